@@ -1,0 +1,155 @@
+"""Losses: one number that says how wrong the output is.
+
+`reduction` is "mean", "sum" or "none", as in PyTorch; names, settings and defaults are PyTorch's too.
+"""
+
+from minidl.device import array_module
+from minidl.functional.activation import log_softmax, logistic
+from minidl.tensor import op
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def cross_entropy(logits, target, /, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    """-log softmax(logits)[target]: how surprised the model is by the right class.
+
+    logits (N, C) or (N, C, ...), target whole numbers (N,) or (N, ...) from 0 to C - 1  ->  () or the target's shape
+    weight           (C,): how much each class counts; the mean divides by the sum of the weights of the targets
+    ignore_index     targets of this value count nothing
+    label_smoothing  s: the right class is worth 1 - s, and s is spread over all classes alike
+                     (Szegedy et al., "Rethinking the Inception architecture", CVPR 2016, section 7)
+    """
+    check_range("cross_entropy", logits.shape)
+    return _nll(log_softmax(logits, 1), target, weight, name="cross_entropy", ignore_index=ignore_index,
+                reduction=reduction, label_smoothing=label_smoothing)
+
+
+def nll_loss(log_probabilities, target, /, weight=None, *, ignore_index=-100, reduction="mean"):
+    """-log_probabilities[target]; settings as in cross_entropy, which is this after log_softmax."""
+    check_range("nll_loss", log_probabilities.shape)
+    return _nll(log_probabilities, target, weight, name="nll_loss", ignore_index=ignore_index,
+                reduction=reduction, label_smoothing=0.0)
+
+
+@op
+def _nll(logp, target, weight, /, *, name, ignore_index, reduction, label_smoothing):
+    """What cross_entropy and nll_loss share.   logp (N, C, ...), target (N, ...)
+
+    With w the class weights, s the smoothing, t a target:
+    loss = -(1 - s) * w[t] * logp[t] - s / C * sum over c of w[c] * logp[c],   and the mean divides by the sum of w[t].
+    """
+    xp, shape = array_module(logp), logp.shape
+    check_target(name, shape, target, ignore_index)
+    check_reduction(name, reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"{name}: label_smoothing={label_smoothing} is not between 0 and 1")
+    if weight is None:
+        weight = xp.ones(shape[1], dtype=logp.dtype)
+    elif weight.shape != shape[1:2]:
+        raise ValueError(f"{name}: weight {weight.shape} must be ({shape[1]},), one number per class")
+    elif weight.dtype != logp.dtype:
+        raise TypeError(f"{name}: weight holds {weight.dtype} and the logits {logp.dtype}; convert with .astype")
+    smoothing = float(label_smoothing)
+    counted = target != ignore_index
+    target = xp.where(counted, target, 0)[:, None]                       # (N, 1, ...)
+    by_class = weight.reshape(-1, *(1,) * (logp.ndim - 2))               # (C, ...)
+    picked = weight[target[:, 0]] * counted                              # w[t], 0 where ignored
+    loss = -picked * xp.take_along_axis(logp, target, 1)[:, 0] * (1 - smoothing)
+    if smoothing:
+        loss = loss - (by_class * logp).sum(1) * counted * (smoothing / shape[1])
+    total = picked.sum()
+
+    def backward(grad):
+        if reduction == "mean":
+            grad = grad / total
+        grad = xp.broadcast_to(grad, counted.shape)
+        dlogp = xp.zeros(shape, dtype=logp.dtype)
+        xp.put_along_axis(dlogp, target, (-grad * picked * (1 - smoothing))[:, None], 1)
+        if smoothing:
+            dlogp -= (grad * counted)[:, None] * by_class * (smoothing / shape[1])
+        return dlogp
+    if reduction == "none":
+        return loss, backward
+    return loss.sum() if reduction == "sum" else loss.sum() / total, backward
+
+
+@op
+def mse_loss(x, target, /, *, reduction="mean"):
+    """(x - target)**2, elementwise, then reduced; both of one shape."""
+    check_reduction("mse_loss", reduction)
+    check_same_shape("mse_loss", x, target)
+    difference = x - target
+    scale = 2 / max(1, x.size) if reduction == "mean" else 2
+
+    def backward(grad):
+        dx = grad * difference * scale
+        return dx, (lambda: -dx)
+    return reduced(difference * difference, reduction), backward
+
+
+@op
+def binary_cross_entropy_with_logits(x, target, weight=None, pos_weight=None, /, *, reduction="mean"):
+    """-weight * (pos_weight * t * log(p) + (1 - t) * log(1 - p)) with p = sigmoid(x), elementwise, then reduced.
+
+    target (the shape of x) from 0 to 1; weight and pos_weight broadcast against it. Exact for any x, because
+    -log(1 - p) = max(x, 0) + log(1 + exp(-|x|)) and -log(p) is that minus x.
+    """
+    name = "binary_cross_entropy_with_logits"
+    check_reduction(name, reduction)
+    check_same_shape(name, x, target)
+    xp = array_module(x)
+    target = target.astype(x.dtype, copy=False)
+    if not ((target >= 0) & (target <= 1)).all():
+        raise ValueError(f"{name}: targets must lie between 0 and 1; found {target.min()} to {target.max()}")
+    weight = 1.0 if weight is None else weight
+    positive = target if pos_weight is None else target * pos_weight
+    softplus = xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))            # -log(1 - p)
+    loss = weight * ((softplus - x) * positive + softplus * (1 - target))
+
+    def backward(grad):
+        p = logistic(x)
+        scale = grad / max(1, x.size) if reduction == "mean" else grad
+        return (
+            lambda: scale * weight * (p * (positive + 1 - target) - positive),
+            None, None, None,
+        )
+    return reduced(loss, reduction), backward
+
+
+def reduced(loss, reduction):
+    """The losses of all elements as `reduction` wants them."""
+    if reduction == "none":
+        return loss
+    return loss.mean() if reduction == "mean" else loss.sum()
+
+
+def check_reduction(name, reduction):
+    """Raise ValueError unless `reduction` is one of PyTorch's three."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{name}: reduction={reduction!r} is none of {', '.join(REDUCTIONS)}")
+
+
+def check_same_shape(name, x, target):
+    """Raise ValueError unless x and its target agree in shape."""
+    if x.shape != target.shape:
+        raise ValueError(f"{name}: the input {x.shape} and the target {target.shape} must have one shape")
+
+
+def check_range(name, shape):
+    """Raise ValueError unless `shape` is (N, C, ...) with something in it."""
+    if len(shape) < 2 or 0 in shape:
+        raise ValueError(f"{name}: the input must be (N, C) or (N, C, ...), none of them 0, not {shape}")
+
+
+def check_target(name, shape, target, ignore_index):
+    """Raise unless `target` holds whole class numbers that fit scores of `shape` (N, C, ...)."""
+    if not hasattr(target, "dtype") or target.dtype.kind not in "iu":
+        kind = getattr(target, "dtype", type(target).__name__)
+        raise TypeError(f"{name}: the target must hold class numbers (integers), not {kind}")
+    if target.shape != shape[:1] + shape[2:]:
+        raise ValueError(f"{name}: the target {target.shape} does not fit the input {shape}; "
+                         f"it must be {shape[:1] + shape[2:]}")
+    wrong = (target != ignore_index) & ((target < 0) | (target >= shape[1]))
+    if wrong.any():
+        raise ValueError(f"{name}: the target holds {int(target[wrong][0])}; classes are numbered 0 to {shape[1] - 1}"
+                         + (f" and {ignore_index} is ignored" if ignore_index < 0 else ""))

@@ -1,0 +1,147 @@
+"""Operations that move elements about without changing them. Most share memory with their input."""
+
+import math
+
+from minidl.device import array_module
+from minidl.functional.reduction import axes_of
+from minidl.tensor import Tensor, op
+
+
+@op
+def reshape(x, /, *, shape):
+    """The elements of x, in C order, in another shape; one length may be -1 and is then worked out."""
+    before = x.shape
+
+    def backward(grad):
+        return grad.reshape(before)
+    return x.reshape(shape), backward
+
+
+def flatten(x, /, start_dim=0, end_dim=-1):
+    """The axes from start_dim to end_dim made one.   flatten(x, 1): (N, C, H, W) -> (N, C*H*W)"""
+    start, end = axes_of(x, start_dim, "flatten")[0], axes_of(x, end_dim, "flatten")[0]
+    if start > end:
+        raise ValueError(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim} in a tensor of shape {x.shape}")
+    return reshape(x, shape=x.shape[:start] + (math.prod(x.shape[start:end + 1]),) + x.shape[end + 1:])
+
+
+@op
+def permute(x, /, *, axes):
+    """x with its axes in another order, as numpy.transpose."""
+    inverse = sorted(range(len(axes)), key=[i % x.ndim for i in axes_of(x, axes, "permute")].__getitem__)
+    if len(axes) != x.ndim:
+        raise ValueError(f"permute: {len(axes)} axes {axes} for a tensor of shape {x.shape}")
+
+    def backward(grad):
+        return grad.transpose(inverse)
+    return x.transpose(axes), backward
+
+
+def transpose(x, dim0, dim1, /):
+    """x with the axes dim0 and dim1 exchanged."""
+    axes = list(range(x.ndim))
+    i, j = axes_of(x, dim0, "transpose")[0], axes_of(x, dim1, "transpose")[0]
+    axes[i], axes[j] = j, i
+    return permute(x, axes=tuple(axes))
+
+
+def squeeze(x, /, axis=None):
+    """x without its axes of length 1, or without those of them that `axis` names (others it names stay, as in PyTorch)."""
+    axes = axes_of(x, axis, "squeeze")
+    return reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if i not in axes or n != 1))
+
+
+def unsqueeze(x, axis, /):
+    """x with a new axis of length 1 at the place `axis`."""
+    if not -x.ndim - 1 <= axis <= x.ndim:
+        raise IndexError(f"unsqueeze: no place {axis} in a tensor of shape {x.shape}")
+    axis %= x.ndim + 1
+    return reshape(x, shape=x.shape[:axis] + (1,) + x.shape[axis:])
+
+
+@op
+def expand(x, /, *, shape):
+    """x repeated along its axes of length 1, and along new ones in front, without copying; -1 keeps a length."""
+    extra = len(shape) - x.ndim
+    if extra < 0:
+        raise ValueError(f"expand: shape {shape} has fewer axes than the tensor's {x.shape}")
+    shape = tuple(x.shape[i - extra] if n == -1 and i >= extra else n for i, n in enumerate(shape))
+
+    def backward(grad):
+        return grad                                                      # the tape sums what was repeated
+    return array_module(x).broadcast_to(x, shape), backward
+
+
+@op
+def pad(x, /, *, pad, value=0.0):
+    """x with `value` around it; `pad` is (left, right, top, bottom, ...), the last axis first, as in PyTorch.
+
+    pad=(1, 2) on (N, C, H, W) -> (N, C, H, W + 3). Negative numbers cut.
+    """
+    if len(pad) % 2 or len(pad) > 2 * x.ndim or not all(isinstance(p, int) for p in pad):
+        raise ValueError(f"pad: pad={pad} must be pairs of whole numbers, at most {x.ndim} pairs for shape {x.shape}")
+    pairs = [(0, 0)] * (x.ndim - len(pad) // 2) + list(zip(pad[-2::-2], pad[::-2], strict=True))
+    shape = tuple(n + low + high for n, (low, high) in zip(x.shape, pairs, strict=True))
+    if any(n < 0 for n in shape):
+        raise ValueError(f"pad: pad={pad} cuts away more than there is of shape {x.shape}")
+    inner = tuple(slice(max(low, 0), n - max(high, 0)) for n, (low, high) in zip(shape, pairs, strict=True))
+    kept = tuple(slice(max(-low, 0), n - max(-high, 0)) for n, (low, high) in zip(x.shape, pairs, strict=True))
+    before, xp = x.shape, array_module(x)
+    out = xp.full(shape, value, dtype=x.dtype)
+    out[inner] = x[kept]
+
+    def backward(grad):
+        dx = xp.zeros(before, dtype=grad.dtype)
+        dx[kept] = grad[inner]
+        return dx
+    return out, backward
+
+
+@op
+def getitem(x, /, *, index):
+    """x[index], as in NumPy: slices, integers, None, `...`, and arrays of booleans or integers.
+
+    Where an index names an element several times, its gradients add up.
+    """
+    shape, xp = x.shape, array_module(x)
+    parts = index if isinstance(index, tuple) else (index,)
+    repeats = any(hasattr(part, "dtype") and part.dtype != bool for part in parts)
+
+    def backward(grad):
+        dx = xp.zeros(shape, dtype=grad.dtype)
+        if repeats:
+            xp.add.at(dx, index, grad)
+        else:
+            dx[index] = grad
+        return dx
+    return x[index], backward
+
+
+def cat(tensors, /, axis=0):
+    """The tensors end to end along `axis`; in all other axes they agree."""
+    return _cat(*listed(tensors, "cat"), axis=axis)
+
+
+@op
+def _cat(*arrays, axis):
+    axis, xp = axes_of(arrays[0], axis, "cat")[0], array_module(*arrays)
+    ends = [0]
+    for a in arrays:
+        ends.append(ends[-1] + a.shape[axis])
+    before = (slice(None),) * axis
+
+    def backward(grad):
+        return tuple(grad[(*before, slice(start, end))] for start, end in zip(ends, ends[1:], strict=False))
+    return xp.concatenate(arrays, axis=axis), backward
+
+
+def stack(tensors, /, axis=0):
+    """The tensors, all of one shape, side by side along a new axis."""
+    return cat([unsqueeze(t, axis) for t in listed(tensors, "stack")], axis=axis)
+
+
+def listed(tensors, name):
+    """The tensors as a list, at least one."""
+    if isinstance(tensors, Tensor) or not len(tensors := list(tensors)):
+        raise TypeError(f"{name}: give a list of at least one tensor")
+    return tensors

@@ -1,0 +1,121 @@
+"""Convolution the plain way: every window of the image becomes a row of a matrix, and one product does the rest.
+
+It is the easiest fast convolution to understand, and runs on NumPy and CuPy alike. The price is memory: the matrix is
+kh*kw times larger than the image. What computes the same without it stands in `cpu/`; this file says what is right.
+
+A 2x2 window over a 3x3 image, one channel, stride 1, no padding:
+
+    x = 1 2 3        windows = 1 2 4 5        row    = a place of the window (an output pixel)
+        4 5 6                  2 3 5 6        column = a place within the window
+        7 8 9                  4 5 7 8
+                               5 6 8 9
+"""
+
+from minidl.device import array_module
+
+
+def windows(x, window):
+    """Every window of x, without copying: a view (N, OH, OW, C, KH, KW) of the padded image.
+
+    x (N, C, H, W)
+    """
+    xp = array_module(x)
+    n, c, *size = x.shape
+    (kh, kw), (sh, sw), (dh, dw) = window.kernel, window.stride, window.dilation
+    oh, ow = window.out(size)
+    x = pad(x, window)
+    sn, sc, sy, sx = x.strides
+    return xp.lib.stride_tricks.as_strided(
+        x, (n, oh, ow, c, kh, kw), (sn, sy * sh, sx * sw, sc, sy * dh, sx * dw))
+
+
+def pad(x, window, value=0):
+    """x with the window's padding of `value` around it; x itself if there is none."""
+    if not any(map(any, window.padding)):
+        return x
+    n, c, h, w = x.shape
+    (top, _), (left, _) = window.padding
+    out = array_module(x).full((n, c, *window.padded((h, w))), value, dtype=x.dtype)
+    out[:, :, top:top + h, left:left + w] = x
+    return out
+
+
+def im2col(x, window):
+    """The windows of x as the rows of a matrix.   x (N, C, H, W)  ->  (N*OH*OW, C*KH*KW)"""
+    view = windows(x, window)
+    n, oh, ow, c, kh, kw = view.shape
+    return view.reshape(n * oh * ow, c * kh * kw)
+
+
+def col2im(columns, shape, window):
+    """The transpose of im2col: each element goes back to the pixel it came from, and what meets there is summed.
+
+    columns (N*OH*OW, C*KH*KW)  ->  (N, C, H, W) = shape
+    """
+    xp = array_module(columns)
+    n, c, h, w = shape
+    (kh, kw), (sh, sw), (dh, dw) = window.kernel, window.stride, window.dilation
+    (top, _), (left, _) = window.padding
+    oh, ow = window.out((h, w))
+    columns = columns.reshape(n, oh, ow, c, kh, kw)
+    x = xp.zeros((n, c, *window.padded((h, w))), dtype=columns.dtype)
+    for i in range(kh):                                                  # one place of the window at a time
+        for j in range(kw):
+            y, z = i * dh, j * dw
+            x[:, :, y:y + sh * oh:sh, z:z + sw * ow:sw] += columns[:, :, :, :, i, j].transpose(0, 3, 1, 2)
+    return x[:, :, top:top + h, left:left + w]
+
+
+def conv2d(x, weight, bias, window, groups=1):
+    """out[n, f, y, x] = bias[f] + sum over c, i, j of x[n, c, y*sh + i*dh, x*sw + j*dw] * weight[f, c, i, j]
+
+    x (N, C, H, W), weight (F, C/groups, KH, KW), bias (F,) or None  ->  (N, F, OH, OW), channels last in memory
+    """
+    out = array_module(x).concatenate([
+        im2col(xg, window) @ wg.reshape(len(wg), -1).T                   # (N*OH*OW, F/groups)
+        for xg, wg in zip(by_group(x, groups), by_filter(weight, groups), strict=True)
+    ], axis=1)
+    if bias is not None:
+        out += bias
+    return as_image(out, len(x), window.out(x.shape[2:]))
+
+
+def conv2d_input_gradient(grad, weight, shape, window, groups=1):
+    """The gradient of conv2d by x.   grad (N, F, OH, OW), weight (F, C/groups, KH, KW)  ->  (N, C, H, W) = shape"""
+    n, c, h, w = shape
+    return array_module(grad).concatenate([
+        col2im(as_rows(gg) @ wg.reshape(len(wg), -1), (n, c // groups, h, w), window)
+        for gg, wg in zip(by_group(grad, groups), by_filter(weight, groups), strict=True)
+    ], axis=1)
+
+
+def conv2d_weight_gradient(grad, x, window, groups=1):
+    """The gradient of conv2d by its weight.   grad (N, F, OH, OW), x (N, C, H, W)  ->  (F, C/groups, KH, KW)"""
+    c = x.shape[1] // groups
+    return array_module(grad).concatenate([
+        (as_rows(gg).T @ im2col(xg, window)).reshape(-1, c, *window.kernel)
+        for gg, xg in zip(by_group(grad, groups), by_group(x, groups), strict=True)
+    ])
+
+
+def by_group(x, groups):
+    """The channels of x in `groups` equal parts."""
+    size = x.shape[1] // groups
+    return [x[:, g * size:(g + 1) * size] for g in range(groups)]
+
+
+def by_filter(weight, groups):
+    """The filters in `groups` equal parts."""
+    size = len(weight) // groups
+    return [weight[g * size:(g + 1) * size] for g in range(groups)]
+
+
+def as_rows(x):
+    """One row per pixel.   (N, C, H, W)  ->  (N*H*W, C); no copy if x is channels last in memory."""
+    n, c, h, w = x.shape
+    return x.transpose(0, 2, 3, 1).reshape(n * h * w, c)
+
+
+def as_image(rows, n, size):
+    """The inverse of as_rows.   (N*H*W, C)  ->  (N, C, H, W), channels last in memory"""
+    return rows.reshape(n, *size, -1).transpose(0, 3, 1, 2)

@@ -1,0 +1,127 @@
+"""The plain way: every kernel in array code that runs on NumPy and CuPy alike.
+
+Slow on the CPU and good enough on a GPU; short enough to be believed. The other modules of kernels define the same
+functions and are tested against these. Convolution has a file of its own, `im2col.py`: read that one first.
+"""
+
+import math
+
+from minidl.device import array_module
+from minidl.kernels.im2col import (
+    col2im,
+    conv2d,
+    conv2d_input_gradient,
+    conv2d_weight_gradient,
+    pad,
+    windows,
+)
+from minidl.kernels.window import Window
+
+__all__ = [
+    "avg_pool2d",
+    "avg_pool2d_gradient",
+    "batch_norm",
+    "batch_norm_gradient",
+    "channel_moments",
+    "channel_sums",
+    "conv2d",
+    "conv2d_input_gradient",
+    "conv2d_weight_gradient",
+    "matmul",
+    "max_pool2d",
+    "max_pool2d_gradient",
+    "relu",
+    "relu_gradient",
+]
+
+
+def matmul(a, b):
+    """a @ b for two matrices.   a (M, K), b (K, N)  ->  (M, N)"""
+    return a @ b
+
+
+def relu(x):
+    """max(x, 0), elementwise; NaN stays NaN."""
+    return array_module(x).maximum(x, 0)
+
+
+def relu_gradient(grad, out):
+    """grad where out > 0, else 0."""
+    return grad * (out > 0)
+
+
+def channel_sums(x):
+    """The sum of each channel.   x (N, C, H, W)  ->  (C,)"""
+    return x.sum((0, 2, 3))
+
+
+def max_pool2d(x, window):
+    """The largest element of each window, and where in the window it was (i * KW + j, the first if several).
+
+    x (N, C, H, W)  ->  (N, C, OH, OW), uint8 or uint16 (N, C, OH, OW). NaN counts as larger than every number.
+    """
+    xp = array_module(x)
+    view = windows(pad(x, window, -math.inf), window._replace(padding=Window._field_defaults["padding"]))
+    n, oh, ow, c, kh, kw = view.shape
+    places = view.reshape(n, oh, ow, c, kh * kw)
+    place = places.argmax(-1)
+    out = xp.take_along_axis(places, place[..., None], -1)[..., 0]
+    place = place.astype(xp.uint8 if kh * kw <= 256 else xp.uint16)
+    return out.transpose(0, 3, 1, 2), place.transpose(0, 3, 1, 2)
+
+
+def max_pool2d_gradient(grad, place, shape, window):
+    """Each gradient goes to the element that won its window.   grad, place (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
+    xp = array_module(grad)
+    kh, kw = window.kernel
+    columns = xp.where(place[..., None] == xp.arange(kh * kw), grad[..., None], 0)       # (N, C, OH, OW, KH*KW)
+    return col2im(columns.transpose(0, 2, 3, 1, 4), shape, window)
+
+
+def avg_pool2d(x, window):
+    """The sum of each window divided by KH * KW; padding counts as zeros.   x (N, C, H, W)  ->  (N, C, OH, OW)"""
+    return windows(x, window).mean((-2, -1)).transpose(0, 3, 1, 2)
+
+
+def avg_pool2d_gradient(grad, shape, window):
+    """Each gradient is shared equally by its window.   grad (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
+    kh, kw = window.kernel
+    share = (grad * (1 / (kh * kw))).transpose(0, 2, 3, 1)[..., None, None]
+    return col2im(array_module(grad).broadcast_to(share, (*share.shape[:4], kh, kw)), shape, window)
+
+
+def channel_moments(x):
+    """Mean and (biased) variance of each channel.   x (N, C, H, W)  ->  (C,), (C,)"""
+    mean = x.mean((0, 2, 3))
+    return mean, ((x - by_channel(mean)) ** 2).mean((0, 2, 3))
+
+
+def batch_norm(x, weight, bias, mean, var, eps):
+    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel.
+
+    x (N, C, H, W); weight, bias, mean, var (C,)  ->  (N, C, H, W)
+    """
+    scale = weight / array_module(x).sqrt(var + eps)
+    return (x - by_channel(mean)) * by_channel(scale) + by_channel(bias)
+
+
+def batch_norm_gradient(grad, x, weight, mean, var, eps, training):
+    """The gradients of batch_norm by x, weight and bias.
+
+    With  xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad):
+    in training, where mean and var depend on x,
+    dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),   m = N*H*W;  else the first term alone.
+    """
+    deviation = 1 / array_module(x).sqrt(var + eps)
+    xhat = (x - by_channel(mean)) * by_channel(deviation)
+    dbias, dweight = channel_sums(grad), channel_sums(grad * xhat)
+    dx = grad
+    if training:
+        m = x.size // x.shape[1]
+        dx = grad - by_channel(dbias / m) - xhat * by_channel(dweight / m)
+    return dx * by_channel(weight * deviation), dweight, dbias
+
+
+def by_channel(v):
+    """(C,)  ->  (C, 1, 1), which broadcasts over images."""
+    return v[:, None, None]
