@@ -254,7 +254,8 @@ def fit(grad, parent, name):
     shape = parent.shape
     if grad.shape != shape:
         if np.broadcast_shapes(shape, grad.shape) != grad.shape:
-            raise RuntimeError(f"backward of {name} gave a gradient of shape {grad.shape} for an input of shape {shape}")
+            raise RuntimeError(f"backward of {name} gave a gradient of shape {grad.shape} "
+                               f"for an input of shape {shape}")
         extra = grad.ndim - len(shape)
         repeated = tuple(extra + i for i, n in enumerate(shape) if n != grad.shape[extra + i])
         grad = grad.sum(tuple(range(extra)) + repeated, keepdims=True).reshape(shape)
@@ -308,7 +309,7 @@ def check_finite(array, name, what):
     xp = array_module(array)
     if array.dtype.kind == "f" and not xp.isfinite(array).all():
         count = int(array.size - xp.isfinite(array).sum())
-        raise NonFiniteError(f"the {what} of {name} is not finite: {count} of {array.size} values of shape {array.shape}")
+        raise NonFiniteError(f"the {what} of {name} is not finite: {count} of its {array.size} values {array.shape}")
 
 
 def as_array(data, dtype=None):

@@ -145,7 +145,7 @@ def minimum(a, b, /):
 @op
 def where(condition, a, b, /):
     """a where `condition` (an array of booleans) holds, else b; the three are broadcast together."""
-    if getattr(condition, "dtype", None) != bool:
+    if not hasattr(condition, "dtype") or condition.dtype.kind != "b":
         raise TypeError("where: the condition must be an array of booleans, such as x > 0")
     xp = array_module(condition)
 

@@ -21,7 +21,8 @@ def batch_norm(x, weight, bias, /, *, mean=None, var=None, training=True, eps=1e
     check_dtypes("batch_norm", x, weight, bias, mean, var)
     for name, v in (("weight", weight), ("bias", bias), ("mean", mean), ("var", var)):
         if v is not None and v.shape != images.shape[1:2]:
-            raise ValueError(f"batch_norm: {name} {v.shape} must be ({images.shape[1]},), one number per channel of x {x.shape}")
+            raise ValueError(f"batch_norm: {name} {v.shape} must be ({images.shape[1]},), "
+                             f"one number per channel of x {x.shape}")
     if not training and (mean is None or var is None):
         raise ValueError("batch_norm: training=False needs mean and var")
     if training and images.size // max(1, images.shape[1]) < 2:

@@ -8,9 +8,9 @@ from minidl.tensor import op
 
 @op
 def max_pool2d(x, /, kernel_size, stride=None, padding=0):
-    """The largest element of each window; the stride is the kernel's size unless given.   (N, C, H, W) -> (N, C, OH, OW)
+    """The largest element of each window.   (N, C, H, W) -> (N, C, OH, OW)
 
-    Padding never wins. Where several elements share the maximum, the first takes the gradient.
+    The stride is the kernel's size unless given. Padding never wins. Where several elements share the maximum, the first takes the gradient.
     """
     window = pooling_window("max_pool2d", x, kernel_size, stride, padding)
     kernels, shape = kernels_for(x), x.shape

@@ -59,7 +59,7 @@ def mean(x, /, axis=None, keepdims=False):
 
 @op
 def var(x, /, axis=None, keepdims=False, *, correction=1):
-    """The variance over `axis`: the sum of (x - mean)**2 over n - correction. correction=1 is unbiased, 0 the plain mean."""
+    """The variance over `axis`: the sum of (x - mean)**2 divided by n - correction; correction=1 makes it unbiased."""
     axes, shape = axes_of(x, axis, "var"), x.shape
     n = count(x, axes) - correction
     if n <= 0:

@@ -1,5 +1,6 @@
 """Operations that move elements about without changing them. Most share memory with their input."""
 
+import itertools
 import math
 
 from minidl.device import array_module
@@ -46,7 +47,7 @@ def transpose(x, dim0, dim1, /):
 
 
 def squeeze(x, /, axis=None):
-    """x without its axes of length 1, or without those of them that `axis` names (others it names stay, as in PyTorch)."""
+    """x without its axes of length 1, or without those of them that `axis` names; it may name others, which stay."""
     axes = axes_of(x, axis, "squeeze")
     return reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if i not in axes or n != 1))
 
@@ -131,7 +132,7 @@ def _cat(*arrays, axis):
     before = (slice(None),) * axis
 
     def backward(grad):
-        return tuple(grad[(*before, slice(start, end))] for start, end in zip(ends, ends[1:], strict=False))
+        return tuple(grad[(*before, slice(start, end))] for start, end in itertools.pairwise(ends))
     return xp.concatenate(arrays, axis=axis), backward
 
 

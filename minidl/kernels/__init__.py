@@ -41,7 +41,7 @@ def using(way):
 def kernels_for(x):
     """The module of kernels for the array `x`, by where it lives, what it holds, and `use`."""
     if _way == "fast" and isinstance(x, np.ndarray) and x.dtype.char in "fd":
-        from minidl.kernels import cpu       # imported late: Numba takes longer to load than all the rest
+        from minidl.kernels import cpu  # imported late: Numba takes longer to load than all the rest
         return cpu
     from minidl.kernels import plain
     return plain

@@ -20,7 +20,7 @@ class Window(NamedTuple):
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
     def out(self, size):
-        """(OH, OW): how many places the window has over an image of `size` (H, W): floor((n + pads - extent) / s) + 1."""
+        """(OH, OW), the places of the window over an image of `size` (H, W): floor((n + pads - extent) / s) + 1."""
         return tuple(
             (n + sum(pads) - extent) // s + 1
             for n, pads, extent, s in zip(size, self.padding, self.extent, self.stride, strict=True)
