@@ -118,4 +118,4 @@ def as_rows(x):
 
 def as_image(rows, n, size):
     """The inverse of as_rows.   (N*H*W, C)  ->  (N, C, H, W), channels last in memory"""
-    return rows.reshape(n, *size, -1).transpose(0, 3, 1, 2)
+    return rows.reshape(n, *size, rows.shape[1]).transpose(0, 3, 1, 2)

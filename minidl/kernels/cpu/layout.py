@@ -1,0 +1,53 @@
+"""Channels last: the order in which the kernels here read images, one pixel's channels side by side."""
+
+import numpy as np
+from numba import prange
+
+from minidl.kernels.cpu.compile import kernel
+
+
+def channels_last(x):
+    """x (N, C, H, W) as a C-contiguous array (N, H, W, C): a view, if that is how it lies in memory, else a copy."""
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+
+
+def logical(x):
+    """The inverse: (N, H, W, C) seen as (N, C, H, W)."""
+    return x.transpose(0, 3, 1, 2)
+
+
+def empty_like_image(n, c, h, w, dtype):
+    """A new image (N, C, H, W), channels last in memory, not filled."""
+    return logical(np.empty((n, h, w, c), dtype))
+
+
+def padded(x, pads):
+    """x (N, H, W, C) with zeros around it, ((top, bottom), (left, right)) pixels wide; x itself if there are none.
+
+    Negative numbers cut.
+    """
+    if not any(map(any, pads)):
+        return x
+    (top, bottom), (left, right) = pads
+    n, h, w, c = x.shape
+    out = np.empty((n, h + top + bottom, w + left + right, c), x.dtype)
+    surround(x, out, top, left)
+    return out
+
+
+@kernel
+def surround(threads, x, out, top, left):
+    """Copy x into out, `top` rows down and `left` columns to the right, and zeros elsewhere."""
+    n, h, w, c = x.shape
+    _, oh, ow, _ = out.shape
+    first, last = max(0, left), min(ow, left + w)
+    for row in prange(n * oh):
+        image, y = row // oh, row % oh
+        line = out[image, y].reshape(ow * c)
+        if top <= y < top + h:
+            source = x[image, y - top].reshape(w * c)
+            line[:first * c] = 0
+            line[first * c:last * c] = source[(first - left) * c:(last - left) * c]
+            line[last * c:] = 0
+        else:
+            line[:] = 0

@@ -1,0 +1,181 @@
+"""The one driver of the register tile: a matrix product whose rows lie anywhere.
+
+    C[p, f] = bias[f] + sum over t, i of A[p, t, i] * B[t * k + i, f]
+
+`p` runs over a grid of three lengths, `t` over taps, `i` over k neighbours. A[p, t, i] is read at the address
+a + p . a_strides + steps[t] + i * stride, and row C[p] is written at c + p . c_strides. That is general enough for
+
+    a matrix product       grid (1, 1, M)                                      one tap, k = the inner length
+    convolution            grid (N, OH, OW), the windows read where they lie   a tap per row of the window, k = KW * C
+    its input gradient     the same over the output's gradient
+    its weight gradient    grid (KH, KW, C), the places of the window          a tap per output row, k = OW pixels apart
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from minidl.kernels.cpu.compile import inner, kernel
+from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
+from minidl.kernels.cpu.tile import edge_tile, wide_tile
+
+# Bytes of B that one sweep over rows uses, and of A that one sweep over columns uses: what is used again should still
+# be in the L1 and L2 caches. Found by measuring with benchmarks/matmul_conv.py.
+B_BYTES = 128 * 1024
+A_BYTES = 256 * 1024
+
+
+class Rows(NamedTuple):
+    """Where the rows of A or C lie in an array: row p begins at offset + p0 * s0 + p1 * s1 + p2 * s2, all in bytes."""
+
+    array: np.ndarray
+    offset: int
+    strides: tuple
+
+
+class Columns(NamedTuple):
+    """Where the columns of B lie: in panels of two vectors' width, `panel` bytes apart, with rows `row` bytes apart."""
+
+    array: np.ndarray
+    offset: int
+    panel: int
+    row: int
+
+
+def product(grid, a, steps, k, stride, b, columns, bias, c, splits=1, c_split=0):
+    """Compute C as the module describes.
+
+    grid     three lengths;  a, c: Rows
+    steps    int64 array of byte distances, one per tap;  k: neighbours per tap;  stride: bytes between them
+    b        Columns, of which `columns` are real
+    bias     the numbers that each row starts from, an array of as many as whole panels have columns
+    splits   deal the taps out to so many partial results, c_split bytes apart, for the caller to sum
+    """
+    sweep(bias, *grid, a.array.ctypes.data + a.offset, *a.strides, steps, k, stride,
+          b.array.ctypes.data + b.offset, b.panel, b.row, columns,
+          c.array.ctypes.data + c.offset, *c.strides, splits, c_split)
+
+
+@kernel
+def sweep(threads, bias, n0, n1, n2, a, a0, a1, a2, steps, k, stride, b, b_panel, b_row, columns,
+          c, c0, c1, c2, splits, c_split):
+    """Deal (split, block of rows, panel) out to the threads; nothing about the sums depends on how many they are."""
+    size = bias.itemsize
+    width = 2 * VECTOR_BYTES // size
+    rows, taps = n0 * n1 * n2, len(steps)
+    panels = (columns + width - 1) // width
+    tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
+    # A block holds as many tiles as A_BYTES allow, but there must be blocks enough to keep all threads busy.
+    fair = (tiles * panels * splits + 4 * threads - 1) // (4 * threads)
+    block = max(1, min(A_BYTES // (TILE_ROWS * max(1, taps * k // splits) * size), fair, tiles))
+    blocks = (tiles + block - 1) // block
+    units = blocks * panels * splits
+    # One call of the tile sums as many products as B_BYTES allow: several taps, or a part of one.
+    most = B_BYTES // (width * size)
+    part = min(k, most)
+    group = max(1, most // max(1, k))
+
+    for thread in prange(threads):
+        table = np.empty((2, block * TILE_ROWS), np.int64)
+        scratch = np.empty(panels * width, bias.dtype)               # where rows past the last one are written
+        step = np.empty(1, np.int64)
+        filled = -1
+        for unit in range(thread * units // threads, (thread + 1) * units // threads):
+            split, at, panel = unit // (blocks * panels), unit // panels % blocks, unit % panels
+            if filled != unit // panels:
+                filled = unit // panels
+                fill(table, at * block * TILE_ROWS, n0, n1, n2, a, a0, a1, a2, c + split * c_split, c0, c1, c2,
+                     scratch.ctypes.data)
+            here = min(block, tiles - at * block)
+            wanted = min(width, columns - panel * width)
+            start = bias.ctypes.data + panel * width * size
+            tap, end = split * taps // splits, (split + 1) * taps // splits
+            while tap < end:
+                some = min(group, end - tap)
+                for i in range(0, k, part):
+                    distances = steps.ctypes.data + tap * 8
+                    if part < k:
+                        step[0] = steps[tap] + i * stride
+                        distances = step.ctypes.data
+                    below = b + panel * b_panel + (tap * k + i) * b_row
+                    for tile in range(here):
+                        sums(bias, table[0, tile * TILE_ROWS:].ctypes.data, table[1, tile * TILE_ROWS:].ctypes.data,
+                             panel * width * size, distances, some, min(part, k - i), stride, below, b_row, start,
+                             wanted)
+                    start = 0                                        # from here on, add to what is there
+                tap += some
+
+
+@inner
+def sums(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted):
+    """One tile of rows times one panel, of which `wanted` columns count."""
+    lanes = VECTOR_BYTES // like.itemsize
+    if wanted == 2 * lanes:
+        wide_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted)
+        return
+    edge_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted)
+    if wanted > lanes:
+        second = start + VECTOR_BYTES if start != 0 else 0
+        edge_tile(like, rows, outs, offset + VECTOR_BYTES, steps, taps, k, stride, b + VECTOR_BYTES, b_row, second,
+                  wanted - lanes)
+
+
+@inner
+def fill(table, first, n0, n1, n2, a, a0, a1, a2, c, c0, c1, c2, scratch):
+    """The addresses of the rows first, first + 1, ... of A and of C; past the last one, any row of A, and scratch."""
+    p0, p1, p2 = first // (n1 * n2), first // n2 % n1, first % n2
+    for i in range(table.shape[1]):
+        if p0 < n0:
+            table[0, i] = a + p0 * a0 + p1 * a1 + p2 * a2
+            table[1, i] = c + p0 * c0 + p1 * c1 + p2 * c2
+        else:
+            table[0, i] = a
+            table[1, i] = scratch
+        p2 += 1
+        if p2 == n2:
+            p2 = 0
+            p1 += 1
+            if p1 == n1:
+                p1 = 0
+                p0 += 1
+
+
+@kernel
+def pack_panels(threads, source, panels):
+    """Copy the columns of `source` (T, K, F) into panels (P, T * K, width), zeros where there is no column."""
+    taps, k, columns = source.shape
+    count, _, width = panels.shape
+    for unit in prange(count * taps):
+        panel, t = unit // taps, unit % taps
+        first = panel * width
+        real = min(width, columns - first)
+        for i in range(k):
+            row = panels[panel, t * k + i]
+            for f in range(real):
+                row[f] = source[t, i, first + f]
+            for f in range(real, width):
+                row[f] = 0
+
+
+def packed(source):
+    """The Columns of `source` (T, K, F), any strides, copied into panels."""
+    taps, k, columns = source.shape
+    width = panel_width(source)
+    panels = np.empty((-(-columns // width), taps * k, width), source.dtype)
+    pack_panels(source, panels)
+    return Columns(panels, 0, panels.strides[0], panels.strides[1])
+
+
+def panel_width(like):
+    """How many columns a panel has: two vectors of them."""
+    return 2 * VECTOR_BYTES // like.itemsize
+
+
+def start_row(like, bias, columns):
+    """The numbers that each row of C starts from: the bias, or zeros, filled up to whole panels."""
+    width = panel_width(like)
+    row = np.zeros(-(-columns // width) * width, like.dtype)
+    if bias is not None:
+        row[:columns] = bias
+    return row

@@ -1,0 +1,56 @@
+"""One pool of threads for all kernels: Numba's.
+
+Two facts shape this file. A second pool (OpenBLAS's, say) taking turns with this one costs milliseconds a switch, so
+matrix products use this pool too. And threads that sleep between kernels may wake on one core and stay there until the
+scheduler's next tick, which makes a call of 0.3 ms take 8 ms; so on Linux each worker is given a core of its own.
+The main thread stays free to run anywhere: what it starts later, threads and programs, inherits its affinity.
+"""
+
+import functools
+import multiprocessing
+import os
+
+import numba
+import numpy as np
+
+if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
+    numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]     # the quickest to start a loop comes first
+
+
+def thread_count():
+    """How many threads a kernel may use now (NUMBA_NUM_THREADS, numba.set_num_threads); starts the pool if need be."""
+    start()
+    return numba.get_num_threads()
+
+
+@functools.cache
+def start():
+    """Start the pool, and give each worker its core."""
+    before = tasks()
+    touch(np.zeros(numba.get_num_threads(), np.int64))
+    workers = sorted(tasks() - before)
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if may_pin() and len(workers) + 1 == len(cores):
+        for worker, core in zip(workers, cores[1:], strict=True):
+            os.sched_setaffinity(worker, {core})
+
+
+def may_pin():
+    """Whether the cores are this process's own to hand out: not if OpenMP does it, nor in one process of several."""
+    chosen = "OMP_PROC_BIND" in os.environ or "GOMP_CPU_AFFINITY" in os.environ or os.environ.get("MINIDL_PIN") == "0"
+    return not chosen and multiprocessing.parent_process() is None
+
+
+def tasks():
+    """The ids of this process's threads, where the system tells them (Linux)."""
+    try:
+        return set(map(int, os.listdir("/proc/self/task")))
+    except OSError:
+        return set()
+
+
+@numba.njit(parallel=True, cache=True)
+def touch(ids):
+    """The smallest loop there is: running it starts the pool."""
+    for i in numba.prange(len(ids)):
+        ids[i] = i

@@ -1,0 +1,156 @@
+"""The register tile: the one loop in which nearly all arithmetic of a network happens.
+
+It computes TILE_ROWS rows and one or two vectors of columns of a sum of products,
+
+    C[m, :] = start + sum over t, k of A[m, t, k] * B[t * K + k, :]
+
+with every sum held in a register from the first product to the last. What makes one tile serve matrix products,
+convolution and both gradients is where A comes from: element (m, t, k) lies at the address
+
+    rows[m] + steps[t] + k * stride
+
+so a "row of A" may be a row of a matrix, or the window of an image around output pixel m, read where it lies: `steps`
+then leads from one row of the window to the next. Nothing is copied on the A side. `rows`, `outs` and `steps` are
+tables of addresses or of byte distances, filled by the kernels that use the tile.
+
+It is written as LLVM instructions through Numba's `intrinsic`, because no loop in Python can ask for registers.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
+
+INT = ir.IntType(64)
+LANE = ir.IntType(32)
+
+
+def number(n):
+    """n as a constant."""
+    return ir.Constant(INT, n)
+
+
+def make_tile(vectors, masked):
+    """The intrinsic for a tile of TILE_ROWS rows and `vectors` vectors; `masked` if fewer columns may be wanted.
+
+    tile(like, rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns)
+    like      any array of the element type
+    rows      address of TILE_ROWS addresses: the row of A that makes each row of C
+    outs      address of TILE_ROWS addresses, where each row of C begins; the tile's columns are `offset` bytes further
+    steps     address of `taps` byte distances;  k: products per tap;  stride: bytes between neighbours of A
+    b         address of B, its rows b_stride bytes apart
+    start     address of the vectors that every sum starts from (a bias); 0: go on from what C holds
+    columns   how many columns there are, if masked: B is read and C written so far and no farther
+    """
+
+    @intrinsic
+    def tile(typingctx, like, rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns):
+        def generate(context, builder, signature, values):
+            element = context.get_data_type(signature.args[0].dtype)
+            emit(builder, element, vectors, masked, *values[1:])
+            return context.get_dummy_value()
+        return types.void(like, *[types.int64] * 11), generate
+
+    return tile
+
+
+def emit(builder, element, vectors, masked, rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns):
+    """Write the instructions of a tile."""
+    size = 4 if isinstance(element, ir.FloatType) else 8
+    lanes = VECTOR_BYTES // size
+    vector = ir.VectorType(element, lanes)
+    fma = intrinsic_function(builder, vector, [vector] * 3, f"llvm.fma.v{lanes}f{size * 8}")
+    masks = column_masks(builder, lanes, vectors, columns) if masked else [None] * vectors
+    zero = ir.Constant(vector, [0.0] * lanes)
+
+    def vector_at(address, v):
+        pointer = builder.inttoptr(builder.add(address, number(v * VECTOR_BYTES)), vector.as_pointer())
+        if masks[v] is None:
+            return builder.load(pointer, align=size)
+        name = f"llvm.masked.load.v{lanes}f{size * 8}.p0"
+        load = intrinsic_function(builder, vector, [vector.as_pointer(), LANE, masks[v].type, vector], name)
+        return builder.call(load, [pointer, ir.Constant(LANE, size), masks[v], zero])
+
+    def store_vector(value, address, v):
+        pointer = builder.inttoptr(builder.add(address, number(v * VECTOR_BYTES)), vector.as_pointer())
+        if masks[v] is None:
+            builder.store(value, pointer, align=size)
+            return
+        name = f"llvm.masked.store.v{lanes}f{size * 8}.p0"
+        store = intrinsic_function(builder, ir.VoidType(), [vector, vector.as_pointer(), LANE, masks[v].type], name)
+        builder.call(store, [value, pointer, ir.Constant(LANE, size), masks[v]])
+
+    def entry(table, i):
+        return builder.load(builder.inttoptr(builder.add(table, builder.mul(i, number(8))), INT.as_pointer()))
+
+    def spread_at(address):
+        scalar = builder.load(builder.inttoptr(address, element.as_pointer()), align=size)
+        return spread(builder, scalar, lanes)
+
+    # The sums stand in memory here; LLVM promotes each to a register.
+    cells = [(m, v) for m in range(TILE_ROWS) for v in range(vectors)]
+    sums = {cell: cgutils.alloca_once(builder, vector) for cell in cells}
+    starts = [cgutils.alloca_once(builder, vector) for _ in range(vectors)]
+    a_rows = [entry(rows, number(m)) for m in range(TILE_ROWS)]
+    c_rows = [builder.add(entry(outs, number(m)), offset) for m in range(TILE_ROWS)]
+
+    with builder.if_else(builder.icmp_signed("==", start, number(0))) as (go_on, begin):
+        with go_on:
+            for m, v in cells:
+                builder.store(vector_at(c_rows[m], v), sums[m, v])
+        with begin:
+            for v in range(vectors):
+                builder.store(vector_at(start, v), starts[v])
+            for m, v in cells:
+                builder.store(builder.load(starts[v]), sums[m, v])
+
+    b_row = cgutils.alloca_once_value(builder, b)
+    with cgutils.for_range(builder, taps) as over_taps:
+        distance = cgutils.alloca_once_value(builder, entry(steps, over_taps.index))
+        with cgutils.for_range(builder, k):
+            at, row = hidden(builder, builder.load(distance)), builder.load(b_row)
+            b_vectors = [vector_at(row, v) for v in range(vectors)]
+            for m in range(TILE_ROWS):
+                a = spread_at(builder.add(a_rows[m], at))
+                for v in range(vectors):
+                    builder.store(builder.call(fma, [a, b_vectors[v], builder.load(sums[m, v])]), sums[m, v])
+            builder.store(builder.add(at, stride), distance)
+            builder.store(builder.add(row, b_stride), b_row)
+
+    for m, v in cells:
+        store_vector(builder.load(sums[m, v]), c_rows[m], v)
+
+
+def column_masks(builder, lanes, vectors, columns):
+    """For each vector, which of its lanes lie before `columns`."""
+    count = ir.VectorType(INT, lanes)
+    wanted = spread(builder, columns, lanes)
+    return [builder.icmp_signed("<", ir.Constant(count, [v * lanes + i for i in range(lanes)]), wanted)
+            for v in range(vectors)]
+
+
+def spread(builder, scalar, lanes):
+    """A vector with `scalar` in every lane."""
+    undefined = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(LANE, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(LANE, lanes), [0] * lanes))
+
+
+def hidden(builder, value):
+    """`value`, in a way that LLVM cannot see through.
+
+    It would otherwise keep a running pointer for each row of A, more than there are registers, and store them all in
+    each round of the innermost loop, which cost a fifth of the speed.
+    """
+    return builder.asm(ir.FunctionType(INT, [INT]), "", "=r,0", [value], side_effect=True)
+
+
+def intrinsic_function(builder, result, arguments, name):
+    """One of LLVM's own functions, declared in the module under construction."""
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
+
+
+wide_tile = make_tile(2, masked=False)        # two full vectors of columns
+edge_tile = make_tile(1, masked=True)         # the columns left over, up to one vector
