@@ -1,0 +1,126 @@
+"""MNIST and Fashion-MNIST: 60,000 training and 10,000 test images of 28x28 grey pixels each, ten classes.
+
+The files lie where torchvision puts them, so one copy serves both: `<root>/MNIST/raw/train-images-idx3-ubyte`, with
+or without `.gz`.  Files that are there are used as they are, a user's own included, as long as they fit together;
+what is missing is downloaded.
+"""
+
+from typing import NamedTuple
+
+from .dataset import ImageDataset
+from .download import DownloadError, data_root, fetch
+from .idx import DataError, read_idx
+
+SPLITS = {"train": "train", "test": "t10k"}  # the test set was the first 10,000 of a larger one
+
+
+class Source(NamedTuple):
+    """What is published of a data set: where, under which checksums, and what it shows."""
+
+    name: str
+    folder: str
+    mirrors: tuple[str, ...]
+    md5: dict[str, str]  # of the gzipped files
+    classes: tuple[str, ...]
+    mean: float
+    std: float
+
+
+MNIST = Source(
+    name="MNIST",
+    folder="MNIST",
+    mirrors=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    md5={
+        "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
+        "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
+        "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
+    },
+    classes=tuple("0123456789"),
+    mean=0.1307,
+    std=0.3081,
+)
+
+FASHION = Source(
+    name="Fashion-MNIST",
+    folder="FashionMNIST",
+    mirrors=(
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ),
+    md5={
+        "train-images-idx3-ubyte": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "train-labels-idx1-ubyte": "25c81989df183df01b3e8a0aad5dffbe",
+        "t10k-images-idx3-ubyte": "bef4ecab320f06d8554ea6380940ec79",
+        "t10k-labels-idx1-ubyte": "bb300cfdad3c16e7a12a480ee83cd310",
+    },
+    classes=(
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    ),
+    mean=0.2860,
+    std=0.3530,
+)
+
+
+def mnist(root=None, split="train", download=True):
+    """Handwritten digits.  LeCun, Cortes, Burges, "The MNIST database".
+
+    Raises DownloadError, or FileNotFoundError without `download`, if the files cannot be had; DataError if damaged.
+    """
+    return _load(MNIST, root, split, download)
+
+
+def fashion_mnist(root=None, split="train", download=True):
+    """Pieces of clothing.  Xiao, Rasul, Vollgraf, "Fashion-MNIST", 2017.   Raises as `mnist` does."""
+    return _load(FASHION, root, split, download)
+
+
+def _load(source, root, split, download):
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
+    folder = data_root(root) / source.folder / "raw"
+    names = [f"{SPLITS[split]}-images-idx3-ubyte", f"{SPLITS[split]}-labels-idx1-ubyte"]
+    missing = [name for name in names if _present(folder, name) is None]
+    if missing:
+        wanted = f"{source.name} ({split}) needs {' and '.join(f'{name}.gz' for name in missing)} in {folder}"
+        if not download:
+            raise FileNotFoundError(f"{wanted}, with or without .gz; download=True fetches them.")
+        _download(source, missing, folder, wanted)
+    images_path, labels_path = (_present(folder, name) for name in names)
+    images, labels = read_idx(images_path, ndim=3), read_idx(labels_path, ndim=1)
+    _check(images, images_path, labels, labels_path, len(source.classes))
+    return ImageDataset(
+        images[:, None], labels, source.classes, f"{source.name} {split}", (source.mean,), (source.std,)
+    )
+
+
+def _present(folder, name):
+    """The file, unpacked if there is a choice, since that reads faster; None if there is none."""
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.exists()), None)
+
+
+def _download(source, names, folder, wanted):
+    """Fetch the gzipped files; the first that cannot be had ends it, so that being offline is known soon."""
+    try:
+        for name in names:
+            fetch(f"{name}.gz", [f"{mirror}{name}.gz" for mirror in source.mirrors], source.md5[name], folder)
+    except DownloadError as error:
+        raise DownloadError(
+            f"{error}\n{wanted}: put them there by hand, or train on the built-in data set 'digits' instead."
+        ) from error
+
+
+def _check(images, images_path, labels, labels_path, classes):
+    """Refuse files that do not fit together."""
+    if len(images) == 0 or images.shape[1:] != (28, 28):
+        raise DataError(f"{images_path}: holds images of shape {images.shape} instead of (N, 28, 28). Replace it.")
+    if len(images) != len(labels):
+        raise DataError(
+            f"{labels_path}: {len(labels)} labels for the {len(images)} images of {images_path.name}. "
+            "Replace both by a pair that belongs together."
+        )
+    if labels.max() >= classes:
+        raise DataError(f"{labels_path}: holds the label {labels.max()}; there are classes 0 to {classes - 1} only.")

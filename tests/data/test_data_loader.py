@@ -1,0 +1,220 @@
+"""DataLoader: what an epoch contains, how it is repeated, and that its thread always ends."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+import traceback
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minidl.data import DataLoader, ImageDataset
+
+
+class Numbers:
+    """A data set whose image i is the number i; remembers where and how its batches were made."""
+
+    def __init__(self, count, fail_at=None, delay=0):
+        self.count, self.fail_at, self.delay = count, fail_at, delay
+        self.made, self.affinity = 0, None
+
+    def __len__(self):
+        return self.count
+
+    def batch(self, indices):
+        time.sleep(self.delay)
+        if self.made == self.fail_at:
+            raise ArithmeticError("batch cannot be made")
+        self.made += 1
+        if hasattr(os, "sched_getaffinity"):
+            self.affinity = os.sched_getaffinity(0)
+        return indices.astype(np.float32), indices
+
+
+def epoch_of(loader):
+    return [labels.tolist() for _, labels in loader]
+
+
+def data_threads():
+    return [t for t in threading.enumerate() if t.name.startswith("minidl-data")]
+
+
+def assert_thread_ends():
+    deadline = time.monotonic() + 2
+    while data_threads():
+        assert time.monotonic() < deadline, "the loader's thread lives on"
+        time.sleep(0.001)
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.booleans(), st.booleans(), st.integers(0, 4), st.integers(0, 3))
+def test_an_epoch_is_every_image_once(count, batch_size, shuffle, drop_last, prefetch, epoch):
+    drop_last = drop_last and batch_size <= count
+    loader = DataLoader(Numbers(count), batch_size, shuffle, 7, drop_last, prefetch)
+    loader.epoch = epoch
+    batches = epoch_of(loader)
+    assert len(batches) == len(loader)
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+    assert len(batches[-1]) == ((count - 1) % batch_size + 1 if not drop_last else batch_size)
+    seen = [i for batch in batches for i in batch]
+    assert len(set(seen)) == len(seen) == (count // batch_size * batch_size if drop_last else count)
+    assert set(seen) <= set(range(count))
+    if not shuffle:
+        assert seen == list(range(len(seen)))
+
+    plain = DataLoader(Numbers(count), batch_size, shuffle, 7, drop_last, prefetch=0)
+    plain.epoch = epoch
+    assert epoch_of(plain) == batches
+    assert loader.epoch == plain.epoch == epoch + 1
+
+
+def test_orders_differ_by_epoch_and_seed_and_can_be_resumed():
+    loader = DataLoader(Numbers(100), 10, shuffle=True, seed=3)
+    epochs = [epoch_of(loader) for _ in range(3)]
+    others = epoch_of(DataLoader(Numbers(100), 10, shuffle=True, seed=4))
+    assert len({str(e) for e in [*epochs, others]}) == 4
+
+    resumed = DataLoader(Numbers(100), 10, shuffle=True, seed=3)
+    resumed.epoch = 2
+    assert epoch_of(resumed) == epochs[2]
+
+
+def test_an_epoch_counts_from_iter_and_two_can_run_side_by_side():
+    loader = DataLoader(Numbers(6), 2, shuffle=True)
+    first, second = iter(loader), iter(loader)
+    assert loader.epoch == 2
+    mixed = [(a[1].tolist(), b[1].tolist()) for a, b in zip(first, second, strict=True)]
+    loader.epoch = 0
+    assert [a for a, _ in mixed] == epoch_of(loader)
+    assert [b for _, b in mixed] == epoch_of(loader)
+    assert_thread_ends()
+
+
+def test_batches_of_images():
+    images = np.random.default_rng(0).integers(0, 256, (5, 1, 4, 3), dtype=np.uint8)
+    data = ImageDataset(images, [0, 1, 0, 1, 0], "ab", mean=(0.5,), std=(0.25,))
+    batches = list(DataLoader(data, 2))
+    assert [x.shape for x, _ in batches] == [(2, 1, 4, 3), (2, 1, 4, 3), (1, 1, 4, 3)]
+    assert all(x.dtype == np.float32 and x.flags.c_contiguous and y.dtype == np.int64 for x, y in batches)
+    np.testing.assert_array_equal(np.concatenate([x for x, _ in batches]), data.batch(range(5))[0])
+
+
+@pytest.mark.parametrize("prefetch", [1, 3])
+def test_no_more_is_made_ahead_than_asked(prefetch):
+    data = Numbers(100)
+    batches = iter(DataLoader(data, 1, prefetch=prefetch))
+    for taken in range(1, 20):
+        next(batches)
+        time.sleep(0.002)
+        assert data.made <= taken + prefetch
+    del batches
+    assert_thread_ends()
+
+
+def test_breaking_off_ends_the_thread():
+    for _ in DataLoader(Numbers(100), 1):
+        break
+    assert_thread_ends()
+
+
+def test_breaking_off_does_not_wait_for_a_slow_batch():
+    data = Numbers(100, delay=0.2)
+    batches = iter(DataLoader(data, 1, prefetch=4))
+    next(batches)
+    start = time.monotonic()
+    batches.close()
+    assert time.monotonic() - start < 0.1
+    assert_thread_ends()
+    assert data.made <= 2  # the one taken and the one in the making
+
+
+def test_an_error_of_the_consumer_ends_the_thread():
+    def consume():
+        for _ in DataLoader(Numbers(100), 1):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        consume()
+    gc.collect()
+    assert_thread_ends()
+
+
+def test_an_iterator_in_a_cycle_ends_when_collected():
+    holder = []
+    holder.extend([holder, iter(DataLoader(Numbers(100), 1))])
+    next(holder[1])
+    del holder
+    gc.collect()
+    assert_thread_ends()
+
+
+def test_an_iterator_never_started_has_no_thread():
+    batches = iter(DataLoader(Numbers(100), 1))
+    assert not data_threads()
+    del batches
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_an_error_of_the_data_surfaces_where_it_happened(prefetch):
+    batches = iter(DataLoader(Numbers(10, fail_at=3), 1, prefetch=prefetch))
+    assert [next(batches)[1][0] for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ArithmeticError, match="cannot be made") as caught:
+        next(batches)
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "batch"
+    assert_thread_ends()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads can be bound to cores on Linux only")
+def test_the_thread_is_not_bound_to_the_core_of_the_main_thread():
+    cores = os.sched_getaffinity(0)
+    data = Numbers(4)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        list(DataLoader(data, 1))
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert data.affinity == cores
+
+
+def test_the_interpreter_can_exit_in_the_middle_of_an_epoch():
+    code = (
+        "from minidl.data import DataLoader, drawn_digits\n"
+        "batches = iter(DataLoader(drawn_digits(50), 1))\n"
+        "next(batches)\n"
+        "print('done')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "done\n", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", 0),
+        ("batch_size", 2.0),
+        ("batch_size", True),
+        ("batch_size", None),
+        ("prefetch", -1),
+        ("seed", -1),
+        ("seed", "x"),
+    ],
+)
+def test_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be .*{value!r}"):
+        DataLoader(Numbers(4), **{name: value})
+
+
+def test_an_epoch_number_is_checked():
+    loader = DataLoader(Numbers(4))
+    with pytest.raises(ValueError, match="epoch must be"):
+        loader.epoch = -1
+
+
+@pytest.mark.parametrize(("count", "settings"), [(0, {}), (5, {"batch_size": 8, "drop_last": True})])
+def test_no_batch_at_all_is_refused(count, settings):
+    with pytest.raises(ValueError, match=f"{count} images"):
+        DataLoader(Numbers(count), **settings)
