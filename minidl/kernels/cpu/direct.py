@@ -9,7 +9,9 @@ from image to image, sy from row to row, sx from pixel to pixel, sc from channel
 import numpy as np
 
 from minidl.kernels.cpu.layout import channels_last, logical, padded
+from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.product import Columns, Rows, packed, panel_width, product, start_row
+from minidl.kernels.cpu.scatter import few_channels, scattered
 
 SPLITS = 16        # partial results of a weight gradient; a fixed number, so that the bits don't depend on the threads
 
@@ -24,7 +26,7 @@ def conv2d(x, weight, bias, window, groups=1):
     x = padded(channels_last(x), window.padding)
     sn, sy, sx, sc = x.strides
     (sh, sw), (dh, dw) = window.stride, window.dilation
-    out = np.empty((n, oh, ow, f), x.dtype)
+    out = empty((n, oh, ow, f), x.dtype)
     fg, cg = f // groups, weight.shape[1]
     steps, k = taps_of(window, cg, x.shape[3], sy * dh, sx * dw)
     filters = weight.transpose(2, 3, 1, 0)                                        # (KH, KW, C/groups, F)
@@ -57,7 +59,9 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1):
     """
     n, c, h, w = shape
     f, fg, cg = len(weight), len(weight) // groups, c // groups
-    out = np.empty((n, h, w, c), grad.dtype)
+    if groups == 1 and few_channels(c, grad):
+        return scattered(grad, weight, shape, window)
+    out = empty((n, h, w, c), grad.dtype)
     rows = [phases(*axis) for axis in zip((h, w), window.kernel, window.stride, window.dilation, window.padding,
                                           grad.shape[2:], strict=True)]
     (down, above, below), (across, before, behind) = rows
@@ -118,10 +122,10 @@ def conv2d_weight_gradient(grad, x, window, groups=1):
     sn, sy, sx, sc = x.strides
     (kh, kw), (sh, sw), (dh, dw) = window.kernel, window.stride, window.dilation
     fg, cg = f // groups, x.shape[3] // groups
-    out = np.empty((kh, kw, cg, f), x.dtype)
+    out = empty((kh, kw, cg, f), x.dtype)
     steps = (np.arange(n)[:, None] * sn + np.arange(oh) * (sy * sh)).ravel()
     splits = min(SPLITS, max(1, len(steps))) if out.size * out.itemsize <= 2**20 else 1
-    partial = out[None] if splits == 1 else np.empty((splits, *out.shape), x.dtype)
+    partial = out[None] if splits == 1 else empty((splits, *out.shape), x.dtype)
     zeros = start_row(x, None, fg)
     for g in range(groups):
         product((kh, kw, cg), Rows(x, g * cg * sc, (sy * dh, sx * dw, sc)), steps, ow, sx * sw,

@@ -4,46 +4,53 @@ import numpy as np
 from numba import prange
 
 from minidl.kernels.cpu.compile import kernel
+from minidl.kernels.cpu.memory import empty
 
 CHUNK = 8192       # elements that a thread takes at a time
 
 
 def relu(x):
     """max(x, 0), elementwise; NaN stays NaN."""
-    x = x if in_memory_order(x) is not None else x.copy()
-    out = np.empty_like(x)
-    rectify(in_memory_order(x), in_memory_order(out))
-    return out
+    source, axes = in_memory_order(x)
+    out = empty(source.shape, x.dtype)
+    rectify(source.reshape(-1), out.reshape(-1))
+    return out.transpose(axes)
 
 
 @kernel
 def rectify(threads, x, out):
     """out = max(x, 0)"""
+    zero = x.dtype.type(0)
     for part in prange((len(x) + CHUNK - 1) // CHUNK):
-        for i in range(part * CHUNK, min(len(x), (part + 1) * CHUNK)):
-            out[i] = 0 if x[i] < 0 else x[i]                 # NaN is not below 0
+        source, target = x[part * CHUNK:(part + 1) * CHUNK], out[part * CHUNK:(part + 1) * CHUNK]
+        for i in range(len(source)):                         # from 0 on: LLVM vectorizes no index that may be negative
+            target[i] = zero if source[i] < zero else source[i]          # NaN is not below 0
 
 
 def relu_gradient(grad, out):
     """grad where out > 0, else 0."""
-    out = out if in_memory_order(out) is not None else out.copy()
-    dx = np.empty_like(out)
-    if grad.strides != out.strides:
+    above, axes = in_memory_order(out)
+    dx = empty(above.shape, grad.dtype)
+    grad = grad.transpose(np.argsort(axes))
+    if not grad.flags.c_contiguous:
         dx[...] = grad
         grad = dx
-    rectify_gradient(in_memory_order(grad), in_memory_order(out), in_memory_order(dx))
-    return dx
+    rectify_gradient(grad.reshape(-1), above.reshape(-1), dx.reshape(-1))
+    return dx.transpose(axes)
 
 
 @kernel
 def rectify_gradient(threads, grad, out, dx):
     """dx = grad where out > 0, else 0"""
+    zero = out.dtype.type(0)
     for part in prange((len(out) + CHUNK - 1) // CHUNK):
-        for i in range(part * CHUNK, min(len(out), (part + 1) * CHUNK)):
-            dx[i] = grad[i] if out[i] > 0 else 0
+        some = slice(part * CHUNK, (part + 1) * CHUNK)
+        above, source, target = out[some], grad[some], dx[some]
+        for i in range(len(above)):
+            target[i] = source[i] if above[i] > zero else zero
 
 
 def in_memory_order(x):
-    """The elements of x as they follow each other in memory, without copying; None if there are gaps between them."""
-    ordered = x.transpose(sorted(range(x.ndim), key=lambda i: -x.strides[i]))
-    return ordered.reshape(-1) if ordered.flags.c_contiguous else None
+    """x with its axes in the order of memory, C-contiguous (a copy, if there are gaps), and the axes that undo it."""
+    order = sorted(range(x.ndim), key=lambda i: -x.strides[i])
+    return np.ascontiguousarray(x.transpose(order)), sorted(range(x.ndim), key=order.__getitem__)

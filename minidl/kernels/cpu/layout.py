@@ -1,24 +1,24 @@
 """Channels last: the order in which the kernels here read images, one pixel's channels side by side."""
 
-import numpy as np
 from numba import prange
 
 from minidl.kernels.cpu.compile import kernel
+from minidl.kernels.cpu.memory import empty
 
 
 def channels_last(x):
     """x (N, C, H, W) as a C-contiguous array (N, H, W, C): a view, if that is how it lies in memory, else a copy."""
-    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    x = x.transpose(0, 2, 3, 1)
+    if x.flags.c_contiguous:
+        return x.reshape(-1).reshape(x.shape)       # an axis of length 1 may have any stride; here it gets its true one
+    out = empty(x.shape, x.dtype)
+    out[...] = x
+    return out
 
 
 def logical(x):
     """The inverse: (N, H, W, C) seen as (N, C, H, W)."""
     return x.transpose(0, 3, 1, 2)
-
-
-def empty_like_image(n, c, h, w, dtype):
-    """A new image (N, C, H, W), channels last in memory, not filled."""
-    return logical(np.empty((n, h, w, c), dtype))
 
 
 def padded(x, pads):
@@ -30,7 +30,7 @@ def padded(x, pads):
         return x
     (top, bottom), (left, right) = pads
     n, h, w, c = x.shape
-    out = np.empty((n, h + top + bottom, w + left + right, c), x.dtype)
+    out = empty((n, h + top + bottom, w + left + right, c), x.dtype)
     surround(x, out, top, left)
     return out
 

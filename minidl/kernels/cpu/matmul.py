@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.product import Rows, packed, product, start_row
 
 
 def matmul(a, b):
     """a @ b for two matrices.   a (M, K), b (K, N)  ->  (M, N)"""
     (m, k), n = a.shape, b.shape[1]
-    out = np.empty((m, n), a.dtype)
+    out = empty((m, n), a.dtype)
     if k == 0:
         out[:] = 0
     elif out.size:

@@ -9,14 +9,23 @@ from numba import prange
 
 from minidl.kernels.cpu.compile import kernel
 from minidl.kernels.cpu.layout import channels_last, logical
+from minidl.kernels.cpu.memory import empty
 
 SLICES = 16
-ROWS = 256         # rows that a thread takes at a time where nothing is summed
+ROWS = 64          # rows that a thread takes at a time where nothing is summed
+LENGTH = 256       # numbers in a row, about: short rows are joined
 
 
 def as_rows(x):
-    """x (N, C, H, W) as (N*H*W, C)."""
-    return channels_last(x).reshape(-1, x.shape[1])
+    """x (N, C, H, W) as rows of channels: (N*H*W / R, R*C), where each row holds R pixels side by side.
+
+    Loops run along rows, and few channels make too short a loop; R is a power of 2 that makes it about LENGTH long.
+    """
+    pixels, c = x.size // x.shape[1], x.shape[1]
+    r = 1
+    while pixels % (2 * r) == 0 and 2 * r * c <= LENGTH:
+        r *= 2
+    return channels_last(x).reshape(pixels // r, r * c)
 
 
 def as_image(rows, shape):
@@ -25,11 +34,22 @@ def as_image(rows, shape):
     return logical(rows.reshape(n, h, w, c))
 
 
+def repeated(v, rows):
+    """One number per channel, repeated for each pixel of a row."""
+    return np.tile(v, rows.shape[1] // len(v))
+
+
+def folded(partial, c):
+    """The sums over slices, and over the pixels of a row, of partial sums (..., SLICES, R*C)  ->  (..., C)"""
+    return partial.reshape(*partial.shape[:-2], -1, c).sum(-2)
+
+
 def channel_sums(x):
     """The sum of each channel.   x (N, C, H, W)  ->  (C,)"""
-    partial = np.zeros((SLICES, x.shape[1]))
-    sum_rows(as_rows(x), partial)
-    return partial.sum(0).astype(x.dtype)
+    rows = as_rows(x)
+    partial = np.zeros((SLICES, rows.shape[1]))
+    sum_rows(rows, partial)
+    return folded(partial, x.shape[1]).astype(x.dtype)
 
 
 @kernel
@@ -45,16 +65,18 @@ def sum_rows(threads, rows, partial):
 
 def channel_moments(x):
     """Mean and (biased) variance of each channel.   x (N, C, H, W)  ->  (C,), (C,)"""
+    c = x.shape[1]
     rows = as_rows(x)
-    partial = np.zeros((2, SLICES, x.shape[1]))
-    sum_powers(rows, partial)
-    first, second = partial.sum(1) / len(rows)
-    return (rows[0] + first).astype(x.dtype), np.maximum(second - first * first, 0).astype(x.dtype)
+    origin = rows[0, :c].astype(np.float64)
+    partial = np.zeros((2, SLICES, rows.shape[1]))
+    sum_powers(rows, repeated(origin, rows), partial)
+    first, second = folded(partial, c) / (x.size // c)
+    return (origin + first).astype(x.dtype), np.maximum(second - first * first, 0).astype(x.dtype)
 
 
 @kernel
-def sum_powers(threads, rows, partial):
-    """partial[0, s], partial[1, s] = sums over slice s of d and d**2, d the distance from the first row.
+def sum_powers(threads, rows, origin, partial):
+    """partial[0, s], partial[1, s] = sums over slice s of d and d**2, d the distance from `origin`, the first pixel.
 
     That distance, and not the value itself, because a variance is the difference of two sums, which must not be large.
     """
@@ -64,7 +86,7 @@ def sum_powers(threads, rows, partial):
         sums, squares = partial[0, s], partial[1, s]
         for i in range(s * n // slices, (s + 1) * n // slices):
             for j in range(c):
-                d = np.float64(rows[i, j]) - np.float64(rows[0, j])
+                d = np.float64(rows[i, j]) - origin[j]
                 sums[j] += d
                 squares[j] += d * d
 
@@ -75,8 +97,9 @@ def batch_norm(x, weight, bias, mean, var, eps):
     x (N, C, H, W); weight, bias, mean, var (C,)  ->  (N, C, H, W)
     """
     rows = as_rows(x)
-    out = np.empty_like(rows)
-    normalize(rows, mean, weight / np.sqrt(var + eps), bias, out)
+    out = empty(rows.shape, rows.dtype)
+    scale = weight / np.sqrt(var + eps)
+    normalize(rows, repeated(mean, rows), repeated(scale, rows), repeated(bias, rows), out)
     return as_image(out, x.shape)
 
 
@@ -97,16 +120,16 @@ def batch_norm_gradient(grad, x, weight, mean, var, eps, training):
     in training, where mean and var depend on x,
     dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),   m = N*H*W;  else the first term alone.
     """
-    grads, rows = as_rows(grad), as_rows(x)
-    deviation = 1 / np.sqrt(var + eps)
-    partial = np.zeros((2, SLICES, x.shape[1]))
+    grads, rows, c = as_rows(grad), as_rows(x), x.shape[1]
+    deviation, mean = 1 / np.sqrt(var + eps), repeated(mean, rows)
+    partial = np.zeros((2, SLICES, rows.shape[1]))
     sum_products(grads, rows, mean, partial)
-    dbias, products = partial.sum(1)
+    dbias, products = folded(partial, c)
     dweight = products * deviation
-    m = len(rows) if training else np.inf
-    dx = np.empty_like(rows)
-    combine(grads, rows, mean, weight * deviation, (dbias / m).astype(x.dtype),
-            (dweight * deviation / m).astype(x.dtype), dx)
+    m = x.size // c if training else np.inf
+    dx = empty(rows.shape, rows.dtype)
+    combine(grads, rows, mean, repeated(weight * deviation, rows), repeated((dbias / m).astype(x.dtype), rows),
+            repeated((dweight * deviation / m).astype(x.dtype), rows), dx)
     return as_image(dx, x.shape), dweight.astype(x.dtype), dbias.astype(x.dtype)
 
 

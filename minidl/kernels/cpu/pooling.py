@@ -9,6 +9,9 @@ from numba import prange
 
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.layout import channels_last, logical
+from minidl.kernels.cpu.memory import empty
+
+FEW = 16           # fewer channels than this don't fill a vector well enough to pay for setting out
 
 
 def max_pool2d(x, window):
@@ -19,16 +22,16 @@ def max_pool2d(x, window):
     kh, kw = window.kernel
     x = channels_last(x)
     n, h, w, c = x.shape
-    out = np.empty((n, *window.out((h, w)), c), x.dtype)
-    place = np.empty(out.shape, np.uint8 if kh * kw <= 256 else np.uint16)
-    max_forward(x, *geometry(window), out, place)
+    out = empty((n, *window.out((h, w)), c), x.dtype)
+    place = empty(out.shape, np.uint8 if kh * kw <= 256 else np.uint16)
+    max_forward(by_row(x), c, *geometry(window), by_row(out), by_row(place))
     return logical(out), logical(place)
 
 
 def max_pool2d_gradient(grad, place, shape, window):
     """Each gradient goes to the element that won its window.   grad, place (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
     n, c, h, w = shape
-    dx = np.empty((n, h, w, c), grad.dtype)
+    dx = empty((n, h, w, c), grad.dtype)
     max_backward(channels_last(grad), channels_last(place), *geometry(window), dx)
     return logical(dx)
 
@@ -37,17 +40,23 @@ def avg_pool2d(x, window):
     """The sum of each window divided by KH * KW; padding counts as zeros.   x (N, C, H, W)  ->  (N, C, OH, OW)"""
     x = channels_last(x)
     n, h, w, c = x.shape
-    out = np.empty((n, *window.out((h, w)), c), x.dtype)
-    avg_forward(x, *geometry(window), out)
+    out = empty((n, *window.out((h, w)), c), x.dtype)
+    avg_forward(by_row(x), c, *geometry(window), by_row(out))
     return logical(out)
 
 
 def avg_pool2d_gradient(grad, shape, window):
     """Each gradient is shared equally by its window.   grad (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
     n, c, h, w = shape
-    dx = np.empty((n, h, w, c), grad.dtype)
+    dx = empty((n, h, w, c), grad.dtype)
     avg_backward(channels_last(grad), *geometry(window), dx)
     return logical(dx)
+
+
+def by_row(x):
+    """(N, H, W, C) as (N, H, W*C)."""
+    n, h, w, c = x.shape
+    return x.reshape(n, h, w * c)
 
 
 def geometry(window):
@@ -56,44 +65,77 @@ def geometry(window):
     return window.kernel, window.stride, window.dilation, (top, left)
 
 
-@inner
-def pixel(o, i, stride, dilation, pad):
-    """Where place i of window o lies along one axis of the image; outside, if the padding is there."""
-    return o * stride + i * dilation - pad
-
-
 @kernel
-def max_forward(threads, x, kernel, stride, dilation, pad, out, place):
-    """out = the maximum of each window, place = where it was"""
-    n, oh, ow, c = out.shape
-    _, h, w, _ = x.shape
-    for row in prange(n * oh):
-        image, oy = row // oh, row % oh
-        for ox in range(ow):
-            best, where = out[image, oy, ox], place[image, oy, ox]
-            best[:] = -np.inf
-            where[:] = 0
-            fresh = True
+def max_forward(threads, x, c, kernel, stride, dilation, pad, out, place):
+    """out = the maximum of each window, place = where it was;   x (N, H, W*C), out and place (N, OH, OW*C)
+
+    A maximum is separable: first that of the window's rows, for all columns of the image at once, then that of its
+    columns, for all channels at once if there are enough of them to fill vectors.
+    """
+    n, oh, _ = out.shape
+    _, h, width = x.shape
+    for thread in prange(threads):
+        tall, tall_row = np.empty(width, x.dtype), np.empty(width, np.int32)
+        for row in range(thread * n * oh // threads, (thread + 1) * n * oh // threads):
+            image, oy = row // oh, row % oh
+            for e in range(width):
+                tall[e] = -np.inf
+                tall_row[e] = 0
             for i in range(kernel[0]):
-                y = pixel(oy, i, stride[0], dilation[0], pad[0])
-                if y < 0 or y >= h:
-                    continue
-                for j in range(kernel[1]):
-                    z = pixel(ox, j, stride[1], dilation[1], pad[1])
-                    if z < 0 or z >= w:
-                        continue
-                    values, here = x[image, y, z], i * kernel[1] + j
-                    if fresh:
-                        for k in range(c):
-                            best[k] = values[k]
-                            where[k] = here
-                        fresh = False
-                        continue
-                    for k in range(c):
-                        value, so_far = values[k], best[k]
-                        if value > so_far or (value != value and so_far == so_far):
-                            best[k] = value
-                            where[k] = here
+                y = oy * stride[0] + i * dilation[0] - pad[0]
+                if 0 <= y < h:
+                    for e in range(width):
+                        better = exceeds(x[image, y, e], tall[e])
+                        tall[e] = x[image, y, e] if better else tall[e]
+                        tall_row[e] = i if better else tall_row[e]
+            if c < FEW:
+                max_few(tall, tall_row, c, kernel, stride[1], dilation[1], pad[1], out[image, oy], place[image, oy])
+            else:
+                max_many(tall, tall_row, c, kernel, stride[1], dilation[1], pad[1], out[image, oy], place[image, oy])
+
+
+@inner
+def max_few(tall, tall_row, c, kernel, stride, dilation, pad, best, place):
+    """The maximum over each window's columns, one channel at a time."""
+    w = len(tall) // c
+    for ox in range(len(best) // c):
+        for k in range(c):
+            value, found = tall.dtype.type(-np.inf), np.int32(kernel[0] * kernel[1] - 1)
+            for j in range(kernel[1]):
+                z = ox * stride + j * dilation - pad
+                if 0 <= z < w:
+                    other, here = tall[z * c + k], np.int32(tall_row[z * c + k] * kernel[1] + j)
+                    better = exceeds(other, value) | ((other == value) & (here < found))
+                    value = other if better else value
+                    found = here if better else found
+            best[ox * c + k] = value
+            place[ox * c + k] = found
+
+
+@inner
+def max_many(tall, tall_row, c, kernel, stride, dilation, pad, best, place):
+    """The same, all channels of a pixel at a time."""
+    w = len(tall) // c
+    for e in range(len(best)):
+        best[e] = -np.inf
+        place[e] = kernel[0] * kernel[1] - 1
+    for ox in range(len(best) // c):
+        for j in range(kernel[1]):
+            z = ox * stride + j * dilation - pad
+            if 0 <= z < w:
+                value, found = best[ox * c:(ox + 1) * c], place[ox * c:(ox + 1) * c]
+                other, rows = tall[z * c:(z + 1) * c], tall_row[z * c:(z + 1) * c]
+                for k in range(c):
+                    here = rows[k] * kernel[1] + j
+                    better = exceeds(other[k], value[k]) | ((other[k] == value[k]) & (here < found[k]))
+                    value[k] = other[k] if better else value[k]
+                    found[k] = here if better else found[k]
+
+
+@inner
+def exceeds(a, b):
+    """a > b, where NaN exceeds every number."""
+    return (not b >= a) & (b == b)
 
 
 @kernel
@@ -118,29 +160,31 @@ def max_backward(threads, grad, place, kernel, stride, dilation, pad, dx):
 
 
 @kernel
-def avg_forward(threads, x, kernel, stride, dilation, pad, out):
-    """out = the mean of each window"""
-    n, oh, ow, c = out.shape
-    _, h, w, _ = x.shape
-    share = x.dtype.type(1) / x.dtype.type(kernel[0] * kernel[1])
-    for row in prange(n * oh):
-        image, oy = row // oh, row % oh
-        for ox in range(ow):
-            mean = out[image, oy, ox]
-            mean[:] = 0
+def avg_forward(threads, x, c, kernel, stride, dilation, pad, out):
+    """out = the mean of each window: sums over its rows, then over its columns;   x (N, H, W*C), out (N, OH, OW*C)"""
+    n, oh, length = out.shape
+    _, h, width = x.shape
+    w, share = width // c, x.dtype.type(1) / x.dtype.type(kernel[0] * kernel[1])
+    for thread in prange(threads):
+        tall = np.empty(width, x.dtype)
+        for row in range(thread * n * oh // threads, (thread + 1) * n * oh // threads):
+            image, oy = row // oh, row % oh
+            for e in range(width):
+                tall[e] = 0
             for i in range(kernel[0]):
-                y = pixel(oy, i, stride[0], dilation[0], pad[0])
-                if y < 0 or y >= h:
-                    continue
+                y = oy * stride[0] + i * dilation[0] - pad[0]
+                if 0 <= y < h:
+                    for e in range(width):
+                        tall[e] += x[image, y, e]
+            for e in range(length):
+                out[image, oy, e] = 0
+            for ox in range(length // c):
                 for j in range(kernel[1]):
-                    z = pixel(ox, j, stride[1], dilation[1], pad[1])
-                    if z < 0 or z >= w:
-                        continue
-                    values = x[image, y, z]
-                    for k in range(c):
-                        mean[k] += values[k]
-            for k in range(c):
-                mean[k] *= share
+                    z = ox * stride[1] + j * dilation[1] - pad[1]
+                    if 0 <= z < w:
+                        sums, values = out[image, oy, ox * c:(ox + 1) * c], tall[z * c:(z + 1) * c]
+                        for k in range(c):
+                            sums[k] += values[k] * share
 
 
 @kernel
@@ -155,13 +199,10 @@ def avg_backward(threads, grad, kernel, stride, dilation, pad, dx):
             for ox in range(ow):
                 grads = grad[image, oy, ox]
                 for i in range(kernel[0]):
-                    y = pixel(oy, i, stride[0], dilation[0], pad[0])
-                    if y < 0 or y >= h:
-                        continue
+                    y = oy * stride[0] + i * dilation[0] - pad[0]
                     for j in range(kernel[1]):
-                        z = pixel(ox, j, stride[1], dilation[1], pad[1])
-                        if z < 0 or z >= w:
-                            continue
-                        sums = dx[image, y, z]
-                        for k in range(c):
-                            sums[k] += grads[k] * share
+                        z = ox * stride[1] + j * dilation[1] - pad[1]
+                        if 0 <= y < h and 0 <= z < w:
+                            sums = dx[image, y, z]
+                            for k in range(c):
+                                sums[k] += grads[k] * share

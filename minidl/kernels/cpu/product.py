@@ -17,13 +17,15 @@ import numpy as np
 from numba import prange
 
 from minidl.kernels.cpu.compile import inner, kernel
+from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
-from minidl.kernels.cpu.tile import edge_tile, wide_tile
+from minidl.kernels.cpu.tile import edge_tile, half_tile, wide_tile
 
 # Bytes of B that one sweep over rows uses, and of A that one sweep over columns uses: what is used again should still
 # be in the L1 and L2 caches. Found by measuring with benchmarks/matmul_conv.py.
 B_BYTES = 128 * 1024
 A_BYTES = 256 * 1024
+NARROW = 512       # rows of B of so many bytes are read where they lie; longer ones would compete for places in the cache
 
 
 class Rows(NamedTuple):
@@ -114,6 +116,9 @@ def sums(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, want
     if wanted == 2 * lanes:
         wide_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted)
         return
+    if wanted <= lanes // 2:
+        half_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted)
+        return
     edge_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted)
     if wanted > lanes:
         second = start + VECTOR_BYTES if start != 0 else 0
@@ -159,10 +164,12 @@ def pack_panels(threads, source, panels):
 
 
 def packed(source):
-    """The Columns of `source` (T, K, F), any strides, copied into panels."""
+    """The Columns of `source` (T, K, F), any strides; copied into panels, unless they are few and lie well already."""
     taps, k, columns = source.shape
     width = panel_width(source)
-    panels = np.empty((-(-columns // width), taps * k, width), source.dtype)
+    if source.flags.c_contiguous and columns * source.itemsize <= NARROW:
+        return Columns(source, 0, width * source.itemsize, columns * source.itemsize)
+    panels = empty((-(-columns // width), taps * k, width), source.dtype)
     pack_panels(source, panels)
     return Columns(panels, 0, panels.strides[0], panels.strides[1])
 

@@ -32,7 +32,7 @@ def number(n):
     return ir.Constant(INT, n)
 
 
-def make_tile(vectors, masked):
+def make_tile(vectors, masked, vector_bytes=VECTOR_BYTES):
     """The intrinsic for a tile of TILE_ROWS rows and `vectors` vectors; `masked` if fewer columns may be wanted.
 
     tile(like, rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns)
@@ -49,24 +49,25 @@ def make_tile(vectors, masked):
     def tile(typingctx, like, rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns):
         def generate(context, builder, signature, values):
             element = context.get_data_type(signature.args[0].dtype)
-            emit(builder, element, vectors, masked, *values[1:])
+            emit(builder, element, vector_bytes, vectors, masked, *values[1:])
             return context.get_dummy_value()
         return types.void(like, *[types.int64] * 11), generate
 
     return tile
 
 
-def emit(builder, element, vectors, masked, rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns):
+def emit(builder, element, vector_bytes, vectors, masked,
+         rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns):
     """Write the instructions of a tile."""
     size = 4 if isinstance(element, ir.FloatType) else 8
-    lanes = VECTOR_BYTES // size
+    lanes = vector_bytes // size
     vector = ir.VectorType(element, lanes)
     fma = intrinsic_function(builder, vector, [vector] * 3, f"llvm.fma.v{lanes}f{size * 8}")
     masks = column_masks(builder, lanes, vectors, columns) if masked else [None] * vectors
     zero = ir.Constant(vector, [0.0] * lanes)
 
     def vector_at(address, v):
-        pointer = builder.inttoptr(builder.add(address, number(v * VECTOR_BYTES)), vector.as_pointer())
+        pointer = builder.inttoptr(builder.add(address, number(v * vector_bytes)), vector.as_pointer())
         if masks[v] is None:
             return builder.load(pointer, align=size)
         name = f"llvm.masked.load.v{lanes}f{size * 8}.p0"
@@ -74,7 +75,7 @@ def emit(builder, element, vectors, masked, rows, outs, offset, steps, taps, k, 
         return builder.call(load, [pointer, ir.Constant(LANE, size), masks[v], zero])
 
     def store_vector(value, address, v):
-        pointer = builder.inttoptr(builder.add(address, number(v * VECTOR_BYTES)), vector.as_pointer())
+        pointer = builder.inttoptr(builder.add(address, number(v * vector_bytes)), vector.as_pointer())
         if masks[v] is None:
             builder.store(value, pointer, align=size)
             return
@@ -152,5 +153,7 @@ def intrinsic_function(builder, result, arguments, name):
     return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
 
 
-wide_tile = make_tile(2, masked=False)        # two full vectors of columns
-edge_tile = make_tile(1, masked=True)         # the columns left over, up to one vector
+wide_tile = make_tile(2, masked=False)                         # two full vectors of columns
+edge_tile = make_tile(1, masked=True)                          # the columns left over, up to one vector
+half_tile = make_tile(1, masked=True, vector_bytes=max(16, VECTOR_BYTES // 2))     # or up to half of one, which
+#                                                                 many processors compute in half of the time
