@@ -11,7 +11,6 @@ import numpy as np
 from minidl.kernels.cpu.layout import channels_last, logical, padded
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.product import Columns, Rows, packed, panel_width, product, start_row
-from minidl.kernels.cpu.scatter import few_channels, scattered
 
 SPLITS = 16        # partial results of a weight gradient; a fixed number, so that the bits don't depend on the threads
 
@@ -59,8 +58,6 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1):
     """
     n, c, h, w = shape
     f, fg, cg = len(weight), len(weight) // groups, c // groups
-    if groups == 1 and few_channels(c, grad):
-        return scattered(grad, weight, shape, window)
     out = empty((n, h, w, c), grad.dtype)
     rows = [phases(*axis) for axis in zip((h, w), window.kernel, window.stride, window.dilation, window.padding,
                                           grad.shape[2:], strict=True)]

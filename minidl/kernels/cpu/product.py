@@ -25,7 +25,7 @@ from minidl.kernels.cpu.tile import edge_tile, half_tile, wide_tile
 # be in the L1 and L2 caches. Found by measuring with benchmarks/matmul_conv.py.
 B_BYTES = 128 * 1024
 A_BYTES = 256 * 1024
-NARROW = 512       # rows of B of so many bytes are read where they lie; longer ones would compete for places in the cache
+NARROW = 512       # rows of B of at most so many bytes are read where they lie; longer ones would crowd the cache
 
 
 class Rows(NamedTuple):

@@ -1,0 +1,28 @@
+"""How weights learn from gradients. Read `optimizer.py`, then `sgd.py`; `schedules.py` moves the learning rate."""
+
+from minidl.optim.adam import Adam, AdamW
+from minidl.optim.clip import clip_grad_norm_
+from minidl.optim.optimizer import Optimizer
+from minidl.optim.schedules import (
+    CosineAnnealingLR,
+    LinearWarmup,
+    MultiStepLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
+from minidl.optim.sgd import SGD
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "CosineAnnealingLR",
+    "LinearWarmup",
+    "MultiStepLR",
+    "OneCycleLR",
+    "Optimizer",
+    "ReduceLROnPlateau",
+    "StepLR",
+    "clip_grad_norm_",
+]

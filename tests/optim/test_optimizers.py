@@ -1,0 +1,293 @@
+"""Optimizers against the formulas of their papers in plain Python numbers, one weight at a time."""
+
+import json
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidl.functional as F
+import minidl.nn as nn
+from minidl import Tensor, optim
+from minidl.device import CPU
+from minidl.nn import Parameter
+from minidl.testing.strategies import layouts, seeds
+
+
+def sgd(x, grads, lr, momentum, weight_decay, nesterov):
+    """Where SGD takes the number x along the gradients."""
+    velocity = 0.0
+    for g in grads:
+        g = g + weight_decay * x
+        velocity = momentum * velocity + g
+        x = x - lr * (g + momentum * velocity if nesterov else velocity)
+    return x
+
+
+def adam(x, grads, lr, betas, eps, weight_decay, decoupled):
+    """Where Adam, or AdamW, takes the number x along the gradients."""
+    mean = square = 0.0
+    for t, g in enumerate(grads, 1):
+        if decoupled:
+            x = x - lr * weight_decay * x
+        else:
+            g = g + weight_decay * x
+        mean = betas[0] * mean + (1 - betas[0]) * g
+        square = betas[1] * square + (1 - betas[1]) * g * g
+        x = x - lr * (mean / (1 - betas[0] ** t)) / (math.sqrt(square / (1 - betas[1] ** t)) + eps)
+    return x
+
+
+DECAYS = st.sampled_from([0, 0.1])
+SGDS = st.one_of(
+    st.builds(dict, lr=st.floats(0, 0.5), momentum=st.sampled_from([0.5, 0.9]), weight_decay=DECAYS,
+              nesterov=st.booleans()),
+    st.builds(dict, lr=st.floats(0, 0.5), momentum=st.just(0), weight_decay=DECAYS, nesterov=st.just(False)),
+)
+ADAMS = st.builds(dict, lr=st.floats(0, 0.5), betas=st.sampled_from([(0.9, 0.999), (0, 0.5), (0.5, 0)]),
+                  eps=st.sampled_from([1e-8, 0.1]), weight_decay=DECAYS)
+CASES = st.one_of(
+    st.tuples(st.just(optim.SGD), SGDS, st.just(sgd)),
+    st.tuples(st.just(optim.Adam), ADAMS, st.just(partial(adam, decoupled=False))),
+    st.tuples(st.just(optim.AdamW), ADAMS, st.just(partial(adam, decoupled=True))),
+)
+
+
+@given(case=CASES, layout=layouts, grad_layout=layouts, seed=seeds, dtype=st.sampled_from([np.float32, np.float64]))
+def test_steps_are_those_of_the_formula(case, layout, grad_layout, seed, dtype):
+    optimizer_class, settings, reference = case
+    rng = np.random.default_rng(seed)
+    start, *grads = rng.standard_normal((5, 2, 3, 1, 2)).astype(dtype)
+    p = Parameter(layout(start.copy()))
+    array = p.data
+    optimizer = optimizer_class([p], **settings)
+    for grad in grads:
+        p.grad = grad_layout(grad)
+        optimizer.step()
+        np.testing.assert_array_equal(p.grad, grad)             # not written to
+    assert p.data is array
+    assert array.dtype == dtype
+    expected = [reference(float(x), map(float, g), **settings)
+                for x, *g in zip(start.ravel(), *(g.ravel() for g in grads), strict=True)]
+    tolerance = 1e-4 if dtype == np.float32 else 1e-9
+    np.testing.assert_allclose(array.ravel(), expected, rtol=tolerance, atol=tolerance)
+
+
+OPTIMIZERS = [
+    lambda p: optim.SGD(p, 0.1),
+    lambda p: optim.SGD(p, 0.1, 0.9, weight_decay=0.01, nesterov=True),
+    lambda p: optim.Adam(p, 0.1, weight_decay=0.01),
+    lambda p: optim.AdamW(p, 0.1),
+]
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_state_lies_in_memory_as_the_parameter_does(make):
+    p = Parameter(np.zeros((2, 3, 4, 5), np.float32).transpose(3, 2, 0, 1))
+    p.grad = np.ones(p.shape, np.float32)
+    optimizer = make([p])
+    optimizer.step()
+    arrays = [a for a in optimizer.states[0].values() if isinstance(a, np.ndarray)]
+    assert all(a.strides == p.data.strides and a.dtype == np.float32 for a in arrays)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_both_libraries_agree(make, xp):
+    results = []
+    for library in (np, xp):
+        p = Parameter(library.asarray(np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)))
+        optimizer = make([p])
+        for factor in (1.0, -0.5):
+            p.grad = library.asarray(np.full((2, 3), factor, np.float32))
+            optimizer.step()
+        assert all(type(a) is np.ndarray for a in optimizer.state_dict()["arrays"].values())
+        optimizer.load_state_dict(optimizer.state_dict())
+        optimizer.step()
+        results.append(CPU.put(p.data))
+    np.testing.assert_allclose(*results, rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_a_weight_without_axes(make):
+    p = Parameter(np.array(2.0, np.float32))
+    optimizer = make([p])
+    (p * p).backward()
+    optimizer.step()
+    assert p.data.shape == ()
+    assert p.item() < 2
+
+
+def test_each_parameter_counts_its_own_steps():
+    """One that is thawed late begins as a new one would."""
+    late, early, alone = (Parameter(np.ones(1, np.float32)) for _ in range(3))
+    both, single = optim.Adam([late, early], 0.1), optim.Adam([alone], 0.1)
+    late.requires_grad = False
+    for _ in range(3):
+        early.grad = np.ones(1, np.float32)
+        both.step()
+    assert late.item() == 1
+    late.requires_grad = True
+    late.grad = alone.grad = np.full(1, 0.3, np.float32)
+    both.step()
+    single.step()
+    assert late.item() == alone.item()
+
+
+def test_zero_grad():
+    p, frozen = Parameter(np.ones(2, np.float32)), Parameter(np.ones(2, np.float32), requires_grad=False)
+    p.grad = np.ones(2, np.float32)
+    optim.SGD([p, frozen]).zero_grad()
+    assert p.grad is None
+
+
+def test_lr_is_an_attribute():
+    p = Parameter(np.ones(1, np.float32))
+    p.grad = np.ones(1, np.float32)
+    optimizer = optim.SGD([p], lr=0.5)
+    optimizer.lr = np.float64(0.25)
+    optimizer.step()
+    assert p.item() == 0.75
+    assert p.dtype == np.float32
+
+
+def trained(make, steps, state=None):
+    """Two parameters after `steps` steps (from a saved state, if given), and the optimizer."""
+    rng = np.random.default_rng(3)
+    parameters = {name: Parameter(rng.standard_normal((3, 2)).astype("f").T) for name in ("a.weight", "b", "idle")}
+    optimizer = make(parameters.items())
+    if state is not None:
+        values, saved = state
+        for name, p in parameters.items():
+            p.data[...] = values[name]
+        optimizer.load_state_dict({"arrays": saved["arrays"], "numbers": json.loads(json.dumps(saved["numbers"]))})
+    for _ in range(steps):
+        for name in ("a.weight", "b"):
+            parameters[name].grad = np.sin(parameters[name].data * 9)
+        optimizer.step()
+    return {name: p.data.copy() for name, p in parameters.items()}, optimizer
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_a_resumed_run_gives_the_same_bits(make):
+    straight, _ = trained(make, 5)
+    values, optimizer = trained(make, 2)
+    optimizer.lr = 0.1
+    state = optimizer.state_dict()
+    assert all(type(a) is np.ndarray and a.flags.c_contiguous for a in state["arrays"].values())
+    resumed, second = trained(make, 3, (values, state))
+    for name, array in straight.items():
+        np.testing.assert_array_equal(resumed[name], array)
+    assert second.state_dict()["numbers"]["steps"] == {"a.weight": 5, "b": 5}
+
+
+def test_saved_arrays_are_named_after_parameters_and_copied():
+    _, optimizer = trained(lambda p: optim.SGD(p, 0.1, 0.9), 1)
+    state = optimizer.state_dict()
+    assert list(state["arrays"]) == ["a.weight.velocity", "b.velocity"]
+    before = state["arrays"]["b.velocity"].copy()
+    optimizer.step()
+    np.testing.assert_array_equal(state["arrays"]["b.velocity"], before)
+
+
+def test_loading_brings_the_settings_back():
+    _, saved = trained(lambda p: optim.Adam(p, 0.3, (0.8, 0.9), 1e-3, 0.2), 1)
+    _, optimizer = trained(optim.Adam, 0)
+    optimizer.load_state_dict(saved.state_dict())
+    assert (optimizer.lr, optimizer.betas, optimizer.eps, optimizer.weight_decay) == (0.3, (0.8, 0.9), 1e-3, 0.2)
+
+
+def test_a_state_that_does_not_fit_is_told_whole_and_changes_nothing():
+    _, optimizer = trained(optim.Adam, 2)
+    before = optimizer.state_dict()
+    state = optimizer.state_dict()
+    del state["arrays"]["b.mean"], state["numbers"]["settings"]["eps"]
+    state["arrays"] |= {"b.square": np.ones(7), "c.mean": np.ones(1)}
+    state["numbers"]["steps"]["d"] = 1
+    state["numbers"]["settings"]["lr"] = 99
+    with pytest.raises(ValueError, match="not of Adam") as error:
+        optimizer.load_state_dict(state)
+    for told in ("b.mean is missing", "b.square has the shape (7,), not (2, 3)", "c.mean is unexpected",
+                 "d is unexpected", "setting eps is missing"):
+        assert told in str(error.value)
+    after = optimizer.state_dict()
+    assert after["numbers"] == before["numbers"]
+    for name, array in before["arrays"].items():
+        np.testing.assert_array_equal(after["arrays"][name], array)
+
+
+ONE = Parameter(np.ones(1, np.float32))
+
+
+@pytest.mark.parametrize(("make", "error", "told"), [
+    (lambda: optim.SGD([]), ValueError, "SGD: there are no parameters"),
+    (lambda: optim.SGD(ONE), TypeError, "SGD: give a list"),
+    (lambda: optim.SGD([np.ones(1)]), TypeError, "SGD: 0 is no parameter"),
+    (lambda: optim.Adam([("w", Tensor(np.ones(1, int)))]), TypeError, "Adam: w is no parameter"),
+    (lambda: optim.Adam([ONE * 2]), TypeError, "no operation made"),
+    (lambda: optim.SGD([ONE, ONE]), ValueError, "given twice"),
+    (lambda: optim.SGD([ONE], lr=-1), ValueError, "SGD: lr=-1"),
+    (lambda: optim.SGD([ONE], lr=math.nan), ValueError, "SGD: lr=nan"),
+    (lambda: optim.SGD([ONE], momentum=-0.1), ValueError, "momentum=-0.1"),
+    (lambda: optim.SGD([ONE], nesterov=True), ValueError, "nesterov=True needs"),
+    (lambda: optim.AdamW([ONE], betas=(0.9, 1.0)), ValueError, r"AdamW: betas=\(0.9, 1.0\)"),
+    (lambda: optim.Adam([ONE], betas=(0.9,)), ValueError, "betas="),
+    (lambda: optim.Adam([ONE], eps=-1e-8), ValueError, "eps=-1e-08"),
+    (lambda: optim.AdamW([ONE], weight_decay=-1), ValueError, "weight_decay=-1"),
+])
+def test_bad_settings_are_named(make, error, told):
+    with pytest.raises(error, match=told):
+        make()
+
+
+@pytest.mark.parametrize(("name", "settings"), [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True}),
+    ("Adam", {}),
+    ("Adam", {"lr": 0.1, "weight_decay": 0.1}),
+    ("AdamW", {}),
+    ("AdamW", {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.1}),
+])
+def test_against_pytorch(name, settings):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    start, *grads = rng.standard_normal((8, 4, 3)).astype(np.float32)
+    ours, theirs = Parameter(start.copy()), torch.nn.Parameter(torch.from_numpy(start.copy()))
+    optimizers = getattr(optim, name)([ours], **settings), getattr(torch.optim, name)([theirs], **settings)
+    for grad in grads:
+        ours.grad, theirs.grad = grad, torch.from_numpy(grad)
+        for optimizer in optimizers:
+            optimizer.step()
+    np.testing.assert_allclose(ours.data, theirs.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_training_a_network_against_pytorch():
+    """Layers, loss, clipping, optimizer and schedule together: after some steps the weights are still the same."""
+    torch = pytest.importorskip("torch")
+
+    def network(nn):
+        return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+                             nn.Conv2d(4, 3, (2, 1)), nn.Flatten(), nn.Linear(18, 5))
+
+    ours, theirs = network(nn), network(torch.nn)
+    ours.load_state_dict({name: t.numpy() for name, t in theirs.state_dict().items()})
+    settings = {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-3, "nesterov": True}
+    mine, other = optim.SGD(ours.parameters(), **settings), torch.optim.SGD(theirs.parameters(), **settings)
+    schedule = optim.CosineAnnealingLR(mine, 8)
+    reference = torch.optim.lr_scheduler.CosineAnnealingLR(other, 8)
+    rng = np.random.default_rng(2)
+    for _ in range(5):
+        images, labels = rng.standard_normal((6, 1, 6, 7)).astype(np.float32), rng.integers(0, 5, 6)
+        mine.zero_grad()
+        other.zero_grad()
+        F.cross_entropy(ours(Tensor(images)), labels).backward()
+        torch.nn.functional.cross_entropy(theirs(torch.from_numpy(images)), torch.from_numpy(labels)).backward()
+        optim.clip_grad_norm_(ours.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
+        for stepper in (mine, other, schedule, reference):
+            stepper.step()
+    for name, t in theirs.state_dict().items():
+        np.testing.assert_allclose(ours.state_dict()[name], t.numpy(), rtol=1e-3, atol=1e-4, err_msg=name)
