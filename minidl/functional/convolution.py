@@ -3,6 +3,8 @@
 The function here checks and records; the arithmetic stands in `kernels/`. Read `kernels/im2col.py` for how it works.
 """
 
+from numbers import Integral
+
 from minidl.functional.linear import check_dtypes
 from minidl.kernels import Window, kernels_for
 from minidl.tensor import op
@@ -70,6 +72,6 @@ def window_of(name, x, kernel, stride, padding, dilation=1):
 def pair(name, setting, value, least):
     """(vertical, horizontal) from one whole number or two, each at least `least`."""
     both = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(both) != 2 or not all(isinstance(v, int) and v >= least for v in both):
+    if len(both) != 2 or not all(isinstance(v, Integral) and v >= least for v in both):
         raise ValueError(f"{name}: {setting}={value!r} must be a whole number of at least {least}, or two of them")
-    return both
+    return tuple(map(int, both))

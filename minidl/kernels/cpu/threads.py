@@ -17,22 +17,20 @@ if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
     numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]     # the quickest to start a loop comes first
 
 
-def thread_count():
-    """How many threads a kernel may use now (NUMBA_NUM_THREADS, numba.set_num_threads); starts the pool if need be."""
-    start()
-    return numba.get_num_threads()
-
-
 @functools.cache
-def start():
-    """Start the pool, and give each worker its core."""
+def thread_count():
+    """How many parts to cut the work of a kernel into: the number of threads (NUMBA_NUM_THREADS, else all cores).
+
+    The first call starts the pool and gives each worker its core.
+    """
     before = tasks()
-    touch(np.zeros(numba.get_num_threads(), np.int64))
+    touch(np.zeros(numba.config.NUMBA_NUM_THREADS, np.int64))
     workers = sorted(tasks() - before)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if may_pin() and len(workers) + 1 == len(cores):
         for worker, core in zip(workers, cores[1:], strict=True):
             os.sched_setaffinity(worker, {core})
+    return numba.config.NUMBA_NUM_THREADS
 
 
 def may_pin():

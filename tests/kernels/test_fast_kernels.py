@@ -1,0 +1,127 @@
+"""What only the compiled kernels have: edges of tiles, threads, vector widths, the switch, the cache."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from minidl import kernels
+from minidl.kernels import Window, plain
+
+if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
+    pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
+
+from minidl.kernels import cpu
+from minidl.kernels.cpu.product import panel_width
+from minidl.kernels.cpu.target import TILE_ROWS
+
+ALL = """
+import hashlib
+import numpy as np
+from minidl.kernels import Window, cpu
+rng, digest = np.random.default_rng(0), hashlib.sha256()
+window = Window((3, 3), (2, 1), ((1, 1), (1, 0)), (1, 2))
+for dtype in ("float32", "float64"):
+    x, w, b = (rng.standard_normal(s).astype(dtype) for s in ((5, 6, 13, 12), (40, 6, 3, 3), (40,)))
+    out = cpu.conv2d(x, w, b, window)
+    pooled, place = cpu.max_pool2d(out, Window((2, 2), (2, 2)))
+    mean, var = cpu.channel_moments(x)
+    results = [
+        out, cpu.conv2d_input_gradient(out, w, x.shape, window), cpu.conv2d_weight_gradient(out, x, window),
+        cpu.channel_sums(out), pooled, cpu.max_pool2d_gradient(pooled, place, out.shape, Window((2, 2), (2, 2))),
+        *cpu.batch_norm_gradient(x * x, x, mean, mean, var, 1e-5, True), cpu.matmul(x[0, 0], x[0, 1].T),
+    ]
+"""
+
+
+def run(code, **environment):
+    """What a fresh Python prints."""
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, text=True, capture_output=True,
+                          check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_at_the_edges_of_tiles_and_panels(dtype):
+    rng, width = np.random.default_rng(0), panel_width(np.empty(0, dtype))
+    for m in (1, TILE_ROWS - 1, TILE_ROWS, TILE_ROWS + 1, 3 * TILE_ROWS):
+        for n in (1, width // 4, width // 2, width // 2 + 1, width - 1, width, width + 1, 200, 4 * width + 3):
+            a, b = rng.standard_normal((m, 37)), rng.standard_normal((37, n))
+            out = cpu.matmul(a.astype(dtype), b.astype(dtype))
+            np.testing.assert_allclose(out, a @ b, rtol=1e-4, atol=1e-4 if dtype == "float32" else 1e-12)
+
+
+def test_a_long_inner_length_is_cut_and_summed():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((20, 12_345)), rng.standard_normal((12_345, 70))
+    np.testing.assert_allclose(cpu.matmul(a, b), a @ b, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(cpu.matmul(b.T, a.T), (a @ b).T, rtol=1e-10, atol=1e-10)
+
+
+def test_nothing_outside_the_result_is_written():
+    rng = np.random.default_rng(0)
+    for n in (1, 5, 17, 33):
+        a, b = rng.standard_normal((15, 9)).astype(np.float32), rng.standard_normal((9, n)).astype(np.float32)
+        around = np.full((15 + 2, n + 40), 5, np.float32)
+        expected = around.copy()
+        expected[1:-1, 20:-20] = cpu.matmul(a, b)
+        from minidl.kernels.cpu.product import Rows, packed, product, start_row
+        inside = around[1:-1, 20:-20]
+        offset = inside.__array_interface__["data"][0] - around.__array_interface__["data"][0]
+        product((1, 1, 15), Rows(a, 0, (0, 0, a.strides[0])), np.zeros(1, np.int64), 9, 4, packed(b[None]), n,
+                start_row(a, None, n), Rows(around, offset, (0, 0, around.strides[0])))
+        np.testing.assert_array_equal(around, expected)
+
+
+def test_the_bits_do_not_depend_on_the_number_of_threads():
+    code = ALL + "    for r in results: digest.update(np.ascontiguousarray(r).tobytes())\nprint(digest.hexdigest())"
+    digests = {run(code, NUMBA_NUM_THREADS=threads) for threads in ("1", "2")} | {run(code, OMP_PROC_BIND="true")}
+    assert len(digests) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("vector_bytes", ["16", "32"])
+def test_narrower_vectors_give_the_same_results(vector_bytes, tmp_path):
+    code = ALL + "    np.savez(OUT + dtype, *results)".replace("OUT", repr(f"{tmp_path}/"))
+    run(code, MINIDL_VECTOR_BYTES=vector_bytes, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    narrow = {dtype: list(np.load(tmp_path / f"{dtype}.npz").values()) for dtype in ("float32", "float64")}
+    run(code)
+    for dtype, results in narrow.items():
+        own = np.load(tmp_path / f"{dtype}.npz").values()
+        for a, b in zip(results, own, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3 if dtype == "float32" else 1e-10)
+
+
+def test_an_unknown_vector_width_is_refused():
+    assert "MINIDL_VECTOR_BYTES=48 is none of 16, 32, 64" in run(
+        "try:\n import minidl.kernels.cpu\nexcept ValueError as error: print(error)", MINIDL_VECTOR_BYTES="48")
+
+
+def test_the_switch_between_fast_and_plain():
+    x = np.zeros(3, np.float32)
+    assert kernels.kernels_for(x) is cpu
+    with kernels.using("plain"):
+        assert kernels.kernels_for(x) is plain
+    assert kernels.kernels_for(x) is cpu
+    assert kernels.kernels_for(np.zeros(3, np.int64)) is plain
+    with pytest.raises(ValueError, match="'quick' is neither 'fast' nor 'plain'"):
+        kernels.use("quick")
+
+
+def test_what_a_dead_padding_window_gets_goes_nowhere():
+    window = Window((2, 2), (3, 3), ((1, 1), (1, 1)), (2, 2))            # its first row and its second miss the image
+    x = np.arange(5, dtype=np.float32).reshape(1, 1, 1, 5)
+    out, place = cpu.max_pool2d(x, window)
+    assert (out[0, 0, 0] == -np.inf).all()
+    assert not cpu.max_pool2d_gradient(np.ones_like(out), place, x.shape, window).any()
+
+
+def test_compiling_is_announced_once_and_then_cached(tmp_path):
+    code = "import numpy as np\nfrom minidl.kernels.cpu import relu\nrelu(np.ones(3)), relu(np.ones(3, np.float32))"
+    said = [subprocess.run([sys.executable, "-c", code], env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}, text=True,
+                           capture_output=True, check=True).stderr for _ in range(2)]
+    assert said[0].count("compiling kernels") == 1
+    assert said[1] == ""
