@@ -83,6 +83,11 @@ def array_module(*arrays):
     return np
 
 
+def is_array(x):
+    """Whether x is an array of one of the two libraries: NumPy's, or one that lives on a numbered device."""
+    return isinstance(x, np.ndarray) or hasattr(getattr(x, "device", None), "id")
+
+
 def device_of(array):
     """The device that `array` lives on."""
     if isinstance(array, np.ndarray):

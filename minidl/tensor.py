@@ -14,7 +14,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from minidl.device import CPU, Device, array_module, device_of
+from minidl.device import CPU, Device, array_module, device_of, is_array
 
 
 class Tensor:
@@ -133,6 +133,13 @@ class Tensor:
     def __dlpack_device__(self):
         return self.data.__dlpack_device__()
 
+    def __reduce__(self):
+        """Copies and pickles hold the data alone: whoever loads one gives it a node with a place on its own tape."""
+        if not self.is_leaf:
+            raise RuntimeError(f"only leaves can be copied or pickled; this is the output of {self.node.name}, "
+                               "so take .detach()")
+        return type(self), (self.data, self.requires_grad)
+
     def __len__(self):
         return len(self.data)
 
@@ -196,7 +203,7 @@ def op(function):
         if mode.finite_only:
             check_finite(out, name, "output")
         parents = tuple(x.node if isinstance(x, Tensor) else None for x in inputs)
-        if not mode.recording or all(parent is None for parent in parents):
+        if not mode.recording or all(parent is None for parent in parents) or out.dtype.kind != "f":
             return Tensor.made_by(out, None)        # `backward`, and all it names, dies here
         return Tensor.made_by(out, Node(name, out.shape, out.dtype, parents, backward))
 
@@ -316,7 +323,7 @@ def as_array(data, dtype=None):
     """`data` as an array; numbers become float32, arrays keep their dtype unless another is asked for."""
     if isinstance(data, Tensor):
         data = data.data
-    if hasattr(data, "dtype") and not isinstance(data, np.generic):
+    if is_array(data):
         return data if dtype is None else data.astype(dtype, copy=False)
     array = np.asarray(data)
     if array.dtype.kind not in "fiub":
@@ -333,9 +340,9 @@ def plain(name, x):
     """
     if isinstance(x, np.generic):
         return x.item()
-    if x is None or isinstance(x, int | float | tuple) or hasattr(x, "dtype"):
+    if x is None or isinstance(x, int | float | tuple) or is_array(x):
         return x
-    raise TypeError(f"{name}: a {type(x).__name__} is neither a Tensor nor an array nor a number")
+    raise TypeError(f"{name}: a {type(x).__module__}.{type(x).__name__} is neither a Tensor nor an array nor a number")
 
 
 def same_device(name, arrays):

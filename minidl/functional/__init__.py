@@ -69,13 +69,6 @@ def lengths(numbers):
     return tuple(numbers[0]) if len(numbers) == 1 and isinstance(numbers[0], tuple | list) else numbers
 
 
-def index_of(index):
-    """An index whose tensors have become arrays, and lists too."""
-    if isinstance(index, tuple):
-        return tuple(map(index_of, index))
-    return index.data if isinstance(index, Tensor) else index
-
-
 def to(x, device=None, dtype=None):
     """x on another device, with another dtype, or both; the gradient finds its way back."""
     x = x if dtype is None else cast(x, dtype=dtype)
@@ -91,7 +84,7 @@ METHODS = {
     "__matmul__": matmul, "__rmatmul__": lambda x, other: matmul(other, x),
     "__neg__": neg, "__abs__": abs,
     "__eq__": eq, "__ne__": ne, "__lt__": lt, "__le__": le, "__gt__": gt, "__ge__": ge,
-    "__getitem__": lambda x, index: getitem(x, index=index_of(index)),
+    "__getitem__": lambda x, index: getitem(x, index=index),
     "abs": abs, "exp": exp, "log": log, "sqrt": sqrt, "pow": pow, "clamp": clamp,
     "relu": relu, "sigmoid": sigmoid, "tanh": tanh, "softmax": softmax, "log_softmax": log_softmax,
     "sum": sum, "mean": mean, "var": var, "amax": amax, "amin": amin, "logsumexp": logsumexp,

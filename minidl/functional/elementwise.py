@@ -8,7 +8,7 @@ broadcast. So no function below thinks about shapes.
 import math
 
 from minidl.device import Device, array_module
-from minidl.tensor import Tensor, op
+from minidl.tensor import Tensor, op, plain, same_device
 
 
 @op
@@ -148,10 +148,13 @@ def where(condition, a, b, /):
     if not hasattr(condition, "dtype") or condition.dtype.kind != "b":
         raise TypeError("where: the condition must be an array of booleans, such as x > 0")
     xp = array_module(condition)
+    out = xp.where(condition, a, b)
+    if not hasattr(a, "dtype") and not hasattr(b, "dtype"):
+        out = out.astype(xp.float32)                     # of two numbers NumPy would make float64
 
     def backward(grad):
         return None, (lambda: xp.where(condition, grad, 0)), (lambda: xp.where(condition, 0, grad))
-    return xp.where(condition, a, b), backward
+    return out, backward
 
 
 @op
@@ -177,7 +180,8 @@ def move(x, /, *, device):
 def comparison(compare):
     """An elementwise comparison of tensors, made of one of arrays."""
     def compared(a, b, /):
-        a, b = (x.data if isinstance(x, Tensor) else x for x in (a, b))
+        a, b = (x.data if isinstance(x, Tensor) else plain(compare.__name__, x) for x in (a, b))
+        same_device(compare.__name__, (a, b))
         return Tensor.made_by(compare(a, b), None)
     compared.__name__ = compare.__name__
     compared.__doc__ = compare.__doc__

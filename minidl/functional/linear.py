@@ -1,5 +1,7 @@
 """Matrix products, and the layer made of one."""
 
+import math
+
 from minidl.kernels import kernels_for
 from minidl.tensor import op
 
@@ -39,19 +41,20 @@ def linear(x, weight, bias=None, /):
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias {bias.shape} must be ({len(weight)},), one number per row of the weight")
     check_dtypes("linear", x, weight, bias)
-    rows = x.reshape(-1, x.shape[-1])
+    k, f, shape = x.shape[-1], len(weight), x.shape[:-1]
+    rows = x.reshape(math.prod(shape), k)                    # said in full: -1 cannot be worked out for an empty batch
     out = multiply(rows, weight.T)
     if bias is not None:
         out += bias
 
     def backward(grad):
-        grad = grad.reshape(-1, grad.shape[-1])
+        grad = grad.reshape(len(rows), f)
         return (
-            lambda: multiply(grad, weight).reshape(x.shape),
+            lambda: multiply(grad, weight).reshape(*shape, k),
             lambda: multiply(rows.T, grad).T,                # made as (K, F): the order in which `multiply` reads it
             lambda: grad.sum(0),
         )
-    return out.reshape(*x.shape[:-1], -1), backward
+    return out.reshape(*shape, f), backward
 
 
 def multiply(a, b):

@@ -19,14 +19,14 @@ def cross_entropy(logits, target, /, weight=None, *, ignore_index=-100, reductio
     label_smoothing  s: the right class is worth 1 - s, and s is spread over all classes alike
                      (Szegedy et al., "Rethinking the Inception architecture", CVPR 2016, section 7)
     """
-    check_range("cross_entropy", logits.shape)
+    check_scores("cross_entropy", logits)
     return _nll(log_softmax(logits, 1), target, weight, name="cross_entropy", ignore_index=ignore_index,
                 reduction=reduction, label_smoothing=label_smoothing)
 
 
 def nll_loss(log_probabilities, target, /, weight=None, *, ignore_index=-100, reduction="mean"):
     """-log_probabilities[target]; settings as in cross_entropy, which is this after log_softmax."""
-    check_range("nll_loss", log_probabilities.shape)
+    check_scores("nll_loss", log_probabilities)
     return _nll(log_probabilities, target, weight, name="nll_loss", ignore_index=ignore_index,
                 reduction=reduction, label_smoothing=0.0)
 
@@ -61,7 +61,7 @@ def _nll(logp, target, weight, /, *, name, ignore_index, reduction, label_smooth
 
     def backward(grad):
         if reduction == "mean":
-            grad = grad / total
+            grad = grad / xp.where(total == 0, 1, total)             # nothing counted: no gradient, as in PyTorch
         grad = xp.broadcast_to(grad, counted.shape)
         dlogp = xp.zeros(shape, dtype=logp.dtype)
         xp.put_along_axis(dlogp, target, (-grad * picked * (1 - smoothing))[:, None], 1)
@@ -135,10 +135,12 @@ def check_same_shape(name, x, target):
         raise ValueError(f"{name}: the input {x.shape} and the target {target.shape} must have one shape")
 
 
-def check_range(name, shape):
-    """Raise ValueError unless `shape` is (N, C, ...) with something in it."""
-    if len(shape) < 2 or 0 in shape:
-        raise ValueError(f"{name}: the input must be (N, C) or (N, C, ...), none of them 0, not {shape}")
+def check_scores(name, x):
+    """Raise unless x is (N, C, ...) with something in it, and holds floats."""
+    if x.ndim < 2 or 0 in x.shape:
+        raise ValueError(f"{name}: the input must be (N, C) or (N, C, ...), none of them 0, not {x.shape}")
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: the input must hold floats, not {x.dtype}; convert with .astype(numpy.float32)")
 
 
 def check_target(name, shape, target, ignore_index):

@@ -10,7 +10,8 @@ from minidl.tensor import op
 def max_pool2d(x, /, kernel_size, stride=None, padding=0):
     """The largest element of each window.   (N, C, H, W) -> (N, C, OH, OW)
 
-    The stride is the kernel's size unless given. Padding never wins. Where several elements share the maximum, the first takes the gradient.
+    The stride is the kernel's size unless given. Padding never wins.
+    Where several elements share the maximum, the first takes the gradient.
     """
     window = pooling_window("max_pool2d", x, kernel_size, stride, padding)
     kernels, shape = kernels_for(x), x.shape
@@ -41,7 +42,7 @@ def adaptive_avg_pool2d(x, /, output_size):
     check_images("adaptive_avg_pool2d", x)
     size = x.shape[2:]
     wanted = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
-    wanted = tuple(n if o is None else o for o, n in zip(wanted, size, strict=True))
+    wanted = tuple(size[i] if o is None else o for i, o in enumerate(wanted))
     oh, ow = pair("adaptive_avg_pool2d", "output_size", wanted, 1)
     if size[0] % oh == 0 and size[1] % ow == 0:              # equal parts: ordinary pooling
         kernel = (size[0] // oh, size[1] // ow)

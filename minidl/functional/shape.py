@@ -105,6 +105,7 @@ def getitem(x, /, *, index):
     Where an index names an element several times, its gradients add up.
     """
     shape, xp = x.shape, array_module(x)
+    index = index_of(index, xp)
     parts = index if isinstance(index, tuple) else (index,)
     repeats = any(hasattr(part, "dtype") and part.dtype != bool for part in parts)
 
@@ -116,6 +117,15 @@ def getitem(x, /, *, index):
             dx[index] = grad
         return dx
     return x[index], backward
+
+
+def index_of(index, xp):
+    """An index whose tensors and lists have become arrays of the library `xp`."""
+    if isinstance(index, tuple):
+        return tuple(index_of(part, xp) for part in index)
+    if isinstance(index, list):
+        return xp.asarray(index, dtype=None if index else xp.int64)      # NumPy would take an empty list for floats
+    return index.data if isinstance(index, Tensor) else index
 
 
 def cat(tensors, /, axis=0):
@@ -138,7 +148,10 @@ def _cat(*arrays, axis):
 
 def stack(tensors, /, axis=0):
     """The tensors, all of one shape, side by side along a new axis."""
-    return cat([unsqueeze(t, axis) for t in listed(tensors, "stack")], axis=axis)
+    tensors = listed(tensors, "stack")
+    if any(t.shape != tensors[0].shape for t in tensors):
+        raise ValueError(f"stack: the tensors must have one shape, not {', '.join(str(t.shape) for t in tensors)}")
+    return cat([unsqueeze(t, axis) for t in tensors], axis=axis)
 
 
 def listed(tensors, name):

@@ -121,6 +121,8 @@ def conv2d_weight_gradient(grad, x, window, groups=1):
     fg, cg = f // groups, x.shape[3] // groups
     out = empty((kh, kw, cg, f), x.dtype)
     steps = (np.arange(n)[:, None] * sn + np.arange(oh) * (sy * sh)).ravel()
+    if not len(steps):
+        out[...] = 0                                                              # an empty batch
     splits = min(SPLITS, max(1, len(steps))) if out.size * out.itemsize <= 2**20 else 1
     partial = out[None] if splits == 1 else empty((splits, *out.shape), x.dtype)
     zeros = start_row(x, None, fg)

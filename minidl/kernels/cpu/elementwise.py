@@ -1,6 +1,5 @@
 """ReLU with all threads: NumPy makes one pass with one thread for each arithmetic sign, this one pass in all."""
 
-import numpy as np
 from numba import prange
 
 from minidl.kernels.cpu.compile import kernel
@@ -31,7 +30,7 @@ def relu_gradient(grad, out):
     """grad where out > 0, else 0."""
     above, axes = in_memory_order(out)
     dx = empty(above.shape, grad.dtype)
-    grad = grad.transpose(np.argsort(axes))
+    grad = grad.transpose(sorted(range(grad.ndim), key=axes.__getitem__))
     if not grad.flags.c_contiguous:
         dx[...] = grad
         grad = dx
@@ -53,4 +52,6 @@ def rectify_gradient(threads, grad, out, dx):
 def in_memory_order(x):
     """x with its axes in the order of memory, C-contiguous (a copy, if there are gaps), and the axes that undo it."""
     order = sorted(range(x.ndim), key=lambda i: -x.strides[i])
-    return np.ascontiguousarray(x.transpose(order)), sorted(range(x.ndim), key=order.__getitem__)
+    ordered = x.transpose(order)
+    ordered = ordered if ordered.flags.c_contiguous else ordered.copy()
+    return ordered, sorted(range(x.ndim), key=order.__getitem__)

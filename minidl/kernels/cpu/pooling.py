@@ -105,7 +105,7 @@ def max_few(tall, tall_row, c, kernel, stride, dilation, pad, best, place):
                 z = ox * stride + j * dilation - pad
                 if 0 <= z < w:
                     other, here = tall[z * c + k], np.int32(tall_row[z * c + k] * kernel[1] + j)
-                    better = exceeds(other, value) | ((other == value) & (here < found))
+                    better = exceeds(other, value) | ((here < found) & (not exceeds(value, other)))
                     value = other if better else value
                     found = here if better else found
             best[ox * c + k] = value
@@ -127,7 +127,7 @@ def max_many(tall, tall_row, c, kernel, stride, dilation, pad, best, place):
                 other, rows = tall[z * c:(z + 1) * c], tall_row[z * c:(z + 1) * c]
                 for k in range(c):
                     here = rows[k] * kernel[1] + j
-                    better = exceeds(other[k], value[k]) | ((other[k] == value[k]) & (here < found[k]))
+                    better = exceeds(other[k], value[k]) | ((here < found[k]) & (not exceeds(value[k], other[k])))
                     value[k] = other[k] if better else value[k]
                     found[k] = here if better else found[k]
 

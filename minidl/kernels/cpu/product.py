@@ -102,9 +102,9 @@ def sweep(threads, bias, n0, n1, n2, a, a0, a1, a2, steps, k, stride, b, b_panel
                         distances = step.ctypes.data
                     below = b + panel * b_panel + (tap * k + i) * b_row
                     for tile in range(here):
-                        sums(bias, table[0, tile * TILE_ROWS:].ctypes.data, table[1, tile * TILE_ROWS:].ctypes.data,
-                             panel * width * size, distances, some, min(part, k - i), stride, below, b_row, start,
-                             wanted)
+                        at_rows = table.ctypes.data + tile * TILE_ROWS * 8
+                        sums(bias, at_rows, at_rows + block * TILE_ROWS * 8, panel * width * size, distances, some,
+                             min(part, k - i), stride, below, b_row, start, wanted)
                     start = 0                                        # from here on, add to what is there
                 tap += some
 
@@ -129,21 +129,16 @@ def sums(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, want
 @inner
 def fill(table, first, n0, n1, n2, a, a0, a1, a2, c, c0, c1, c2, scratch):
     """The addresses of the rows first, first + 1, ... of A and of C; past the last one, any row of A, and scratch."""
-    p0, p1, p2 = first // (n1 * n2), first // n2 % n1, first % n2
-    for i in range(table.shape[1]):
-        if p0 < n0:
-            table[0, i] = a + p0 * a0 + p1 * a1 + p2 * a2
-            table[1, i] = c + p0 * c0 + p1 * c1 + p2 * c2
-        else:
-            table[0, i] = a
-            table[1, i] = scratch
-        p2 += 1
-        if p2 == n2:
-            p2 = 0
-            p1 += 1
-            if p1 == n1:
-                p1 = 0
-                p0 += 1
+    i, last, line = 0, min(table.shape[1], n0 * n1 * n2 - first), first // n2
+    p2 = first % n2
+    while i < last:                                                  # a stretch of rows along the last axis
+        from_a = a + line // n1 * a0 + line % n1 * a1
+        from_c = c + line // n1 * c0 + line % n1 * c1
+        for p2 in range(p2, min(n2, p2 + last - i)):
+            table[0, i], table[1, i] = from_a + p2 * a2, from_c + p2 * c2
+            i += 1
+        line, p2 = line + 1, 0
+    table[0, last:], table[1, last:] = a, scratch
 
 
 @kernel

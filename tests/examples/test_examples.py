@@ -1,0 +1,180 @@
+"""The examples as a user runs them: each in a process of its own, with its exit code and what it prints."""
+
+import importlib.util
+import os
+import random
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from minidl import data
+from minidl.io import load_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+LENET = ROOT / "examples" / "train_lenet_mnist.py"
+DIGITS = ("--dataset", "digits", "--limit", "420", "--validation", "100", "--epochs", "2", "-b", "32")
+ENVIRONMENT = {
+    **{key: value for key, value in os.environ.items() if key not in ("MINIDL_DATA", "MINIDL_TRACEBACK")},
+    "PYTHONPATH": str(ROOT),
+    "NUMBA_DISABLE_JIT": "1",                    # the plain kernels need no compiling
+    "http_proxy": "http://127.0.0.1:9",          # nobody listens there: this machine is offline
+    "https_proxy": "http://127.0.0.1:9",
+}
+
+
+def start(folder, *line, script=LENET):
+    return subprocess.Popen([sys.executable, "-W", "error", str(script), *line], cwd=folder, env=ENVIRONMENT, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def run(folder, *line, script=LENET):
+    """(exit code, stdout, stderr) of a command given in `folder`."""
+    process = start(folder, *line, script=script)
+    return *reversed(process.communicate(timeout=120)), process.returncode
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.005)
+
+
+def position(folder):
+    path = folder / "last.safetensors"
+    return load_checkpoint(path)[1]["position"] if path.exists() else {"epoch": 0, "step": 0}
+
+
+def test_train_then_evaluate(tmp_path):
+    err, out, code = run(tmp_path, *DIGITS)
+    assert (err, code) == ("", 0)
+    assert "\ndrawn digits: accuracy " in out
+    assert out.endswith("all of this is in runs/lenet_mnist/\n")
+    report = (tmp_path / "runs" / "lenet_mnist" / "report.txt").read_text()
+    assert report in out
+    err, again, code = run(tmp_path, "--dataset", "digits", "--evaluate")
+    assert (err, code) == ("", 0)
+    assert again == f"\n{report}"
+
+
+def test_dry_run_without_mnist_falls_back_loudly_and_leaves_nothing(tmp_path):
+    err, out, code = run(tmp_path, "--dry-run", "--data-dir", str(tmp_path))
+    assert code == 0
+    assert "THIS IS NOT MNIST" in err
+    assert "train-images-idx3-ubyte.gz" in err
+    assert out.endswith("a dry run: nothing is kept\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_asked_for_by_name_is_never_replaced(tmp_path):
+    err, out, code = run(tmp_path, "--dataset", "mnist", "--data-dir", str(tmp_path / "nowhere"))
+    assert (code, out) == (2, "")
+    assert f"train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz in {tmp_path}/nowhere/MNIST/raw" in err
+    assert "Traceback" not in err
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
+        (raw / name).write_bytes(b"\0\0\x08")
+    err, _, code = run(tmp_path, "--data-dir", str(tmp_path))
+    assert code == 2
+    assert err.startswith(f"train_lenet_mnist.py: {raw}/train-images-idx3-ubyte: ")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ("--colour red", "unrecognized arguments: --colour red"),
+    ("--epochs none", "invalid whole number value: 'none'"),
+    ("--device tpu", "device 'tpu' is none of cpu, gpu, gpu:N"),
+    ("--dataset cifar", "invalid choice: 'cifar'"),
+    ("--resume nowhere", "--resume nowhere: there is no such file or folder"),
+    ("--resume taken/best.safetensors", "only a last.safetensors"),
+    ("--resume taken", "taken/last.safetensors: not a safetensors file, or a damaged one"),
+    ("--output-dir taken", "taken holds a run already; go on with it by --resume auto"),
+    ("--output-dir file/run", "cannot make the output folder file/run"),
+    ("--evaluate", "runs/lenet_mnist/best.safetensors: there is no such file"),
+    ("--evaluate --resume file", "file: not a safetensors file, or a damaged one"),
+    ("--validation 421", "cannot split 421 off 420 images"),
+])
+def test_a_users_mistake_is_one_sentence(tmp_path, line, message):
+    (tmp_path / "taken").mkdir()
+    for name in ("file", "taken/last.safetensors", "taken/best.safetensors"):
+        (tmp_path / name).touch()
+    err, out, code = run(tmp_path, *DIGITS, *line.split())
+    assert (code, out) == (2, "")
+    assert message in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(importlib.util.find_spec("cupy") is not None, reason="CuPy is installed")
+def test_a_gpu_without_cupy(tmp_path):
+    err, out, code = run(tmp_path, "--device", "gpu")
+    assert (code, out) == (2, "")
+    assert err.startswith("train_lenet_mnist.py: device gpu:0: CuPy is not installed")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(tmp_path, number, code):
+    """The run has checkpoints at the ends of epochs only, and is stopped long before the first."""
+    folder = tmp_path / "runs" / "lenet_mnist"
+    line = ("--dataset", "digits", "--validation", "0", "--epochs", "1", "--log-interval", "0.01", "-b", "32")
+    process = start(tmp_path, *line)
+    process.stderr.readline()                    # steps have been taken
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    *_, last = err.splitlines()
+    assert last.startswith(f"train_lenet_mnist.py: stopped by {signal.Signals(number).name} after step ")
+    assert last.endswith("of epoch 1; all is saved, and --resume runs/lenet_mnist goes on")
+    assert "Traceback" not in err + out
+    assert position(folder)["step"] > 0
+
+
+def test_kill_9_at_random_moments(tmp_path):
+    """Two kills, then the end: it must be that of a run that was left alone. (Fifty of them: benchmarks/.)"""
+    line = (*DIGITS, "--checkpoint-interval", "0.02", "--resume", "auto", "--output-dir")
+    assert run(tmp_path, *line, "alone")[2] == 0
+    moments = random.Random(0)
+    for _ in range(2):
+        before = position(tmp_path / "killed")
+        process = start(tmp_path, *line, "killed")
+        wait_for(lambda before=before: position(tmp_path / "killed") != before)
+        time.sleep(moments.uniform(0, 0.05))
+        process.kill()
+        process.communicate()
+    assert run(tmp_path, *line, "killed")[2] == 0
+    for name in ("last.safetensors", "best.safetensors"):
+        alone, killed = (load_checkpoint(tmp_path / folder / name)[0] for folder in ("alone", "killed"))
+        assert {key: array.tobytes() for key, array in alone.items()} == {
+            key: array.tobytes() for key, array in killed.items()}
+
+
+@pytest.fixture
+def small_sets(monkeypatch):
+    """Every data set is a few drawn digits."""
+    monkeypatch.setattr(data, "load", lambda name, split, root=None: data.drawn_digits(300))
+
+
+def test_fashion(tmp_path, monkeypatch, capsys, small_sets):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train_fashion_mnist.py", "--dry-run", "--validation", "20", "-b", "20"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(ROOT / "examples" / "train_fashion_mnist.py"), run_name="__main__")
+    assert caught.value.code is None
+    assert capsys.readouterr().out.endswith("a dry run: nothing is kept\n")
+
+
+def test_by_hand(monkeypatch, capsys, small_sets):
+    monkeypatch.setattr(sys, "argv", ["by_hand.py", "digits"])
+    runpy.run_path(str(ROOT / "examples" / "by_hand.py"), run_name="__main__")
+    *epochs, last = capsys.readouterr().out.splitlines()
+    assert len(epochs) == 5
+    assert last.endswith("% of the 300 test images are told right")

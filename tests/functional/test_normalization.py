@@ -1,0 +1,131 @@
+"""Batch normalization against its definition, finite differences and bad input."""
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidl.functional as F
+from minidl import Tensor
+from minidl.functional.normalization import channel_moments
+from minidl.testing import check_gradients
+from minidl.testing.strategies import distinct_values, layouts, seeds
+
+sides = st.integers(1, 4)
+rows = st.tuples(st.integers(2, 5), sides)                               # at least two values per channel
+images = st.tuples(sides, sides, sides, st.integers(2, 4)) | st.tuples(st.integers(2, 4), sides, sides, sides)
+EPS = 1e-3
+
+
+def values(shape, seed):
+    """x, weight, bias, mean, and a var that is positive."""
+    c = shape[1:2]
+    x, weight, bias, mean, var = distinct_values(shape, c, c, c, c, seed=seed)
+    return x, weight, bias, mean, var + 1.5
+
+
+@given(shape=rows | images, layout=layouts, seed=seeds)
+def test_forward_in_training(xp, shape, layout, seed):
+    x, weight, bias, _, _ = values(shape, seed)
+    out = F.batch_norm(*(layout(xp.asarray(a)) for a in (x, weight, bias)), eps=EPS)
+    expected = reference.batch_norm(x, weight, bias, None, None, EPS)
+    np.testing.assert_allclose(out.numpy(), expected, rtol=1e-9, atol=1e-11)
+
+
+@given(shape=rows | images, layout=layouts, seed=seeds)
+def test_forward_with_constants(xp, shape, layout, seed):
+    x, weight, bias, mean, var = values(shape, seed)
+    ours = [layout(xp.asarray(a)) for a in (x, weight, bias, mean, var)]
+    out = F.batch_norm(*ours[:3], mean=ours[3], var=ours[4], training=False, eps=EPS)
+    expected = reference.batch_norm(x, weight, bias, mean, var, EPS)
+    np.testing.assert_allclose(out.numpy(), expected, rtol=1e-9, atol=1e-11)
+
+
+@given(shape=rows | images, layout=layouts, seed=seeds)
+def test_gradients_in_training(xp, shape, layout, seed):
+    inputs = [layout(xp.asarray(a)) for a in values(shape, seed)[:3]]
+    check_gradients(lambda x, weight, bias: F.batch_norm(x, weight, bias, eps=EPS), *inputs, seed=seed)
+    check_gradients(lambda x: F.batch_norm(x, None, None, eps=EPS), inputs[0], seed=seed)
+
+
+@given(shape=rows | images, layout=layouts, seed=seeds)
+def test_gradients_with_moments_given(xp, shape, layout, seed):
+    """The layer gives the moments that it needs anyway; the gradient still knows that they depend on x."""
+    inputs = [layout(xp.asarray(a)) for a in values(shape, seed)[:3]]
+
+    def with_moments(x, weight, bias):
+        mean, var = channel_moments(x.data)
+        return F.batch_norm(x, weight, bias, mean=mean, var=var, eps=EPS)
+    check_gradients(with_moments, *inputs, seed=seed)
+
+
+@given(shape=rows | images, layout=layouts, seed=seeds)
+def test_gradients_with_constants(xp, shape, layout, seed):
+    *inputs, mean, var = (layout(xp.asarray(a)) for a in values(shape, seed))
+
+    def constant(x, weight, bias):
+        constants = {"mean": mean.astype(x.dtype), "var": var.astype(x.dtype)}
+        return F.batch_norm(x, weight, bias, **constants, training=False, eps=EPS)
+    check_gradients(constant, *inputs, seed=seed)
+
+
+@given(shape=rows | images, layout=layouts, seed=seeds)
+def test_channel_moments(xp, shape, layout, seed):
+    x, = distinct_values(shape, seed=seed)
+    mean, var = channel_moments(layout(xp.asarray(x)))
+    channels = [x[:, c].ravel() for c in range(shape[1])]
+    np.testing.assert_allclose(Tensor(mean).numpy(), [sum(c) / len(c) for c in channels], atol=1e-12)
+    np.testing.assert_allclose(Tensor(var).numpy(), [np.var(c) for c in channels], rtol=1e-9)
+
+
+def test_a_large_mean_costs_no_digits(xp):
+    """The mean of squares less the square of the mean would find nothing but noise here."""
+    x, = distinct_values((4, 3, 5, 5), seed=0, dtype=np.float32)
+    _, var = channel_moments(xp.asarray(x + np.float32(1000)))
+    np.testing.assert_allclose(Tensor(var).numpy(), x.var((0, 2, 3)), rtol=1e-3)
+
+
+def test_torch_agrees():
+    torch = pytest.importorskip("torch")
+    x, weight, bias, mean, var = values((3, 4, 5, 2), 0)
+    for training in (True, False):
+        constants = {} if training else {"mean": mean, "var": var}
+        ours = F.batch_norm(x, weight, bias, training=training, **constants)
+        theirs = torch.nn.functional.batch_norm(*map(torch.tensor, (x, mean, var, weight, bias)), training=training)
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-8, atol=1e-10)
+
+
+def test_an_empty_batch(xp):
+    x = Tensor(xp.ones((0, 3, 2, 2)), requires_grad=True)
+    out = F.batch_norm(x, None, None, mean=xp.zeros(3), var=xp.ones(3), training=False)
+    out.sum().backward()
+    assert out.shape == x.grad.shape == (0, 3, 2, 2)
+    with pytest.raises(ValueError, match=r"^batch_norm: x \(0, 3, 2, 2\) has .* training needs at least two"):
+        F.batch_norm(x, None, None)
+
+
+BAD_SHAPES = [
+    ((2, 3, 4), (3,), (3,), r"x must be images \(N, C, H, W\), not \(2, 3, 4\)"),
+    ((2, 3), (2,), (3,), r"weight \(2,\) must be \(3,\)"),
+    ((2, 3), (3,), (3, 1), r"bias \(3, 1\) must be \(3,\)"),
+    ((1, 3), (3,), (3,), r"x \(1, 3\) has one value per channel; training needs at least two"),
+]
+
+
+@pytest.mark.parametrize(("x", "weight", "bias", "message"), BAD_SHAPES)
+def test_bad_shapes(x, weight, bias, message):
+    with pytest.raises(ValueError, match=rf"^batch_norm: {message}"):
+        F.batch_norm(np.ones(x), np.ones(weight), np.ones(bias))
+
+
+def test_bad_constants():
+    x = np.ones((2, 3))
+    with pytest.raises(ValueError, match=r"^batch_norm: mean \(2,\) must be \(3,\)"):
+        F.batch_norm(x, None, None, mean=np.ones(2), var=np.ones(3))
+    with pytest.raises(ValueError, match=r"^batch_norm: training=False needs mean and var"):
+        F.batch_norm(x, None, None, mean=np.ones(3), training=False)
+    with pytest.raises(TypeError, match=r"^batch_norm: its inputs hold float64, float32"):
+        F.batch_norm(x, np.ones(3, np.float32), None)
+    with pytest.raises(TypeError, match=r"^batch_norm: x must hold floats, not int64"):
+        F.batch_norm(np.ones((2, 3), int), None, None)

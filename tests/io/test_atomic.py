@@ -1,0 +1,63 @@
+"""Files written by `replacing`: whole or not at all, whatever goes wrong."""
+
+import errno
+import os
+import re
+
+import pytest
+
+from minidl.io import replacing
+from minidl.io.atomic import sweep
+
+
+def test_the_file_appears_when_the_block_ends(tmp_path):
+    with replacing(tmp_path / "a") as file:
+        file.write(b"new")
+        assert not (tmp_path / "a").exists()
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()])
+def test_an_error_in_the_block_keeps_the_old_file(tmp_path, error):
+    (tmp_path / "a").write_bytes(b"old")
+    writing = replacing(tmp_path / "a")
+    writing.__enter__().write(b"half of the n")
+    assert not writing.__exit__(type(error), error, None)            # which raises it
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_a_full_disk_keeps_the_old_file_and_says_so(tmp_path, monkeypatch, function):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "a").write_bytes(b"old")
+    monkeypatch.setattr(os, function, full)
+    message = re.escape(f"cannot write {tmp_path / 'a'}: No space left on device; what was saved there before is kept")
+    with pytest.raises(OSError, match=message) as caught, replacing(tmp_path / "a") as file:
+        file.write(b"new")
+    assert caught.value.errno == errno.ENOSPC
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_disk_that_is_really_full(tmp_path, monkeypatch):
+    """/dev/full takes nothing: the error comes from the system itself, when the buffer is flushed."""
+    monkeypatch.setattr("pathlib.Path.open", lambda self, mode: open("/dev/full", "wb"))  # noqa: SIM115  (replacing does)
+    with pytest.raises(OSError, match=r"cannot write .*a: No space left on device$"), replacing(tmp_path / "a") as file:
+        file.write(b"new")
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(OSError, match=r"cannot write .*nowhere.*No such file"), replacing(tmp_path / "nowhere" / "a"):
+        pass
+
+
+def test_sweep_removes_only_what_killed_writers_left(tmp_path):
+    for name in (".a.0f.part", "a", ".hidden", "b.part"):
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".hidden", "a", "b.part"]

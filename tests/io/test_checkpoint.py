@@ -1,0 +1,118 @@
+"""Checkpoints: what goes in comes out, from any order of memory, and damaged files are refused."""
+
+import contextlib
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from minidl.io import CheckpointError, load_checkpoint, save_checkpoint
+
+ARRAYS = {"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "count": np.array(3)}
+DTYPES = ["float16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "bool"]
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """The bytes of a good file."""
+    path = tmp_path_factory.mktemp("good") / "a.safetensors"
+    save_checkpoint(path, ARRAYS, {"epoch": 3})
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    return tmp_path_factory.mktemp("scratch") / "a.safetensors"
+
+
+@given(array=npst.arrays(st.sampled_from(DTYPES), npst.array_shapes(min_dims=0, min_side=0)), data=st.data())
+def test_arrays_come_back_bit_for_bit_from_any_order_of_memory(scratch, array, data):
+    array = array.transpose(data.draw(st.permutations(range(array.ndim))))
+    if array.ndim:
+        array = array[:: data.draw(st.sampled_from([1, 2, -1]))]
+    save_checkpoint(scratch, {"x": array})
+    back = load_checkpoint(scratch)[0]["x"]
+    assert (back.shape, back.dtype) == (array.shape, array.dtype)
+    assert back.tobytes() == array.tobytes()
+    assert back.flags.writeable
+
+
+@given(facts=st.dictionaries(st.text(), st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)))
+def test_facts_come_back(scratch, facts):
+    save_checkpoint(scratch, ARRAYS, facts)
+    assert load_checkpoint(scratch)[1] == facts
+
+
+def test_facts_of_other_programs_stay_strings(scratch):
+    from safetensors.numpy import save_file
+
+    save_file(ARRAYS, scratch, {"format": "pt", "deep": "[" * 100_000})
+    assert load_checkpoint(scratch)[1] == {"format": "pt", "deep": "[" * 100_000}
+
+
+@given(length=st.integers(0, 400))
+def test_a_truncated_file_is_refused(scratch, good, length):
+    scratch.write_bytes(good[: min(length, len(good) - 1)])
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: not a safetensors file, or a damaged one"):
+        load_checkpoint(scratch)
+
+
+@given(data=st.data())
+def test_a_mutated_file_is_read_or_refused(scratch, good, data):
+    content = bytearray(good)
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    scratch.write_bytes(content)
+    with contextlib.suppress(CheckpointError):
+        arrays, facts = load_checkpoint(scratch)
+        assert isinstance(facts, dict)
+        assert all(isinstance(array, np.ndarray) for array in arrays.values())
+
+
+HEADERS = {
+    "array larger than the file": {"x": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}},
+    "size that overflows": {"x": {"dtype": "F32", "shape": [1 << 62, 8], "data_offsets": [0, 0]}},
+    "offsets backwards": {"x": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}},
+    "unknown type": {"x": {"dtype": "Q7", "shape": [1], "data_offsets": [0, 4]}},
+    "a type that NumPy lacks": {"x": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}},
+    "no header but a list": [],
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_a_forged_header_is_refused(tmp_path, header):
+    text = json.dumps(header).encode()
+    (tmp_path / "a").write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
+    with pytest.raises(CheckpointError, match="not a safetensors file, or a damaged one"):
+        load_checkpoint(tmp_path / "a")
+
+
+def test_a_header_that_claims_to_be_huge_is_refused(tmp_path):
+    (tmp_path / "a").write_bytes(b"\xff" * 7 + b"\x7f" + b"{}")
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(tmp_path / "a")
+
+
+def test_a_file_too_large_is_refused_unread(tmp_path):
+    with open(tmp_path / "a", "wb") as file:
+        file.truncate(1 << 40)                                       # a hole: it takes no room on the disk
+    with pytest.raises(CheckpointError, match="more than a checkpoint can have"):
+        load_checkpoint(tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["nothing", "."])
+def test_what_is_no_file(tmp_path, name):
+    with pytest.raises(FileNotFoundError, match="there is no such file"):
+        load_checkpoint(tmp_path / name)
+
+
+def test_a_failure_keeps_the_old_file(tmp_path):
+    save_checkpoint(tmp_path / "a", ARRAYS)
+    with pytest.raises(TypeError):
+        save_checkpoint(tmp_path / "a", ARRAYS, {"no": object()})
+    assert load_checkpoint(tmp_path / "a")[0].keys() == ARRAYS.keys()

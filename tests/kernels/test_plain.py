@@ -1,0 +1,281 @@
+"""Every kernel, the plain way and the fast way, against the naive loops of reference.py.
+
+What the engine asks of a module of kernels stands in `plain.__all__`, and a new module joins by its name in WAYS.
+"""
+
+import importlib
+import inspect
+import os
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minidl.kernels import Window, plain
+from minidl.testing.strategies import convolutions, distinct_values, layouts, poolings, seeds, shapes
+
+# Without its compiler Numba would run the fast loops as Python, and their assembly not at all.
+WAYS = ["plain"] if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else ["plain", "cpu"]
+TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
+sides = st.integers(1, 4)
+image_shapes = st.tuples(sides, sides, sides, sides)
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def kernels(request):
+    return importlib.import_module(f"minidl.kernels.{request.param}")
+
+
+@pytest.fixture(scope="module", params=TOLERANCES)
+def dtype(request):
+    return request.param
+
+
+def near(actual, expected, dtype):
+    """Equal up to rounding, of the right dtype."""
+    assert actual.dtype == dtype
+    np.testing.assert_allclose(actual, expected, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
+
+
+def laid_out(layout, dtype, *arrays):
+    return [layout(a.astype(dtype)) for a in arrays]
+
+
+def convolution_window(case):
+    """The Window of a drawn convolution."""
+    s, kernel = case.settings, case.weight[2:]
+    pads = reference.pads(s["padding"], kernel, s["dilation"])
+    return Window(kernel, reference.pair(s["stride"]), pads, reference.pair(s["dilation"]))
+
+
+def pooling_window(case):
+    """The Window of a drawn pooling."""
+    kernel = reference.pair(case.settings["kernel_size"])
+    stride = reference.pair(case.settings["stride"] or kernel)
+    return Window(kernel, stride, reference.pads(case.settings["padding"], kernel, 1))
+
+
+@given(case=convolutions(), layout=layouts, biased=st.booleans(), seed=seeds)
+def test_conv2d(kernels, dtype, case, layout, biased, seed):
+    x, weight, bias = distinct_values(case.x, case.weight, case.bias, seed=seed)
+    ours = laid_out(layout, dtype, x, weight, bias)
+    out = kernels.conv2d(*ours[:2], ours[2] if biased else None, convolution_window(case), case.settings["groups"])
+    near(out, reference.conv2d(x, weight, bias if biased else None, **case.settings), dtype)
+
+
+@given(case=convolutions(), layout=layouts, seed=seeds)
+def test_conv2d_gradients(kernels, dtype, case, layout, seed):
+    window, groups = convolution_window(case), case.settings["groups"]
+    out = (case.x[0], case.weight[0], *window.out(case.x[2:]))
+    x, weight, grad = distinct_values(case.x, case.weight, out, seed=seed)
+    our_x, our_weight, our_grad = laid_out(layout, dtype, x, weight, grad)
+    dx = kernels.conv2d_input_gradient(our_grad, our_weight, case.x, window, groups)
+    near(dx, reference.conv2d_input_gradient(grad, weight, case.x, **case.settings), dtype)
+    dweight = kernels.conv2d_weight_gradient(our_grad, our_x, window, groups)
+    near(dweight, reference.conv2d_weight_gradient(grad, x, case.weight, **case.settings), dtype)
+
+
+@given(case=convolutions(), seed=seeds)
+def test_convolution_and_its_gradients_are_adjoint(kernels, case, seed):
+    """<conv(x, w), y> = <x, conv_T(y, w)> = <w, dw(y, x)>: an identity that needs no oracle."""
+    window, groups = convolution_window(case), case.settings["groups"]
+    x, weight, y = distinct_values(case.x, case.weight, (case.x[0], case.weight[0], *window.out(case.x[2:])), seed=seed)
+    forward = (kernels.conv2d(x, weight, None, window, groups) * y).sum()
+    by_input = (x * kernels.conv2d_input_gradient(y, weight, case.x, window, groups)).sum()
+    by_weight = (weight * kernels.conv2d_weight_gradient(y, x, window, groups)).sum()
+    np.testing.assert_allclose([by_input, by_weight], forward, rtol=1e-10, atol=1e-12)
+
+
+LARGER = [  # x, weight, settings: more channels, filters and pixels than any tile holds, and a few left over
+    ((2, 37, 13, 19), (67, 37, 3, 3), {"padding": 1}),
+    ((3, 64, 9, 7), (48, 64, 1, 1), {}),
+    ((2, 5, 23, 17), (33, 5, 5, 7), {"stride": (2, 3), "padding": (2, 3)}),
+    ((1, 40, 12, 11), (40, 1, 3, 3), {"padding": 1, "groups": 40}),
+    ((2, 36, 10, 10), (24, 12, 3, 3), {"padding": 2, "dilation": 2, "groups": 3}),
+]
+
+
+@pytest.mark.parametrize(("x", "weight", "settings"), LARGER)
+def test_larger_convolutions(kernels, dtype, x, weight, settings):
+    full = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **settings}
+    pads = reference.pads(full["padding"], weight[2:], full["dilation"])
+    window = Window(weight[2:], reference.pair(full["stride"]), pads, reference.pair(full["dilation"]))
+    out = (x[0], weight[0], *window.out(x[2:]))
+    x, weight, bias, grad = (a * 4 for a in distinct_values(x, weight, weight[:1], out, seed=0))
+    ours = [a.astype(dtype) for a in (x, weight, bias, grad)]
+    groups = full["groups"]
+    for actual, expected in [
+        (kernels.conv2d(*ours[:3], window, groups), reference.conv2d(x, weight, bias, **full)),
+        (kernels.conv2d_input_gradient(ours[3], ours[1], x.shape, window, groups),
+         reference.conv2d_input_gradient(grad, weight, x.shape, **full)),
+        (kernels.conv2d_weight_gradient(ours[3], ours[0], window, groups),
+         reference.conv2d_weight_gradient(grad, x, weight.shape, **full)),
+    ]:
+        size = float(abs(expected).max())             # rounding grows with the sums
+        near(actual / size, expected / size, dtype)
+
+
+@given(m=st.integers(1, 70), k=st.integers(1, 70), n=st.integers(1, 70), layout=layouts, seed=seeds)
+def test_matmul(kernels, dtype, m, k, n, layout, seed):
+    a, b = distinct_values((m, k), (k, n), seed=seed)
+    near(kernels.matmul(*laid_out(layout, dtype, a, b)), (a[:, :, None] * b).sum(1), dtype)
+
+
+@given(case=poolings(), layout=layouts, seed=seeds)
+def test_max_pool2d(kernels, dtype, case, layout, seed):
+    x, = distinct_values(case.x, seed=seed, dtype=dtype)
+    expected, expected_place = reference.max_pool2d(x, **case.settings)
+    out, place = kernels.max_pool2d(layout(x), pooling_window(case))
+    near(out, expected, dtype)
+    assert place.dtype == np.uint8
+    np.testing.assert_array_equal(place, expected_place)
+
+
+@given(case=poolings(), layout=layouts, seed=seeds)
+def test_max_pool2d_of_ties_and_nan(kernels, dtype, case, layout, seed):
+    """The first of equal elements wins, and NaN wins over every number."""
+    x = np.random.default_rng(seed).choice([-1, 0, 1, np.nan], size=case.x, p=[0.4, 0.3, 0.2, 0.1]).astype(dtype)
+    expected, expected_place = reference.max_pool2d(x, **case.settings)
+    out, place = kernels.max_pool2d(layout(x), pooling_window(case))
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(place, expected_place)
+
+
+@given(case=poolings(), layout=layouts, seed=seeds)
+def test_max_pool2d_gradient(kernels, dtype, case, layout, seed):
+    window = pooling_window(case)
+    x, grad = distinct_values(case.x, (*case.x[:2], *window.out(case.x[2:])), seed=seed, dtype=dtype)
+    _, place = reference.max_pool2d(x, **case.settings)
+    dx = kernels.max_pool2d_gradient(layout(grad), layout(place.astype(np.uint8)), case.x, window)
+    near(dx, reference.max_pool2d_gradient(grad, place, case.x, **case.settings), dtype)
+
+
+def test_max_pool2d_of_a_window_of_more_than_256_places(kernels):
+    x, = distinct_values((1, 2, 20, 20), seed=0)
+    out, place = kernels.max_pool2d(x, Window((20, 20)))
+    assert place.dtype == np.uint16
+    np.testing.assert_array_equal(place[0, :, 0, 0], x.reshape(2, -1).argmax(1))
+    dx = kernels.max_pool2d_gradient(np.ones_like(out), place, x.shape, Window((20, 20)))
+    np.testing.assert_array_equal(dx, x == out)
+
+
+@given(case=poolings(), layout=layouts, seed=seeds)
+def test_avg_pool2d(kernels, dtype, case, layout, seed):
+    window = pooling_window(case)
+    x, grad = distinct_values(case.x, (*case.x[:2], *window.out(case.x[2:])), seed=seed)
+    our_x, our_grad = laid_out(layout, dtype, x, grad)
+    near(kernels.avg_pool2d(our_x, window), reference.avg_pool2d(x, **case.settings), dtype)
+    dx = kernels.avg_pool2d_gradient(our_grad, case.x, window)
+    near(dx, reference.avg_pool2d_gradient(grad, case.x, **case.settings), dtype)
+
+
+@given(shape=shapes(), layouts=st.tuples(layouts, layouts), seed=seeds)
+def test_relu(kernels, dtype, shape, layouts, seed):
+    """The gradient may lie otherwise in memory than what it is the gradient of."""
+    x, grad = distinct_values(shape, shape, seed=seed, dtype=dtype)
+    expected = np.vectorize(lambda v: max(v, 0), otypes=[dtype])(x)
+    out = kernels.relu(layouts[0](x))
+    near(out, expected, dtype)
+    dx = kernels.relu_gradient(layouts[1](grad), out)
+    near(dx, np.vectorize(lambda g, v: g if v > 0 else 0, otypes=[dtype])(grad, x), dtype)
+
+
+def test_relu_lets_nan_through(kernels, dtype):
+    x = np.array([np.nan, -1, 0, 1, np.inf], dtype)
+    np.testing.assert_array_equal(kernels.relu(x), np.array([np.nan, 0, 0, 1, np.inf], dtype))
+
+
+@given(shape=image_shapes, layout=layouts, seed=seeds)
+def test_moments_and_sums(kernels, dtype, shape, layout, seed):
+    x, = distinct_values(shape, seed=seed)
+    mean, var = kernels.channel_moments(layout(x.astype(dtype)))
+    near(mean, [np.mean(x[:, c]) for c in range(shape[1])], dtype)
+    near(var, [np.mean((x[:, c] - np.mean(x[:, c])) ** 2) for c in range(shape[1])], dtype)
+    near(kernels.channel_sums(layout(x.astype(dtype))), [np.sum(x[:, c]) for c in range(shape[1])], dtype)
+
+
+@given(shape=image_shapes, layout=layouts, seed=seeds)
+def test_batch_norm(kernels, dtype, shape, layout, seed):
+    c = shape[1:2]
+    x, weight, bias, mean, var = distinct_values(shape, c, c, c, c, seed=seed)
+    ours = laid_out(layout, dtype, x, weight, bias, mean, var + 1.5)
+    near(kernels.batch_norm(*ours, 1e-3), reference.batch_norm(x, weight, bias, mean, var + 1.5, 1e-3), dtype)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@given(shape=image_shapes, layout=layouts, seed=seeds)
+def test_batch_norm_gradient(kernels, training, shape, layout, seed):
+    """Against a central difference of the naive forward; in training the moments move with x."""
+    c, eps = shape[1:2], 0.1                          # so that a channel of one element has a finite slope
+    x, grad, weight, bias, mean, var = distinct_values(shape, shape, c, c, c, c, seed=seed)
+    mean, var = plain.channel_moments(x) if training else (mean, var + 1.5)
+    ours = laid_out(layout, "float64", grad, x, weight, mean, var)
+    gradients = kernels.batch_norm_gradient(*ours, eps, training)
+    inputs = [x, weight, bias]
+
+    def slope(i, direction, step=1e-6):
+        moments = (None, None) if training else (mean, var)
+        ends = [reference.batch_norm(*(a + t * direction if j == i else a for j, a in enumerate(inputs)), *moments, eps)
+                for t in (step, -step)]
+        return ((ends[0] - ends[1]) * grad).sum() / (2 * step)
+
+    for i, (gradient, a) in enumerate(zip(gradients, inputs, strict=True)):
+        assert gradient.shape == a.shape
+        direction = np.random.default_rng(seed).standard_normal(a.shape)
+        np.testing.assert_allclose((gradient * direction).sum(), slope(i, direction), rtol=1e-5, atol=1e-7)
+
+
+@given(shape=image_shapes, training=st.booleans(), layout=layouts, seed=seeds)
+def test_batch_norm_gradient_in_float32(kernels, shape, training, layout, seed):
+    c = shape[1:2]
+    grad, x, weight, mean, var = distinct_values(shape, shape, c, c, c, seed=seed)
+    mean, var = plain.channel_moments(x) if training else (mean, var + 1.5)
+    ours = laid_out(layout, "float32", grad, x, weight, mean, var)
+    for actual, expected in zip(kernels.batch_norm_gradient(*ours, 0.1, training),
+                                plain.batch_norm_gradient(grad, x, weight, mean, var, 0.1, training), strict=True):
+        near(actual, expected, "float32")
+
+
+def test_empty_batches(kernels, dtype):
+    window, nothing = Window((2, 2)), np.ones((0, 3, 4, 4), dtype)
+    weight, grad = np.ones((5, 3, 2, 2), dtype), np.ones((0, 5, 3, 3), dtype)
+    assert kernels.conv2d(nothing, weight, None, window).shape == (0, 5, 3, 3)
+    assert kernels.conv2d_input_gradient(grad, weight, nothing.shape, window).shape == nothing.shape
+    assert not kernels.conv2d_weight_gradient(grad, nothing, window).any()
+    out, place = kernels.max_pool2d(nothing, window)
+    assert out.shape == place.shape == (0, 3, 3, 3)
+    assert kernels.max_pool2d_gradient(out, place, nothing.shape, window).shape == nothing.shape
+    assert kernels.avg_pool2d(nothing, window).shape == (0, 3, 3, 3)
+    assert kernels.avg_pool2d_gradient(out, nothing.shape, window).shape == nothing.shape
+    assert kernels.relu_gradient(kernels.relu(nothing), nothing).shape == nothing.shape
+    assert kernels.channel_sums(nothing).tolist() == [0, 0, 0]
+    assert kernels.matmul(nothing.reshape(0, 48), np.ones((48, 2), dtype)).shape == (0, 2)
+
+
+@given(case=convolutions(), seed=seeds)
+def test_no_kernel_writes_to_its_inputs(kernels, case, seed):
+    window, groups = convolution_window(case), case.settings["groups"]
+    x, weight, bias, grad = distinct_values(
+        case.x, case.weight, case.bias, (case.x[0], case.weight[0], *window.out(case.x[2:])), seed=seed)
+    vector = bias[:1].repeat(case.x[1])
+    arrays = (x, weight, bias, grad, vector)
+    copies = [a.copy() for a in arrays]
+    kernels.conv2d(x, weight, bias, window, groups)
+    kernels.conv2d_input_gradient(grad, weight, x.shape, window, groups)
+    kernels.conv2d_weight_gradient(grad, x, window, groups)
+    kernels.relu_gradient(x, kernels.relu(x))
+    kernels.batch_norm_gradient(x, x, vector, *kernels.channel_moments(x), 1e-3, True)
+    kernels.batch_norm(x, vector, vector, *kernels.channel_moments(x), 1e-3)
+    for array, copy in zip(arrays, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_all_modules_define_the_same_functions(kernels):
+    """By name, by signature, and by what the docstring promises; a module may add how it keeps its promise."""
+    assert sorted(kernels.__all__) == sorted(plain.__all__)
+    for name in plain.__all__:
+        ours, theirs = getattr(plain, name), getattr(kernels, name)
+        assert inspect.signature(ours) == inspect.signature(theirs), name
+        assert inspect.getdoc(theirs).startswith(inspect.getdoc(ours)), name

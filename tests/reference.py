@@ -1,0 +1,166 @@
+"""The heavy arithmetic done naively: what the fast ways must equal.
+
+Each function spells its definition out in loops over places and means to be believed at sight, not to be quick. It
+shares no code with the engine, takes NumPy arrays, and takes settings as PyTorch does (one number, or a pair).
+"""
+
+import itertools
+import math
+
+import numpy as np
+
+
+def pair(value):
+    """(vertical, horizontal)"""
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def pads(padding, kernel, dilation):
+    """((top, bottom), (left, right)) from a number, a pair, "same", "valid", or pairs already."""
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    if padding == "same":                            # what is missing, the odd one at the far side
+        missing = [d * (k - 1) for k, d in zip(kernel, pair(dilation), strict=True)]
+        return tuple((m // 2, m - m // 2) for m in missing)
+    return tuple(p if isinstance(p, tuple) else (p, p) for p in pair(padding))
+
+
+def places(size, kernel, stride, padding, dilation):
+    """(OH, OW), and all (y, x, i, j, row, column): output pixel y, x sees the image's pixel through place i, j.
+
+    Pixels of the padding are left out.
+    """
+    stride, dilation = pair(stride), pair(dilation)
+    both = pads(padding, kernel, dilation)
+    corners = [                                      # the rows, and the columns, where windows begin
+        range(-before, n + after - d * (k - 1), s)
+        for n, k, s, d, (before, after) in zip(size, kernel, stride, dilation, both, strict=True)
+    ]
+    seen = []
+    for (y, top), (x, left) in itertools.product(*map(enumerate, corners)):
+        for i, j in itertools.product(*map(range, kernel)):
+            row, column = top + i * dilation[0], left + j * dilation[1]
+            if 0 <= row < size[0] and 0 <= column < size[1]:
+                seen.append((y, x, i, j, row, column))
+    return tuple(map(len, corners)), seen
+
+
+def by_group(channels, filters, groups):
+    """For each group, which channels its filters see, and which filters those are."""
+    c, f = channels // groups, filters // groups
+    return [(slice(g * c, (g + 1) * c), slice(g * f, (g + 1) * f)) for g in range(groups)]
+
+
+def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """x (N, C, H, W), weight (F, C/groups, KH, KW), bias (F,)  ->  (N, F, OH, OW)"""
+    size, seen = places(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    out = np.zeros((len(x), len(weight), *size), x.dtype)
+    for y, z, i, j, row, column in seen:
+        for c, f in by_group(x.shape[1], len(weight), groups):
+            out[:, f, y, z] += x[:, c, row, column] @ weight[f, :, i, j].T
+    return out if bias is None else out + bias[:, None, None]
+
+
+def conv2d_input_gradient(grad, weight, shape, stride=1, padding=0, dilation=1, groups=1):
+    """grad (N, F, OH, OW), weight (F, C/groups, KH, KW)  ->  (N, C, H, W) = shape"""
+    dx = np.zeros(shape, grad.dtype)
+    for y, z, i, j, row, column in places(shape[2:], weight.shape[2:], stride, padding, dilation)[1]:
+        for c, f in by_group(shape[1], len(weight), groups):
+            dx[:, c, row, column] += grad[:, f, y, z] @ weight[f, :, i, j]
+    return dx
+
+
+def conv2d_weight_gradient(grad, x, shape, stride=1, padding=0, dilation=1, groups=1):
+    """grad (N, F, OH, OW), x (N, C, H, W)  ->  (F, C/groups, KH, KW) = shape"""
+    dweight = np.zeros(shape, grad.dtype)
+    for y, z, i, j, row, column in places(x.shape[2:], shape[2:], stride, padding, dilation)[1]:
+        for c, f in by_group(x.shape[1], len(dweight), groups):
+            dweight[f, :, i, j] += grad[:, f, y, z].T @ x[:, c, row, column]
+    return dweight
+
+
+def max_pool2d(x, kernel_size, stride=None, padding=0):
+    """x (N, C, H, W)  ->  the maxima (N, C, OH, OW), and at which place i * KW + j of its window each was first seen"""
+    kernel = pair(kernel_size)
+    size, seen = places(x.shape[2:], kernel, stride or kernel, padding, 1)
+    out, place = np.full((*x.shape[:2], *size), -np.inf, x.dtype), np.zeros((*x.shape[:2], *size), int)
+    for y, z, i, j, row, column in seen:
+        for n, c in np.ndindex(x.shape[:2]):
+            value, best = x[n, c, row, column], out[n, c, y, z]
+            if value > best or (math.isnan(value) and not math.isnan(best)):
+                out[n, c, y, z], place[n, c, y, z] = value, i * kernel[1] + j
+    return out, place
+
+
+def max_pool2d_gradient(grad, place, shape, kernel_size, stride=None, padding=0):
+    """grad, place (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
+    kernel, dx = pair(kernel_size), np.zeros(shape, grad.dtype)
+    for y, z, i, j, row, column in places(shape[2:], kernel, stride or kernel, padding, 1)[1]:
+        dx[:, :, row, column] += np.where(place[:, :, y, z] == i * kernel[1] + j, grad[:, :, y, z], 0)
+    return dx
+
+
+def avg_pool2d(x, kernel_size, stride=None, padding=0):
+    """x (N, C, H, W)  ->  (N, C, OH, OW)"""
+    kernel = pair(kernel_size)
+    size, seen = places(x.shape[2:], kernel, stride or kernel, padding, 1)
+    out = np.zeros((*x.shape[:2], *size), x.dtype)
+    for y, z, _, _, row, column in seen:
+        out[:, :, y, z] += x[:, :, row, column] / math.prod(kernel)
+    return out
+
+
+def avg_pool2d_gradient(grad, shape, kernel_size, stride=None, padding=0):
+    """grad (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
+    kernel, dx = pair(kernel_size), np.zeros(shape, grad.dtype)
+    for y, z, _, _, row, column in places(shape[2:], kernel, stride or kernel, padding, 1)[1]:
+        dx[:, :, row, column] += grad[:, :, y, z] / math.prod(kernel)
+    return dx
+
+
+def adaptive_avg_pool2d(x, size):
+    """x (N, C, H, W)  ->  (N, C, OH, OW), size = (OH, OW)"""
+    (h, w), (oh, ow) = x.shape[2:], size
+    out = np.zeros((*x.shape[:2], oh, ow), x.dtype)
+    for y, z in np.ndindex(oh, ow):
+        rows = slice(math.floor(y * h / oh), math.ceil((y + 1) * h / oh))
+        columns = slice(math.floor(z * w / ow), math.ceil((z + 1) * w / ow))
+        out[:, :, y, z] = x[:, :, rows, columns].mean((2, 3))
+    return out
+
+
+def batch_norm(x, weight, bias, mean, var, eps):
+    """x (N, C, ...), all else (C,); mean and var None are those of x  ->  the shape of x"""
+    out = np.empty_like(x)
+    for c in range(x.shape[1]):
+        channel = x[:, c]
+        m = channel.mean() if mean is None else mean[c]
+        v = ((channel - m) ** 2).mean() if var is None else var[c]
+        out[:, c] = (channel - m) / math.sqrt(v + eps) * weight[c] + bias[c]
+    return out
+
+
+def cross_entropy(logits, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    """logits (N, C, ...), target (N, ...)  ->  the target's shape, or ()"""
+    classes = logits.shape[1]
+    weight = np.ones(classes) if weight is None else weight
+    losses, total = np.zeros(target.shape), 0.0
+    for place in np.ndindex(target.shape):
+        right = target[place]
+        if right == ignore_index:
+            continue
+        scores = [math.exp(logits[place[0], c, *place[1:]]) for c in range(classes)]
+        for c in range(classes):
+            wanted = (1 - label_smoothing) * (c == right) + label_smoothing / classes
+            losses[place] -= wanted * weight[c] * math.log(scores[c] / sum(scores))
+        total += weight[right]
+    return {"none": losses, "sum": losses.sum(), "mean": losses.sum() / total if total else math.nan}[reduction]
+
+
+def binary_cross_entropy_with_logits(x, target, weight, pos_weight):
+    """All of one shape  ->  that shape"""
+    losses = np.zeros(x.shape)
+    for place in np.ndindex(x.shape):
+        p, t = 1 / (1 + math.exp(-x[place])), target[place]
+        losses[place] = -weight[place] * (pos_weight[place] * t * math.log(p) + (1 - t) * math.log(1 - p))
+    return losses

@@ -1,0 +1,115 @@
+"""Devices by name, moving between them, and the one stream of random numbers; the strict double stands in for CuPy."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import strict_array
+
+import minidl.functional as F
+from minidl import Device, DeviceError, Tensor, manual_seed
+from minidl.device import CPU, array_module, device_of, generator, random_state, set_random_state
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A machine on which the double is the CuPy that is found, with one GPU."""
+    monkeypatch.setitem(sys.modules, "cupy", strict_array)
+
+
+@pytest.mark.parametrize(("name", "device"), [
+    ("cpu", Device("cpu")), ("gpu", Device("gpu", 0)), ("gpu:0", Device("gpu", 0)), ("cuda", Device("gpu", 0)),
+    ("cuda:0", Device("gpu", 0)), (Device("cpu"), Device("cpu")),
+])  # fmt: skip
+def test_names(gpu, name, device):
+    assert Device.parse(name) == device
+    assert Device.parse(str(device)) == device
+
+
+@pytest.mark.parametrize("name", ["", "tpu", "gpu:", "gpu:x", "cpu:1", "gpu:-1", "GPU", None, 0])
+def test_names_of_nothing(name):
+    with pytest.raises(ValueError, match=r"is none of cpu, gpu, gpu:N"):
+        Device.parse(name)
+
+
+def test_a_gpu_that_is_not_there(gpu):
+    with pytest.raises(DeviceError, match=r"^device gpu:1: this machine has 1 GPU\(s\), numbered from 0"):
+        Device.parse("gpu:1")
+
+
+def test_no_cupy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(DeviceError, match=r"^device gpu:0: CuPy is not installed; install CuPy .* or use --device cpu"):
+        Tensor([1.0]).to("gpu")
+
+
+def test_no_driver(gpu, monkeypatch):
+    def no_driver():
+        raise RuntimeError("cudaErrorNoDevice")
+    monkeypatch.setattr(strict_array.cuda.runtime, "getDeviceCount", no_driver)
+    with pytest.raises(DeviceError, match=r"^device gpu:0: no usable NVIDIA driver \(cudaErrorNoDevice\)"):
+        Device.parse("gpu")
+
+
+def test_there_and_back(gpu):
+    x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    there = x.to("gpu")
+    assert str(there.device) == "gpu:0"
+    assert isinstance(there.data, strict_array.ndarray)
+    back = (there * there).to("cpu")
+    assert back.device == CPU
+    back.backward(np.array([1.0, 10.0]))
+    assert isinstance(x.grad, np.ndarray)
+    assert x.grad.tolist() == [2, 40]
+
+
+def test_a_gradient_finds_its_way_to_the_gpu(gpu):
+    x = Tensor([1.0, 2.0], requires_grad=True, device="gpu")
+    assert x.is_leaf
+    (x.to("cpu") * 3).sum().backward()
+    assert isinstance(x.grad, strict_array.ndarray)
+    assert x.grad.get().tolist() == [3, 3]
+
+
+def test_moving_to_where_it_is_copies_nothing(gpu):
+    array = np.ones(2)
+    assert Tensor(array).to("cpu").data is array
+    assert CPU.put(array) is array
+    there = Device("gpu").put(array)
+    assert Device("gpu").put(there) is there
+
+
+def test_to_takes_device_and_dtype(gpu):
+    x = Tensor([1.0], requires_grad=True)
+    out = x.to("gpu", dtype=np.float64)
+    assert (str(out.device), out.dtype) == ("gpu:0", np.float64)
+    out.sum().backward()
+    assert x.grad.dtype == np.float32
+
+
+def test_array_module():
+    ours, theirs = np.ones(1), strict_array.ones(1)
+    assert array_module(ours) is array_module(None, 2.0, ours) is array_module() is np
+    assert array_module(theirs) is array_module(1, theirs) is strict_array
+    assert (device_of(ours), str(device_of(theirs))) == (CPU, "gpu:0")
+
+
+def test_the_same_seed_gives_the_same_bits(xp):
+    manual_seed(7)
+    first = generator(xp).random((3, 2), dtype=xp.float32)
+    second = generator(xp).random((3, 2), dtype=xp.float32)
+    manual_seed(7)
+    again = generator(xp).random((3, 2), dtype=xp.float32)
+    assert (first == again).all()
+    assert not (first == second).any()
+
+
+def test_the_state_of_the_stream_goes_through_json():
+    manual_seed(3)
+    generator()
+    state = json.loads(json.dumps(random_state()))
+    x = np.ones(100)
+    first = F.dropout(x).numpy()
+    set_random_state(state)
+    np.testing.assert_array_equal(F.dropout(x).numpy(), first)

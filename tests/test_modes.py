@@ -1,0 +1,120 @@
+"""no_grad and detect_nonfinite: within what bounds they hold, and that they end."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import minidl.functional as F
+from minidl import NonFiniteError, Tensor, detect_nonfinite, no_grad
+from minidl.tensor import mode
+
+
+@pytest.fixture
+def x():
+    return Tensor(np.array([1.0, 2.0]), requires_grad=True)
+
+
+def test_no_grad_records_nothing(x):
+    with no_grad():
+        y = x * 2
+    assert not y.requires_grad
+    assert (x * 2).requires_grad
+    with pytest.raises(RuntimeError, match="nothing to differentiate"):
+        y.sum().backward()
+
+
+def test_no_grad_leaves_leaves_alone():
+    with no_grad():
+        x = Tensor([1.0], requires_grad=True)
+    (x * 2).backward()
+    assert x.grad.tolist() == [2]
+
+
+def test_no_grad_ends_after_an_exception(x):
+    with pytest.raises(ZeroDivisionError), no_grad():
+        raise ZeroDivisionError
+    assert (x * 2).requires_grad
+
+
+def test_no_grad_nests(x):
+    with no_grad():
+        with no_grad():
+            pass
+        assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad
+
+
+def test_no_grad_as_decorator(x):
+    @no_grad()
+    def twice(x, depth=1):
+        """Called by itself, to see that one decorator serves several calls at once."""
+        return x * 2 if depth == 0 else twice(x, depth - 1)
+    assert not twice(x).requires_grad
+    assert not twice(x).requires_grad
+    assert twice.__name__ == "twice"
+    assert (x * 2).requires_grad
+
+
+def test_no_grad_holds_in_its_own_thread(x):
+    inside, outside = threading.Event(), threading.Event()
+    seen = []
+
+    def work():
+        with no_grad():
+            inside.set()
+            outside.wait(10)
+            seen.append((x * 2).requires_grad)
+        seen.append((x * 2).requires_grad)
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait(10)
+    seen.append((x * 2).requires_grad)               # while the other thread is under no_grad
+    outside.set()
+    thread.join()
+    assert seen == [True, False, True]
+
+
+def test_a_new_thread_records_though_its_maker_does_not(x):
+    seen = []
+    with no_grad():
+        thread = threading.Thread(target=lambda: seen.append((x * 2).requires_grad))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+def test_backward_under_no_grad(x):
+    y = (x * x).sum()
+    with no_grad():
+        y.backward()
+    assert x.grad.tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_detect_nonfinite_in_the_forward_pass(xp, bad):
+    x = Tensor(xp.asarray(np.array([1.0, bad, 3.0])))
+    with detect_nonfinite(), pytest.raises(NonFiniteError, match=r"^the output of mul is not finite: 1 of .*\(3,\)"):
+        x * 2
+    assert (x * 2).shape == (3,)                     # only there
+
+
+def test_detect_nonfinite_in_the_backward_pass(xp):
+    x = Tensor(xp.asarray(np.array([0.0, 4.0])), requires_grad=True)
+    with detect_nonfinite(), np.errstate(divide="ignore"):
+        y = F.sqrt(x).sum()
+        with pytest.raises(NonFiniteError, match=r"^the gradient of sqrt is not finite: 1 of .*\(2,\)"):
+            y.backward()
+
+
+def test_detect_nonfinite_passes_what_is_fine(x):
+    with detect_nonfinite():
+        F.where(x > 1, x, 0).sum().backward()
+        assert (Tensor(np.arange(3)) > 1).numpy().tolist() == [False, False, True]
+    assert x.grad.tolist() == [0, 1]
+
+
+def test_detect_nonfinite_ends_after_an_exception():
+    with pytest.raises(NonFiniteError), detect_nonfinite():
+        Tensor(np.array([np.nan])) + 1
+    assert not mode.finite_only

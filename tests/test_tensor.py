@@ -1,0 +1,199 @@
+"""What a tensor is: how it is made, what it says of itself, and how it gets on with NumPy and its neighbours."""
+
+import copy
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+import strict_array
+
+import minidl.functional as F
+from minidl import Tensor
+from minidl.tensor import Node, op
+
+
+@pytest.mark.parametrize(("data", "dtype"), [
+    (2, np.float32), (2.5, np.float32), ([1, 2], np.float32), ([[1.5], [2]], np.float32), ((1, 2), np.float32),
+    (True, bool), ([True, False], bool), (range(3), np.float32), ([], np.float32),
+    (np.ones(2), np.float64), (np.ones(2, int), np.int64), (np.float64(2), np.float64), (np.ones(2) > 0, bool),
+])  # fmt: skip
+def test_numbers_become_float32_and_arrays_keep_their_dtype(data, dtype):
+    assert Tensor(data).dtype == dtype
+    assert Tensor(data, dtype=np.float16).dtype == np.float16
+
+
+def test_an_array_is_shared_and_a_tensor_too():
+    array = np.ones(3)
+    assert Tensor(array).data is array
+    assert Tensor(Tensor(array)).data is array
+    assert Tensor(array).numpy() is array
+    assert Tensor(array).detach().data is array
+
+
+def test_arrays_of_other_libraries_are_read():
+    torch = pytest.importorskip("torch")
+    x = Tensor(torch.ones(2, 3))
+    assert isinstance(x.data, np.ndarray)
+    assert x.dtype == np.float32
+
+
+@pytest.mark.parametrize("data", ["text", None, object(), [1j], ["a"]])
+def test_what_is_no_number(data):
+    with pytest.raises(TypeError, match=r"^a tensor is made of numbers, not of "):
+        Tensor(data)
+
+
+def test_properties():
+    x = Tensor(np.zeros((2, 3), np.float32), requires_grad=True)
+    assert (x.shape, x.dtype, x.ndim, x.size, str(x.device), len(x)) == ((2, 3), np.float32, 2, 6, "cpu", 2)
+    assert (x.is_leaf, x.requires_grad, x.grad) == (True, True, None)
+    y = x * 2
+    assert (y.is_leaf, y.requires_grad, y.grad) == (False, True, None)
+    assert (y.detach().is_leaf, y.detach().requires_grad) == (True, False)
+
+
+def test_reductions_give_arrays_without_axes():
+    """NumPy's sums are scalars; inside a tensor is always an array."""
+    for out in (Tensor(np.ones(3)).sum(), Tensor(np.ones(3))[0], Tensor(np.float32(1)) + 1):
+        assert isinstance(out.data, np.ndarray)
+        assert out.shape == ()
+
+
+@pytest.mark.parametrize("dtype", [int, bool, np.uint8])
+def test_only_floats_want_gradients(dtype):
+    with pytest.raises(TypeError, match=r"^only tensors of floats can want a gradient, not "):
+        Tensor(np.ones(2, dtype), requires_grad=True)
+
+
+def test_requires_grad_can_be_set_on_leaves_alone():
+    x = Tensor(np.ones(2))
+    x.requires_grad = True
+    (x * 2).sum().backward()
+    x.requires_grad = True                            # changes nothing: the gradient stays
+    assert x.grad.tolist() == [2, 2]
+    x.requires_grad = False
+    assert x.grad is None
+    y = Tensor(np.ones(2), requires_grad=True) * 2
+    with pytest.raises(RuntimeError, match=r"^requires_grad can be set on leaves only; this is the output of mul"):
+        y.requires_grad = False
+
+
+def test_setting_a_gradient():
+    x = Tensor(np.ones(2), requires_grad=True)
+    x.grad = np.zeros(2)
+    (3 * x).sum().backward()
+    assert x.grad.tolist() == [3, 3]
+    x.grad = None
+    assert x.grad is None
+    with pytest.raises(ValueError, match=r"^a gradient of shape \(3,\) does not fit a tensor of shape \(2,\)"):
+        x.grad = np.zeros(3)
+    with pytest.raises(RuntimeError, match=r"^this tensor does not want a gradient"):
+        Tensor(np.ones(2)).grad = np.zeros(2)
+
+
+def test_numbers_out():
+    assert Tensor([[2.5]]).item() == float(Tensor(2.5)) == 2.5
+    assert type(Tensor(np.float32(2)).item()) is float
+    assert int(Tensor(7.9)) == 7
+    assert bool(Tensor(1.0) > 0)
+    with pytest.raises(ValueError, match=r"^item: a tensor of shape \(2,\) is not one number"):
+        Tensor([1, 2]).item()
+    with pytest.raises(ValueError, match="not one number"):
+        bool(Tensor([1, 2]))
+
+
+def test_iteration_keeps_the_history():
+    x = Tensor(np.arange(6.0).reshape(3, 2), requires_grad=True)
+    first, *_, last = x
+    (first + 10 * last).sum().backward()
+    assert x.grad.tolist() == [[1, 1], [0, 0], [10, 10]]
+    with pytest.raises(TypeError):
+        list(Tensor(1.0))
+
+
+def test_a_tensor_is_a_key_by_identity():
+    x, y = Tensor([1.0]), Tensor([1.0])
+    assert len({x, y, x}) == 2
+    assert {x: 1}[x] == 1
+
+
+def test_numpy_reads_tensors():
+    x = Tensor(np.arange(3.0), requires_grad=True)
+    assert np.asarray(x) is x.data
+    assert np.array(x) is not x.data
+    assert np.asarray(x, np.float32).dtype == np.float32
+    np.testing.assert_array_equal(np.stack([x, x]), [[0, 1, 2]] * 2)
+
+
+def test_numpy_leaves_arithmetic_to_tensors():
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    for out in (np.ones(3) * x, np.ones((2, 3)) + x, 3 - x, np.float64(2) / x, np.ones((4, 2)) @ x, np.ones(3) > x):
+        assert isinstance(out, Tensor)
+    with pytest.raises(TypeError, match="ufunc"):
+        np.exp(x)
+
+
+def test_dlpack():
+    x = Tensor(np.arange(6.0).reshape(2, 3))
+    assert np.shares_memory(np.from_dlpack(x), x.data)
+    torch = pytest.importorskip("torch")
+    assert torch.from_dlpack(x).tolist() == x.data.tolist()
+
+
+def test_repr():
+    x = Tensor([1, 2.5], requires_grad=True)
+    assert repr(Tensor([1, 2.5])) == "Tensor([1. , 2.5], dtype=float32)"
+    assert repr(x) == "Tensor([1. , 2.5], dtype=float32, requires_grad=True)"
+    assert repr(2 * x) == "Tensor([2., 5.], dtype=float32, op=mul)"
+    assert repr(Tensor(np.ones((2, 1)))) == "Tensor([[1.],\n        [1.]], dtype=float64)"
+    assert repr(Tensor(strict_array.ones(1))) == "Tensor([1.], dtype=float64, device='gpu:0')"
+
+
+def test_leaves_are_copied_and_pickled():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    for twin in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        assert twin.data is not x.data
+        assert twin.data.tolist() == [1, 2]
+        (twin * 3).sum().backward()
+        assert twin.grad.tolist() == [3, 3]
+    assert x.grad is None
+    with pytest.raises(RuntimeError, match=r"^only leaves can be copied or pickled; this is the output of mul"):
+        copy.deepcopy(x * 2)
+
+
+def test_a_pickle_from_a_process_that_had_made_more_nodes(monkeypatch):
+    """Its place on the tape is older than what is computed from it here, whatever its place was there."""
+    pickled = pickle.dumps(Tensor([1.0], requires_grad=True))
+    monkeypatch.setattr(Node, "orders", itertools.count())
+    x = pickle.loads(pickled)
+    (x * 3).backward()
+    assert x.grad.tolist() == [3]
+
+
+def test_inputs_on_two_devices():
+    ours, theirs = Tensor(np.ones(2), requires_grad=True), Tensor(strict_array.ones(2), requires_grad=True)
+    for call in (lambda a, b: a + b, F.mul, lambda a, b: F.cat([a, b]), lambda a, b: a == b, F.maximum):
+        for pair in ((ours, theirs), (theirs, ours), (ours.data, theirs), (ours, theirs.data)):
+            with pytest.raises(ValueError, match=r"^\w+: its inputs live on cpu and gpu:0; bring them together with"):
+                call(*pair)
+    with pytest.raises(ValueError, match=r"^backward: its inputs live on cpu and gpu:0"):
+        (theirs * 1).backward(np.ones(2))
+    with pytest.raises(TypeError, match=r"this tensor is on gpu:0; take tensor\.numpy\(\)"):
+        np.asarray(theirs)
+
+
+def test_an_op_keeps_its_name_and_its_words():
+    assert F.relu.__name__ == "relu"
+    assert F.relu.__doc__ == "max(x, 0), elementwise."
+
+    @op
+    def twice(x, /):
+        """2 * x"""
+        if x.ndim > 1:
+            raise ValueError("too many axes")
+        return 2 * x, lambda grad: 2 * grad
+    assert twice.__doc__ == "2 * x"
+    with pytest.raises(ValueError, match=r"^twice: too many axes \(inputs: \(1, 1\)\)$") as caught:
+        twice(np.ones((1, 1)))
+    assert str(caught.value.__cause__) == "too many axes"

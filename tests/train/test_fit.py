@@ -1,0 +1,230 @@
+"""What fit leaves behind, when it stops, and what it says when something goes wrong."""
+
+import csv
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toy_run
+from PIL import Image
+
+import minidl
+from minidl.io import load_checkpoint
+from minidl.optim import SGD
+from minidl.train import Evaluation, evaluate, fit, in_order, load_weights
+from minidl.train.loop import Loop
+
+FILES = ["args.json", "best.safetensors", "confusion.png", "curves.png", "last.safetensors", "log.csv", "metrics.json",
+         "report.txt"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a finished run, and its rows."""
+    folder = tmp_path_factory.mktemp("runs") / "deep" / "toy"
+    return folder, toy_run.train(folder, test_set=toy_run.DIGITS, recipe={"lr": 0.05})
+
+
+def validations(monkeypatch, accuracies):
+    """Let validation give these accuracies, one after the other."""
+    results = [Evaluation(1.0, np.array([[a, 100 - a], [0, 0]])) for a in accuracies]
+    monkeypatch.setattr(Loop, "validate", lambda loop: results.pop(0))
+
+
+def test_all_files_are_there(finished):
+    assert sorted(os.listdir(finished[0])) == FILES
+
+
+def test_the_log_has_the_rows(finished):
+    folder, rows = finished
+    with open(folder / "log.csv", newline="") as log:
+        assert list(csv.DictReader(log)) == [{key: str(value) for key, value in row.items()} for row in rows]
+
+
+@pytest.mark.parametrize(("name", "width", "height"), [("curves.png", 1210, 396), ("confusion.png", 770, 770)])
+def test_pictures_are_pictures(finished, name, width, height):
+    with Image.open(finished[0] / name) as picture:
+        assert (picture.format, picture.size) == ("PNG", (width, height))
+        assert len(picture.getcolors(1 << 20)) > 100                 # not an empty sheet
+
+
+def test_the_report_is_that_of_the_best_weights(finished):
+    folder, _ = finished
+    model = toy_run.net()
+    facts = load_weights(model, folder / "best.safetensors")
+    result = evaluate(model, in_order(toy_run.DIGITS), 10)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["accuracy"] == result.accuracy
+    assert metrics["confusion"] == result.confusion.tolist()
+    assert f"accuracy {result.accuracy:.2%}" in (folder / "report.txt").read_text()
+    assert facts["classes"] == list("0123456789")
+    assert (facts["mean"], facts["std"]) == (list(toy_run.DIGITS.mean), list(toy_run.DIGITS.std))
+    assert (facts["input"], facts["architecture"], facts["minidl"]) == ([1, 28, 28], "toy_run.Net", minidl.__version__)
+
+
+def test_the_model_ends_with_the_best_weights(tmp_path, monkeypatch):
+    validations(monkeypatch, [50, 70, 60])
+    model = toy_run.net()
+    rows = fit(model, SGD(model.named_parameters(), 0.1), toy_run.TRAIN_SET, toy_run.VALIDATION_SET,
+               output_dir=tmp_path, **toy_run.SETTINGS)
+    best, facts = load_checkpoint(tmp_path / "best.safetensors")
+    assert facts["epoch"] == 2
+    assert [row["validation_accuracy"] for row in rows] == [0.5, 0.7, 0.6]
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, best[name])
+
+
+def test_args_json(finished):
+    args = json.loads((finished[0] / "args.json").read_text())
+    assert args["recipe"] == {"lr": 0.05, "epochs": 3, "batch_size": 16, "seed": 1, "patience": None,
+                              "optimizer": "SGD", "schedule": "OneCycleLR", "train_images": 100}
+    assert set(args["versions"]) == {"minidl", "numpy", "python"}
+
+
+def test_the_rows_are_true(tmp_path):
+    """A learning rate of 0 and one batch per epoch: the row is what the fresh model says of the training set."""
+    def model():
+        net = toy_run.net()
+        net.dropout.p = 0.0
+        return net
+
+    images, labels = toy_run.TRAIN_SET.batch(range(100))
+    logits = model()(minidl.Tensor(images))
+    trained = model()
+    [row] = fit(trained, SGD(trained.named_parameters(), 0.0), toy_run.TRAIN_SET, output_dir=tmp_path, epochs=1,
+                batch_size=100)
+    assert row["train_loss"] == pytest.approx(minidl.functional.cross_entropy(logits, labels).item(), rel=1e-5)
+    assert row["train_accuracy"] == (logits.numpy().argmax(1) == labels).mean()
+    assert (row["validation_loss"], row["validation_accuracy"]) == (None, None)
+
+
+@pytest.mark.parametrize(("accuracies", "epochs"), [
+    ([50, 60, 55, 58, 99], 4),                   # two in a row that were no better
+    ([50, 40, 51, 40, 52], 5),                   # never two in a row
+    ([50, 50, 50, 99, 99], 3),                   # as good as the best is not better
+])
+def test_early_stopping(tmp_path, monkeypatch, accuracies, epochs):
+    validations(monkeypatch, accuracies)
+    model = toy_run.net()
+    rows = fit(model, SGD(model.named_parameters(), 0.1), toy_run.TRAIN_SET, toy_run.VALIDATION_SET,
+               output_dir=tmp_path, epochs=5, batch_size=50, patience=2)
+    assert len(rows) == epochs
+    assert load_checkpoint(tmp_path / "last.safetensors")[1]["position"]["stopped"] == (epochs < 5)
+
+
+@pytest.mark.parametrize("nothing", [None, toy_run.DIGITS.take(0)])
+def test_without_validation_the_last_epoch_is_the_best(tmp_path, nothing):
+    rows = toy_run.train(tmp_path, validation_set=nothing)
+    assert [row["validation_loss"] for row in rows] == [None] * 3
+    assert load_checkpoint(tmp_path / "best.safetensors")[1]["epoch"] == 3
+
+
+def test_a_dry_run_leaves_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = toy_run.train(tmp_path / "run", test_set=toy_run.DIGITS, dry_run=True)
+    assert len(rows) == 1
+    assert os.listdir(tmp_path) == []
+    assert "a dry run: nothing is kept" in capsys.readouterr().out
+
+
+def test_lines_where_there_is_no_terminal(tmp_path, capsys):
+    toy_run.train(tmp_path, log_interval=1e-9)
+    out, err = capsys.readouterr()
+    assert len([line for line in out.splitlines() if line.startswith("epoch")]) == 3
+    assert len(err.splitlines()) == 3 * toy_run.STEPS
+    assert err.startswith("epoch 1/3  16/100 images  loss ")
+
+
+@pytest.mark.parametrize("settings", [
+    {"schedule_every": "week"}, {"patience": 3}, {"batch_size": 0}, {"device": "tpu"},
+])
+def test_settings_that_make_no_sense(tmp_path, settings):
+    with pytest.raises(ValueError, match=r"fit: |batch_size|device"):
+        toy_run.train(tmp_path / "run", validation_set=None, **settings)
+    assert os.listdir(tmp_path) == []
+
+
+# What can go wrong on the way
+
+def poisoned(number):
+    """A loss that becomes NaN at the given step."""
+    calls = iter(range(1, 1000))
+
+    def loss(logits, labels):
+        value = minidl.functional.cross_entropy(logits, labels)
+        return value * float("nan") if next(calls) == number else value
+    return loss
+
+
+def test_a_loss_that_is_nan_stops_the_run_and_keeps_the_checkpoint(tmp_path):
+    message = rf"epoch 2, step 3: the loss is nan. --resume {tmp_path} .* --detect-nan"
+    with pytest.raises(minidl.NonFiniteError, match=message):
+        toy_run.train(tmp_path, loss=poisoned(toy_run.STEPS + 3), validation_set=None)
+    assert load_checkpoint(tmp_path / "last.safetensors")[1]["position"]["epoch"] == 1
+    assert len(toy_run.train(tmp_path, validation_set=None, resume=True)) == 3
+
+
+def test_detect_nan_names_the_layer(tmp_path):
+    model = toy_run.net()
+    model.fc.weight.data[...] = 3e38             # still finite, but not what comes out
+    optimizer = SGD(model.named_parameters(), 0.1)
+    message = r"epoch 1, step 1: the output of linear is not finite: .* in layer fc\. --resume"
+    with pytest.raises(minidl.NonFiniteError, match=message):
+        fit(model, optimizer, toy_run.TRAIN_SET, output_dir=tmp_path, epochs=1, detect_nan=True)
+
+
+def test_bad_weights_never_replace_good_ones(tmp_path, monkeypatch):
+    """The loss is finite, the step behind it is not, and the checkpoint would be due."""
+    original, calls = SGD.step, iter(range(1, 100))
+
+    def step(optimizer):
+        original(optimizer)
+        if next(calls) == 9:
+            optimizer.parameters[0].data[0] = np.nan
+
+    monkeypatch.setattr(SGD, "step", step)
+    with pytest.raises(minidl.NonFiniteError, match=r"conv\.weight holds NaN or infinity after step 2 of epoch 2"):
+        toy_run.train(tmp_path, checkpoint_interval=0)
+    arrays, facts = load_checkpoint(tmp_path / "last.safetensors")
+    assert (facts["position"]["epoch"], facts["position"]["step"]) == (1, 1)
+    assert all(np.isfinite(array).all() for array in arrays.values())
+
+
+@pytest.mark.parametrize("call", [1, 2, 6])
+def test_a_full_disk_keeps_the_checkpoint_before_and_says_so(tmp_path, monkeypatch, call):
+    """Full from the start, or from the first epoch's checkpoint on, or later."""
+    original, calls = os.fsync, iter(range(1, 100))
+
+    def fsync(descriptor):
+        if next(calls) >= 2 * call:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(OSError, match=r"cannot write .*No space left on device"):
+            toy_run.train(tmp_path)
+    assert not list(tmp_path.glob(".*"))
+    assert len(toy_run.train(tmp_path, resume=True)) == 3
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=f"cannot make the output folder {tmp_path}/file/run: "):
+        toy_run.train(tmp_path / "file" / "run")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OSError, match=r"cannot write .*Permission denied"):
+        toy_run.train(tmp_path)
+
+
+def test_what_a_killed_run_left_behind_is_swept_away(tmp_path):
+    Path(tmp_path, ".last.safetensors.0123.part").touch()
+    toy_run.train(tmp_path)
+    assert not list(tmp_path.glob(".*"))

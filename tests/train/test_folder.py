@@ -1,0 +1,63 @@
+"""Which folder a run goes into, and what `--resume` means."""
+
+from pathlib import Path
+
+import pytest
+
+from minidl.train import RunError
+from minidl.train.folder import choose_folder
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run_at(path, *others):
+    """Make folders that look like runs."""
+    for each in (path, *others):
+        Path(each).mkdir(parents=True)
+        Path(each, "last.safetensors").touch()
+
+
+def test_the_first_name_that_is_free():
+    assert choose_folder("toy") == (Path("runs/toy"), False)
+    run_at("runs/toy", "runs/toy-2", "runs/toy-10", "runs/toyota")
+    assert choose_folder("toy") == (Path("runs/toy-3"), False)
+
+
+def test_auto_takes_the_newest_that_holds_a_run():
+    assert choose_folder("toy", resume="auto") == (Path("runs/toy"), False)
+    run_at("runs/toy", "runs/toy-2", "runs/toy-10", "runs/toy-big", "runs/toyota-99")
+    Path("runs/toy-11").mkdir()                                      # killed before its first checkpoint
+    assert choose_folder("toy", resume="auto") == (Path("runs/toy-10"), True)
+
+
+def test_a_folder_of_ones_own():
+    assert choose_folder("toy", "mine") == (Path("mine"), False)
+    assert choose_folder("toy", "mine", "auto") == (Path("mine"), False)
+    run_at("mine")
+    assert choose_folder("toy", "mine", "auto") == (Path("mine"), True)
+    with pytest.raises(RunError, match="mine holds a run already; go on with it by --resume auto, or name another"):
+        choose_folder("toy", "mine")
+
+
+@pytest.mark.parametrize("path", ["mine", "mine/", "mine/last.safetensors"])
+def test_a_run_by_its_path(path):
+    run_at("mine")
+    assert choose_folder("toy", None, path) == (Path("mine"), True)
+    assert choose_folder("toy", "mine", path) == (Path("mine"), True)
+    with pytest.raises(RunError, match="goes on in mine; leave out --output-dir other"):
+        choose_folder("toy", "other", path)
+
+
+@pytest.mark.parametrize(("path", "message"), [
+    ("nowhere", "no such file or folder"), ("nowhere/last.safetensors", "no such file or folder"),
+    ("mine/best.safetensors", "only a last.safetensors"), ("empty", "no last.safetensors in this folder"),
+])
+def test_what_cannot_be_resumed(path, message):
+    run_at("mine")
+    Path("mine/best.safetensors").touch()
+    Path("empty").mkdir()
+    with pytest.raises(RunError, match=f"--resume {path}: .*{message}"):
+        choose_folder("toy", None, path)

@@ -1,0 +1,51 @@
+"""The bar on a terminal: what it shows, and that it is gone in the end. (Plain lines: see test_fit.)"""
+
+import io
+import re
+import sys
+
+import pytest
+
+from minidl.train import progress
+from minidl.train.progress import Progress
+from minidl.train.run import Position
+
+ROW = {"epoch": 2, "train_loss": 0.5, "train_accuracy": 0.8, "validation_loss": 0.25, "validation_accuracy": 0.9,
+       "seconds": 1.25}
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Puts a terminal in the place of stderr and stdout when it is called; capturing would undo it any earlier."""
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    def attach(refresh):
+        screen = Terminal()
+        monkeypatch.setattr(sys, "stderr", screen)
+        monkeypatch.setattr(sys, "stdout", screen)
+        monkeypatch.setattr(progress, "REFRESH", refresh)
+        return screen
+    return attach
+
+
+def test_the_bar(terminal):
+    screen = terminal(refresh=0)
+    with Progress(5, 1000, Position(epoch=1), 10.0) as bar:
+        bar.step(Position(epoch=1, step=3, images=300, correct=240, loss=150.0))
+        bar.epoch(ROW, best=True)
+    shown = screen.getvalue()
+    assert re.search(r"epoch 2/5: .*1\.30k/5\.00k .*\[00:00<.* images/s, loss 0\.5000, accuracy 80\.00%", shown)
+    line = "epoch 2/5   train loss 0.5000 accuracy 80.00%   validation loss 0.2500 accuracy 90.00% *   1.2 s"
+    assert f"\r{line}\n" in shown
+    assert shown.endswith("\r")                                      # wiped
+
+
+def test_most_steps_cost_one_look_at_the_clock(terminal):
+    screen = terminal(refresh=1000)
+    with Progress(5, 1000, Position(), 10.0) as bar:
+        before = screen.getvalue()
+        for _ in range(100):
+            bar.step(Position(images=1))
+        assert screen.getvalue() == before

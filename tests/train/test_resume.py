@@ -1,0 +1,238 @@
+"""A run that was stopped anywhere and resumed ends with the bits of one that was not."""
+
+import csv
+import os
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toy_run
+
+from minidl.io import CheckpointError, load_checkpoint, save_checkpoint
+from minidl.optim import SGD, Adam, AdamW, CosineAnnealingLR, ReduceLROnPlateau
+from minidl.train import Interrupted, RunError, fit
+from minidl.train.loop import Loop
+from minidl.train.run import Run
+
+
+class Killed(Exception):
+    """Stands in for a kill: nothing is saved on the way out."""
+
+
+def saved(folder, name):
+    """The arrays of a checkpoint, as bytes, and its facts without the clock's."""
+    arrays, facts = load_checkpoint(Path(folder) / name)
+    return {name: (array.shape, array.tobytes()) for name, array in arrays.items()}, timeless(facts)
+
+
+def timeless(value):
+    """The same facts without what the clock said."""
+    if isinstance(value, dict):
+        return {key: timeless(item) for key, item in value.items() if key != "seconds"}
+    return [timeless(item) for item in value] if isinstance(value, list) else value
+
+
+def assert_same_end(folder, other):
+    for name in ("last.safetensors", "best.safetensors"):
+        assert saved(folder, name) == saved(other, name)
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """Drawing takes longer than such a run."""
+    monkeypatch.setattr("minidl.train.loop.draw_curves", lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The folder of a run that nobody stopped, by optimizer."""
+    folders = {}
+
+    def folder(optimizer):
+        if optimizer not in folders:
+            folders[optimizer] = tmp_path_factory.mktemp("undisturbed")
+            toy_run.train(folders[optimizer], optimizer)
+        return folders[optimizer]
+    return folder
+
+
+@contextmanager
+def killed_at(owner, method, call, before=False):
+    """In the block, the `call`-th call of a method raises Killed: after it has done its work, or before."""
+    original, calls = getattr(owner, method), iter(range(1, 10_000))
+
+    def killing(*args, **settings):
+        number = next(calls)
+        if number == call and before:
+            raise Killed
+        result = original(*args, **settings)
+        if number == call:
+            raise Killed
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, method, killing)
+        with pytest.raises(Killed):
+            yield
+
+
+@pytest.mark.parametrize(("optimizer", "step"), [
+    (SGD, 1), (SGD, 5), (SGD, 7), (SGD, 8), (SGD, 21), (Adam, 12), (AdamW, 4),
+])
+def test_killed_after_a_step(tmp_path, undisturbed, optimizer, step):
+    """With a checkpoint behind each step, and the kill between the step and its checkpoint or at once after it."""
+    with killed_at(Loop, "step", step):
+        toy_run.train(tmp_path, optimizer, checkpoint_interval=0)
+    toy_run.train(tmp_path, optimizer, resume=True)
+    assert_same_end(tmp_path, undisturbed(optimizer))
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize(("owner", "method", "call"), [
+    (SGD, "update", 10),                         # in the middle of a step, half of the weights moved
+    (Loop, "validate", 2), (Run, "save_weights", 2), (Run, "save", 2), (Run, "save", 9), (Loop, "draw", 1),
+])
+def test_killed_elsewhere(tmp_path, undisturbed, owner, method, call, before):
+    with killed_at(owner, method, call, before):
+        toy_run.train(tmp_path, checkpoint_interval=0)
+    toy_run.train(tmp_path, resume=True)
+    assert_same_end(tmp_path, undisturbed(SGD))
+
+
+def test_killed_again_and_again(tmp_path, undisturbed):
+    for step in (2, 3, 1, 6, 4):
+        with killed_at(Loop, "step", step):
+            toy_run.train(tmp_path, checkpoint_interval=0, resume=True)
+    toy_run.train(tmp_path, resume=True)
+    assert_same_end(tmp_path, undisturbed(SGD))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("step", [3, 7, 10])
+def test_a_signal_finishes_the_step_and_saves(tmp_path, monkeypatch, undisturbed, number, step):
+    original, calls = Loop.step, iter(range(1, 100))
+
+    def step_and_signal(loop, images, labels):
+        if next(calls) == step:
+            os.kill(os.getpid(), number)
+        original(loop, images, labels)
+
+    handler = signal.getsignal(number)
+    goes_on = r"all is saved, and --resume .* goes on"
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "step", step_and_signal)
+        with pytest.raises(Interrupted, match=goes_on) as caught:
+            toy_run.train(tmp_path)
+    assert caught.value.signal == number
+    assert signal.getsignal(number) is handler
+    position = load_checkpoint(tmp_path / "last.safetensors")[1]["position"]
+    assert 7 * position["epoch"] + position["step"] == step
+    toy_run.train(tmp_path, resume=True)
+    assert_same_end(tmp_path, undisturbed(SGD))
+
+
+def test_each_epoch_has_one_row_in_the_log(tmp_path):
+    with killed_at(Loop, "step", 15):
+        toy_run.train(tmp_path, checkpoint_interval=0)
+    with open(tmp_path / "log.csv", "a") as log:
+        log.write("3,a row of a step that was lost\n")
+    toy_run.train(tmp_path, resume=True)
+    with open(tmp_path / "log.csv", newline="") as log:
+        assert [row["epoch"] for row in csv.DictReader(log)] == ["1", "2", "3"]
+
+
+def test_a_finished_run_is_not_trained_further(tmp_path, monkeypatch):
+    rows = toy_run.train(tmp_path)
+    before = saved(tmp_path, "last.safetensors")
+    monkeypatch.setattr(Loop, "step", None)
+    assert toy_run.train(tmp_path, resume=True) == rows
+    assert saved(tmp_path, "last.safetensors") == before
+
+
+def per_epoch(optimizer, kind):
+    return CosineAnnealingLR(optimizer, 3) if kind == "cosine" else ReduceLROnPlateau(optimizer, patience=0)
+
+
+@pytest.mark.parametrize("kind", ["cosine", "plateau"])
+def test_schedules_per_epoch(tmp_path, kind):
+    def train(folder, **settings):
+        model = toy_run.net()
+        optimizer = SGD(model.named_parameters(), 0.3)
+        return fit(model, optimizer, toy_run.TRAIN_SET, toy_run.VALIDATION_SET, output_dir=folder,
+                   schedule=per_epoch(optimizer, kind), schedule_every="epoch", **toy_run.SETTINGS, **settings)
+
+    rows = train(tmp_path / "a")
+    with killed_at(Loop, "step", 11):
+        train(tmp_path / "b", checkpoint_interval=0)
+    train(tmp_path / "b", resume=True)
+    assert_same_end(tmp_path / "a", tmp_path / "b")
+    assert rows[0]["lr"] == 0.3                  # the rate that the epoch was trained with
+
+
+# What cannot be resumed
+
+def test_a_folder_with_a_run_is_not_written_over(tmp_path):
+    toy_run.train(tmp_path)
+    before = (tmp_path / "last.safetensors").read_bytes()
+    with pytest.raises(RunError, match="holds a run already"):
+        toy_run.train(tmp_path)
+    assert (tmp_path / "last.safetensors").read_bytes() == before
+
+
+def test_a_run_of_another_recipe_is_not_resumed(tmp_path):
+    toy_run.train(tmp_path)
+    with pytest.raises(CheckpointError, match=r"started with batch_size=16 \(now 32\); give the same again"):
+        toy_run.train(tmp_path, resume=True, batch_size=32)
+    with pytest.raises(CheckpointError, match=r"optimizer='SGD' \(now 'Adam'\)"):
+        toy_run.train(tmp_path, Adam, resume=True)
+    with pytest.raises(CheckpointError, match=r"lr=None \(now 0.1\)"):
+        toy_run.train(tmp_path, resume=True, recipe={"lr": 0.1})
+
+
+def test_weights_alone_are_not_a_run(tmp_path):
+    toy_run.train(tmp_path)
+    (tmp_path / "best.safetensors").rename(tmp_path / "last.safetensors")
+    with pytest.raises(CheckpointError, match="it holds weights, but no run to go on with"):
+        toy_run.train(tmp_path, resume=True)
+
+
+def without(array):
+    def change(arrays, facts):
+        del arrays[array]
+    return change
+
+
+def with_fact(key, value):
+    def change(arrays, facts):
+        facts[key] = value
+    return change
+
+
+DAMAGE = {
+    "a weight missing": without("conv.weight"),
+    "a velocity missing": without("optimizer/conv.weight.velocity"),
+    "a weight of another shape": lambda arrays, facts: arrays.update({"fc.bias": np.zeros(3, np.float32)}),
+    "no optimizer": with_fact("optimizer", None),
+    "an optimizer of the wrong kind": with_fact("optimizer", {"steps": [], "settings": 3}),
+    "a schedule of the wrong kind": with_fact("schedule", [1]),
+    "no random state": with_fact("random_state", {}),
+    "a random state out of range": with_fact("random_state", {
+        "bit_generator": "PCG64", "state": {"state": -1, "inc": 1}, "has_uint32": 0, "uinteger": 0}),
+    "an unknown part of the position": with_fact("position", {"epoch": 1, "planet": 3}),
+    "a position of the wrong type": with_fact("position", {"epoch": "1"}),
+    "a negative position": with_fact("position", {"epoch": 1, "step": -1}),
+    "rows of another log": with_fact("position", {"rows": [{"epoch": 1}]}),
+    "a best that is no row": with_fact("position", {"best": {"epoch": 1}}),
+}
+
+
+@pytest.mark.parametrize("change", DAMAGE.values(), ids=DAMAGE)
+def test_a_checkpoint_that_was_tampered_with(tmp_path, change):
+    toy_run.train(tmp_path)
+    arrays, facts = load_checkpoint(tmp_path / "last.safetensors")
+    change(arrays, facts)
+    save_checkpoint(tmp_path / "last.safetensors", arrays, facts)
+    with pytest.raises(CheckpointError, match=r"last\.safetensors: not a checkpoint of this run"):
+        toy_run.train(tmp_path, resume=True)
