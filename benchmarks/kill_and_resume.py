@@ -7,6 +7,8 @@ until the kills are used up. Each must end with the weights, and all else that i
 """
 
 import argparse
+import contextlib
+import math
 import os
 import random
 import subprocess
@@ -18,8 +20,9 @@ from pathlib import Path
 from minidl.io import load_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMAND = [sys.executable, "examples/train_lenet_mnist.py", "--dataset", "digits", "--limit", "2500",
-           "--validation", "500", "--epochs", "3", "--checkpoint-interval", "0.03", "--resume", "auto", "--output-dir"]
+COMMAND = [sys.executable, "examples/train_lenet_mnist.py", "--dataset", "digits", "--validation", "500",
+           "--epochs", "6", "--checkpoint-interval", "0.03", "--resume", "auto", "--output-dir"]
+PAUSE = 0.1                                      # seconds, on average, between a checkpoint and the kill
 
 
 def main():
@@ -30,49 +33,50 @@ def main():
     args = parser.parse_args()
     moments = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as root:
-        undisturbed, startup, whole = left_alone(Path(root, "undisturbed"))
-        print(f"left alone, the run takes {whole:.1f} s; its first step comes after {startup:.1f} s\n")
+        saves = follow(start(Path(root, "undisturbed")), Path(root, "undisturbed"))
+        undisturbed = contents(Path(root, "undisturbed"))
+        print(f"left alone, the run saves {saves} checkpoints\n")
         kills, ends = [], []
         while len(kills) < args.kills:
             folder = Path(root, f"run-{len(ends)}")
-            while not survives(folder, delay := moments.uniform(startup / 2, whole)):
+            while killed(folder, moments.randint(-1, saves // 2), moments.expovariate(1 / PAUSE)):
                 kills.append(found(folder))
-                print(f"kill {len(kills):3} of run {len(ends)} after {delay:5.2f} s: {kills[-1]}", flush=True)
+                print(f"kill {len(kills):3} of run {len(ends)}: {kills[-1]}", flush=True)
             ends.append(contents(folder) == undisturbed)
-            print(f"             run {len(ends) - 1} is finished: {'the same bits' if ends[-1] else 'OTHER BITS'}")
+            print(f"         run {len(ends) - 1} ended with {'the same' if ends[-1] else 'OTHER'} bits", flush=True)
     print(f"\n{len(kills)} kills in {len(ends)} runs, of which {sum(ends)} ended with the bits of the one left alone")
     if not args.dry_run:
-        from common import save                  # needs PyTorch, for its version, which nothing else here does
+        from common import save  # late: it needs PyTorch, for its version, which nothing else here does
+
         save("kill_and_resume", {"kills": len(kills), "runs": len(ends), "same_bits": sum(ends), "found": kills,
                                  "command": COMMAND[1:-1]})
     return 0 if all(ends) else 1
 
 
-def left_alone(folder):
-    """Run without a kill.   ->  (contents, seconds to the first checkpoint, seconds in all)"""
-    begin, startup = time.perf_counter(), None
-    process = start(folder)
-    while process.poll() is None:
-        if startup is None and (folder / "last.safetensors").exists():
-            startup = time.perf_counter() - begin
-        time.sleep(0.005)
-    if process.returncode:
-        raise SystemExit(f"the undisturbed run failed with exit code {process.returncode}")
-    return contents(folder), startup, time.perf_counter() - begin
+def follow(process, folder, most=math.inf):
+    """Wait until the run has replaced its checkpoint `most` times, or has ended; returns how often it has."""
+    saves, seen = -1, None                       # the checkpoint that it begins with does not count
+    while saves < most and process.poll() is None:
+        with contextlib.suppress(FileNotFoundError):
+            stamp = (folder / "last.safetensors").stat().st_mtime_ns
+            saves, seen = saves + (stamp != seen), stamp
+        time.sleep(0.002)
+    return saves
 
 
-def survives(folder, delay):
-    """Start or resume the run in `folder`; whether it is finished before it is killed after `delay` seconds."""
+def killed(folder, saves, pause):
+    """Start or resume the run, and kill it `pause` seconds after so many checkpoints; False if it ended before."""
     process = start(folder)
-    try:
-        code = process.wait(delay)
-    except subprocess.TimeoutExpired:
+    follow(process, folder, saves)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(pause)
+    if process.poll() is None:
         process.kill()
         process.wait()
-        return False
-    if code:
-        raise SystemExit(f"the resumed run failed with exit code {code}")
-    return True
+        return True
+    if process.returncode:
+        raise SystemExit(f"a run failed with exit code {process.returncode}")
+    return False
 
 
 def start(folder):
@@ -95,10 +99,15 @@ def contents(folder):
     parts = []
     for name in ("last.safetensors", "best.safetensors"):
         arrays, facts = load_checkpoint(folder / name)
-        position = facts.pop("position", {"rows": []})
-        rows = [{key: value for key, value in row.items() if key != "seconds"} for row in position["rows"]]
-        parts.append(({key: (array.shape, array.tobytes()) for key, array in arrays.items()}, facts, rows))
+        parts.append(({key: (array.shape, array.tobytes()) for key, array in arrays.items()}, timeless(facts)))
     return parts
+
+
+def timeless(value):
+    """The same facts without what the clock said."""
+    if isinstance(value, dict):
+        return {key: timeless(item) for key, item in value.items() if key != "seconds"}
+    return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

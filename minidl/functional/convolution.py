@@ -11,27 +11,32 @@ from minidl.tensor import op
 
 
 @op
-def conv2d(x, weight, bias=None, /, *, stride=1, padding=0, dilation=1, groups=1):
+def conv2d(x, weight, bias=None, /, *, stride=1, padding=0, dilation=1, groups=1, relu=False):
     """out[n, f, y, x] = bias[f] + sum over c, i, j of x[n, c, y*s + i*d, x*s + j*d] * weight[f, c, i, j]
 
     x (N, C, H, W), weight (F, C/groups, KH, KW), bias (F,) or None  ->  (N, F, OH, OW)
     stride, dilation  pixels; one number, or (vertical, horizontal)
     padding           zeros on each side of x: likewise; or "valid" (none), or "same" (OH, OW = H, W; stride 1 only)
     groups            filters of group g see the channels of group g alone
+    relu              max(out, 0) in the same pass over memory, which PyTorch's function has not
     OH = floor((H + 2*padding - dilation*(KH - 1) - 1) / stride) + 1
     """
     check_shapes(x, weight, bias, groups)
     check_dtypes("conv2d", x, weight, bias)
     window = window_of("conv2d", x, weight.shape[2:], stride, padding, dilation)
     kernels = kernels_for(x)
+    out = kernels.conv2d(x, weight, bias, window, groups, relu)
+    rectified = out if relu else None                        # without ReLU, `out` is not needed again
 
     def backward(grad):
+        if relu:
+            grad = kernels.relu_gradient(grad, rectified)
         return (
             lambda: kernels.conv2d_input_gradient(grad, weight, x.shape, window, groups),
             lambda: kernels.conv2d_weight_gradient(grad, x, window, groups),
             lambda: kernels.channel_sums(grad),
         )
-    return kernels.conv2d(x, weight, bias, window, groups), backward
+    return out, backward
 
 
 def check_shapes(x, weight, bias, groups):

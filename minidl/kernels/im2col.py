@@ -66,10 +66,11 @@ def col2im(columns, shape, window):
     return x[:, :, top:top + h, left:left + w]
 
 
-def conv2d(x, weight, bias, window, groups=1):
+def conv2d(x, weight, bias, window, groups=1, relu=False):
     """out[n, f, y, x] = bias[f] + sum over c, i, j of x[n, c, y*sh + i*dh, x*sw + j*dw] * weight[f, c, i, j]
 
     x (N, C, H, W), weight (F, C/groups, KH, KW), bias (F,) or None  ->  (N, F, OH, OW), channels last in memory
+    With `relu`, max(out, 0).
     """
     out = array_module(x).concatenate([
         im2col(xg, window) @ wg.reshape(len(wg), -1).T                   # (N*OH*OW, F/groups)
@@ -77,6 +78,8 @@ def conv2d(x, weight, bias, window, groups=1):
     ], axis=1)
     if bias is not None:
         out += bias
+    if relu:
+        out = array_module(out).maximum(out, 0)
     return as_image(out, len(x), window.out(x.shape[2:]))
 
 

@@ -15,7 +15,7 @@ from minidl.nn.module import Module, Parameter
 class Conv2d(Module):
     """Convolution with a weight (out_channels, in_channels/groups, KH, KW) and a bias (out_channels,), as F.conv2d.
 
-    x (N, in_channels, H, W)  ->  (N, out_channels, OH, OW)
+    x (N, in_channels, H, W)  ->  (N, out_channels, OH, OW);   layer(x, relu=True) is F.relu(layer(x)) in one pass
     """
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True,
@@ -35,9 +35,9 @@ class Conv2d(Module):
         self.weight = Parameter(outputs_last(init.default_weight(shape)))
         self.bias = Parameter(init.default_bias(shape)) if bias else None
 
-    def forward(self, x):
+    def forward(self, x, relu=False):
         return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding, dilation=self.dilation,
-                        groups=self.groups)
+                        groups=self.groups, relu=relu)
 
     def extra_repr(self):
         filters, channels = self.weight.shape[:2]

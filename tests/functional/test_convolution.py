@@ -40,6 +40,20 @@ def test_a_gradient_that_is_one_number_repeated(xp, case, seed):
         np.testing.assert_allclose(Tensor(a.grad).numpy(), Tensor(b.grad).numpy(), rtol=1e-10, atol=1e-12)
 
 
+@given(case=convolutions(), layout=layouts, seed=seeds)
+def test_relu_in_the_same_pass(xp, case, layout, seed):
+    inputs = [layout(xp.asarray(a)) for a in distinct_values(case.x, case.weight, case.bias, seed=seed)]
+    fused, apart = F.conv2d(*inputs, **case.settings, relu=True), F.relu(F.conv2d(*inputs, **case.settings))
+    np.testing.assert_array_equal(fused.numpy(), apart.numpy())
+    check_gradients(lambda *inputs: F.conv2d(*inputs, **case.settings, relu=True), *inputs, seed=seed)
+
+
+def test_relu_in_the_same_pass_lets_nan_through(xp):
+    x = xp.asarray(np.array([np.nan, -1.0, 2.0]).reshape(1, 1, 1, 3))
+    out = F.conv2d(x, xp.asarray(np.ones((1, 1, 1, 1))), relu=True)
+    np.testing.assert_array_equal(out.numpy().ravel(), [np.nan, 0, 2])
+
+
 def test_torch_agrees():
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)

@@ -100,6 +100,22 @@ def test_an_unknown_vector_width_is_refused():
         "try:\n import minidl.kernels.cpu\nexcept ValueError as error: print(error)", MINIDL_VECTOR_BYTES="48")
 
 
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize(("size", "kernel", "padding", "dilation"), [
+    ((6, 5), (5, 5), 2, 1), ((3, 4), (5, 3), 4, 1), ((9, 14), (3, 3), 3, 2), ((2, 2), (3, 3), 1, 1),
+    ((1, 1), (7, 7), 3, 1),
+])
+@pytest.mark.parametrize(("c", "f"), [(1, 6), (20, 40)])
+def test_taps_that_meet_only_padding_are_left_out(size, kernel, padding, dilation, c, f, relu):
+    rng = np.random.default_rng(0)
+    window = Window(kernel, padding=((padding, padding), (padding, padding)), dilation=(dilation, dilation))
+    x, w, b = rng.standard_normal((3, c, *size)), rng.standard_normal((f, c, *kernel)), rng.standard_normal(f)
+    out = cpu.conv2d(x, w, b, window, relu=relu)
+    np.testing.assert_allclose(out, plain.conv2d(x, w, b, window, relu=relu), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(cpu.conv2d_input_gradient(out, w, x.shape, window),
+                               plain.conv2d_input_gradient(out, w, x.shape, window), rtol=1e-10, atol=1e-9)
+
+
 def test_the_switch_between_fast_and_plain():
     x = np.zeros(3, np.float32)
     assert kernels.kernels_for(x) is cpu

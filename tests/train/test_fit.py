@@ -80,7 +80,8 @@ def test_the_model_ends_with_the_best_weights(tmp_path, monkeypatch):
 def test_args_json(finished):
     args = json.loads((finished[0] / "args.json").read_text())
     assert args["recipe"] == {"lr": 0.05, "epochs": 3, "batch_size": 16, "seed": 1, "patience": None,
-                              "optimizer": "SGD", "schedule": "OneCycleLR", "train_images": 100}
+                              "optimizer": "SGD", "schedule": "OneCycleLR", "train_images": 100,
+                              "validation_images": 70}
     assert set(args["versions"]) == {"minidl", "numpy", "python"}
 
 
@@ -139,7 +140,7 @@ def test_lines_where_there_is_no_terminal(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("settings", [
-    {"schedule_every": "week"}, {"patience": 3}, {"batch_size": 0}, {"device": "tpu"},
+    {"schedule_every": "week"}, {"patience": 3}, {"batch_size": 0}, {"device": "tpu"}, {"epochs": 0},
 ])
 def test_settings_that_make_no_sense(tmp_path, settings):
     with pytest.raises(ValueError, match=r"fit: |batch_size|device"):

@@ -13,6 +13,7 @@ import toy_run
 from minidl.io import CheckpointError, load_checkpoint, save_checkpoint
 from minidl.optim import SGD, Adam, AdamW, CosineAnnealingLR, ReduceLROnPlateau
 from minidl.train import Interrupted, RunError, fit
+from minidl.train.log import COLUMNS
 from minidl.train.loop import Loop
 from minidl.train.run import Run
 
@@ -133,6 +134,16 @@ def test_a_signal_finishes_the_step_and_saves(tmp_path, monkeypatch, undisturbed
     assert_same_end(tmp_path, undisturbed(SGD))
 
 
+def test_a_signal_at_the_very_end_is_not_lost(tmp_path, monkeypatch):
+    def log_and_signal(path, rows):
+        if len(rows) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("minidl.train.loop.write_log", log_and_signal)
+    with pytest.raises(Interrupted, match="stopped by SIGTERM after step 0 of epoch 4"):
+        toy_run.train(tmp_path)
+
+
 def test_each_epoch_has_one_row_in_the_log(tmp_path):
     with killed_at(Loop, "step", 15):
         toy_run.train(tmp_path, checkpoint_interval=0)
@@ -210,6 +221,7 @@ def with_fact(key, value):
     return change
 
 
+ROW = dict.fromkeys(COLUMNS, 1)
 DAMAGE = {
     "a weight missing": without("conv.weight"),
     "a velocity missing": without("optimizer/conv.weight.velocity"),
@@ -224,7 +236,10 @@ DAMAGE = {
     "a position of the wrong type": with_fact("position", {"epoch": "1"}),
     "a negative position": with_fact("position", {"epoch": 1, "step": -1}),
     "rows of another log": with_fact("position", {"rows": [{"epoch": 1}]}),
-    "a best that is no row": with_fact("position", {"best": {"epoch": 1}}),
+    "rows with words": with_fact("position", {"epoch": 1, "rows": [ROW | {"lr": "high"}], "best": ROW}),
+    "fewer rows than epochs": with_fact("position", {"epoch": 2, "rows": [ROW], "best": ROW}),
+    "no best": with_fact("position", {"epoch": 1, "rows": [ROW]}),
+    "steps without images": with_fact("position", {"step": 7}),
 }
 
 

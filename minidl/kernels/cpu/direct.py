@@ -10,30 +10,34 @@ import numpy as np
 
 from minidl.kernels.cpu.layout import channels_last, logical, padded
 from minidl.kernels.cpu.memory import empty
-from minidl.kernels.cpu.product import Columns, Rows, packed, panel_width, product, start_row
+from minidl.kernels.cpu.product import ALL_TAPS, Columns, Rows, packed, panel_width, product, start_row
 
 SPLITS = 16        # partial results of a weight gradient; a fixed number, so that the bits don't depend on the threads
 
 
-def conv2d(x, weight, bias, window, groups=1):
+def conv2d(x, weight, bias, window, groups=1, relu=False):
     """out[n, f, y, x] = bias[f] + sum over c, i, j of x[n, c, y*sh + i*dh, x*sw + j*dw] * weight[f, c, i, j]
 
     x (N, C, H, W), weight (F, C/groups, KH, KW), bias (F,) or None  ->  (N, F, OH, OW), channels last in memory
+    With `relu`, max(out, 0).
     """
     n, f = len(x), len(weight)
     oh, ow = window.out(x.shape[2:])
+    (kh, _), (sh, sw), (dh, dw) = window.kernel, window.stride, window.dilation
+    rows = np.arange(oh)[:, None] * sh + np.arange(kh) * dh - window.padding[0][0]     # (OH, KH): which a window meets
+    inside = (rows >= 0) & (rows < x.shape[2])
     x = padded(channels_last(x), window.padding)
     sn, sy, sx, sc = x.strides
-    (sh, sw), (dh, dw) = window.stride, window.dilation
     out = empty((n, oh, ow, f), x.dtype)
     fg, cg = f // groups, weight.shape[1]
     steps, k = taps_of(window, cg, x.shape[3], sy * dh, sx * dw)
+    useful = ranges(inside, len(steps) // kh)
     filters = weight.transpose(2, 3, 1, 0)                                        # (KH, KW, C/groups, F)
     for g in range(groups):
         part = filters[..., g * fg:(g + 1) * fg].reshape(len(steps), k, fg)
         start = start_row(x, None if bias is None else bias[g * fg:(g + 1) * fg], fg)
         product((n, oh, ow), Rows(x, g * cg * sc, (sn, sy * sh, sx * sw)), steps, k, sc, packed(part), fg, start,
-                Rows(out, g * fg * sc, out.strides[:3]))
+                Rows(out, g * fg * sc, out.strides[:3]), useful=useful, relu=relu)
     return logical(out)
 
 
@@ -49,6 +53,17 @@ def taps_of(window, channels, pixel, down, right):
     return (np.arange(kh)[:, None] * down + np.arange(kw) * right).ravel(), channels
 
 
+def ranges(inside, per_row):
+    """From which tap to which the rows of a window lie inside the image: the rest of them meet nothing but zeros.
+
+    inside (OH, KH) booleans, true from one row to another;  per_row: taps to a row  ->  int64 (OH, 2)
+    """
+    if inside.all():
+        return ALL_TAPS
+    first, count = inside.argmax(1), inside.sum(1)
+    return np.stack([first, first + count], axis=1) * per_row
+
+
 def conv2d_input_gradient(grad, weight, shape, window, groups=1):
     """The gradient of conv2d by x.   grad (N, F, OH, OW), weight (F, C/groups, KH, KW)  ->  (N, C, H, W) = shape
 
@@ -57,11 +72,11 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1):
     the s * s phases (r of rows, q of columns) is a convolution of stride 1 over grad, with some taps of the window.
     """
     n, c, h, w = shape
-    f, fg, cg = len(weight), len(weight) // groups, c // groups
+    f, fg, cg, oh = len(weight), len(weight) // groups, c // groups, grad.shape[2]
     out = empty((n, h, w, c), grad.dtype)
-    rows = [phases(*axis) for axis in zip((h, w), window.kernel, window.stride, window.dilation, window.padding,
-                                          grad.shape[2:], strict=True)]
-    (down, above, below), (across, before, behind) = rows
+    (down, above, below), (across, before, behind) = [
+        phases(*axis) for axis in zip((h, w), window.kernel, window.stride, window.dilation, window.padding,
+                                      grad.shape[2:], strict=True)]
     grad = padded(channels_last(grad), ((above, below), (before, behind)))
     sn, sy, sx, sc = grad.strides
     on, oy, ox, _ = out.strides
@@ -76,11 +91,13 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1):
                 out[:, r::sh, q::sw] = 0
                 continue
             steps = (np.array(i_places)[:, None] * sy + np.array(j_places) * sx).ravel()
+            rows = np.arange(lines)[:, None] + np.array(i_places) - above
+            useful = ranges((rows >= 0) & (rows < oh), len(j_taps))
             taps = filters[slice_of(i_taps), slice_of(j_taps)].reshape(len(steps), f, cg)
             for g in range(groups):
                 product((n, lines, pixels), Rows(grad, g * fg * sc, (sn, sy, sx)), steps, fg, sc,
                         packed(taps[:, g * fg:(g + 1) * fg]), cg, zeros,
-                        Rows(out, r * oy + q * ox + g * cg * sc, (on, oy * sh, ox * sw)))
+                        Rows(out, r * oy + q * ox + g * cg * sc, (on, oy * sh, ox * sw)), useful=useful)
     return logical(out)
 
 

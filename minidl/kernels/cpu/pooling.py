@@ -11,8 +11,6 @@ from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.memory import empty
 
-FEW = 16           # fewer channels than this don't fill a vector well enough to pay for setting out
-
 
 def max_pool2d(x, window):
     """The largest element of each window, and where in the window it was (i * KW + j, the first if several).
@@ -69,67 +67,45 @@ def geometry(window):
 def max_forward(threads, x, c, kernel, stride, dilation, pad, out, place):
     """out = the maximum of each window, place = where it was;   x (N, H, W*C), out and place (N, OH, OW*C)
 
-    A maximum is separable: first that of the window's rows, for all columns of the image at once, then that of its
-    columns, for all channels at once if there are enough of them to fill vectors.
+    A maximum is separable: `tall` is that of the window's rows, for all columns of the padded image at once, and `wide`
+    is that of `tall` and its right neighbours, at every column; only then are the columns picked where windows begin.
+    So all arithmetic runs along rows of memory, whatever the number of channels.
     """
-    n, oh, _ = out.shape
+    n, oh, length = out.shape
     _, h, width = x.shape
+    left, apart, step = pad[1] * c, dilation[1] * c, stride[1] * c
     for thread in prange(threads):
-        tall, tall_row = np.empty(width, x.dtype), np.empty(width, np.int32)
+        span = (length // c - 1) * step + c                              # from the first window's start past the last's
+        size = max(left + width, span + (kernel[1] - 1) * apart)
+        tall, tall_row = np.empty(size, x.dtype), np.empty(size, np.int32)
+        wide, wide_place = np.empty(span, x.dtype), np.empty(span, np.int32)
         for row in range(thread * n * oh // threads, (thread + 1) * n * oh // threads):
             image, oy = row // oh, row % oh
-            for e in range(width):
+            for e in range(len(tall)):
                 tall[e] = -np.inf
                 tall_row[e] = 0
+            best, best_row = tall[left:left + width], tall_row[left:left + width]
             for i in range(kernel[0]):
                 y = oy * stride[0] + i * dilation[0] - pad[0]
                 if 0 <= y < h:
                     for e in range(width):
-                        better = exceeds(x[image, y, e], tall[e])
-                        tall[e] = x[image, y, e] if better else tall[e]
-                        tall_row[e] = i if better else tall_row[e]
-            if c < FEW:
-                max_few(tall, tall_row, c, kernel, stride[1], dilation[1], pad[1], out[image, oy], place[image, oy])
-            else:
-                max_many(tall, tall_row, c, kernel, stride[1], dilation[1], pad[1], out[image, oy], place[image, oy])
-
-
-@inner
-def max_few(tall, tall_row, c, kernel, stride, dilation, pad, best, place):
-    """The maximum over each window's columns, one channel at a time."""
-    w = len(tall) // c
-    for ox in range(len(best) // c):
-        for k in range(c):
-            value, found = tall.dtype.type(-np.inf), np.int32(kernel[0] * kernel[1] - 1)
-            for j in range(kernel[1]):
-                z = ox * stride + j * dilation - pad
-                if 0 <= z < w:
-                    other, here = tall[z * c + k], np.int32(tall_row[z * c + k] * kernel[1] + j)
-                    better = exceeds(other, value) | ((here < found) & (not exceeds(value, other)))
-                    value = other if better else value
-                    found = here if better else found
-            best[ox * c + k] = value
-            place[ox * c + k] = found
-
-
-@inner
-def max_many(tall, tall_row, c, kernel, stride, dilation, pad, best, place):
-    """The same, all channels of a pixel at a time."""
-    w = len(tall) // c
-    for e in range(len(best)):
-        best[e] = -np.inf
-        place[e] = kernel[0] * kernel[1] - 1
-    for ox in range(len(best) // c):
-        for j in range(kernel[1]):
-            z = ox * stride + j * dilation - pad
-            if 0 <= z < w:
-                value, found = best[ox * c:(ox + 1) * c], place[ox * c:(ox + 1) * c]
-                other, rows = tall[z * c:(z + 1) * c], tall_row[z * c:(z + 1) * c]
+                        better = exceeds(x[image, y, e], best[e])
+                        best[e] = x[image, y, e] if better else best[e]
+                        best_row[e] = i if better else best_row[e]
+            for e in range(span):
+                wide[e] = tall[e]
+                wide_place[e] = tall_row[e] * kernel[1]
+            for j in range(1, kernel[1]):
+                other, other_row = tall[j * apart:], tall_row[j * apart:]
+                for e in range(span):
+                    here = other_row[e] * kernel[1] + j
+                    better = exceeds(other[e], wide[e]) | ((here < wide_place[e]) & (not exceeds(wide[e], other[e])))
+                    wide[e] = other[e] if better else wide[e]
+                    wide_place[e] = here if better else wide_place[e]
+            for ox in range(length // c):
                 for k in range(c):
-                    here = rows[k] * kernel[1] + j
-                    better = exceeds(other[k], value[k]) | ((here < found[k]) & (not exceeds(value[k], other[k])))
-                    value[k] = other[k] if better else value[k]
-                    found[k] = here if better else found[k]
+                    out[image, oy, ox * c + k] = wide[ox * step + k]
+                    place[image, oy, ox * c + k] = wide_place[ox * step + k]
 
 
 @inner
@@ -164,27 +140,31 @@ def avg_forward(threads, x, c, kernel, stride, dilation, pad, out):
     """out = the mean of each window: sums over its rows, then over its columns;   x (N, H, W*C), out (N, OH, OW*C)"""
     n, oh, length = out.shape
     _, h, width = x.shape
-    w, share = width // c, x.dtype.type(1) / x.dtype.type(kernel[0] * kernel[1])
+    left, apart, step = pad[1] * c, dilation[1] * c, stride[1] * c
+    share = x.dtype.type(1) / x.dtype.type(kernel[0] * kernel[1])
     for thread in prange(threads):
-        tall = np.empty(width, x.dtype)
+        span = (length // c - 1) * step + c                              # from the first window's start past the last's
+        tall = np.empty(max(left + width, span + (kernel[1] - 1) * apart), x.dtype)
+        wide = np.empty(span, x.dtype)
         for row in range(thread * n * oh // threads, (thread + 1) * n * oh // threads):
             image, oy = row // oh, row % oh
-            for e in range(width):
+            for e in range(len(tall)):
                 tall[e] = 0
+            sums = tall[left:left + width]
             for i in range(kernel[0]):
                 y = oy * stride[0] + i * dilation[0] - pad[0]
                 if 0 <= y < h:
                     for e in range(width):
-                        tall[e] += x[image, y, e]
-            for e in range(length):
-                out[image, oy, e] = 0
+                        sums[e] += x[image, y, e]
+            for e in range(span):
+                wide[e] = 0
+            for j in range(kernel[1]):
+                other = tall[j * apart:]
+                for e in range(span):
+                    wide[e] += other[e] * share
             for ox in range(length // c):
-                for j in range(kernel[1]):
-                    z = ox * stride[1] + j * dilation[1] - pad[1]
-                    if 0 <= z < w:
-                        sums, values = out[image, oy, ox * c:(ox + 1) * c], tall[z * c:(z + 1) * c]
-                        for k in range(c):
-                            sums[k] += values[k] * share
+                for k in range(c):
+                    out[image, oy, ox * c + k] = wide[ox * step + k]
 
 
 @kernel

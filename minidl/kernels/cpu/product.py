@@ -45,7 +45,10 @@ class Columns(NamedTuple):
     row: int
 
 
-def product(grid, a, steps, k, stride, b, columns, bias, c, splits=1, c_split=0):
+ALL_TAPS = np.empty((0, 2), np.int64)
+
+
+def product(grid, a, steps, k, stride, b, columns, bias, c, splits=1, c_split=0, useful=ALL_TAPS, relu=False):
     """Compute C as the module describes.
 
     grid     three lengths;  a, c: Rows
@@ -53,15 +56,17 @@ def product(grid, a, steps, k, stride, b, columns, bias, c, splits=1, c_split=0)
     b        Columns, of which `columns` are real
     bias     the numbers that each row starts from, an array of as many as whole panels have columns
     splits   deal the taps out to so many partial results, c_split bytes apart, for the caller to sum
+    relu     whether what is below 0 becomes 0
+    useful   for each p1, from which tap to which there is anything but zeros: int64 (grid[1], 2); or ALL_TAPS
     """
     sweep(bias, *grid, a.array.ctypes.data + a.offset, *a.strides, steps, k, stride,
           b.array.ctypes.data + b.offset, b.panel, b.row, columns,
-          c.array.ctypes.data + c.offset, *c.strides, splits, c_split)
+          c.array.ctypes.data + c.offset, *c.strides, splits, c_split, useful, int(relu))
 
 
 @kernel
 def sweep(threads, bias, n0, n1, n2, a, a0, a1, a2, steps, k, stride, b, b_panel, b_row, columns,
-          c, c0, c1, c2, splits, c_split):
+          c, c0, c1, c2, splits, c_split, useful, relu):
     """Deal (split, block of rows, panel) out to the threads; nothing about the sums depends on how many they are."""
     size = bias.itemsize
     width = 2 * VECTOR_BYTES // size
@@ -79,7 +84,7 @@ def sweep(threads, bias, n0, n1, n2, a, a0, a1, a2, steps, k, stride, b, b_panel
     group = max(1, most // max(1, k))
 
     for thread in prange(threads):
-        table = np.empty((2, block * TILE_ROWS), np.int64)
+        table, ranges = np.empty((2, block * TILE_ROWS), np.int64), np.empty((block, 2), np.int64)
         scratch = np.empty(panels * width, bias.dtype)               # where rows past the last one are written
         step = np.empty(1, np.int64)
         filled = -1
@@ -88,7 +93,7 @@ def sweep(threads, bias, n0, n1, n2, a, a0, a1, a2, steps, k, stride, b, b_panel
             if filled != unit // panels:
                 filled = unit // panels
                 fill(table, at * block * TILE_ROWS, n0, n1, n2, a, a0, a1, a2, c + split * c_split, c0, c1, c2,
-                     scratch.ctypes.data)
+                     scratch.ctypes.data, ranges, taps, useful)
             here = min(block, tiles - at * block)
             wanted = min(width, columns - panel * width)
             start = bias.ctypes.data + panel * width * size
@@ -96,48 +101,59 @@ def sweep(threads, bias, n0, n1, n2, a, a0, a1, a2, steps, k, stride, b, b_panel
             while tap < end:
                 some = min(group, end - tap)
                 for i in range(0, k, part):
-                    distances = steps.ctypes.data + tap * 8
-                    if part < k:
-                        step[0] = steps[tap] + i * stride
-                        distances = step.ctypes.data
-                    below = b + panel * b_panel + (tap * k + i) * b_row
+                    step[0] = steps[tap] + i * stride
                     for tile in range(here):
-                        at_rows = table.ctypes.data + tile * TILE_ROWS * 8
-                        sums(bias, at_rows, at_rows + block * TILE_ROWS * 8, panel * width * size, distances, some,
-                             min(part, k - i), stride, below, b_row, start, wanted)
+                        first, last = max(tap, ranges[tile, 0]), min(tap + some, ranges[tile, 1])
+                        done = i + part >= k and tap + some >= min(end, ranges[tile, 1])
+                        if first < last or start != 0:
+                            at_rows = table.ctypes.data + tile * TILE_ROWS * 8
+                            distances = step.ctypes.data if part < k else steps.ctypes.data + first * 8
+                            sums(bias, at_rows, at_rows + block * TILE_ROWS * 8, panel * width * size, distances,
+                                 last - first, min(part, k - i), stride,
+                                 b + panel * b_panel + (first * k + i) * b_row, b_row, start, wanted,
+                                 relu if done else 0)
                     start = 0                                        # from here on, add to what is there
                 tap += some
 
 
 @inner
-def sums(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted):
+def sums(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu):
     """One tile of rows times one panel, of which `wanted` columns count."""
     lanes = VECTOR_BYTES // like.itemsize
     if wanted == 2 * lanes:
-        wide_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted)
+        wide_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)
         return
     if wanted <= lanes // 2:
-        half_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted)
+        half_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)
         return
-    edge_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted)
+    edge_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)
     if wanted > lanes:
         second = start + VECTOR_BYTES if start != 0 else 0
         edge_tile(like, rows, outs, offset + VECTOR_BYTES, steps, taps, k, stride, b + VECTOR_BYTES, b_row, second,
-                  wanted - lanes)
+                  wanted - lanes, relu)
 
 
 @inner
-def fill(table, first, n0, n1, n2, a, a0, a1, a2, c, c0, c1, c2, scratch):
-    """The addresses of the rows first, first + 1, ... of A and of C; past the last one, any row of A, and scratch."""
+def fill(table, first, n0, n1, n2, a, a0, a1, a2, c, c0, c1, c2, scratch, ranges, taps, useful):
+    """The addresses of the rows first, first + 1, ... of A and of C; past the last one, any row of A, and scratch.
+
+    And for each tile the range of taps that are useful to any of its rows.
+    """
+    ranges[:, 0], ranges[:, 1] = (taps, 0) if len(useful) else (0, taps)
     i, last, line = 0, min(table.shape[1], n0 * n1 * n2 - first), first // n2
     p2 = first % n2
     while i < last:                                                  # a stretch of rows along the last axis
         from_a = a + line // n1 * a0 + line % n1 * a1
         from_c = c + line // n1 * c0 + line % n1 * c1
-        for p2 in range(p2, min(n2, p2 + last - i)):
-            table[0, i], table[1, i] = from_a + p2 * a2, from_c + p2 * c2
-            i += 1
-        line, p2 = line + 1, 0
+        count = min(n2 - p2, last - i)
+        of_a, of_c = table[0, i:i + count], table[1, i:i + count]
+        for q in range(count):
+            of_a[q], of_c[q] = from_a + (p2 + q) * a2, from_c + (p2 + q) * c2
+        if len(useful):
+            for tile in range(i // TILE_ROWS, (i + count - 1) // TILE_ROWS + 1):
+                ranges[tile, 0] = min(ranges[tile, 0], useful[line % n1, 0])
+                ranges[tile, 1] = max(ranges[tile, 1], useful[line % n1, 1])
+        i, line, p2 = i + count, line + 1, 0
     table[0, last:], table[1, last:] = a, scratch
 
 
@@ -148,14 +164,13 @@ def pack_panels(threads, source, panels):
     count, _, width = panels.shape
     for unit in prange(count * taps):
         panel, t = unit // taps, unit % taps
-        first = panel * width
-        real = min(width, columns - first)
+        real = min(width, columns - panel * width)
+        part, rows = source[t, :, panel * width:panel * width + real], panels[panel, t * k:(t + 1) * k]
         for i in range(k):
-            row = panels[panel, t * k + i]
             for f in range(real):
-                row[f] = source[t, i, first + f]
+                rows[i, f] = part[i, f]
             for f in range(real, width):
-                row[f] = 0
+                rows[i, f] = 0
 
 
 def packed(source):

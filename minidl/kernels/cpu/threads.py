@@ -1,17 +1,22 @@
 """One pool of threads for all kernels: Numba's.
 
-Two facts shape this file. A second pool (OpenBLAS's, say) taking turns with this one costs milliseconds a switch, so
-matrix products use this pool too. And threads that sleep between kernels may wake on one core and stay there until the
+Three facts shape this file. A second pool (OpenBLAS's, say) taking turns with this one costs milliseconds a switch, so
+matrix products use this pool too. Threads that sleep between kernels may wake on one core and stay there until the
 scheduler's next tick, which makes a call of 0.3 ms take 8 ms; so on Linux each worker is given a core of its own.
 The main thread stays free to run anywhere: what it starts later, threads and programs, inherits its affinity.
+And threads that wait for each other spin, for milliseconds by default: two processes on the same cores then wait for
+each other's waiting, and run 10 times slower than need be. Ours spin for the length of a short kernel and then sleep.
 """
 
 import functools
 import multiprocessing
 import os
+from contextlib import contextmanager
 
 import numba
 import numpy as np
+
+SPINS = "10000"        # about 100 microseconds
 
 if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
     numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]     # the quickest to start a loop comes first
@@ -24,13 +29,27 @@ def thread_count():
     The first call starts the pool and gives each worker its core.
     """
     before = tasks()
-    touch(np.zeros(numba.config.NUMBA_NUM_THREADS, np.int64))
+    with spinning_shortly():
+        touch(np.zeros(numba.config.NUMBA_NUM_THREADS, np.int64))
     workers = sorted(tasks() - before)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if may_pin() and len(workers) + 1 == len(cores):
         for worker, core in zip(workers, cores[1:], strict=True):
             os.sched_setaffinity(worker, {core})
     return numba.config.NUMBA_NUM_THREADS
+
+
+@contextmanager
+def spinning_shortly():
+    """Let GNU's OpenMP, which reads its settings when it is loaded, spin for SPINS rounds; unless the user chose."""
+    chosen = "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ
+    if not chosen:
+        os.environ["GOMP_SPINCOUNT"] = SPINS
+    try:
+        yield
+    finally:
+        if not chosen:
+            del os.environ["GOMP_SPINCOUNT"]         # programs that this one starts choose for themselves
 
 
 def may_pin():

@@ -16,6 +16,8 @@ tables of addresses or of byte distances, filled by the kernels that use the til
 It is written as LLVM instructions through Numba's `intrinsic`, because no loop in Python can ask for registers.
 """
 
+import math
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -35,7 +37,7 @@ def number(n):
 def make_tile(vectors, masked, vector_bytes=VECTOR_BYTES):
     """The intrinsic for a tile of TILE_ROWS rows and `vectors` vectors; `masked` if fewer columns may be wanted.
 
-    tile(like, rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns)
+    tile(like, rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns, relu)
     like      any array of the element type
     rows      address of TILE_ROWS addresses: the row of A that makes each row of C
     outs      address of TILE_ROWS addresses, where each row of C begins; the tile's columns are `offset` bytes further
@@ -43,21 +45,22 @@ def make_tile(vectors, masked, vector_bytes=VECTOR_BYTES):
     b         address of B, its rows b_stride bytes apart
     start     address of the vectors that every sum starts from (a bias); 0: go on from what C holds
     columns   how many columns there are, if masked: B is read and C written so far and no farther
+    relu      1: what is below 0 becomes 0 on the way to C; 0: nothing does
     """
 
     @intrinsic
-    def tile(typingctx, like, rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns):
+    def tile(typingctx, like, rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns, relu):
         def generate(context, builder, signature, values):
             element = context.get_data_type(signature.args[0].dtype)
             emit(builder, element, vector_bytes, vectors, masked, *values[1:])
             return context.get_dummy_value()
-        return types.void(like, *[types.int64] * 11), generate
+        return types.void(like, *[types.int64] * 12), generate
 
     return tile
 
 
 def emit(builder, element, vector_bytes, vectors, masked,
-         rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns):
+         rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns, relu):
     """Write the instructions of a tile."""
     size = 4 if isinstance(element, ir.FloatType) else 8
     lanes = vector_bytes // size
@@ -120,8 +123,12 @@ def emit(builder, element, vector_bytes, vectors, masked,
             builder.store(builder.add(at, stride), distance)
             builder.store(builder.add(row, b_stride), b_row)
 
+    on = builder.icmp_signed("!=", relu, number(0))
+    least = spread(builder, builder.select(on, ir.Constant(element, 0.0), ir.Constant(element, -math.inf)), lanes)
     for m, v in cells:
-        store_vector(builder.load(sums[m, v]), c_rows[m], v)
+        total = builder.load(sums[m, v])
+        below = builder.fcmp_ordered("<", total, least)              # NaN is below nothing
+        store_vector(builder.select(below, least, total), c_rows[m], v)
 
 
 def column_masks(builder, lanes, vectors, columns):

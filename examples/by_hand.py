@@ -1,0 +1,44 @@
+"""The training loop written out, with nothing around it: LeNet-5 learns MNIST, and then is tested.
+
+    python examples/by_hand.py          # or: python examples/by_hand.py digits, which needs no download
+
+`minidl.train.fit` does the same, and also validates, saves, resumes, logs and draws.
+"""
+
+import sys
+
+import numpy as np
+
+import minidl
+import minidl.functional as F
+from minidl import Tensor, data
+from minidl.optim import SGD, OneCycleLR
+from zoo.lenet import lenet5
+
+EPOCHS = 5
+
+name = sys.argv[1] if len(sys.argv) > 1 else "mnist"
+train_set, test_set = data.load(name, "train"), data.load(name, "test")
+
+minidl.manual_seed(0)
+model = lenet5()
+loader = data.DataLoader(train_set, batch_size=128, shuffle=True)
+optimizer = SGD(model.parameters(), lr=0.05, momentum=0.9)
+schedule = OneCycleLR(optimizer, max_lr=0.05, total_steps=EPOCHS * len(loader), cycle_momentum=False)
+
+for epoch in range(EPOCHS):
+    model.train()
+    for images, labels in loader:                       # float32 (128, 1, 28, 28), int64 (128,)
+        loss = F.cross_entropy(model(Tensor(images)), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    print(f"epoch {epoch + 1}: the loss of the last batch was {loss.item():.4f}")
+
+model.eval()
+right = 0
+with minidl.no_grad():
+    for images, labels in data.DataLoader(test_set, batch_size=1000):
+        right += np.count_nonzero(model(Tensor(images)).data.argmax(axis=1) == labels)
+print(f"{right / len(test_set):.2%} of the {len(test_set):,} test images are told right")

@@ -1,0 +1,59 @@
+"""Checkpoints: named arrays, and facts about them, in one safetensors file.
+
+The format is Hugging Face's: a header in JSON, then the raw numbers. Nothing in it can run, unlike a pickle. Facts go
+into the header as JSON of their own. A file may come from anywhere, so whatever is wrong with it ends in one
+CheckpointError, which names the file.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from minidl.io.atomic import replacing
+
+MAX_SIZE = 1 << 34                               # bytes; a network of four thousand million weights
+
+
+class CheckpointError(ValueError):
+    """A file is no checkpoint, or not one that fits; the message names it."""
+
+
+def save_checkpoint(path, arrays, metadata=None):
+    """Write {name: NumPy array} and a dictionary of facts that JSON can hold; `path` never holds half of it.
+
+    Raises OSError if it cannot be written, and keeps what was there.
+    """
+    # safetensors writes an array's memory as it lies, and so would garble one that is not in C order
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    content = save(arrays, {key: json.dumps(value) for key, value in (metadata or {}).items()})
+    with replacing(path) as file:
+        file.write(content)
+
+
+def load_checkpoint(path):
+    """The arrays and the facts in a safetensors file.   ->  ({name: NumPy array}, {key: value})
+
+    Facts that are not JSON, as other programs write them, stay strings. Raises FileNotFoundError, or CheckpointError.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    if path.stat().st_size > MAX_SIZE:
+        raise CheckpointError(f"{path}: {path.stat().st_size} bytes are more than a checkpoint can have ({MAX_SIZE})")
+    try:
+        with safe_open(path, "np") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dictionary)
+            return arrays, {key: parsed(text) for key, text in (file.metadata() or {}).items()}
+    except Exception as error:                   # of many kinds: the library's own, KeyError for a type NumPy lacks ...
+        raise CheckpointError(f"{path}: not a safetensors file, or a damaged one ({error})") from error
+
+
+def parsed(text):
+    """The value that a string of the header stands for."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
