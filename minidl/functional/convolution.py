@@ -3,6 +3,7 @@
 The function here checks and records; the arithmetic stands in `kernels/`. Read `kernels/im2col.py` for how it works.
 """
 
+import functools
 from numbers import Integral
 
 from minidl.functional.linear import check_dtypes
@@ -55,6 +56,13 @@ def check_shapes(x, weight, bias, groups):
 
 def window_of(name, x, kernel, stride, padding, dilation=1):
     """The Window that these settings describe over images x (N, C, H, W), checked against their size."""
+    settings = (tuple(s) if isinstance(s, list) else s for s in (kernel, stride, padding, dilation))
+    return checked_window(name, x.shape[2:], *settings)
+
+
+@functools.lru_cache(maxsize=512, typed=True)
+def checked_window(name, size, kernel, stride, padding, dilation):
+    """The same for images of `size` (H, W), remembered: a network asks the same in every step."""
     kernel = pair(name, "kernel_size", kernel, 1)
     stride = pair(name, "stride", stride, 1)
     dilation = pair(name, "dilation", dilation, 1)
@@ -68,9 +76,9 @@ def window_of(name, x, kernel, stride, padding, dilation=1):
     else:
         pads = tuple((p, p) for p in pair(name, "padding", padding, 0))
     window = window._replace(padding=pads)
-    if min(window.out(x.shape[2:])) < 1:
+    if min(window.out(size)) < 1:
         raise ValueError(f"{name}: a window that spans {window.extent} does not fit images of "
-                         f"{window.padded(x.shape[2:])} pixels (padding {pads} included)")
+                         f"{window.padded(size)} pixels (padding {pads} included)")
     return window
 
 

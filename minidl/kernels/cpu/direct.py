@@ -6,11 +6,10 @@ below only say, each for its own sum, what the rows are, where they lie, and how
 from image to image, sy from row to row, sx from pixel to pixel, sc from channel to channel.
 """
 
-import numpy as np
-
+from minidl.kernels.cpu.geometry import distances, phases, useful_taps
 from minidl.kernels.cpu.layout import channels_last, logical, padded
 from minidl.kernels.cpu.memory import empty
-from minidl.kernels.cpu.product import ALL_TAPS, Columns, Rows, packed, panel_width, product, start_row
+from minidl.kernels.cpu.product import Columns, Rows, packed, panel_width, product, start_row
 
 SPLITS = 16        # partial results of a weight gradient; a fixed number, so that the bits don't depend on the threads
 
@@ -23,15 +22,15 @@ def conv2d(x, weight, bias, window, groups=1, relu=False):
     """
     n, f = len(x), len(weight)
     oh, ow = window.out(x.shape[2:])
-    (kh, _), (sh, sw), (dh, dw) = window.kernel, window.stride, window.dilation
-    rows = np.arange(oh)[:, None] * sh + np.arange(kh) * dh - window.padding[0][0]     # (OH, KH): which a window meets
-    inside = (rows >= 0) & (rows < x.shape[2])
+    (kh, kw), (sh, sw), (dh, dw), ((top, _), _) = window.kernel, window.stride, window.dilation, window.padding
+    h, fg, cg = x.shape[2], f // groups, weight.shape[1]
     x = padded(channels_last(x), window.padding)
     sn, sy, sx, sc = x.strides
     out = empty((n, oh, ow, f), x.dtype)
-    fg, cg = f // groups, weight.shape[1]
-    steps, k = taps_of(window, cg, x.shape[3], sy * dh, sx * dw)
-    useful = ranges(inside, len(steps) // kh)
+    # A tap is a run of neighbours in memory: a row of the window if nothing lies between its pixels, else one pixel.
+    per_row, k = (1, kw * cg) if dw == groups == 1 else (kw, cg)
+    steps = distances(range(kh), range(per_row), sy * dh, sx * dw)
+    useful = useful_taps(oh, sh, range(-top, kh * dh - top, dh), h, per_row)
     filters = weight.transpose(2, 3, 1, 0)                                        # (KH, KW, C/groups, F)
     for g in range(groups):
         part = filters[..., g * fg:(g + 1) * fg].reshape(len(steps), k, fg)
@@ -39,29 +38,6 @@ def conv2d(x, weight, bias, window, groups=1, relu=False):
         product((n, oh, ow), Rows(x, g * cg * sc, (sn, sy * sh, sx * sw)), steps, k, sc, packed(part), fg, start,
                 Rows(out, g * fg * sc, out.strides[:3]), useful=useful, relu=relu)
     return logical(out)
-
-
-def taps_of(window, channels, pixel, down, right):
-    """(byte distances of the taps, numbers per tap) of a window over images with `pixel` numbers in each pixel.
-
-    A tap is a run of neighbours in memory: a whole row of the window if nothing lies between its pixels (no dilation,
-    all of the channels), else one pixel.
-    """
-    kh, kw = window.kernel
-    if window.dilation[1] == 1 and channels == pixel:
-        return np.arange(kh) * down, kw * channels
-    return (np.arange(kh)[:, None] * down + np.arange(kw) * right).ravel(), channels
-
-
-def ranges(inside, per_row):
-    """From which tap to which the rows of a window lie inside the image: the rest of them meet nothing but zeros.
-
-    inside (OH, KH) booleans, true from one row to another;  per_row: taps to a row  ->  int64 (OH, 2)
-    """
-    if inside.all():
-        return ALL_TAPS
-    first, count = inside.argmax(1), inside.sum(1)
-    return np.stack([first, first + count], axis=1) * per_row
 
 
 def conv2d_input_gradient(grad, weight, shape, window, groups=1):
@@ -87,41 +63,17 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1):
         for q, (pixels, j_places, j_taps) in enumerate(across):
             if not lines or not pixels:
                 continue
-            if not len(i_taps) or not len(j_taps):
+            if not i_places or not j_places:
                 out[:, r::sh, q::sw] = 0
                 continue
-            steps = (np.array(i_places)[:, None] * sy + np.array(j_places) * sx).ravel()
-            rows = np.arange(lines)[:, None] + np.array(i_places) - above
-            useful = ranges((rows >= 0) & (rows < oh), len(j_taps))
-            taps = filters[slice_of(i_taps), slice_of(j_taps)].reshape(len(steps), f, cg)
+            steps = distances(i_places, j_places, sy, sx)
+            useful = useful_taps(lines, 1, tuple(p - above for p in i_places), oh, len(j_places))
+            taps = filters[i_taps, j_taps].reshape(len(steps), f, cg)
             for g in range(groups):
                 product((n, lines, pixels), Rows(grad, g * fg * sc, (sn, sy, sx)), steps, fg, sc,
                         packed(taps[:, g * fg:(g + 1) * fg]), cg, zeros,
                         Rows(out, r * oy + q * ox + g * cg * sc, (on, oy * sh, ox * sw)), useful=useful)
     return logical(out)
-
-
-def slice_of(taps):
-    """The window rows of a phase, which are equally far apart, as a slice: indexing by it copies nothing."""
-    return slice(taps[0], taps[-1] + 1, taps[1] - taps[0] if len(taps) > 1 else 1)
-
-
-def phases(size, kernel, stride, dilation, pads, out):
-    """One axis of the input gradient: (the phases, zeros needed before grad, zeros needed behind it).
-
-    A phase is (its number of input rows, where in the padded grad each of its taps begins, each tap's window row).
-    """
-    top = pads[0]
-    found = []
-    for r in range(stride):
-        taps = [i for i in range(kernel) if (r + top - i * dilation) % stride == 0]
-        places = [(r + top - i * dilation) // stride for i in taps]              # of the phase's first row
-        found.append((len(range(r, size, stride)), places, taps))
-    used = [(count, places) for count, places, taps in found if count and taps]
-    before = max((-min(places) for _, places in used), default=0)
-    behind = max((max(places) + count - out for count, places in used), default=0)
-    before, behind = max(before, 0), max(behind, 0)
-    return [(count, [p + before for p in places], taps) for count, places, taps in found], before, behind
 
 
 def conv2d_weight_gradient(grad, x, window, groups=1):
@@ -137,7 +89,7 @@ def conv2d_weight_gradient(grad, x, window, groups=1):
     (kh, kw), (sh, sw), (dh, dw) = window.kernel, window.stride, window.dilation
     fg, cg = f // groups, x.shape[3] // groups
     out = empty((kh, kw, cg, f), x.dtype)
-    steps = (np.arange(n)[:, None] * sn + np.arange(oh) * (sy * sh)).ravel()
+    steps = distances(range(n), range(oh), sn, sy * sh)
     if not len(steps):
         out[...] = 0                                                              # an empty batch
     splits = min(SPLITS, max(1, len(steps))) if out.size * out.itemsize <= 2**20 else 1
