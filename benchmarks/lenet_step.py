@@ -75,7 +75,7 @@ def main():
     sides = [ours(), theirs(torch.contiguous_format), theirs(torch.channels_last)]
     result = {}
     for kind, functions in zip(("training", "inference"), zip(*sides, strict=True), strict=True):
-        rates = [BATCH / seconds for seconds in common.alternate(functions, rounds=25, seconds=0.05)]
+        rates = [BATCH / seconds for seconds in common.alternate(functions, rounds=15, seconds=0.25)]
         best = max(rates[1:])
         print(f"{kind:10} minidl {rates[0]:8.0f} images/s, PyTorch {rates[1]:7.0f} (NCHW) {rates[2]:7.0f} "
               f"(channels_last): {rates[0] / best:.2f}x")

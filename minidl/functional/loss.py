@@ -3,6 +3,8 @@
 `reduction` is "mean", "sum" or "none", as in PyTorch; names, settings and defaults are PyTorch's too.
 """
 
+import math
+
 from minidl.device import array_module
 from minidl.functional.activation import log_softmax, logistic
 from minidl.tensor import op
@@ -51,10 +53,13 @@ def _nll(logp, target, weight, /, *, name, ignore_index, reduction, label_smooth
         raise TypeError(f"{name}: weight holds {weight.dtype} and the logits {logp.dtype}; convert with .astype")
     smoothing = float(label_smoothing)
     counted = target != ignore_index
-    target = xp.where(counted, target, 0)[:, None]                       # (N, 1, ...)
+    target = xp.where(counted, target, 0)
+    n, length = shape[0], math.prod(shape[2:])
+    places = xp.arange(n)[:, None], target.reshape(n, length), xp.arange(length)      # of the targets in (N, C, ...)
     by_class = weight.reshape(-1, *(1,) * (logp.ndim - 2))               # (C, ...)
-    picked = weight[target[:, 0]] * counted                              # w[t], 0 where ignored
-    loss = -picked * xp.take_along_axis(logp, target, 1)[:, 0] * (1 - smoothing)
+    picked = weight[target] * counted                                    # w[t], 0 where ignored
+    right = logp.reshape(n, shape[1], length)[places].reshape(target.shape)
+    loss = -picked * right * (1 - smoothing)
     if smoothing:
         loss = loss - (by_class * logp).sum(1) * counted * (smoothing / shape[1])
     total = picked.sum()
@@ -63,8 +68,9 @@ def _nll(logp, target, weight, /, *, name, ignore_index, reduction, label_smooth
         if reduction == "mean":
             grad = grad / xp.where(total == 0, 1, total)             # nothing counted: no gradient, as in PyTorch
         grad = xp.broadcast_to(grad, counted.shape)
-        dlogp = xp.zeros(shape, dtype=logp.dtype)
-        xp.put_along_axis(dlogp, target, (-grad * picked * (1 - smoothing))[:, None], 1)
+        dlogp = xp.zeros((n, shape[1], length), dtype=logp.dtype)
+        dlogp[places] = (-grad * picked * (1 - smoothing)).reshape(n, length)
+        dlogp = dlogp.reshape(shape)
         if smoothing:
             dlogp -= (grad * counted)[:, None] * by_class * (smoothing / shape[1])
         return dlogp

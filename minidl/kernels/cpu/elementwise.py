@@ -2,14 +2,18 @@
 
 from numba import prange
 
+from minidl.kernels import plain
 from minidl.kernels.cpu.compile import kernel
 from minidl.kernels.cpu.memory import empty
 
 CHUNK = 8192       # elements that a thread takes at a time
+FEW = 32768        # so many elements NumPy has done before the threads are under way
 
 
 def relu(x):
     """max(x, 0), elementwise; NaN stays NaN."""
+    if x.size < FEW:
+        return plain.relu(x)
     source, axes = in_memory_order(x)
     out = empty(source.shape, x.dtype)
     rectify(source.reshape(-1), out.reshape(-1))
@@ -28,6 +32,8 @@ def rectify(threads, x, out):
 
 def relu_gradient(grad, out):
     """grad where out > 0, else 0."""
+    if out.size < FEW:
+        return plain.relu_gradient(grad, out)
     above, axes = in_memory_order(out)
     dx = empty(above.shape, grad.dtype)
     grad = grad.transpose(sorted(range(grad.ndim), key=axes.__getitem__))
@@ -51,6 +57,8 @@ def rectify_gradient(threads, grad, out, dx):
 
 def in_memory_order(x):
     """x with its axes in the order of memory, C-contiguous (a copy, if there are gaps), and the axes that undo it."""
+    if x.flags.c_contiguous:
+        return x, range(x.ndim)
     order = sorted(range(x.ndim), key=lambda i: -x.strides[i])
     ordered = x.transpose(order)
     ordered = ordered if ordered.flags.c_contiguous else ordered.copy()

@@ -74,6 +74,9 @@ def max_forward(threads, x, c, kernel, stride, dilation, pad, out, place):
     n, oh, length = out.shape
     _, h, width = x.shape
     left, apart, step = pad[1] * c, dilation[1] * c, stride[1] * c
+    begins = np.empty(length, np.uint64)                                 # where in `wide` each window begins
+    for e in range(length):
+        begins[e] = e // c * step + e % c
     for thread in prange(threads):
         span = (length // c - 1) * step + c                              # from the first window's start past the last's
         size = max(left + width, span + (kernel[1] - 1) * apart)
@@ -102,10 +105,9 @@ def max_forward(threads, x, c, kernel, stride, dilation, pad, out, place):
                     better = exceeds(other[e], wide[e]) | ((here < wide_place[e]) & (not exceeds(wide[e], other[e])))
                     wide[e] = other[e] if better else wide[e]
                     wide_place[e] = here if better else wide_place[e]
-            for ox in range(length // c):
-                for k in range(c):
-                    out[image, oy, ox * c + k] = wide[ox * step + k]
-                    place[image, oy, ox * c + k] = wide_place[ox * step + k]
+            for e in range(length):
+                out[image, oy, e] = wide[begins[e]]
+                place[image, oy, e] = wide_place[begins[e]]
 
 
 @inner
