@@ -23,8 +23,9 @@ from minidl.kernels.cpu.tile import edge_tile, half_tile, wide_tile
 
 # Bytes of B that one sweep over rows uses, and of A that one sweep over columns uses: what is used again should still
 # be in the L1 and L2 caches. Found by measuring with benchmarks/matmul_conv.py.
-B_BYTES = 128 * 1024
-A_BYTES = 256 * 1024
+B_BYTES = 48 * 1024
+A_BYTES = 128 * 1024
+MOST_TILES = 64    # in a block: their table of addresses must not crowd the cache either
 NARROW = 512       # rows of B of at most so many bytes are read where they lie; longer ones would crowd the cache
 
 
@@ -75,7 +76,8 @@ def sweep(threads, bias, n0, n1, n2, a, a0, a1, a2, steps, k, stride, b, b_panel
     tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
     # A block holds as many tiles as A_BYTES allow, but there must be blocks enough to keep all threads busy.
     fair = (tiles * panels * splits + 4 * threads - 1) // (4 * threads)
-    block = max(1, min(A_BYTES // (TILE_ROWS * max(1, taps * k // splits) * size), fair, tiles))
+    apart = min(abs(a2), k * size) if n2 > 1 else k * size           # windows overlap: a row brings so many new bytes
+    block = max(1, min(A_BYTES // (TILE_ROWS * max(size, apart)), fair, MOST_TILES))
     blocks = (tiles + block - 1) // block
     units = blocks * panels * splits
     # One call of the tile sums as many products as B_BYTES allow: several taps, or a part of one.
