@@ -95,6 +95,18 @@ def test_narrower_vectors_give_the_same_results(vector_bytes, tmp_path):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3 if dtype == "float32" else 1e-10)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_relu_of_arrays_large_enough_for_threads(dtype):
+    x = np.random.default_rng(0).standard_normal((3, 40, 30, 20)).astype(dtype)
+    x[0, 0, 0, :3] = np.nan, np.inf, -np.inf
+    grad = np.random.default_rng(1).standard_normal(x.shape).astype(dtype)
+    for a in (x, x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2), np.repeat(x, 2, axis=3)[..., ::2], x[::-1]):
+        out = cpu.relu(a)
+        np.testing.assert_array_equal(out, plain.relu(a))
+        np.testing.assert_array_equal(cpu.relu_gradient(grad, out), plain.relu_gradient(grad, out))
+        assert out.dtype == dtype
+
+
 def test_an_unknown_vector_width_is_refused():
     assert "MINIDL_VECTOR_BYTES=48 is none of 16, 32, 64" in run(
         "try:\n import minidl.kernels.cpu\nexcept ValueError as error: print(error)", MINIDL_VECTOR_BYTES="48")
@@ -136,7 +148,7 @@ def test_what_a_dead_padding_window_gets_goes_nowhere():
 
 
 def test_compiling_is_announced_once_and_then_cached(tmp_path):
-    code = "import numpy as np\nfrom minidl.kernels.cpu import relu\nrelu(np.ones(3)), relu(np.ones(3, np.float32))"
+    code = "import numpy as np\nfrom minidl.kernels.cpu import relu\nrelu(np.ones(10**5)), relu(np.ones(10**5, 'f'))"
     said = [subprocess.run([sys.executable, "-c", code], env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}, text=True,
                            capture_output=True, check=True).stderr for _ in range(2)]
     assert said[0].count("compiling kernels") == 1
