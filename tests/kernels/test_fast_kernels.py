@@ -115,9 +115,9 @@ def test_an_unknown_vector_width_is_refused():
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize(("size", "kernel", "padding", "dilation"), [
     ((6, 5), (5, 5), 2, 1), ((3, 4), (5, 3), 4, 1), ((9, 14), (3, 3), 3, 2), ((2, 2), (3, 3), 1, 1),
-    ((1, 1), (7, 7), 3, 1),
+    ((1, 1), (7, 7), 3, 1), ((3, 4), (2, 3), 4, 1),
 ])
-@pytest.mark.parametrize(("c", "f"), [(1, 6), (20, 40)])
+@pytest.mark.parametrize(("c", "f"), [(1, 6), (20, 40), (150, 7)])
 def test_taps_that_meet_only_padding_are_left_out(size, kernel, padding, dilation, c, f, relu):
     rng = np.random.default_rng(0)
     window = Window(kernel, padding=((padding, padding), (padding, padding)), dilation=(dilation, dilation))

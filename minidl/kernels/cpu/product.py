@@ -106,7 +106,7 @@ def sweep(threads, bias, n0, n1, n2, a, a0, a1, a2, steps, k, stride, b, b_panel
                     step[0] = steps[tap] + i * stride
                     for tile in range(here):
                         first, last = max(tap, ranges[tile, 0]), min(tap + some, ranges[tile, 1])
-                        done = i + part >= k and tap + some >= min(end, ranges[tile, 1])
+                        done = (i + part >= k or first >= last) and tap + some >= min(end, ranges[tile, 1])
                         if first < last or start != 0:
                             at_rows = table.ctypes.data + tile * TILE_ROWS * 8
                             distances = step.ctypes.data if part < k else steps.ctypes.data + first * 8
