@@ -3,7 +3,8 @@
 `kernels_for(x)` returns the module whose functions work on the array `x`: `plain` (array code that runs on NumPy and
 CuPy alike: the lesson, and the oracle) or `cpu` (Numba, several times faster). Both define the same functions with
 the same signatures, so a caller writes `kernels_for(x).conv2d(...)` and knows no more.
-`use("plain")` asks for the plain way everywhere; `use("fast")`, the default, for the fastest there is.
+`use("plain")` asks for the plain way everywhere; `use("fast")`, the default, for the fastest there is; `use("direct")`
+for the fastest that computes every product of a convolution, where Winograd's way saves some at the cost of digits.
 """
 
 import os
@@ -13,18 +14,23 @@ import numpy as np
 
 from minidl.kernels.window import Window
 
-__all__ = ["Window", "kernels_for", "use", "using"]
+__all__ = ["Window", "chosen", "kernels_for", "use", "using"]
 
-WAYS = ("fast", "plain")
+WAYS = ("fast", "direct", "plain")
 _way = "plain" if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else "fast"
 
 
 def use(way):
-    """Choose the kernels from now on: "fast" (Numba on the CPU) or "plain" (array code)."""
+    """Choose the kernels from now on: "fast" or "direct" (Numba, with or without Winograd), or "plain" (array code)."""
     global _way
     if way not in WAYS:
-        raise ValueError(f"kernels.use: {way!r} is neither {' nor '.join(map(repr, WAYS))}")
+        raise ValueError(f"kernels.use: {way!r} is none of {', '.join(map(repr, WAYS))}")
     _way = way
+
+
+def chosen():
+    """The way that is chosen at present."""
+    return _way
 
 
 @contextmanager
@@ -40,7 +46,7 @@ def using(way):
 
 def kernels_for(x):
     """The module of kernels for the array `x`, by where it lives, what it holds, and `use`."""
-    if _way == "fast" and isinstance(x, np.ndarray) and x.dtype.char in "fd":
+    if _way != "plain" and isinstance(x, np.ndarray) and x.dtype.char in "fd":
         from minidl.kernels import cpu  # imported late: Numba takes longer to load than all the rest
         return cpu
     from minidl.kernels import plain

@@ -28,7 +28,11 @@ for dtype in ("float32", "float64"):
     out = cpu.conv2d(x, w, b, window)
     pooled, place = cpu.max_pool2d(out, Window((2, 2), (2, 2)))
     mean, var = cpu.channel_moments(x)
+    y, v = (rng.standard_normal(s).astype(dtype) for s in ((2, 32, 18, 18), (48, 32, 3, 3)))     # Winograd's way
+    same = Window((3, 3), padding=((1, 1), (1, 1)))
+    z = cpu.conv2d(y, v, None, same)
     results = [
+        z, cpu.conv2d_input_gradient(z, v, y.shape, same), cpu.conv2d_weight_gradient(z / 100, y, same),
         out, cpu.conv2d_input_gradient(out, w, x.shape, window), cpu.conv2d_weight_gradient(out, x, window),
         cpu.channel_sums(out), pooled, cpu.max_pool2d_gradient(pooled, place, out.shape, Window((2, 2), (2, 2))),
         *cpu.batch_norm_gradient(x * x, x, mean, mean, var, 1e-5, True), cpu.matmul(x[0, 0], x[0, 1].T),
@@ -135,7 +139,7 @@ def test_the_switch_between_fast_and_plain():
         assert kernels.kernels_for(x) is plain
     assert kernels.kernels_for(x) is cpu
     assert kernels.kernels_for(np.zeros(3, np.int64)) is plain
-    with pytest.raises(ValueError, match="'quick' is neither 'fast' nor 'plain'"):
+    with pytest.raises(ValueError, match="'quick' is none of 'fast', 'direct', 'plain'"):
         kernels.use("quick")
 
 

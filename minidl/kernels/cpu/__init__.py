@@ -1,10 +1,11 @@
 """Kernels for the CPU, compiled by Numba: the same functions as in `plain`, several times faster.
 
-Read `tile.py` (the innermost loop), `product.py` (its one driver), then `direct.py` (convolution in terms of it).
+Read `tile.py` (the innermost loop), `product.py` (its one driver), `direct.py` (convolution in terms of it), then
+`winograd.py` (convolution with fewer products) and `convolution.py` (which of the two, when).
 Images are channels last in memory here; any other order is right too, and costs a copy.
 """
 
-from minidl.kernels.cpu.direct import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from minidl.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from minidl.kernels.cpu.elementwise import relu, relu_gradient
 from minidl.kernels.cpu.matmul import matmul
 from minidl.kernels.cpu.normalization import batch_norm, batch_norm_gradient, channel_moments, channel_sums

@@ -51,3 +51,29 @@ def surround(threads, x, out, top, left):
             line[last * c:] = 0
         else:
             line[:] = 0
+
+
+SQUARE = 16        # numbers to a side that are turned at a time
+
+
+def transposed(x):
+    """The transpose of each matrix.   x (B, R, C), C-contiguous  ->  (B, C, R)"""
+    b, r, c = x.shape
+    out = empty((b, c, r), x.dtype)
+    turn(x, out)
+    return out
+
+
+@kernel
+def turn(threads, x, out):
+    """out[b, j, i] = x[b, i, j], square by square: lines of memory are then read, and written, as a whole."""
+    b, r, c = x.shape
+    bands = (c + SQUARE - 1) // SQUARE
+    for unit in prange(b * bands):
+        source, target, first = x[unit // bands], out[unit // bands], unit % bands * SQUARE
+        last = min(c, first + SQUARE)
+        for begin in range(0, r, SQUARE):
+            end = min(r, begin + SQUARE)
+            for j in range(first, last):
+                for i in range(begin, end):
+                    target[j, i] = source[i, j]

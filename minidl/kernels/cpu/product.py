@@ -19,7 +19,7 @@ from numba import prange
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
-from minidl.kernels.cpu.tile import edge_tile, half_tile, wide_tile
+from minidl.kernels.cpu.tile import edge_tile, half_tile, single_tile, wide_tile
 
 # Bytes of B that one sweep over rows uses, and of A that one sweep over columns uses: what is used again should still
 # be in the L1 and L2 caches. Found by measuring with benchmarks/matmul_conv.py.
@@ -124,6 +124,9 @@ def sums(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, want
     lanes = VECTOR_BYTES // like.itemsize
     if wanted == 2 * lanes:
         wide_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)
+        return
+    if wanted == lanes:
+        single_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)
         return
     if wanted <= lanes // 2:
         half_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)

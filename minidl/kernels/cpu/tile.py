@@ -161,6 +161,7 @@ def intrinsic_function(builder, result, arguments, name):
 
 
 wide_tile = make_tile(2, masked=False)                         # two full vectors of columns
+single_tile = make_tile(1, masked=False)                       # one
 edge_tile = make_tile(1, masked=True)                          # the columns left over, up to one vector
 half_tile = make_tile(1, masked=True, vector_bytes=max(16, VECTOR_BYTES // 2))     # or up to half of one, which
 #                                                                 many processors compute in half of the time

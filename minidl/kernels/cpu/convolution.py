@@ -1,0 +1,73 @@
+"""Which way to convolve: the choice, by shape, between the algorithms, and nothing else.
+
+`direct.py` does every convolution. `winograd.py` does those with 3x3 windows and stride 1 with fewer products, but what
+it saves must repay its transforms: a lot for many channels, nothing for an image or two of few pixels.
+"""
+
+from minidl import kernels
+from minidl.kernels.cpu import direct, winograd
+from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
+
+# Clock cycles of the transforms of one square, or of one filter, a vector of channels; m: cycles. Found by measuring.
+INPUT = {2: 130, 4: 300}
+FILTER = {2: 80, 4: 200}
+OUTPUT = {2: 90, 4: 190}
+
+
+def conv2d(x, weight, bias, window, groups=1, relu=False):
+    """out[n, f, y, x] = bias[f] + sum over c, i, j of x[n, c, y*sh + i*dh, x*sw + j*dw] * weight[f, c, i, j]
+
+    x (N, C, H, W), weight (F, C/groups, KH, KW), bias (F,) or None  ->  (N, F, OH, OW), channels last in memory
+    With `relu`, max(out, 0).
+    """
+    m = square(x, x.shape, len(weight), window, groups)
+    if m:
+        return winograd.conv2d(x, weight, bias, window, m, relu)
+    return direct.conv2d(x, weight, bias, window, groups, relu)
+
+
+def conv2d_input_gradient(grad, weight, shape, window, groups=1):
+    """The gradient of conv2d by x.   grad (N, F, OH, OW), weight (F, C/groups, KH, KW)  ->  (N, C, H, W) = shape"""
+    m = square(grad, shape, len(weight), window, groups)
+    if m:
+        return winograd.conv2d_input_gradient(grad, weight, shape, window, m)
+    return direct.conv2d_input_gradient(grad, weight, shape, window, groups)
+
+
+def conv2d_weight_gradient(grad, x, window, groups=1):
+    """The gradient of conv2d by its weight.   grad (N, F, OH, OW), x (N, C, H, W)  ->  (F, C/groups, KH, KW)"""
+    m = square(x, x.shape, grad.shape[1], window, groups)
+    if m:
+        return winograd.conv2d_weight_gradient(grad, x, window, m)
+    return direct.conv2d_weight_gradient(grad, x, window, groups)
+
+
+def square(like, shape, f, window, groups):
+    """The side m of the squares of outputs for Winograd's way, 2 or 4; 0 for the direct way.
+
+    like   any array of the element type;  shape: (N, C, H, W);  f: filters
+    """
+    n, c, *size = shape
+    lanes = VECTOR_BYTES // like.itemsize
+    possible = (window.kernel == (3, 3) and window.stride == window.dilation == (1, 1) and groups == 1
+                and n > 0 and c % lanes == f % lanes == 0)
+    if not possible or kernels.chosen() == "direct":
+        return 0
+    return min((0, 2, 4), key=lambda m: cycles(m, n, c, f, *window.out(size)))
+
+
+def cycles(m, n, c, f, oh, ow):
+    """About how long each way takes, in clock cycles for each channel and vector of filters.
+
+    The tile does TILE_ROWS products in as many cycles. A square of the input is transformed once for all filters, one
+    of the output once for all channels, a filter once.
+    """
+    if m == 0:
+        return 9 * whole_tiles(n * oh * ow)
+    squares = n * -(-oh // m) * -(-ow // m)
+    return (m + 2) ** 2 * whole_tiles(squares) + squares * (INPUT[m] / f + OUTPUT[m] / c) + FILTER[m]
+
+
+def whole_tiles(rows):
+    """`rows` rounded up to what tiles hold."""
+    return -(-rows // TILE_ROWS) * TILE_ROWS

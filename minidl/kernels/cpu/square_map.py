@@ -1,0 +1,102 @@
+"""Linear maps of small squares of pixels, all channels at once: what Winograd's convolution does beside its products.
+
+    Y = T X T'        X (n, n) pixels  ->  Y (m, m) pixels, each of them a vector of channels
+
+T is given as a product of sparse matrices, and they are the program: a row of a factor is a sum, an entry of it a
+multiplication, or less than that if it is 1, -1 or 0. X is read once and Y written once; between, all is in registers
+or next to them. Where the pixels of X and Y lie is told by tables of addresses, as in `tile.py`, and as there this is
+written as LLVM instructions.
+"""
+
+import math
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from minidl.kernels.cpu.target import VECTOR_BYTES
+from minidl.kernels.cpu.tile import INT, intrinsic_function, number, spread
+
+
+def make_square_map(*factors, ending="store"):
+    """The intrinsic for T = factors[0] @ factors[1] @ ..., which maps one vector of channels a call.
+
+    square_map(like, sources, at, targets, to, bias, relu)
+    like      any array of the element type
+    sources   address of n*n addresses: the pixels of X, row by row;  at: bytes from there to the channels wanted
+    targets   address of m*m addresses: the pixels of Y, row by row;  to: likewise
+    `ending` says what becomes of the pixels of Y:
+    "store"   they are stored;  bias and relu mean nothing
+    "add"     they are added to what the targets hold;  likewise
+    "finish"  the vector at the address `bias` is added; if relu is 1, what is below 0 becomes 0; then they are stored
+    """
+
+    @intrinsic
+    def square_map(typingctx, like, sources, at, targets, to, bias, relu):
+        def generate(context, builder, signature, values):
+            element = context.get_data_type(signature.args[0].dtype)
+            emit(builder, element, factors, ending, *values[1:])
+            return context.get_dummy_value()
+        return types.void(like, *[types.int64] * 6), generate
+
+    return square_map
+
+
+def emit(builder, element, factors, ending, sources, at, targets, to, bias, relu):
+    """Write the instructions of a map."""
+    size = 4 if isinstance(element, ir.FloatType) else 8
+    lanes = VECTOR_BYTES // size
+    vector = ir.VectorType(element, lanes)
+    n, m = len(factors[-1][0]), len(factors[0])
+
+    def pixel(table, i, offset):
+        address = builder.load(builder.inttoptr(builder.add(table, number(8 * i)), INT.as_pointer()))
+        return builder.inttoptr(builder.add(address, offset), vector.as_pointer())
+
+    def load(pointer):
+        return builder.load(pointer, align=size)
+
+    columns = [mapped(builder, factors, [load(pixel(sources, i * n + j, at)) for i in range(n)])
+               for j in range(n)]                                            # the columns of T X
+    if ending == "finish":
+        on = builder.icmp_signed("!=", relu, number(0))
+        floor = builder.select(on, ir.Constant(element, 0.0), ir.Constant(element, -math.inf))
+        least, start = spread(builder, floor, lanes), load(builder.inttoptr(bias, vector.as_pointer()))
+    for i in range(m):
+        row = mapped(builder, factors, [column[i] for column in columns])    # row i of (T X) T'
+        for j, value in enumerate(row):
+            target = pixel(targets, i * m + j, to)
+            if ending == "add":
+                value = builder.fadd(load(target), value)
+            if ending == "finish":
+                value = builder.fadd(value, start)
+                below = builder.fcmp_ordered("<", value, least)              # NaN is below nothing
+                value = builder.select(below, least, value)
+            builder.store(value, target, align=size)
+
+
+def mapped(builder, factors, values):
+    """T @ values."""
+    for factor in reversed(factors):
+        values = [combination(builder, row, values) for row in factor]
+    return values
+
+
+def combination(builder, coefficients, values):
+    """The sum of coefficient * value; it begins with one that needs no multiplication, if there is one."""
+    terms = [(float(a), v) for a, v in zip(coefficients, values, strict=True) if a]
+    terms.sort(key=lambda term: term[0] != 1)
+    (a, total), *rest = terms
+    vector = total.type
+    bits = 32 if isinstance(vector.element, ir.FloatType) else 64
+    fma = intrinsic_function(builder, vector, [vector] * 3, f"llvm.fma.v{vector.count}f{bits}")
+    if a != 1:
+        total = builder.fmul(ir.Constant(vector, [a] * vector.count), total)
+    for a, value in rest:
+        if a == 1:
+            total = builder.fadd(total, value)
+        elif a == -1:
+            total = builder.fsub(total, value)
+        else:
+            total = builder.call(fma, [ir.Constant(vector, [a] * vector.count), value, total])
+    return total

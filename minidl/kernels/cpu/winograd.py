@@ -1,0 +1,171 @@
+"""Winograd's convolution: 3x3 filters, stride 1, with a quarter (m = 4) or four ninths (m = 2) of the products.
+
+Input, filters and gradients are transformed square by square (`squares.py`). At each position e of a transformed square
+convolution is a plain matrix product, done by the register tile:
+
+    output            M[e, t, f] = sum over c of V[e, t, c] * U[e, c, f]      V: squares t of x,  U: filters
+    input gradient    the same, over squares of the gradient, with the filters turned round
+    weight gradient   M[e, c, f] = sum over t of V[e, t, c] * Z[e, t, f]      Z: squares of the gradient
+
+Each thread works on its own: it transforms a chunk of squares that its cache can hold, then, panel by panel of filters,
+what these are multiplied with, and takes the products back at once. What lies in memory as a whole is x and the output.
+Channels come in whole vectors here; `convolution.py` sees to that, and chooses m.
+Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
+"""
+
+import numpy as np
+from numba import prange
+
+from minidl.kernels.cpu.compile import inner, kernel
+from minidl.kernels.cpu.layout import channels_last, logical, transposed
+from minidl.kernels.cpu.memory import empty
+from minidl.kernels.cpu.product import B_BYTES, panel_width, start_row, sums
+from minidl.kernels.cpu.squares import (
+    GAP,
+    PANEL_BYTES,
+    Squares,
+    add_to_filters,
+    finish_output,
+    transform_filters,
+    transform_gradient,
+    transform_input,
+)
+from minidl.kernels.cpu.target import TILE_ROWS
+from minidl.kernels.cpu.threads import thread_count
+
+CHUNK_BYTES = 2 * 2**20    # of transformed squares, about: they should stay in a core's caches
+LEAST = 5 * TILE_ROWS      # squares in a chunk: fewer would not repay the transform of the filters
+BLOCK = 4 * TILE_ROWS      # rows of M at a time
+UNITS = 16                 # parts that a weight gradient is cut into: a fixed number, so that the bits don't depend on
+#                            how many threads there are
+
+
+def conv2d(x, weight, bias, window, m, relu=False):
+    """As in direct.py, for one group, in squares of m = 2 or 4 outputs to a side."""
+    (top, _), (left, _) = window.padding
+    out = empty((len(x), *window.out(x.shape[2:]), len(weight)), x.dtype)
+    convolved(channels_last(x), taps_first(weight), False, start_row(x, bias, len(weight)), relu, (top, left), m, out)
+    return logical(out)
+
+
+def conv2d_input_gradient(grad, weight, shape, window, m):
+    """As in direct.py: the convolution of grad with the filters turned round, padded by 2 less what x was."""
+    (top, _), (left, _) = window.padding
+    n, c, h, w = shape
+    out = empty((n, h, w, c), grad.dtype)
+    filters = transposed(taps_first(weight).reshape(9, c, len(weight))).reshape(3, 3, len(weight), c)
+    convolved(channels_last(grad), filters, True, start_row(grad, None, c), False, (2 - top, 2 - left), m, out)
+    return logical(out)
+
+
+def taps_first(weight):
+    """Filters (F, C, 3, 3) as (3, 3, C, F), C-contiguous."""
+    return np.ascontiguousarray(weight.transpose(2, 3, 1, 0))
+
+
+def convolved(x, filters, turned, bias, relu, pads, m, out):
+    """Give `convolve` its geometry, and room to work in."""
+    c, panels = x.shape[3], -(-out.shape[3] // panel_width(x))
+    squares = Squares.of(out.shape[1:3], m, *pads)
+    chunk = chunk_length(len(x) * squares.down * squares.across, (m + 2) ** 2 * c * x.itemsize, panels)
+    convolve(x, filters, int(turned), bias, int(relu), out, squares, Squares.of(out.shape[1:3], m), chunk,
+             np.zeros(max(c, panel_width(x)), x.dtype), room(m, chunk * c * x.itemsize), room(m, c * PANEL_BYTES),
+             room(m, BLOCK * PANEL_BYTES))
+
+
+def chunk_length(squares, size, panels):
+    """How many squares of `size` bytes a thread takes at a time: equally many, and all threads should have work."""
+    chunks = -(-squares // max(LEAST, CHUNK_BYTES // size))
+    while chunks * panels < 3 * thread_count() and squares // (chunks + 1) >= LEAST:
+        chunks += 1
+    return -(-squares // chunks)
+
+
+def room(m, size):
+    """Memory for each thread to keep `size` bytes for each position of a square in: (threads, positions, size + GAP)"""
+    return empty((thread_count(), (m + 2) ** 2, size + GAP), np.uint8)
+
+
+@kernel
+def convolve(threads, x, filters, turned, bias, relu, out, squares, out_squares, chunk, zeros, v, u, products):
+    """x (N, H, W, C), filters (3, 3, C, F)  ->  out (N, OH, OW, F);  a unit of work is a panel of F of one chunk"""
+    row, size = x.shape[3] * x.itemsize, out.shape[3] * out.itemsize
+    total = len(x) * squares.down * squares.across
+    panels, chunks = (size + PANEL_BYTES - 1) // PANEL_BYTES, (total + chunk - 1) // chunk
+    for thread in prange(threads):
+        unit, end = thread * chunks * panels // threads, (thread + 1) * chunks * panels // threads
+        while unit < end:
+            first, panel = unit // panels * chunk, unit % panels
+            count, last = min(chunk, total - first), min(panels, panel + end - unit)
+            transform_input(x, squares, first, count, zeros, v[thread])
+            unit += last - panel
+            for begin in range(panel * PANEL_BYTES, last * PANEL_BYTES, PANEL_BYTES):
+                wanted = min(PANEL_BYTES, size - begin)
+                transform_filters(filters, turned, squares.m, begin, wanted, u[thread])
+                for t in range(0, count, BLOCK):
+                    rows = min(BLOCK, count - t)
+                    multiply(x, v[thread], t * row, row, rows, x.itemsize, x.shape[3], u[thread], wanted, zeros,
+                             products[thread])
+                    finish_output(products[thread], out_squares, first + t, rows, begin, wanted, bias, relu, out)
+
+
+@inner
+def multiply(like, a, begin, apart, rows, stride, k, b, wanted, zeros, products):
+    """products[e] = A[e] @ B[e] at each position e, a panel of columns of which `wanted` bytes count.
+
+    Row p of A[e] begins at a[e] + begin + p * apart, its k numbers are `stride` bytes apart. Rows of B[e], and of the
+    products, are PANEL_BYTES apart.
+    """
+    table, step = np.empty((2, BLOCK), np.int64), np.empty(1, np.int64)
+    for p in range(BLOCK):                                            # past the last row: any row
+        table[0, p] = a.ctypes.data + begin + min(p, rows - 1) * apart
+        table[1, p] = products.ctypes.data + p * PANEL_BYTES
+    part = B_BYTES // PANEL_BYTES
+    for e in range(len(a)):
+        for i in range(0, k, part):
+            step[0] = e * a.strides[0] + i * stride
+            for p in range(0, rows, TILE_ROWS):
+                sums(like, table[0, p:].ctypes.data, table[1, p:].ctypes.data, e * products.strides[0],
+                     step.ctypes.data, 1, min(part, k - i), stride, b[e].ctypes.data + i * PANEL_BYTES, PANEL_BYTES,
+                     zeros.ctypes.data if i == 0 else 0, wanted // like.itemsize, 0)
+
+
+def conv2d_weight_gradient(grad, x, window, m):
+    """As in direct.py: for each channel and filter, from the squares of x and those of grad."""
+    (top, _), (left, _) = window.padding
+    n, f, *size = grad.shape
+    c, panels, squares = x.shape[1], -(-f // panel_width(x)), Squares.of(size, m, top, left)
+    total = n * squares.down * squares.across
+    parts = max(1, min(UNITS // panels, total // LEAST))
+    chunk = max(LEAST, CHUNK_BYTES // ((m + 2) ** 2 * (c * x.itemsize + PANEL_BYTES)))
+    out = np.zeros((parts, 3, 3, c, f), x.dtype)
+    correlate(channels_last(x), channels_last(grad), squares, Squares.of(size, m), chunk,
+              np.zeros(max(c, f, panel_width(x)), x.dtype), room(m, chunk * c * x.itemsize),
+              room(m, chunk * PANEL_BYTES), room(m, BLOCK * PANEL_BYTES), out)
+    return (out[0] if parts == 1 else out.sum(0)).transpose(3, 2, 0, 1)
+
+
+@kernel
+def correlate(threads, x, grad, squares, grad_squares, chunk, zeros, v, z, products, out):
+    """x (N, H, W, C), grad (N, OH, OW, F)  ->  out (parts, 3, 3, C, F);  a unit is a panel of F for one part"""
+    row, size = x.shape[3] * x.itemsize, grad.shape[3] * grad.itemsize
+    total, parts = len(x) * squares.down * squares.across, len(out)
+    panels = (size + PANEL_BYTES - 1) // PANEL_BYTES
+    for thread in prange(threads):
+        unit, end = thread * parts * panels // threads, (thread + 1) * parts * panels // threads
+        while unit < end:
+            part, panel = unit // panels, unit % panels
+            last = min(panels, panel + end - unit)
+            unit += last - panel
+            stop = (part + 1) * total // parts
+            for first in range(part * total // parts, stop, chunk):
+                count = min(chunk, stop - first)
+                transform_input(x, squares, first, count, zeros, v[thread])
+                for begin in range(panel * PANEL_BYTES, last * PANEL_BYTES, PANEL_BYTES):
+                    wanted = min(PANEL_BYTES, size - begin)
+                    transform_gradient(grad, grad_squares, first, count, begin, wanted, zeros, z[thread])
+                    for c in range(0, x.shape[3], BLOCK):
+                        rows = min(BLOCK, x.shape[3] - c)
+                        multiply(x, v[thread], c * x.itemsize, x.itemsize, rows, row, count, z[thread], wanted, zeros,
+                                 products[thread])
+                        add_to_filters(products[thread], squares.m, c, rows, begin, wanted, out[part])
