@@ -1,0 +1,142 @@
+"""Whole networks, training step and inference, of minidl and of PyTorch: images a second, and peak memory.
+
+A training step is forward, cross-entropy, backward, SGD with momentum, and the loss read as a number. PyTorch runs in
+NCHW and in channels_last, and the faster counts. Speed is measured in turn in one process; peak memory in a process of
+its own for each side, the libraries included, after three steps (PyTorch in its faster layout).
+
+Run: `python benchmarks/networks.py [NETWORK ...]`.
+"""
+
+import os
+import subprocess
+import sys
+
+import common
+import numpy as np
+import torch
+import torch.nn.functional as TF
+import torch_networks
+
+import minidl.functional as F
+import zoo
+from minidl import Tensor, nn, no_grad, optim
+
+# name: (images, minidl's network, PyTorch's)
+NETWORKS = {
+    "lenet5": ((128, 1, 28, 28), zoo.lenet5, torch_networks.LeNet5),
+    "resnet20": ((128, 3, 32, 32), zoo.resnet20, torch_networks.resnet20),
+    "vgg16_bn_cifar": ((64, 3, 32, 32), zoo.vgg16_bn_cifar, torch_networks.vgg16_bn_cifar),
+    "mobilenet_v1_cifar": ((64, 3, 32, 32), zoo.mobilenet_v1_cifar, torch_networks.mobilenet_v1_cifar),
+    "unet": ((4, 1, 128, 128), lambda: zoo.unet(base_channels=16, padded=True, batch_norm=True), torch_networks.UNet),
+    "resnet18": ((8, 3, 224, 224), zoo.resnet18, torch_networks.resnet18),
+    "alexnet": ((16, 3, 224, 224), zoo.alexnet, torch_networks.alexnet),
+}
+FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def batch(name):
+    """Images and labels; U-Net has a label for each pixel, the others one for each image, from two classes."""
+    rng = np.random.default_rng(0)
+    shape = NETWORKS[name][0]
+    labels = rng.integers(0, 2, (shape[0], *shape[2:]) if name == "unet" else shape[0])
+    return rng.standard_normal(shape, dtype=np.float32), labels
+
+
+def ours(name):
+    """(a training step, an inference, the number of parameters) of minidl."""
+    images, labels = batch(name)
+    model = NETWORKS[name][1]()
+    optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    frozen = nn.fold_batch_norm(NETWORKS[name][1]().eval(), Tensor(images))
+
+    def step():
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(Tensor(images)), labels)
+        loss.backward()
+        optimizer.step()
+        return float(loss)
+
+    def infer():
+        with no_grad():
+            return frozen(Tensor(images)).data
+    return step, infer, sum(p.size for p in model.parameters())
+
+
+def theirs(name, form):
+    """The same of PyTorch, in one memory format."""
+    images, labels = batch(name)
+    model = NETWORKS[name][2]().to(memory_format=form)
+    images, labels = torch.from_numpy(images).to(memory_format=form), torch.from_numpy(labels)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+
+    def step():
+        model.train()
+        optimizer.zero_grad()
+        loss = TF.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    def infer():
+        model.eval()
+        with torch.inference_mode():
+            return model(images)
+    return step, infer, sum(p.numel() for p in model.parameters())
+
+
+def peak(name, side):
+    """Peak memory in MiB of a fresh process that trains for three steps."""
+    done = subprocess.run([sys.executable, __file__, "--peak", side, name], env=os.environ, text=True, check=True,
+                          stdout=subprocess.PIPE)
+    return float(done.stdout)
+
+
+def train_and_tell(side, name):
+    """What that process does."""
+    import resource
+    step = ours(name)[0] if side == "minidl" else theirs(name, FORMATS[side])[0]
+    for _ in range(3):
+        step()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def measure(name):
+    """Everything about one network."""
+    sides = {"minidl": ours(name)} | {form: theirs(name, FORMATS[form]) for form in FORMATS}
+    counts = {parameters for *_, parameters in sides.values()}
+    if len(counts) > 1:
+        raise AssertionError(f"{name}: the networks differ, they have {counts} parameters")
+    result = {}
+    for i, kind in enumerate(("training", "inference")):
+        seconds = common.alternate([functions[i] for functions in sides.values()], rounds=7, seconds=0.5)
+        rates = {side: NETWORKS[name][0][0] / s for side, s in zip(sides, seconds, strict=True)}
+        result[kind] = rates | {"ratio": rates["minidl"] / max(rates[form] for form in FORMATS)}
+    faster = max(FORMATS, key=result["training"].get)
+    result["peak_memory_MiB"] = {"minidl": peak(name, "minidl"), "torch": peak(name, faster)}
+    return result
+
+
+def main(names):
+    """Measure, print, keep the figures."""
+    print(f"{'images/s':20}{'training':>9}{'PyTorch':>9}{'':8}{'inference':>9}{'PyTorch':>9}{'':8}{'MiB':>6}{'PyTorch':>9}")
+    results = {}
+    for name in names:
+        result = results[name] = measure(name)
+        cells = ""
+        for kind in ("training", "inference"):
+            rates = result[kind]
+            cells += f"{rates['minidl']:9.0f}{max(rates[form] for form in FORMATS):9.0f}{rates['ratio']:7.2f}x"
+        memory = result["peak_memory_MiB"]
+        print(f"{name:20}{cells}{memory['minidl']:6.0f}{memory['torch']:9.0f}", flush=True)
+    means = {kind: common.geometric_mean([r[kind]["ratio"] for r in results.values()])
+             for kind in ("training", "inference")}
+    print(f"geometric mean: training {means['training']:.2f}x, inference {means['inference']:.2f}x")
+    if set(names) == set(NETWORKS):
+        common.save("networks", {"unit": "images/s", "networks": results, "geometric_means": means})
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--peak"]:
+        train_and_tell(*sys.argv[2:])
+    else:
+        main(sys.argv[1:] or list(NETWORKS))
