@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+import minidl.functional as F
 from minidl.device import array_module
 from minidl.nn.layers import Conv2d, Identity
 from minidl.nn.module import Module, Parameter
@@ -20,14 +21,14 @@ from minidl.tensor import Tensor, as_array, newest_first, no_grad
 
 
 def fold_batch_norm(model, example):
-    """A copy of `model` that computes the same, with each convolution and the batch norm behind it made one convolution.
+    """A copy of `model` that computes the same, each convolution and the batch norm behind it made one convolution.
 
     model    a network in eval mode, of one tensor to one tensor; it stays as it is
     example  an input, such as one image (1, C, H, W)
     In the copy an Identity stands in place of the convolution, and the new convolution in place of the norm, whose call
     may ask for ReLU. What cannot be folded stays: norms without running statistics, convolutions that rectify or whose
     output somebody else reads too, layers used twice; and norms that add a shortcut, which takes one pass either way.
-    Raises ValueError if a layer is in training mode, or if the copy's output on the example is not the model's.
+    The outputs agree to rounding. Raises ValueError if a layer is in training mode, or if on the example they do not.
     """
     training = [name or type(model).__name__ for name, module in model.named_modules() if module.training]
     if training:
@@ -35,6 +36,8 @@ def fold_batch_norm(model, example):
     calls, x = [], Tensor(as_array(example), requires_grad=True)
     layers = [module for _, module in model.named_modules() if type(module) in (Conv2d, BatchNorm2d)]
     out = copy.deepcopy(model, {id(layer): Watched(layer, calls) for layer in layers})(x)
+    if not isinstance(out, Tensor):
+        raise TypeError(f"fold_batch_norm: the model must give one Tensor, not a {type(out).__name__}")
     if out.node is None:
         raise RuntimeError("fold_batch_norm: the tape tells who reads what; call it outside no_grad()")
     # deepcopy puts what it finds under the id of an object into every place where that object stands
@@ -70,7 +73,7 @@ class Watched(Module):
 
 
 def pairs(calls, root):
-    """The (convolution, norm) that can be folded, given all calls of such layers and the node of the network's output."""
+    """Each (convolution, norm) that can be folded, given all calls of such layers and the node of the output."""
     times = Counter(id(call.layer) for call in calls)
     readers = Counter(parent for node in newest_first(root) for parent in node.parents)
     made = {id(call.out): call for call in calls if type(call.layer) is Conv2d}
@@ -98,8 +101,11 @@ class NormedConv2d(Module):
         self.conv.weight = Parameter(conv.weight.data * r[:, None, None, None])
         self.conv.bias = Parameter(bias)
 
-    def forward(self, x, relu=False):
-        return self.conv(x, relu=relu)
+    def forward(self, x, add=None, relu=False):
+        if add is None:
+            return self.conv(x, relu=relu)
+        out = self.conv(x) + add
+        return F.relu(out) if relu else out
 
 
 @no_grad()
