@@ -1,5 +1,12 @@
-"""Normalization: each channel brought to mean 0 and variance 1, then scaled and shifted as training wishes."""
+"""Normalization: numbers brought to mean 0 and variance 1, then scaled and shifted as training wishes.
 
+The kinds differ in which numbers share a mean: all of a channel (batch norm), some last axes of one example (layer
+norm), some channels of one example (group norm). Local response normalization, which is older, knows no means.
+"""
+
+import math
+
+from minidl.device import array_module
 from minidl.functional.linear import check_dtypes
 from minidl.functional.pooling import check_images
 from minidl.kernels import kernels_for
@@ -7,10 +14,12 @@ from minidl.tensor import op
 
 
 @op
-def batch_norm(x, weight, bias, /, *, mean=None, var=None, training=True, eps=1e-5):
-    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel.
+def batch_norm(x, weight, bias, add=None, /, *, mean=None, var=None, training=True, eps=1e-5, relu=False):
+    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; no less than 0 if `relu`.
 
-    x (N, C, H, W) or (N, C); weight, bias (C,) or None for ones and zeros  ->  the shape of x
+    x (N, C, H, W) or (N, C); weight, bias (C,) or None for ones and zeros; add like x, or None  ->  the shape of x
+    `add`, the shortcut of a residual block, and `relu` are what PyTorch's function has not: they come in the same pass
+    over memory, and the result is that of relu(batch_norm(x, weight, bias) + add).
     In training `mean` and `var` are the moments of this batch, computed here unless given, and the gradient takes
     into account that they depend on x; otherwise they are constants that must be given, such as running statistics.
     Unlike PyTorch's, this function changes nothing: the layer keeps the running statistics.
@@ -18,26 +27,32 @@ def batch_norm(x, weight, bias, /, *, mean=None, var=None, training=True, eps=1e
     """
     images = x[:, :, None, None] if x.ndim == 2 else x
     check_images("batch_norm", images)
-    check_dtypes("batch_norm", x, weight, bias, mean, var)
+    check_dtypes("batch_norm", x, weight, bias, add, mean, var)
+    if add is not None and add.shape != x.shape:
+        raise ValueError(f"batch_norm: add {add.shape} must have the shape of x, {x.shape}")
     for name, v in (("weight", weight), ("bias", bias), ("mean", mean), ("var", var)):
         if v is not None and v.shape != images.shape[1:2]:
             raise ValueError(f"batch_norm: {name} {v.shape} must be ({images.shape[1]},), "
                              f"one number per channel of x {x.shape}")
     if not training and (mean is None or var is None):
         raise ValueError("batch_norm: training=False needs mean and var")
-    if training and images.size // max(1, images.shape[1]) < 2:
-        raise ValueError(f"batch_norm: x {x.shape} has one value per channel; training needs at least two")
+    if training:
+        check_several(images)
     kernels, eps = kernels_for(x), float(eps)
     if mean is None or var is None:
         mean, var = kernels.channel_moments(images)
     scale = (mean * 0 + 1) if weight is None else weight
     shift = (mean * 0) if bias is None else bias
 
+    shortcut, adds = None if add is None else add.reshape(images.shape), add is not None
+    out = kernels.batch_norm(images, scale, shift, shortcut, mean, var, eps, relu)
+    rectified = out if relu else None                        # without ReLU, `out` is not needed again
+
     def backward(grad):
-        dx, dweight, dbias = kernels.batch_norm_gradient(
-            grad.reshape(images.shape), images, scale, mean, var, eps, training)
-        return dx.reshape(x.shape), dweight, dbias
-    return kernels.batch_norm(images, scale, shift, mean, var, eps).reshape(x.shape), backward
+        dx, dweight, dbias, dadd = kernels.batch_norm_gradient(
+            grad.reshape(images.shape), rectified, images, scale, mean, var, eps, training, adds)
+        return dx.reshape(x.shape), dweight, dbias, dadd.reshape(x.shape) if adds else None
+    return out.reshape(x.shape), backward
 
 
 def channel_moments(x):
@@ -47,4 +62,106 @@ def channel_moments(x):
     """
     images = x[:, :, None, None] if x.ndim == 2 else x
     check_images("channel_moments", images)
+    check_several(images)
     return kernels_for(x).channel_moments(images)
+
+
+def check_several(x):
+    """Raise ValueError unless every channel of the images x has a variance to speak of."""
+    count = len(x) * x.shape[2] * x.shape[3]
+    if count < 2:
+        raise ValueError(f"batch_norm: x {x.shape} has {count} values per channel; training needs at least two")
+
+
+@op
+def layer_norm(x, normalized_shape, weight=None, bias=None, /, eps=1e-5):
+    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of each example's last axes.
+
+    x (..., *normalized_shape), weight and bias of the shape `normalized_shape` or None  ->  the shape of x
+    Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450 (2016).
+    """
+    shape = normalized_shape if isinstance(normalized_shape, tuple) else (normalized_shape,)
+    if not shape or 0 in shape or x.shape[-len(shape):] != shape:
+        raise ValueError(f"layer_norm: x {x.shape} must end in normalized_shape={shape}, none of it 0")
+    check_affine("layer_norm", x, weight, bias, shape)
+    xhat, gradient = standardized(x, math.prod(shape), eps)
+    out = xhat if weight is None else xhat * weight
+    out = out if bias is None else out + bias
+
+    def backward(grad):
+        # weight and bias get theirs in the shape of x: the tape sums over the axes that they do not have
+        return lambda: gradient(grad if weight is None else grad * weight), None, lambda: grad * xhat, grad
+    return out, backward
+
+
+@op
+def group_norm(x, num_groups, weight=None, bias=None, /, eps=1e-5):
+    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of each example's groups of channels.
+
+    x (N, C, ...), weight and bias (C,) or None  ->  the shape of x;  num_groups divides C
+    Wu and He, "Group normalization", ECCV 2018.
+    """
+    if x.ndim < 2 or 0 in x.shape[1:]:
+        raise ValueError(f"group_norm: x must be (N, C, ...), no length but N 0, not {x.shape}")
+    c, *size = x.shape[1:]
+    if not isinstance(num_groups, int) or num_groups < 1 or c % num_groups:
+        raise ValueError(f"group_norm: num_groups={num_groups!r} must divide the {c} channels of x {x.shape}")
+    check_affine("group_norm", x, weight, bias, (c,))
+    weight, bias = (None if v is None else v.reshape(c, *(1 for _ in size)) for v in (weight, bias))
+    xhat, gradient = standardized(x, c // num_groups * math.prod(size), eps)
+    out = xhat if weight is None else xhat * weight
+    out = out if bias is None else out + bias
+    axes = (0, *range(2, x.ndim))
+
+    def backward(grad):
+        return (lambda: gradient(grad if weight is None else grad * weight), None,
+                lambda: (grad * xhat).sum(axes), lambda: grad.sum(axes))
+    return out, backward
+
+
+def check_affine(name, x, weight, bias, shape):
+    """Raise unless x, weight and bias hold floats of one kind, and the latter two have this shape or are None."""
+    check_dtypes(name, x, weight, bias)
+    for what, v in (("weight", weight), ("bias", bias)):
+        if v is not None and v.shape != shape:
+            raise ValueError(f"{name}: {what} {v.shape} must be {shape} for x {x.shape}")
+
+
+def standardized(x, count, eps):
+    """Each `count` numbers of x in a row brought to mean 0 and variance 1, and the function that takes gradients back.
+
+    For one such row, xhat = (x - mean) * r  with  r = 1 / sqrt(var + eps),  and
+    dx = r * (grad - mean(grad) - xhat * mean(grad * xhat)).
+    """
+    rows = x.reshape(x.size // count, count)
+    rows = rows - rows.mean(1, keepdims=True)
+    r = 1 / array_module(x).sqrt((rows * rows).mean(1, keepdims=True) + float(eps))
+    xhat, shape = rows * r, x.shape
+
+    def gradient(grad):
+        grad = grad.reshape(xhat.shape)
+        dx = grad - grad.mean(1, keepdims=True) - xhat * (grad * xhat).mean(1, keepdims=True)
+        return (dx * r).reshape(shape)
+    return xhat.reshape(shape), gradient
+
+
+@op
+def local_response_norm(x, /, size, alpha=1e-4, beta=0.75, k=1.0):
+    """x / (k + alpha / size * sum of squares)**beta, the sum over the `size` channels around each, in the same pixel.
+
+    x (N, C, H, W)  ->  (N, C, H, W);  from channel c - size//2 to c + (size-1)//2; those beyond the ends count as zeros
+    PyTorch's alpha is the paper's times `size`, as here. AlexNet has size=5, alpha=5e-4 (its 1e-4 * 5), beta=0.75, k=2.
+    Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", section 3.3,
+    NeurIPS 2012.
+    """
+    check_images("local_response_norm", x)
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f"local_response_norm: size={size!r} must be a whole number of at least 1")
+    alpha, beta, k = map(float, (alpha, beta, k))
+    if not all(map(math.isfinite, (alpha, beta, k))):
+        raise ValueError(f"local_response_norm: alpha={alpha}, beta={beta} and k={k} must be finite")
+    kernels = kernels_for(x)
+
+    def backward(grad):
+        return kernels.local_response_norm_gradient(grad, x, size, alpha, beta, k)
+    return kernels.local_response_norm(x, size, alpha, beta, k), backward

@@ -27,6 +27,8 @@ __all__ = [
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
+    "local_response_norm",
+    "local_response_norm_gradient",
     "matmul",
     "max_pool2d",
     "max_pool2d_gradient",
@@ -96,22 +98,26 @@ def channel_moments(x):
     return mean, ((x - by_channel(mean)) ** 2).mean((0, 2, 3))
 
 
-def batch_norm(x, weight, bias, mean, var, eps):
-    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel.
+def batch_norm(x, weight, bias, add, mean, var, eps, relu):
+    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; no less than 0 if `relu`.
 
-    x (N, C, H, W); weight, bias, mean, var (C,)  ->  (N, C, H, W)
+    x, add (N, C, H, W) or None; weight, bias, mean, var (C,)  ->  (N, C, H, W)
     """
-    scale = weight / array_module(x).sqrt(var + eps)
-    return (x - by_channel(mean)) * by_channel(scale) + by_channel(bias)
+    xp = array_module(x)
+    out = (x - by_channel(mean)) * by_channel(weight / xp.sqrt(var + eps)) + by_channel(bias)
+    out = out if add is None else out + add
+    return xp.maximum(out, 0) if relu else out
 
 
-def batch_norm_gradient(grad, x, weight, mean, var, eps, training):
-    """The gradients of batch_norm by x, weight and bias.
+def batch_norm_gradient(grad, out, x, weight, mean, var, eps, training, adds):
+    """The gradients of batch_norm by x, weight, bias and add (None unless `adds`).
 
-    With  xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad):
+    `out` is what batch_norm gave if it did ReLU, which lets grad pass where out > 0, else None. What passes is the
+    gradient by add; with it, xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad):
     in training, where mean and var depend on x,
     dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),   m = N*H*W;  else the first term alone.
     """
+    grad = grad if out is None else relu_gradient(grad, out)
     deviation = 1 / array_module(x).sqrt(var + eps)
     xhat = (x - by_channel(mean)) * by_channel(deviation)
     dbias, dweight = channel_sums(grad), channel_sums(grad * xhat)
@@ -119,7 +125,33 @@ def batch_norm_gradient(grad, x, weight, mean, var, eps, training):
     if training:
         m = x.size // x.shape[1]
         dx = grad - by_channel(dbias / m) - xhat * by_channel(dweight / m)
-    return dx * by_channel(weight * deviation), dweight, dbias
+    return dx * by_channel(weight * deviation), dweight, dbias, grad if adds else None
+
+
+def local_response_norm(x, size, alpha, beta, k):
+    """x / s**beta,  s[c] = k + alpha / size * sum of x[d]**2 over the channels d from c - size//2 to c + (size-1)//2.
+
+    x (N, C, H, W)  ->  (N, C, H, W); channels that do not exist count as zeros
+    """
+    return x / (k + alpha / size * neighbours(x * x, size // 2, size)) ** beta
+
+
+def local_response_norm_gradient(grad, x, size, alpha, beta, k):
+    """The gradient by x:  grad / s**beta - 2 * alpha * beta / size * x * sum of grad * x / s**(beta + 1).
+
+    The sum is over the channels whose windows see this one, from c - (size-1)//2 to c + size//2.
+    """
+    s = k + alpha / size * neighbours(x * x, size // 2, size)
+    share = grad / s**beta
+    return share - 2 * alpha * beta / size * x * neighbours(share * x / s, (size - 1) // 2, size)
+
+
+def neighbours(x, before, size):
+    """The sum over `size` channels, the first of them `before` channels before; beyond the ends there are zeros."""
+    n, c, h, w = x.shape
+    wider = array_module(x).zeros((n, c + size - 1, h, w), dtype=x.dtype)
+    wider[:, before:before + c] = x
+    return sum(wider[:, i:i + c] for i in range(size))
 
 
 def by_channel(v):

@@ -1,6 +1,7 @@
 """Layers, and what they are made of: `import minidl.nn as nn`. Read `module.py` first, then `layers.py`."""
 
 from minidl.nn import init
+from minidl.nn.folding import fold_batch_norm
 from minidl.nn.layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
@@ -17,7 +18,7 @@ from minidl.nn.layers import (
     Tanh,
 )
 from minidl.nn.module import Module, Parameter, Sequential
-from minidl.nn.normalization import BatchNorm1d, BatchNorm2d
+from minidl.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm
 
 __all__ = [
     "AdaptiveAvgPool2d",
@@ -27,9 +28,12 @@ __all__ = [
     "Conv2d",
     "Dropout",
     "Flatten",
+    "GroupNorm",
     "Identity",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "MaxPool2d",
     "Module",
     "Parameter",
@@ -38,5 +42,6 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "fold_batch_norm",
     "init",
 ]
