@@ -1,6 +1,7 @@
 """Layers, and what they are made of: `import minidl.nn as nn`. Read `module.py` first, then `layers.py`."""
 
 from minidl.nn import init
+from minidl.nn.checks import check_input
 from minidl.nn.layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
@@ -16,8 +17,9 @@ from minidl.nn.layers import (
     Softmax,
     Tanh,
 )
-from minidl.nn.module import Module, Parameter, Sequential
+from minidl.nn.module import Module, Parameter
 from minidl.nn.normalization import BatchNorm1d, BatchNorm2d
+from minidl.nn.sequential import Sequential
 
 __all__ = [
     "AdaptiveAvgPool2d",
@@ -38,5 +40,6 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "check_input",
     "init",
 ]
