@@ -1,32 +1,48 @@
 """Layers, and what they are made of: `import minidl.nn as nn`. Read `module.py` first, then `layers.py`."""
 
 from minidl.nn import init
+from minidl.nn.activation import (
+    ELU,
+    GELU,
+    Hardswish,
+    LeakyReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from minidl.nn.layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
+    Dropout2d,
     Flatten,
     Identity,
-    LeakyReLU,
     Linear,
     MaxPool2d,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Tanh,
+    Upsample,
 )
 from minidl.nn.module import Module, Parameter, Sequential
 from minidl.nn.normalization import BatchNorm1d, BatchNorm2d
 
 __all__ = [
+    "ELU",
+    "GELU",
     "AdaptiveAvgPool2d",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
+    "ConvTranspose2d",
     "Dropout",
+    "Dropout2d",
     "Flatten",
+    "Hardswish",
     "Identity",
     "LeakyReLU",
     "Linear",
@@ -34,9 +50,13 @@ __all__ = [
     "Module",
     "Parameter",
     "ReLU",
+    "ReLU6",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
     "Tanh",
+    "Upsample",
     "init",
 ]
