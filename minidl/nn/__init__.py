@@ -1,34 +1,50 @@
 """Layers, and what they are made of: `import minidl.nn as nn`. Read `module.py` first, then `layers.py`."""
 
 from minidl.nn import init
+from minidl.nn.activation import (
+    ELU,
+    GELU,
+    Hardswish,
+    LeakyReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from minidl.nn.checks import check_input
 from minidl.nn.layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
+    Dropout2d,
     Flatten,
     Identity,
-    LeakyReLU,
     Linear,
     MaxPool2d,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Tanh,
+    Upsample,
 )
 from minidl.nn.module import Module, Parameter
 from minidl.nn.normalization import BatchNorm1d, BatchNorm2d
 from minidl.nn.sequential import Sequential
 
 __all__ = [
+    "ELU",
+    "GELU",
     "AdaptiveAvgPool2d",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
+    "ConvTranspose2d",
     "Dropout",
+    "Dropout2d",
     "Flatten",
+    "Hardswish",
     "Identity",
     "LeakyReLU",
     "Linear",
@@ -36,10 +52,14 @@ __all__ = [
     "Module",
     "Parameter",
     "ReLU",
+    "ReLU6",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
     "Tanh",
+    "Upsample",
     "check_input",
     "init",
 ]

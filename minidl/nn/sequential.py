@@ -5,7 +5,8 @@ a batch normalization can rectify its output in the pass that writes it, so a Re
 as `layer(x, relu=True)`, and not called itself. The result is the same.
 """
 
-from minidl.nn.layers import Conv2d, ReLU
+from minidl.nn.activation import ReLU
+from minidl.nn.layers import Conv2d
 from minidl.nn.module import Module
 from minidl.nn.normalization import BatchNorm1d, BatchNorm2d
 

@@ -66,7 +66,7 @@ def test_stored_logits(name):
     assert_near(ours(name, settings, shape)[:, :10], np.array(json.loads(STORED.read_text())[name], np.float32))
 
 
-@pytest.mark.parametrize(("name", "settings", "shape"), [(name, *case) for c in (CASES, MORE) for name, case in c.items()])
+@pytest.mark.parametrize(("name", "settings", "shape"), [(name, *case) for name, case in (*CASES.items(), *MORE.items())])
 def test_logits_are_those_of_pytorch(name, settings, shape):
     pytest.importorskip("torch")
     assert_near(ours(name, settings, shape), theirs(name, settings, shape))
@@ -89,5 +89,6 @@ def test_all_heads_of_googlenet():
 
 if __name__ == "__main__":
     logits = {name: theirs(name, *case)[:, :10].tolist() for name, case in CASES.items()}
-    lines = [f'"{name}": {json.dumps([[float(f"{x:.7g}") for x in row] for row in rows])}' for name, rows in logits.items()]
+    short = {name: [[float(f"{x:.7g}") for x in row] for row in rows] for name, rows in logits.items()}
+    lines = [f"{json.dumps(name)}: {json.dumps(rows)}" for name, rows in short.items()]
     STORED.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -95,7 +95,7 @@ def test_any_number_of_channels_and_classes(name):
 @pytest.mark.parametrize("name", zoo.names())
 def test_a_new_head_keeps_the_rest(name):
     model = zoo.create(name)
-    before, training = model.state_dict(), {key: tensor for key, tensor in model.named_parameters()}
+    before, training = model.state_dict(), dict(model.named_parameters())
     assert zoo.replace_head(model, 3) is model
     after = model.state_dict()
     assert list(after) == list(before)

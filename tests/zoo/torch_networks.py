@@ -1,7 +1,7 @@
 """torchvision's networks once more in PyTorch, as short as can be: the oracle for names, shapes and logits.
 
-Written from torchvision's definitions and from nothing of ours. Dropout is left where it has a number in a name, for the
-names' sake, and out elsewhere: these networks are only ever used in eval mode.
+Written from torchvision's definitions and from nothing of ours. Dropout stands only where the names of other layers
+count it: these networks are used in eval mode alone.
 """
 
 import torch
