@@ -140,6 +140,22 @@ def batch_norm(x, weight, bias, mean, var, eps):
     return out
 
 
+def standardized(values, eps):
+    """(values - mean) / sqrt(var + eps) of an array of any shape, with its own moments"""
+    mean = values.sum() / values.size
+    return (values - mean) / math.sqrt(((values - mean) ** 2).sum() / values.size + eps)
+
+
+def local_response_norm(x, size, alpha, beta, k):
+    """x (N, C, H, W)  ->  the same"""
+    out = np.empty_like(x)
+    for n, c, y, z in np.ndindex(x.shape):
+        window = range(max(0, c - size // 2), min(x.shape[1], c + (size - 1) // 2 + 1))
+        total = sum(x[n, d, y, z] ** 2 for d in window)
+        out[n, c, y, z] = x[n, c, y, z] / (k + alpha / size * total) ** beta
+    return out
+
+
 def cross_entropy(logits, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
     """logits (N, C, ...), target (N, ...)  ->  the target's shape, or ()"""
     classes = logits.shape[1]

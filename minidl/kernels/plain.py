@@ -27,6 +27,8 @@ __all__ = [
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
+    "local_response_norm",
+    "local_response_norm_gradient",
     "matmul",
     "max_pool2d",
     "max_pool2d_gradient",
@@ -148,6 +150,32 @@ def batch_norm_gradient(grad, out, x, weight, mean, var, eps, training, adds):
         m = x.size // x.shape[1]
         dx = grad - by_channel(dbias / m) - xhat * by_channel(dweight / m)
     return dx * by_channel(weight * deviation), dweight, dbias, grad if adds else None
+
+
+def local_response_norm(x, size, alpha, beta, k):
+    """x / s**beta,  s[c] = k + alpha / size * sum of x[d]**2 over the channels d from c - size//2 to c + (size-1)//2.
+
+    x (N, C, H, W)  ->  (N, C, H, W); channels that do not exist count as zeros
+    """
+    return x / (k + alpha / size * neighbours(x * x, size // 2, size)) ** beta
+
+
+def local_response_norm_gradient(grad, x, size, alpha, beta, k):
+    """The gradient by x:  grad / s**beta - 2 * alpha * beta / size * x * sum of grad * x / s**(beta + 1).
+
+    The sum is over the channels whose windows see this one, from c - (size-1)//2 to c + size//2.
+    """
+    s = k + alpha / size * neighbours(x * x, size // 2, size)
+    share = grad / s**beta
+    return share - 2 * alpha * beta / size * x * neighbours(share * x / s, (size - 1) // 2, size)
+
+
+def neighbours(x, before, size):
+    """The sum over `size` channels, the first of them `before` channels before; beyond the ends there are zeros."""
+    n, c, h, w = x.shape
+    wider = array_module(x).zeros((n, c + size - 1, h, w), dtype=x.dtype)
+    wider[:, before:before + c] = x
+    return sum(wider[:, i:i + c] for i in range(size))
 
 
 def by_channel(v):

@@ -15,6 +15,7 @@ from minidl.nn.activation import (
     Tanh,
 )
 from minidl.nn.checks import check_input
+from minidl.nn.folding import fold_batch_norm
 from minidl.nn.layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
@@ -29,7 +30,7 @@ from minidl.nn.layers import (
     Upsample,
 )
 from minidl.nn.module import Module, Parameter
-from minidl.nn.normalization import BatchNorm1d, BatchNorm2d
+from minidl.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm
 from minidl.nn.sequential import Sequential
 
 __all__ = [
@@ -44,10 +45,13 @@ __all__ = [
     "Dropout",
     "Dropout2d",
     "Flatten",
+    "GroupNorm",
     "Hardswish",
     "Identity",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "MaxPool2d",
     "Module",
     "Parameter",
@@ -61,5 +65,6 @@ __all__ = [
     "Tanh",
     "Upsample",
     "check_input",
+    "fold_batch_norm",
     "init",
 ]

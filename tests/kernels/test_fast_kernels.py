@@ -33,7 +33,8 @@ for dtype in ("float32", "float64"):
         out, cpu.conv2d_input_gradient(out, w, x.shape, window), cpu.conv2d_weight_gradient(out, x, window),
         cpu.channel_sums(out), pooled, cpu.max_pool2d_gradient(pooled, place, out.shape, Window((2, 2), (2, 2))),
         normed, *cpu.batch_norm_gradient(x * x, normed, x, mean, mean, var, 1e-5, True, True),
-        cpu.matmul(x[0, 0], x[0, 1].T),
+        cpu.matmul(x[0, 0], x[0, 1].T), cpu.local_response_norm(x, 5, 1.0, 0.75, 2.0),
+        cpu.local_response_norm_gradient(x * x, x, 5, 1.0, 0.75, 2.0),
     ]
 """
 

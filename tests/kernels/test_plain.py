@@ -252,6 +252,37 @@ def test_batch_norm_gradient_in_float32(kernels, shape, training, relu, layout, 
         near(actual, expected, "float32")
 
 
+responses = st.tuples(st.integers(1, 7), st.floats(0, 5), st.sampled_from([0.5, 0.75, 1.0]), st.floats(0.5, 3))
+
+
+@given(shape=image_shapes, settings=responses, layout=layouts, seed=seeds)
+def test_local_response_norm(kernels, dtype, shape, settings, layout, seed):
+    x, = distinct_values(shape, seed=seed)
+    out = kernels.local_response_norm(*laid_out(layout, dtype, x), *settings)
+    near(out, reference.local_response_norm(x, *settings), dtype)
+
+
+@given(shape=image_shapes, settings=responses, layout=layouts, seed=seeds)
+def test_local_response_norm_gradient(kernels, dtype, shape, settings, layout, seed):
+    """Against a central difference of the naive forward."""
+    x, grad = distinct_values(shape, shape, seed=seed)
+    dx = kernels.local_response_norm_gradient(*laid_out(layout, dtype, grad, x), *settings)
+    assert dx.dtype == dtype
+    direction, step = np.random.default_rng(seed).standard_normal(shape), 1e-6
+    ends = [reference.local_response_norm(x + t * direction, *settings) for t in (step, -step)]
+    slope = ((ends[0] - ends[1]) * grad).sum() / (2 * step)
+    np.testing.assert_allclose((dx * direction).sum(), slope, rtol=1e-5, atol=1e-3 if dtype == "float32" else 1e-7)
+
+
+def test_local_response_norm_of_more_pixels_than_a_thread_takes(kernels, dtype):
+    x, grad = distinct_values((3, 37, 5, 6), (3, 37, 5, 6), seed=0)
+    ours = [a.astype(dtype) for a in (grad, x)]
+    settings = (5, 5.0, 0.75, 2.0)
+    near(kernels.local_response_norm(ours[1], *settings), reference.local_response_norm(x, *settings), dtype)
+    near(kernels.local_response_norm_gradient(*ours, *settings),
+         plain.local_response_norm_gradient(grad, x, *settings), dtype)
+
+
 def test_empty_batches(kernels, dtype):
     window, nothing = Window((2, 2)), np.ones((0, 3, 4, 4), dtype)
     weight, grad = np.ones((5, 3, 2, 2), dtype), np.ones((0, 5, 3, 3), dtype)
@@ -265,6 +296,8 @@ def test_empty_batches(kernels, dtype):
     assert kernels.avg_pool2d_gradient(out, nothing.shape, window).shape == nothing.shape
     assert kernels.relu_gradient(kernels.relu(nothing), nothing).shape == nothing.shape
     assert kernels.channel_sums(nothing).tolist() == [0, 0, 0]
+    assert kernels.local_response_norm(nothing, 5, 1.0, 0.75, 1.0).shape == nothing.shape
+    assert kernels.local_response_norm_gradient(nothing, nothing, 5, 1.0, 0.75, 1.0).shape == nothing.shape
     assert kernels.matmul(nothing.reshape(0, 48), np.ones((48, 2), dtype)).shape == (0, 2)
 
 
@@ -281,6 +314,7 @@ def test_no_kernel_writes_to_its_inputs(kernels, case, seed):
     kernels.conv2d_weight_gradient(grad, x, window, groups)
     kernels.relu_gradient(x, kernels.relu(x))
     kernels.batch_norm_gradient(x, x, x, vector, *kernels.channel_moments(x), 1e-3, True, True)
+    kernels.local_response_norm_gradient(x, kernels.local_response_norm(x, 3, 1.0, 0.75, 1.0), 3, 1.0, 0.75, 1.0)
     kernels.batch_norm(x, vector, vector, x, *kernels.channel_moments(x), 1e-3, True)
     for array, copy in zip(arrays, copies, strict=True):
         np.testing.assert_array_equal(array, copy)

@@ -117,6 +117,10 @@ def test_weights_are_drawn_as_pytorch_draws_them():
     (lambda: nn.Linear(1, "3"), "Linear: out_features='3'"),
     (lambda: nn.MaxPool2d(0), "MaxPool2d: kernel_size=0"),
     (lambda: nn.AvgPool2d(2, padding=-1), "AvgPool2d: padding=-1"),
+    (lambda: nn.LayerNorm((3, 0)), "LayerNorm: normalized_shape=0"),
+    (lambda: nn.GroupNorm(3, 4), "GroupNorm: num_groups=3 must divide num_channels=4"),
+    (lambda: nn.GroupNorm(2, 4)(Tensor(np.ones((1, 6)))), r"GroupNorm: x must be \(N, 4, ...\), not \(1, 6\)"),
+    (lambda: nn.LocalResponseNorm(2.5), "LocalResponseNorm: size=2.5"),
     (lambda: nn.Dropout(1.0), "Dropout: p=1.0"),
     (lambda: nn.Dropout(-0.1), "Dropout: p=-0.1"),
 ])
@@ -137,6 +141,13 @@ def test_bad_settings_are_named(make, told):
     ("Softmax", (1,), {}, (3, 4)),
     ("BatchNorm2d", (3,), {}, (2, 3, 4, 4)),
     ("BatchNorm1d", (3,), {"affine": False}, (5, 3)),
+    ("LayerNorm", (5,), {}, (2, 3, 4, 5)),
+    ("LayerNorm", ([4, 5],), {"bias": False, "eps": 0.1}, (2, 3, 4, 5)),
+    ("LayerNorm", ((3, 4, 5),), {"elementwise_affine": False}, (2, 3, 4, 5)),
+    ("GroupNorm", (3, 6), {"eps": 0.1}, (2, 6, 4, 5)),
+    ("GroupNorm", (1, 6), {"affine": False}, (2, 6)),
+    ("LocalResponseNorm", (5,), {}, (2, 7, 3, 4)),
+    ("LocalResponseNorm", (4, 2.0, 0.6, 0.5), {}, (2, 7, 3, 4)),
 ])
 def test_against_pytorch(name, positional, settings, shape):
     torch = pytest.importorskip("torch")

@@ -66,7 +66,8 @@ def test_stored_logits(name):
     assert_near(ours(name, settings, shape)[:, :10], np.array(json.loads(STORED.read_text())[name], np.float32))
 
 
-@pytest.mark.parametrize(("name", "settings", "shape"), [(name, *case) for name, case in (*CASES.items(), *MORE.items())])
+@pytest.mark.parametrize(("name", "settings", "shape"),
+                         [(name, *case) for cases in (CASES, MORE) for name, case in cases.items()])
 def test_logits_are_those_of_pytorch(name, settings, shape):
     pytest.importorskip("torch")
     assert_near(ours(name, settings, shape), theirs(name, settings, shape))
