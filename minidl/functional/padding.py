@@ -51,8 +51,10 @@ def _copy(x, /, *, pad, mode):
     if any(map(any, pairs[:2])):
         raise ValueError(f"pad: mode={mode!r} pads the last two axes of images alone, not all of pad={pad}")
     for n, ends in zip(x.shape[2:], pairs[2:], strict=True):
-        if max(ends) >= n if mode == "reflect" else n == 0:
+        if n == 0 or (mode == "reflect" and max(ends) >= n):
             raise ValueError(f"pad: pad={pad} takes more than mode={mode!r} finds in images of {x.shape[2:]} pixels")
+        if n + sum(ends) == 0:
+            raise ValueError(f"pad: pad={pad} leaves nothing of images of {x.shape[2:]} pixels")
     kernels = kernels_for(x)
     (rows, rows_back), (columns, columns_back) = [
         copies(n, *ends, mode) for n, ends in zip(x.shape[2:], pairs[2:], strict=True)]
