@@ -34,6 +34,7 @@ __all__ = [
     "max_pool2d_gradient",
     "relu",
     "relu_gradient",
+    "resample",
 ]
 
 
@@ -42,14 +43,17 @@ def matmul(a, b):
     return a @ b
 
 
-def relu(x):
-    """max(x, 0), elementwise; NaN stays NaN."""
-    return array_module(x).maximum(x, 0)
+def relu(x, ceiling=None):
+    """max(x, 0), elementwise, or min(max(x, 0), ceiling); NaN stays NaN."""
+    xp = array_module(x)
+    out = xp.maximum(x, 0)
+    return out if ceiling is None else xp.minimum(out, ceiling)
 
 
-def relu_gradient(grad, out):
-    """grad where out > 0, else 0."""
-    return grad * (out > 0)
+def relu_gradient(grad, out, ceiling=None):
+    """grad where out > 0, and out < ceiling if there is one; else 0."""
+    passes = out > 0 if ceiling is None else (out > 0) & (out < ceiling)
+    return grad * passes
 
 
 def channel_sums(x):
@@ -90,6 +94,26 @@ def avg_pool2d_gradient(grad, shape, window):
     kh, kw = window.kernel
     share = (grad * (1 / (kh * kw))).transpose(0, 2, 3, 1)[..., None, None]
     return col2im(array_module(grad).broadcast_to(share, (*share.shape[:4], kh, kw)), shape, window)
+
+
+def resample(x, rows, columns):
+    """out[n, c, y, z] = sum over s, t of v[y, s] * w[z, t] * x[n, c, i[y, s], j[z, t]]
+
+    x (N, C, H, W); i, v = rows; j, w = columns: Taps of OH and OW outputs  ->  (N, C, OH, OW)
+    Taps of weight 0 are left out.
+    """
+    return along(along(x, 2, rows), 3, columns)
+
+
+def along(x, axis, taps):
+    """x resampled by `taps` along one axis."""
+    xp = array_module(x)
+    index, weight = xp.asarray(taps.index), xp.asarray(taps.weight.astype(x.dtype))
+    out = 0
+    for t in range(index.shape[1]):
+        share = weight[:, t].reshape(-1, *(1,) * (x.ndim - 1 - axis))
+        out = out + xp.where(share != 0, x.take(index[:, t], axis) * share, 0)
+    return out
 
 
 def channel_moments(x):

@@ -10,6 +10,7 @@ from minidl.kernels.cpu.elementwise import relu, relu_gradient
 from minidl.kernels.cpu.matmul import matmul
 from minidl.kernels.cpu.normalization import batch_norm, batch_norm_gradient, channel_moments, channel_sums
 from minidl.kernels.cpu.pooling import avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient
+from minidl.kernels.cpu.resampling import resample
 from minidl.kernels.cpu.response_norm import local_response_norm, local_response_norm_gradient
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "max_pool2d_gradient",
     "relu",
     "relu_gradient",
+    "resample",
 ]
