@@ -11,9 +11,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from minidl.kernels.arrays import Arrays
 from minidl.kernels.window import Window
 
-__all__ = ["Window", "kernels_for", "use", "using"]
+__all__ = ["Arrays", "Window", "kernels_for", "use", "using"]
 
 WAYS = ("fast", "plain")
 _way = "plain" if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else "fast"

@@ -15,9 +15,11 @@ from minidl.kernels.im2col import (
     pad,
     windows,
 )
+from minidl.kernels.update import adam, lerp, rmsprop, sgd
 from minidl.kernels.window import Window
 
 __all__ = [
+    "adam",
     "avg_pool2d",
     "avg_pool2d_gradient",
     "batch_norm",
@@ -27,11 +29,14 @@ __all__ = [
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
+    "lerp",
     "matmul",
     "max_pool2d",
     "max_pool2d_gradient",
     "relu",
     "relu_gradient",
+    "rmsprop",
+    "sgd",
 ]
 
 

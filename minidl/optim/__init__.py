@@ -3,6 +3,7 @@
 from minidl.optim.adam import Adam, AdamW
 from minidl.optim.clip import clip_grad_norm_
 from minidl.optim.optimizer import Optimizer
+from minidl.optim.rmsprop import RMSprop
 from minidl.optim.schedules import (
     CosineAnnealingLR,
     LinearWarmup,
@@ -22,6 +23,7 @@ __all__ = [
     "MultiStepLR",
     "OneCycleLR",
     "Optimizer",
+    "RMSprop",
     "ReduceLROnPlateau",
     "StepLR",
     "clip_grad_norm_",

@@ -203,10 +203,10 @@ def test_a_state_that_does_not_fit_is_told_whole_and_changes_nothing():
     _, optimizer = trained(optim.Adam, 2)
     before = optimizer.state_dict()
     state = optimizer.state_dict()
-    del state["arrays"]["b.mean"], state["numbers"]["settings"]["eps"]
+    del state["arrays"]["b.mean"], state["numbers"]["settings"][0]["eps"]
     state["arrays"] |= {"b.square": np.ones(7), "c.mean": np.ones(1)}
     state["numbers"]["steps"]["d"] = 1
-    state["numbers"]["settings"]["lr"] = 99
+    state["numbers"]["settings"][0]["lr"] = 99
     with pytest.raises(ValueError, match="not of Adam") as error:
         optimizer.load_state_dict(state)
     for told in ("b.mean is missing", "b.square has the shape (7,), not (2, 3)", "c.mean is unexpected",

@@ -92,7 +92,7 @@ def test_killed_after_a_step(tmp_path, undisturbed, optimizer, step):
 
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize(("owner", "method", "call"), [
-    (SGD, "update", 10),                         # in the middle of a step, half of the weights moved
+    (SGD, "update", 10),
     (Loop, "validate", 2), (Run, "save_weights", 2), (Run, "save", 2), (Run, "save", 9), (Loop, "draw", 1),
 ])
 def test_killed_elsewhere(tmp_path, undisturbed, owner, method, call, before):
