@@ -15,6 +15,7 @@ from minidl.kernels.im2col import (
     pad,
     windows,
 )
+from minidl.kernels.loss import cross_entropy
 from minidl.kernels.update import adam, lerp, rmsprop, sgd
 from minidl.kernels.window import Window
 
@@ -29,6 +30,7 @@ __all__ = [
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
+    "cross_entropy",
     "lerp",
     "matmul",
     "max_pool2d",

@@ -6,6 +6,7 @@ Images are channels last in memory here; any other order is right too, and costs
 
 from minidl.kernels.cpu.direct import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from minidl.kernels.cpu.elementwise import relu, relu_gradient
+from minidl.kernels.cpu.loss import cross_entropy
 from minidl.kernels.cpu.matmul import matmul
 from minidl.kernels.cpu.normalization import batch_norm, batch_norm_gradient, channel_moments, channel_sums
 from minidl.kernels.cpu.pooling import avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient
@@ -22,6 +23,7 @@ __all__ = [
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
+    "cross_entropy",
     "lerp",
     "matmul",
     "max_pool2d",
