@@ -5,6 +5,8 @@
 
 import math
 
+import numpy as np
+
 from minidl.device import array_module
 from minidl.functional.activation import logistic
 from minidl.kernels import kernels_for
@@ -40,6 +42,8 @@ def _cross_entropy(logits, target, weight, /, *, ignore_index, reduction, label_
         logits, target, weight, int(ignore_index), float(label_smoothing), reduction == "mean")
 
     def backward(grad):
+        if isinstance(grad, np.ndarray) and grad.shape == () and grad == 1:              # as from loss.backward()
+            return dlogits
         return dlogits * (grad[:, None] if reduction == "none" else grad)
     if reduction == "none":
         return losses, backward

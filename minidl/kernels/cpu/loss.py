@@ -14,7 +14,7 @@ import numpy as np
 from numba import prange
 
 from minidl.kernels.cpu.compile import inner, kernel
-from minidl.kernels.cpu.exponential import exp
+from minidl.kernels.cpu.exponential import exp, log
 from minidl.kernels.cpu.layout import channels_last
 from minidl.kernels.cpu.memory import empty
 
@@ -44,7 +44,7 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
         flat = gradient.reshape(-1)
         gradient = np.moveaxis(gradient, -1, 1)
     losses = empty(target.shape, logits.dtype)
-    total = cross_entropy_all(memory, strides, shape, target.reshape(-1).astype(np.int64), weight, ignore_index,
+    total = cross_entropy_all(memory, strides, shape, target.reshape(-1).astype(np.int64, copy=False), weight, ignore_index,
                               smoothing, mean, losses.reshape(-1), flat)
     return losses, total, gradient
 
@@ -53,81 +53,91 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
 def cross_entropy_all(threads, logits, strides, shape, target, weight, ignore_index, smoothing, mean, losses, gradient):
     """Fill losses and gradient, and return the total weight. Strides and shape are of images, pixels and classes."""
     images, pixels, _ = shape
-    blocks = (pixels + LANES - 1) // LANES
-    total = 0.0
-    for t in target:
-        if t != ignore_index:
-            total += weight[t]
+    blocks = images * ((pixels + LANES - 1) // LANES)
+    totals = np.zeros(PARTS)
+    if len(logits) <= FEW:
+        totals[0] = weigh(target, weight, ignore_index)
+    else:
+        for part in prange(PARTS):
+            some = target[part * len(target) // PARTS:(part + 1) * len(target) // PARTS]
+            totals[part] = weigh(some, weight, ignore_index)
+    total = totals.sum()
     scale = 1.0
     if mean:
         scale = 0.0 if total == 0 else 1 / total
     if len(logits) <= FEW:
-        some_blocks(0, images * blocks, logits, strides, shape, target, weight, ignore_index, smoothing, scale, losses,
-                    gradient)
+        some_blocks(0, blocks, logits, strides, shape, target, weight, ignore_index, smoothing, scale, losses, gradient)
     else:
         for part in prange(PARTS):
-            some_blocks(part * images * blocks // PARTS, (part + 1) * images * blocks // PARTS, logits, strides, shape,
-                        target, weight, ignore_index, smoothing, scale, losses, gradient)
+            some_blocks(part * blocks // PARTS, (part + 1) * blocks // PARTS, logits, strides, shape, target, weight,
+                        ignore_index, smoothing, scale, losses, gradient)
+    return total
+
+
+@inner
+def weigh(target, weight, ignore_index):
+    """The sum of the weights of the targets that count."""
+    total = 0.0
+    for t in target:
+        if t != ignore_index:
+            total += weight[t]
     return total
 
 
 @inner
 def some_blocks(first, last, logits, strides, shape, target, weight, ignore_index, smoothing, scale, losses, gradient):
-    """The blocks from `first` up to `last`, counted through all images."""
+    """The blocks from `first` up to `last`, counted through all images.
+
+    A block is LANES targets. Where there are fewer, the lanes left over compute the last one again.
+    """
     over_images, over_pixels, over_classes = strides
     _, pixels, classes = shape
     blocks = (pixels + LANES - 1) // LANES
+    real = logits.dtype.type
+    zero, one, lowest, kept, scale = real(0), real(1), real(-np.inf), real(1 - smoothing), real(scale)
+    even, all_weights = real(smoothing / classes), weight.sum()
     powers = np.empty((classes, LANES), logits.dtype)
+    largest, sums, spread, counted, right, score, loss, of_softmax = np.empty((8, LANES), logits.dtype)
+    places, labels = np.empty((2, LANES), np.int64)
     for block in range(first, last):
         image, pixel = block // blocks, block % blocks * LANES
-        count = min(LANES, pixels - pixel)
-        start = image * over_images + pixel * over_pixels
-        one_block(logits[start:], over_pixels, over_classes, count, target[image * pixels + pixel:], weight,
-                  ignore_index, smoothing, scale, powers, losses[image * pixels + pixel:], gradient[start:])
-
-
-@inner
-def one_block(logits, over_pixels, over_classes, count, target, weight, ignore_index, smoothing, scale, powers, losses,
-              gradient):
-    """Up to LANES targets; where there are fewer, the last one is computed again in the lanes left over."""
-    real = logits.dtype.type
-    classes = len(powers)
-    largest, total, spread = np.empty(LANES, logits.dtype), np.empty(LANES, logits.dtype), np.empty(LANES, logits.dtype)
-    largest[:], total[:], spread[:] = -np.inf, 0, 0
-    for c in range(classes):
+        count, begin = min(LANES, pixels - pixel), image * pixels + pixel
         for r in range(LANES):
-            z = logits[min(r, count - 1) * over_pixels + c * over_classes]
-            powers[c, r] = z
-            largest[r] = z if z > largest[r] else largest[r]
-    for c in range(classes):
-        w = weight[c]
+            places[r] = image * over_images + (pixel + min(r, count - 1)) * over_pixels
+            largest[r], sums[r], spread[r] = lowest, zero, zero
+        for c in range(classes):
+            for r in range(LANES):
+                z = logits[places[r] + c * over_classes]
+                powers[c, r] = z
+                largest[r] = z if z > largest[r] else largest[r]
         for r in range(LANES):
-            z = powers[c, r] - largest[r]
-            power = exp(z)
-            powers[c, r] = power
-            total[r] += power
-            spread[r] += w * z
-    even = smoothing / classes
-    of_softmax, of_even = np.zeros(LANES, logits.dtype), np.zeros(LANES, logits.dtype)
-    all_weights = weight.sum()
-    for r in range(count):
-        t = target[r]
-        losses[r] = 0
-        if t != ignore_index:
-            right, log_total = (1 - smoothing) * weight[t], math.log(total[r])
-            loss = right * (log_total - (logits[r * over_pixels + t * over_classes] - largest[r]))
-            if smoothing > 0:
-                loss += even * (all_weights * log_total - spread[r])
-            losses[r] = loss
-            of_softmax[r] = scale * (right + even * all_weights) / total[r]
-            of_even[r] = scale * even
-    for c in range(classes):
-        w = weight[c]
+            t = target[begin + min(r, count - 1)]
+            counted[r] = zero if t == ignore_index else one
+            labels[r] = 0 if t == ignore_index else t
+            right[r] = counted[r] * kept * weight[labels[r]]
+            score[r] = powers[labels[r], r]
+        for c in range(classes):
+            w = weight[c]
+            for r in range(LANES):
+                z = powers[c, r] - largest[r]
+                power = exp(z)
+                powers[c, r] = power
+                sums[r] += power
+                spread[r] += w * z
         for r in range(LANES):
-            powers[c, r] = powers[c, r] * of_softmax[r] - w * of_even[r]
+            log_sum = log(sums[r])
+            some = right[r] * (log_sum - (score[r] - largest[r]))
+            some += even * (all_weights * log_sum - spread[r]) if smoothing > 0 else zero
+            loss[r] = some if counted[r] > zero else zero
+            of_softmax[r] = scale * (right[r] + counted[r] * even * all_weights) / sums[r]
+            counted[r] *= scale * even
+        for c in range(classes):
+            w = weight[c]
+            for r in range(LANES):
+                powers[c, r] = powers[c, r] * of_softmax[r] - w * counted[r]
         for r in range(count):
-            gradient[r * over_pixels + c * over_classes] = powers[c, r]
-    for r in range(count):
-        t = target[r]
-        if t != ignore_index:
-            gradient[r * over_pixels + t * over_classes] -= real(scale * (1 - smoothing) * weight[t])
+            losses[begin + r] = loss[r]
+            powers[labels[r], r] -= scale * right[r]
+        for c in range(classes):
+            for r in range(count):
+                gradient[places[r] + c * over_classes] = powers[c, r]
