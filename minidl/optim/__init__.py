@@ -1,6 +1,7 @@
 """How weights learn from gradients. Read `optimizer.py`, then `sgd.py`; `schedules.py` moves the learning rate."""
 
 from minidl.optim.adam import Adam, AdamW
+from minidl.optim.average import ExponentialMovingAverage
 from minidl.optim.clip import clip_grad_norm_
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.rmsprop import RMSprop
@@ -19,6 +20,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "CosineAnnealingLR",
+    "ExponentialMovingAverage",
     "LinearWarmup",
     "MultiStepLR",
     "OneCycleLR",

@@ -102,6 +102,14 @@ def test_killed_elsewhere(tmp_path, undisturbed, owner, method, call, before):
     assert_same_end(tmp_path, undisturbed(SGD))
 
 
+def test_the_average_of_the_weights_is_resumed(tmp_path):
+    toy_run.train(tmp_path / "a", ema_decay=0.9)
+    with killed_at(Loop, "step", 11):
+        toy_run.train(tmp_path / "b", ema_decay=0.9, checkpoint_interval=0)
+    toy_run.train(tmp_path / "b", ema_decay=0.9, resume=True)
+    assert_same_end(tmp_path / "a", tmp_path / "b")
+
+
 def test_killed_again_and_again(tmp_path, undisturbed):
     for step in (2, 3, 1, 6, 4):
         with killed_at(Loop, "step", step):
