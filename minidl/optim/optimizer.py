@@ -74,7 +74,8 @@ class Optimizer:
             pairs = as_pairs(group["params"], len(self.names))
             for key, p in pairs:
                 if not isinstance(p, Tensor) or not p.is_leaf or p.dtype.kind != "f":
-                    raise TypeError(f"{name}: {key} is no parameter, which is a tensor of floats that no operation made")
+                    raise TypeError(f"{name}: {key} is no parameter, "
+                                    "which is a tensor of floats that no operation made")
             self.names += [key for key, _ in pairs]
             self.parameters += [p for _, p in pairs]
             self.param_groups.append({**settings, **group, "params": [p for _, p in pairs]})

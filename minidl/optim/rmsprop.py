@@ -32,4 +32,5 @@ class RMSprop(Optimizer):
         lr, alpha, eps, weight_decay, momentum = batch.numbers("lr", "alpha", "eps", "weight_decay", "momentum")
         velocities = batch.slot("velocity") if momentum else None
         means = batch.slot("mean") if batch.group["centered"] else None
-        kernels.rmsprop(batch.xs, grads, batch.slot("square"), velocities, means, lr, alpha, eps, weight_decay, momentum)
+        squares = batch.slot("square")
+        kernels.rmsprop(batch.xs, grads, squares, velocities, means, lr, alpha, eps, weight_decay, momentum)

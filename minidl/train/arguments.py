@@ -30,7 +30,7 @@ def training_parser(name, description, *, epochs, batch_size, lr, momentum=0.9, 
     add("--data-dir", metavar="DIR", help="where data sets are; else $MINIDL_DATA, else the user's cache folder")
     add("--epochs", type=whole(1), default=epochs, metavar="N", help="passes over the training images")
     add("-b", "--batch-size", type=whole(1), default=batch_size, metavar="N", help="images per step")
-    add("--accumulate", type=whole(1), default=1, metavar="N", help="parts that a batch is worked on in, to save memory")
+    add("--accumulate", type=whole(1), default=1, metavar="N", help="parts to cut a batch into, to save memory")
     add("--lr", type=positive, default=lr, metavar="X", help="learning rate, where it is largest")
     add("--momentum", type=below_one, default=momentum, metavar="X", help="how much of its speed SGD keeps")
     add("--wd", "--weight-decay", type=not_negative, default=weight_decay, metavar="X", dest="weight_decay",

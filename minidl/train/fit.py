@@ -19,7 +19,8 @@ from minidl.train.run import Run, load_weights
 
 def fit(model, optimizer, train_set, validation_set=None, test_set=None, *, output_dir, epochs, batch_size=128,
         loss=F.cross_entropy, schedule=None, schedule_every="step", device="cpu", seed=0, patience=None, prefetch=2,
-        accumulate=1, ema_decay=None, resume=False, checkpoint_interval=60.0, log_interval=10.0, detect_nan=False, dry_run=False, recipe=None):
+        accumulate=1, ema_decay=None, resume=False, checkpoint_interval=60.0, log_interval=10.0, detect_nan=False,
+        dry_run=False, recipe=None):
     """Train a classifier, and leave in `output_dir` all that is to be known of it. Returns the rows of the log.
 
     train_set            an ImageDataset; shuffled anew for each epoch, by `seed`

@@ -1,8 +1,8 @@
 """All that a run is between two steps, and its way into a checkpoint and back.
 
-Weights, the optimizer's memory, the average of the weights, the schedule, the stream of random numbers, the place in the data, sums begun, rows of
-the log, the best epoch so far: if one of them were left out, a resumed run would go another way. The weights lie in the
-file under their own names, so it also serves where only they are wanted.
+Weights, their average, the optimizer's memory, the schedule, the stream of random numbers, the place in the data, sums
+begun, rows of the log, the best epoch so far: if one of them were left out, a resumed run would go another way. The
+weights lie in the file under their own names, so it also serves where only they are wanted.
 """
 
 import json

@@ -58,7 +58,7 @@ def log32(x):
     square = u * u
     series = (((A9 * square + A7) * square + A5) * square + A3) * square + ONE
     n = np.float32(n)
-    return n * LOG_2_HIGH + (n * LOG_2_LOW + TWO * u * series)
+    return n * LOG_2_HIGH + (n * LOG_2_LOW + TWO * u * series) if x == x else x       # NaN alone is not itself
 
 
 @overload(exp)

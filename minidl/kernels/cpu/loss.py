@@ -15,7 +15,6 @@ from numba import prange
 
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.exponential import exp, log
-from minidl.kernels.cpu.layout import channels_last
 from minidl.kernels.cpu.memory import empty
 
 LANES = 16         # targets side by side
@@ -33,20 +32,17 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     n, c, *inside = logits.shape
     shape = (n, math.prod(inside), c)
     if logits.ndim > 2 and logits.flags.c_contiguous:                # planes: one class's scores side by side
-        memory, strides = logits.reshape(-1), (shape[1] * c, 1, shape[1])
-        gradient = empty(logits.shape, logits.dtype)
-        flat = gradient.reshape(-1)
-    else:
-        rows = np.moveaxis(logits, 1, -1)
-        rows = rows if rows.flags.c_contiguous else rows.copy()
-        memory, strides, shape = rows.reshape(-1), (0, c, 1), (1, n * shape[1], c)
-        gradient = empty(rows.shape, rows.dtype)
-        flat = gradient.reshape(-1)
-        gradient = np.moveaxis(gradient, -1, 1)
+        memory, strides, axis = logits, (shape[1] * c, 1, shape[1]), 1
+    else:                                                            # rows: one target's
+        memory, strides, axis = np.moveaxis(logits, 1, -1), (0, c, 1), -1
+        memory = memory if memory.flags.c_contiguous else memory.copy()
+        shape = (1, n * shape[1], c)
+    gradient = empty(memory.shape, memory.dtype)
     losses = empty(target.shape, logits.dtype)
-    total = cross_entropy_all(memory, strides, shape, target.reshape(-1).astype(np.int64, copy=False), weight, ignore_index,
-                              smoothing, mean, losses.reshape(-1), flat)
-    return losses, total, gradient
+    targets = target.reshape(-1).astype(np.int64, copy=False)
+    total = cross_entropy_all(memory.reshape(-1), strides, shape, targets, np.ascontiguousarray(weight), ignore_index, smoothing,
+                              mean, losses.reshape(-1), gradient.reshape(-1))
+    return losses, total, np.moveaxis(gradient, axis, 1)
 
 
 @kernel

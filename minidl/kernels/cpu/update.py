@@ -33,7 +33,7 @@ def sgd(xs, grads, velocities, lr, momentum, weight_decay, nesterov):
 
 @kernel
 def sgd_all(threads, xs, grads, velocities, starts, like, lr, momentum, weight_decay, nesterov):
-    """The steps of one thread after the other."""
+    """Each thread its share."""
     for thread in prange(threads):
         for i in range(len(xs)):
             first, last = share(thread, threads, starts, i)
@@ -82,7 +82,7 @@ def adam(xs, grads, means, squares, steps, lr, betas, eps, weight_decay, decoupl
 
 @kernel
 def adam_all(threads, xs, grads, means, squares, starts, like, lr, beta1, beta2, scale, eps, decay, shrink):
-    """The steps of one thread after the other."""
+    """Each thread its share."""
     for thread in prange(threads):
         for i in range(len(xs)):
             first, last = share(thread, threads, starts, i)
@@ -124,7 +124,7 @@ def rmsprop(xs, grads, squares, velocities, means, lr, alpha, eps, weight_decay,
 @kernel
 def rmsprop_all(threads, xs, grads, squares, velocities, means, starts, like, lr, alpha, eps, weight_decay, momentum,
                 moving, centered):
-    """The steps of one thread after the other; where there are no velocities or means, their ids are not looked at."""
+    """Each thread its share; where there are no velocities or means, their ids are not looked at."""
     for thread in prange(threads):
         for i in range(len(xs)):
             first, last = share(thread, threads, starts, i)
@@ -169,7 +169,7 @@ def lerp(xs, targets, weight):
 
 @kernel
 def lerp_all(threads, xs, targets, starts, like, weight):
-    """The steps of one thread after the other."""
+    """Each thread its share."""
     for thread in prange(threads):
         for i in range(len(xs)):
             first, last = share(thread, threads, starts, i)
