@@ -30,19 +30,20 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     Targets that are ignore_index count nothing; without any others the gradient is 0.
     """
     n, c, *inside = logits.shape
-    shape = (n, math.prod(inside), c)
-    if logits.ndim > 2 and logits.flags.c_contiguous:                # planes: one class's scores side by side
-        memory, strides, axis = logits, (shape[1] * c, 1, shape[1]), 1
-    else:                                                            # rows: one target's
-        memory, strides, axis = np.moveaxis(logits, 1, -1), (0, c, 1), -1
-        memory = memory if memory.flags.c_contiguous else memory.copy()
-        shape = (1, n * shape[1], c)
-    gradient = empty(memory.shape, memory.dtype)
-    losses = empty(target.shape, logits.dtype)
-    targets = target.reshape(-1).astype(np.int64, copy=False)
-    total = cross_entropy_all(memory.reshape(-1), strides, shape, targets, np.ascontiguousarray(weight), ignore_index, smoothing,
-                              mean, losses.reshape(-1), gradient.reshape(-1))
-    return losses, total, np.moveaxis(gradient, axis, 1)
+    pixels = math.prod(inside)
+    memory = logits.transpose(0, *range(2, logits.ndim), 1)          # all scores of a target side by side
+    shape, strides = (1, n * pixels, c), (0, c, 1)
+    planes = logits.flags.c_contiguous and not memory.flags.c_contiguous
+    if planes:                                                       # all scores of a class
+        memory, shape, strides = logits, (n, pixels, c), (pixels * c, 1, pixels)
+    memory = np.ascontiguousarray(memory)
+    gradient, losses = empty(memory.shape, memory.dtype), empty(target.shape, logits.dtype)
+    total = cross_entropy_all(
+        memory.reshape(-1), strides, shape, target.reshape(-1).astype(np.int64, copy=False),
+        np.ascontiguousarray(weight), ignore_index, smoothing, mean, losses.reshape(-1), gradient.reshape(-1))
+    if not planes:
+        gradient = gradient.transpose(0, -1, *range(1, logits.ndim - 1))
+    return losses, total, gradient
 
 
 @kernel
