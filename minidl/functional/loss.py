@@ -5,8 +5,11 @@
 
 import math
 
+import numpy as np
+
 from minidl.device import array_module
-from minidl.functional.activation import finite, log_softmax, logistic
+from minidl.functional.activation import finite, logistic
+from minidl.kernels import kernels_for
 from minidl.tensor import op
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -21,59 +24,61 @@ def cross_entropy(logits, target, /, weight=None, *, ignore_index=-100, reductio
     label_smoothing  s: the right class is worth 1 - s, and s is spread over all classes alike
                      (Szegedy et al., "Rethinking the Inception architecture", CVPR 2016, section 7)
     """
-    check_scores("cross_entropy", logits)
-    return _nll(log_softmax(logits, 1), target, weight, name="cross_entropy", ignore_index=ignore_index,
-                reduction=reduction, label_smoothing=label_smoothing)
+    return _cross_entropy(logits, target, weight, ignore_index=ignore_index, reduction=reduction,
+                          label_smoothing=label_smoothing)
+
+
+@op
+def _cross_entropy(logits, target, weight, /, *, ignore_index, reduction, label_smoothing):
+    """The kernel gives the gradient along with the losses, as far as it is known without the gradient that comes in."""
+    name = "cross_entropy"
+    check_scores(name, logits)
+    check_target(name, logits.shape, target, ignore_index)
+    check_reduction(name, reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"{name}: label_smoothing={label_smoothing} is not between 0 and 1")
+    weight = class_weights(name, weight, logits)
+    losses, total, dlogits = kernels_for(logits).cross_entropy(
+        logits, target, weight, int(ignore_index), float(label_smoothing), reduction == "mean")
+
+    def backward(grad):
+        if isinstance(grad, np.ndarray) and grad.shape == () and grad == 1:              # as from loss.backward()
+            return dlogits
+        return dlogits * (grad[:, None] if reduction == "none" else grad)
+    if reduction == "none":
+        return losses, backward
+    return losses.sum() if reduction == "sum" else losses.sum() / total, backward
 
 
 def nll_loss(log_probabilities, target, /, weight=None, *, ignore_index=-100, reduction="mean"):
     """-log_probabilities[target]; settings as in cross_entropy, which is this after log_softmax."""
-    check_scores("nll_loss", log_probabilities)
-    return _nll(log_probabilities, target, weight, name="nll_loss", ignore_index=ignore_index,
-                reduction=reduction, label_smoothing=0.0)
+    return _nll_loss(log_probabilities, target, weight, ignore_index=ignore_index, reduction=reduction)
 
 
 @op
-def _nll(logp, target, weight, /, *, name, ignore_index, reduction, label_smoothing):
-    """What cross_entropy and nll_loss share.   logp (N, C, ...), target (N, ...)
+def _nll_loss(logp, target, weight, /, *, ignore_index, reduction):
+    """-w[t] * logp[t] for class weights w and a target t; the mean divides by the sum of w[t].
 
-    With w the class weights, s the smoothing, t a target:
-    loss = -(1 - s) * w[t] * logp[t] - s / C * sum over c of w[c] * logp[c],   and the mean divides by the sum of w[t].
+    logp (N, C, ...), target (N, ...)
     """
-    xp, shape = array_module(logp), logp.shape
+    name, xp, shape = "nll_loss", array_module(logp), logp.shape
+    check_scores(name, logp)
     check_target(name, shape, target, ignore_index)
     check_reduction(name, reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"{name}: label_smoothing={label_smoothing} is not between 0 and 1")
-    if weight is None:
-        weight = xp.ones(shape[1], dtype=logp.dtype)
-    elif weight.shape != shape[1:2]:
-        raise ValueError(f"{name}: weight {weight.shape} must be ({shape[1]},), one number per class")
-    elif weight.dtype != logp.dtype:
-        raise TypeError(f"{name}: weight holds {weight.dtype} and the logits {logp.dtype}; convert with .astype")
-    smoothing = float(label_smoothing)
+    n, length = shape[0], math.prod(shape[2:])
     counted = target != ignore_index
     target = xp.where(counted, target, 0)
-    n, length = shape[0], math.prod(shape[2:])
     places = xp.arange(n)[:, None], target.reshape(n, length), xp.arange(length)      # of the targets in (N, C, ...)
-    by_class = weight.reshape(-1, *(1,) * (logp.ndim - 2))               # (C, ...)
-    picked = weight[target] * counted                                    # w[t], 0 where ignored
-    right = logp.reshape(n, shape[1], length)[places].reshape(target.shape)
-    loss = -picked * right * (1 - smoothing)
-    if smoothing:
-        loss = loss - (by_class * logp).sum(1) * counted * (smoothing / shape[1])
+    picked = class_weights(name, weight, logp)[target] * counted         # w[t], 0 where ignored
+    loss = -picked * logp.reshape(n, shape[1], length)[places].reshape(target.shape)
     total = picked.sum()
 
     def backward(grad):
         if reduction == "mean":
             grad = grad / xp.where(total == 0, 1, total)             # nothing counted: no gradient, as in PyTorch
-        grad = xp.broadcast_to(grad, counted.shape)
         dlogp = xp.zeros((n, shape[1], length), dtype=logp.dtype)
-        dlogp[places] = (-grad * picked * (1 - smoothing)).reshape(n, length)
-        dlogp = dlogp.reshape(shape)
-        if smoothing:
-            dlogp -= (grad * counted)[:, None] * by_class * (smoothing / shape[1])
-        return dlogp
+        dlogp[places] = (-grad * picked).reshape(n, length)
+        return dlogp.reshape(shape)
     if reduction == "none":
         return loss, backward
     return loss.sum() if reduction == "sum" else loss.sum() / total, backward
@@ -178,6 +183,17 @@ def check_scores(name, x):
         raise TypeError(f"{name}: the input must hold floats, not {x.dtype}; convert with .astype(numpy.float32)")
 
 
+def class_weights(name, weight, scores):
+    """How much each class counts, (C,): all 1 if `weight` is None. Raises if it does not fit the scores."""
+    if weight is None:
+        return array_module(scores).ones(scores.shape[1], dtype=scores.dtype)
+    if weight.shape != scores.shape[1:2]:
+        raise ValueError(f"{name}: weight {weight.shape} must be ({scores.shape[1]},), one number per class")
+    if weight.dtype != scores.dtype:
+        raise TypeError(f"{name}: weight holds {weight.dtype} and the logits {scores.dtype}; convert with .astype")
+    return weight
+
+
 def check_target(name, shape, target, ignore_index):
     """Raise unless `target` holds whole class numbers that fit scores of `shape` (N, C, ...)."""
     if not hasattr(target, "dtype") or target.dtype.kind not in "iu":
@@ -186,6 +202,8 @@ def check_target(name, shape, target, ignore_index):
     if target.shape != shape[:1] + shape[2:]:
         raise ValueError(f"{name}: the target {target.shape} does not fit the input {shape}; "
                          f"it must be {shape[:1] + shape[2:]}")
+    if target.min() >= 0 and target.max() < shape[1]:                    # as a rule; the rest takes longer to tell
+        return
     wrong = (target != ignore_index) & ((target < 0) | (target >= shape[1]))
     if wrong.any():
         raise ValueError(f"{name}: the target holds {int(target[wrong][0])}; classes are numbered 0 to {shape[1] - 1}"

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from minidl.kernels.arrays import Arrays
 from minidl.kernels.window import Window
 
-__all__ = ["Window", "chosen", "kernels_for", "use", "using"]
+__all__ = ["Arrays", "Window", "chosen", "kernels_for", "use", "using"]
 
 WAYS = ("fast", "direct", "plain")
 _way = "plain" if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else "fast"

@@ -15,9 +15,12 @@ from minidl.kernels.im2col import (
     pad,
     windows,
 )
+from minidl.kernels.loss import cross_entropy
+from minidl.kernels.update import adam, lerp, rmsprop, sgd
 from minidl.kernels.window import Window
 
 __all__ = [
+    "adam",
     "avg_pool2d",
     "avg_pool2d_gradient",
     "batch_norm",
@@ -27,6 +30,8 @@ __all__ = [
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
+    "cross_entropy",
+    "lerp",
     "local_response_norm",
     "local_response_norm_gradient",
     "matmul",
@@ -35,6 +40,8 @@ __all__ = [
     "relu",
     "relu_gradient",
     "resample",
+    "rmsprop",
+    "sgd",
 ]
 
 

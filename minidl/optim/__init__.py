@@ -1,8 +1,10 @@
 """How weights learn from gradients. Read `optimizer.py`, then `sgd.py`; `schedules.py` moves the learning rate."""
 
 from minidl.optim.adam import Adam, AdamW
+from minidl.optim.average import ExponentialMovingAverage
 from minidl.optim.clip import clip_grad_norm_
 from minidl.optim.optimizer import Optimizer
+from minidl.optim.rmsprop import RMSprop
 from minidl.optim.schedules import (
     CosineAnnealingLR,
     LinearWarmup,
@@ -18,10 +20,12 @@ __all__ = [
     "Adam",
     "AdamW",
     "CosineAnnealingLR",
+    "ExponentialMovingAverage",
     "LinearWarmup",
     "MultiStepLR",
     "OneCycleLR",
     "Optimizer",
+    "RMSprop",
     "ReduceLROnPlateau",
     "StepLR",
     "clip_grad_norm_",

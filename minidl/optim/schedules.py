@@ -1,8 +1,9 @@
-"""Learning rates that change while training goes on: each schedule sets `optimizer.lr` when its `step` is called.
+"""Learning rates that change while training goes on: each schedule sets the optimizer's when its `step` is called.
 
 Whether that is after every epoch or after every batch is for the caller to choose, and the settings count such steps.
-All but ReduceLROnPlateau are a function of the count alone, written down in `lr_at`. Names, settings and values are
-PyTorch's; LinearWarmup is PyTorch's LinearLR with another schedule behind it.
+All but ReduceLROnPlateau are a function of the count alone, written down in `lr_at`, and of the rate that a group of
+parameters came with: so each group keeps its own. Names, settings and values are PyTorch's; LinearWarmup is PyTorch's
+LinearLR with another schedule behind it.
 """
 
 import math
@@ -10,19 +11,24 @@ from bisect import bisect_right
 
 
 class Schedule:
-    """The learning rate as a function of the number of steps, `count`. `base_lr` is what the optimizer came with."""
+    """The learning rate as a function of the number of steps, `count`, and of `base_lrs`, one for each group.
 
-    def __init__(self, optimizer):
-        self.optimizer, self.base_lr, self.count = optimizer, optimizer.lr, 0
+    They are the rates that the groups came with, unless the schedule has others.
+    """
+
+    def __init__(self, optimizer, base_lrs=None):
+        self.optimizer, self.count = optimizer, 0
+        self.base_lrs = base_lrs or [group["lr"] for group in optimizer.param_groups]
         self.apply()
 
-    def lr_at(self, count):
-        """The learning rate after `count` steps."""
+    def lr_at(self, base_lr, count):
+        """The learning rate, after `count` steps, of a group that came with `base_lr`."""
         raise NotImplementedError(f"{type(self).__name__} has no lr_at")
 
     def apply(self):
         """Set what the optimizer shall use now."""
-        self.optimizer.lr = self.lr_at(self.count)
+        for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+            group["lr"] = self.lr_at(base_lr, self.count)
 
     def step(self):
         """Count one step, and set the learning rate for what follows."""
@@ -31,11 +37,11 @@ class Schedule:
 
     def state_dict(self):
         """Where the schedule stands, for JSON; its settings are given anew when it is made again."""
-        return {"count": self.count, "base_lr": self.base_lr}
+        return {"count": self.count, "base_lrs": self.base_lrs}
 
     def load_state_dict(self, state):
         """Go on from a `state_dict`; make the schedule before you load its optimizer's state, for making it sets lr."""
-        self.count, self.base_lr = state["count"], state["base_lr"]
+        self.count, self.base_lrs = state["count"], state["base_lrs"]
         self.apply()
 
 
@@ -47,8 +53,8 @@ class StepLR(Schedule):
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer)
 
-    def lr_at(self, count):
-        return self.base_lr * self.gamma ** (count // self.step_size)
+    def lr_at(self, base_lr, count):
+        return base_lr * self.gamma ** (count // self.step_size)
 
 
 class MultiStepLR(Schedule):
@@ -58,8 +64,8 @@ class MultiStepLR(Schedule):
         self.milestones, self.gamma = sorted(milestones), gamma
         super().__init__(optimizer)
 
-    def lr_at(self, count):
-        return self.base_lr * self.gamma ** bisect_right(self.milestones, count)
+    def lr_at(self, base_lr, count):
+        return base_lr * self.gamma ** bisect_right(self.milestones, count)
 
 
 class CosineAnnealingLR(Schedule):
@@ -73,13 +79,14 @@ class CosineAnnealingLR(Schedule):
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer)
 
-    def lr_at(self, count):
-        return cosine(self.base_lr, self.eta_min, count / self.T_max)
+    def lr_at(self, base_lr, count):
+        return cosine(base_lr, self.eta_min, count / self.T_max)
 
 
 class OneCycleLR(Schedule):
     """From max_lr / div_factor up to max_lr for pct_start of total_steps, then down to the start / final_div_factor.
 
+    max_lr           for all groups of parameters, or a list of one for each
     anneal_strategy  "cos" or "linear": the form of both ways
     cycle_momentum   momentum (Adam's first beta) goes the other way: from max_momentum to base_momentum and back
     Smith and Topin, "Super-convergence", 2018 (arXiv:1708.07120); in PyTorch's form, of two phases.
@@ -96,10 +103,9 @@ class OneCycleLR(Schedule):
             raise ValueError("OneCycleLR: the optimizer has no momentum; give it some, or cycle_momentum=False")
         self.total_steps, self.turn = total_steps, float(pct_start * total_steps) - 1
         self.between = cosine if anneal_strategy == "cos" else straight
-        initial = max_lr / div_factor
-        self.lrs = (initial, max_lr, initial / final_div_factor)
+        self.div_factor, self.final_div_factor = div_factor, final_div_factor
         self.momenta = (max_momentum, base_momentum, max_momentum) if cycle_momentum else None
-        super().__init__(optimizer)
+        super().__init__(optimizer, per_group("OneCycleLR", optimizer, max_lr=max_lr))
 
     def along(self, values, count):
         """From the first of three values to the second, where the way turns, and on to the third."""
@@ -108,19 +114,21 @@ class OneCycleLR(Schedule):
             return self.between(start, peak, count / self.turn if self.turn else 1.0)
         return self.between(peak, end, min(1.0, (count - self.turn) / (self.total_steps - 1 - self.turn)))
 
-    def lr_at(self, count):
+    def lr_at(self, base_lr, count):
         if count > self.total_steps:
             raise ValueError(f"OneCycleLR: step {count} comes after the last of total_steps={self.total_steps}")
-        return self.along(self.lrs, count)
+        initial = base_lr / self.div_factor
+        return self.along((initial, base_lr, initial / self.final_div_factor), count)
 
     def apply(self):
         super().apply()
         if self.momenta is not None:
             momentum = self.along(self.momenta, self.count)
-            if hasattr(self.optimizer, "betas"):
-                self.optimizer.betas = (momentum, self.optimizer.betas[1])
-            else:
-                self.optimizer.momentum = momentum
+            for group in self.optimizer.param_groups:
+                if "betas" in group:
+                    group["betas"] = (momentum, group["betas"][1])
+                else:
+                    group["momentum"] = momentum
 
 
 class LinearWarmup(Schedule):
@@ -139,8 +147,8 @@ class LinearWarmup(Schedule):
         self.total_iters, self.start_factor, self.after = total_iters, start_factor, after
         super().__init__(optimizer)
 
-    def lr_at(self, count):
-        return straight(self.base_lr * self.start_factor, self.base_lr, min(1.0, count / self.total_iters))
+    def lr_at(self, base_lr, count):
+        return straight(base_lr * self.start_factor, base_lr, min(1.0, count / self.total_iters))
 
     def step(self, *metrics):
         """Count one step; once the warm-up is over, make it a step of the schedule `after`."""
@@ -155,7 +163,7 @@ class LinearWarmup(Schedule):
     def load_state_dict(self, state):
         if self.after is not None:
             self.after.load_state_dict(state["after"])
-        self.count, self.base_lr = state["count"], state["base_lr"]
+        self.count, self.base_lrs = state["count"], state["base_lrs"]
         if self.count < self.total_iters or self.after is None:
             self.apply()
 
@@ -166,6 +174,7 @@ class ReduceLROnPlateau:
     mode        "min": smaller is better; "max": larger
     threshold   how much better counts: with threshold_mode "rel" a part of the best, with "abs" a difference
     cooldown    steps after a reduction in which nothing is counted
+    min_lr      for all groups of parameters, or a list of one for each
     eps         a reduction by no more than this is left out
     """
 
@@ -179,7 +188,7 @@ class ReduceLROnPlateau:
             raise ValueError(f"ReduceLROnPlateau: factor={factor} must be at least 0 and less than 1")
         self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
         self.threshold, self.threshold_mode, self.cooldown = threshold, threshold_mode, cooldown
-        self.min_lr, self.eps = min_lr, eps
+        self.min_lrs, self.eps = per_group("ReduceLROnPlateau", optimizer, min_lr=min_lr), eps
         self.best, self.bad, self.resting = None, 0, 0
 
     def step(self, metrics):
@@ -192,10 +201,10 @@ class ReduceLROnPlateau:
         if self.resting:
             self.resting, self.bad = self.resting - 1, 0
         if self.bad > self.patience:
-            lr = self.optimizer.lr
-            reduced = max(lr * self.factor, self.min_lr)
-            if lr - reduced > self.eps:
-                self.optimizer.lr = reduced
+            for group, min_lr in zip(self.optimizer.param_groups, self.min_lrs, strict=True):
+                reduced = max(group["lr"] * self.factor, min_lr)
+                if group["lr"] - reduced > self.eps:
+                    group["lr"] = reduced
             self.resting, self.bad = self.cooldown, 0
 
     def better(self, metrics):
@@ -222,6 +231,16 @@ def straight(start, end, part):
 def cosine(start, end, part):
     """`part` of the way from start to end, slow at both ends, as half a turn of a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+
+
+def per_group(schedule, optimizer, **setting):
+    """A setting that is one number or a list of them as a list with one for each group of parameters."""
+    [(name, value)] = setting.items()
+    groups = len(optimizer.param_groups)
+    values = list(value) if isinstance(value, list | tuple) else [value] * groups
+    if len(values) != groups:
+        raise ValueError(f"{schedule}: {name}={value!r} must be one number or {groups}, one for each group")
+    return values
 
 
 def check_steps(schedule, **settings):

@@ -1,6 +1,6 @@
 """Stochastic gradient descent: downhill, with the speed of the steps before."""
 
-from minidl.optim.optimizer import Optimizer, check_not_negative
+from minidl.optim.optimizer import Optimizer, Setting, check_not_negative
 
 
 class SGD(Optimizer):
@@ -12,33 +12,21 @@ class SGD(Optimizer):
     """
 
     settings = ("lr", "momentum", "weight_decay", "nesterov")
+    momentum, weight_decay, nesterov = Setting(), Setting(), Setting()
 
     def __init__(self, parameters, lr=1e-3, momentum=0.0, *, weight_decay=0.0, nesterov=False):
-        super().__init__(parameters, lr)
-        check_not_negative("SGD", momentum=momentum, weight_decay=weight_decay)
+        super().__init__(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
+
+    def check(self, name, lr, momentum, weight_decay, nesterov):
+        check_not_negative(name, lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and momentum == 0:
-            raise ValueError("SGD: nesterov=True needs a momentum larger than 0")
-        self.momentum, self.weight_decay, self.nesterov = momentum, weight_decay, nesterov
+            raise ValueError(f"{name}: nesterov=True needs a momentum larger than 0")
 
-    @property
-    def slots(self):
+    def slots(self, group):
         """There is a speed to remember only if there is momentum."""
-        return ("velocity",) if self.momentum else ()
+        return ("velocity",) if group["momentum"] else ()
 
-    def update(self, x, grad, state):
-        lr, momentum = float(self.lr), float(self.momentum)
-        if self.weight_decay:
-            grad = grad + x * float(self.weight_decay)
-        if not momentum:
-            x -= grad * lr
-            return
-        velocity = state["velocity"]
-        velocity *= momentum
-        velocity += grad
-        if self.nesterov:
-            step = velocity * momentum
-            step += grad
-            step *= lr
-        else:
-            step = velocity * lr
-        x -= step
+    def update(self, kernels, batch, grads):
+        lr, momentum, weight_decay = batch.numbers("lr", "momentum", "weight_decay")
+        velocities = batch.slot("velocity") if momentum else None
+        kernels.sgd(batch.xs, grads, velocities, lr, momentum, weight_decay, bool(batch.group["nesterov"]))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from minidl.train.folder import BEST, choose_folder
 
-SETTINGS = ("batch_size", "checkpoint_interval", "detect_nan", "device", "dry_run", "epochs", "log_interval",
-            "output_dir", "patience", "prefetch", "resume", "seed")
+SETTINGS = ("accumulate", "batch_size", "checkpoint_interval", "detect_nan", "device", "dry_run", "ema_decay", "epochs",
+            "log_interval", "output_dir", "patience", "prefetch", "resume", "seed")
 APART = (*SETTINGS, "data_dir", "evaluate", "weights")          # fit compares these itself, or they change no number
 
 
@@ -30,10 +30,12 @@ def training_parser(name, description, *, epochs, batch_size, lr, momentum=0.9, 
     add("--data-dir", metavar="DIR", help="where data sets are; else $MINIDL_DATA, else the user's cache folder")
     add("--epochs", type=whole(1), default=epochs, metavar="N", help="passes over the training images")
     add("-b", "--batch-size", type=whole(1), default=batch_size, metavar="N", help="images per step")
+    add("--accumulate", type=whole(1), default=1, metavar="N", help="parts to cut a batch into, to save memory")
     add("--lr", type=positive, default=lr, metavar="X", help="learning rate, where it is largest")
     add("--momentum", type=below_one, default=momentum, metavar="X", help="how much of its speed SGD keeps")
     add("--wd", "--weight-decay", type=not_negative, default=weight_decay, metavar="X", dest="weight_decay",
         help="how much weights shrink")
+    add("--ema-decay", type=below_one, metavar="X", help="keep the moving average of the weights, with this decay")
     add("--limit", type=whole(1), metavar="N", help="use the first N training images only")
     add("--validation", type=whole(0), default=validation, metavar="N", help="training images held out; 0 for none")
     add("--patience", type=whole(1), metavar="N", help="stop after so many epochs in a row that were not the best")

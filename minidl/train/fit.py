@@ -7,7 +7,7 @@ from pathlib import Path
 import minidl.functional as F
 from minidl.data import DataLoader
 from minidl.device import Device
-from minidl.optim import ReduceLROnPlateau
+from minidl.optim import ExponentialMovingAverage, ReduceLROnPlateau
 from minidl.train.folder import RunError, RunFolder
 from minidl.train.interrupt import Interruption
 from minidl.train.log import write_log
@@ -19,7 +19,8 @@ from minidl.train.run import Run, load_weights
 
 def fit(model, optimizer, train_set, validation_set=None, test_set=None, *, output_dir, epochs, batch_size=128,
         loss=F.cross_entropy, schedule=None, schedule_every="step", device="cpu", seed=0, patience=None, prefetch=2,
-        resume=False, checkpoint_interval=60.0, log_interval=10.0, detect_nan=False, dry_run=False, recipe=None):
+        accumulate=1, ema_decay=None, resume=False, checkpoint_interval=60.0, log_interval=10.0, detect_nan=False,
+        dry_run=False, recipe=None):
     """Train a classifier, and leave in `output_dir` all that is to be known of it. Returns the rows of the log.
 
     train_set            an ImageDataset; shuffled anew for each epoch, by `seed`
@@ -27,6 +28,9 @@ def fit(model, optimizer, train_set, validation_set=None, test_set=None, *, outp
     test_set             looked at once, at the end, with the best weights
     loss                 loss(logits, labels) -> the mean over the batch
     schedule             of the optimizer's learning rate; takes a step after every "step" or every "epoch"
+    accumulate           work on each batch in so many parts, one after the other: the same step in less memory, but
+                         for batch normalization, which then sees the parts
+    ema_decay            judge and keep the exponential moving average of the weights, with this decay and its warm-up
     patience             stop after so many epochs in a row that were not the best
     prefetch             how many batches are prepared ahead
     resume               go on with the run in `output_dir`, if there is one, as if it had never been stopped
@@ -45,6 +49,8 @@ def fit(model, optimizer, train_set, validation_set=None, test_set=None, *, outp
         raise ValueError(f"fit: schedule_every={schedule_every!r} is neither 'step' nor 'epoch'")
     if isinstance(schedule, ReduceLROnPlateau) and schedule_every == "step":
         raise ValueError("fit: ReduceLROnPlateau waits for the loss of whole epochs; set schedule_every='epoch'")
+    if accumulate < 1:
+        raise ValueError(f"fit: accumulate={accumulate} must be at least 1")
     if epochs < 1:
         raise ValueError(f"fit: epochs={epochs} must be at least 1")
     validation_set = validation_set or None      # an empty one is none
@@ -57,15 +63,17 @@ def fit(model, optimizer, train_set, validation_set=None, test_set=None, *, outp
     device = Device.parse(device)
     model.to(device)
     recipe = {**(recipe or {}), "epochs": epochs, "batch_size": batch_size, "seed": seed, "patience": patience,
+              "accumulate": accumulate, "ema_decay": ema_decay,
               "optimizer": type(optimizer).__name__, "schedule": schedule and type(schedule).__name__,
               "train_images": len(train_set), "validation_images": len(validation_set or ())}
-    run = Run(model, optimizer, schedule, recipe, about=describe_data(train_set))
+    average = None if ema_decay is None else ExponentialMovingAverage(model, ema_decay, warmup=True)
+    run = Run(model, optimizer, schedule, recipe, about=describe_data(train_set), average=average)
     loader = DataLoader(train_set, batch_size, shuffle=True, seed=seed, prefetch=prefetch)
     with tempfile.TemporaryDirectory() if dry_run else nullcontext(output_dir) as path:
         folder = begin(run, RunFolder(Path(path)), resume)
         with Interruption() as interruption, Progress(epochs, len(train_set), run.position, log_interval) as progress:
             loop = Loop(run, folder, loader, validation_set, progress, interruption, device=device, epochs=epochs,
-                        loss=loss, schedule_every=schedule_every, patience=patience,
+                        loss=loss, schedule_every=schedule_every, accumulate=accumulate, patience=patience,
                         checkpoint_interval=checkpoint_interval, detect_nan=detect_nan)
             loop.go()
         loop.draw()

@@ -42,6 +42,7 @@ class Loop:
     epochs: int
     loss: Callable
     schedule_every: str
+    accumulate: int
     patience: int | None
     checkpoint_interval: float
     detect_nan: bool
@@ -78,20 +79,28 @@ class Loop:
                     self.save()
 
     def step(self, images, labels):
-        """Learn from one batch."""
-        model, optimizer, schedule, position = self.run.model, self.run.optimizer, self.run.schedule, self.run.position
-        labels = self.device.put(labels)
+        """Learn from one batch, whose gradient is the sum of those of its parts."""
+        optimizer, schedule, position = self.run.optimizer, self.run.schedule, self.run.position
         optimizer.zero_grad()
-        logits = model(Tensor(images, device=self.device))
+        size = math.ceil(len(labels) / self.accumulate)
+        for first in range(0, len(labels), size):
+            self.add_gradient(images[first:first + size], labels[first:first + size], len(labels))
+        optimizer.step()
+        if self.run.average:
+            self.run.average.update()
+        if schedule and self.schedule_every == "step":
+            schedule.step()
+        position.step += 1
+
+    def add_gradient(self, images, labels, total):
+        """Forward and backward for a part of a batch of `total` images."""
+        position, labels = self.run.position, self.device.put(labels)
+        logits = self.run.model(Tensor(images, device=self.device))
         loss = self.loss(logits, labels)
         value = float(loss)
         if not math.isfinite(value):             # before it gets into the weights
             raise NonFiniteError(f"the loss is {value}")
-        loss.backward()
-        optimizer.step()
-        if schedule and self.schedule_every == "step":
-            schedule.step()
-        position.step += 1
+        (loss if len(labels) == total else loss * (len(labels) / total)).backward()
         position.images += len(labels)
         position.loss += value * len(labels)
         position.correct += int((logits.data.argmax(1) == labels).sum())
@@ -101,7 +110,8 @@ class Loop:
         if self.validation_set is None:
             return None
         batches = self.interruption.between(in_order(self.validation_set, self.loader.prefetch))
-        return evaluate(self.run.model, batches, len(self.validation_set.classes), self.device, self.loss)
+        with self.run.in_evaluation():
+            return evaluate(self.run.model, batches, len(self.validation_set.classes), self.device, self.loss)
 
     def end_epoch(self, validation):
         """Log the epoch, see whether it is the best, move the schedule, save."""

@@ -1,11 +1,12 @@
 """All that a run is between two steps, and its way into a checkpoint and back.
 
-Weights, the optimizer's memory, the schedule, the stream of random numbers, the place in the data, sums begun, rows of
-the log, the best epoch so far: if one of them were left out, a resumed run would go another way. The weights lie in the
-file under their own names, so it also serves where only they are wanted.
+Weights, their average, the optimizer's memory, the schedule, the stream of random numbers, the place in the data, sums
+begun, rows of the log, the best epoch so far: if one of them were left out, a resumed run would go another way. The
+weights lie in the file under their own names, so it also serves where only they are wanted.
 """
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -16,7 +17,7 @@ from minidl.tensor import NonFiniteError
 from minidl.train.log import COLUMNS
 from minidl.version import __version__
 
-OPTIMIZER = "optimizer/"                         # begins the names of the optimizer's arrays; no weight has a slash
+OPTIMIZER, AVERAGE = "optimizer/", "average/"    # begin the names of arrays that are not weights, which have no slash
 
 
 @dataclass
@@ -43,21 +44,26 @@ class Position:
 
 
 class Run:
-    """A model on its way: with `optimizer`, `schedule` (or None), and a `position`.
+    """A model on its way: with `optimizer`, `schedule` and `average` (each of the two may be None), and a `position`.
 
     recipe   what the numbers depend on; a checkpoint of another recipe is not resumed
     about    facts that are saved for whoever uses the weights: classes, mean and std of the pixels, ...
     """
 
-    def __init__(self, model, optimizer, schedule, recipe, about):
-        self.model, self.optimizer, self.schedule = model, optimizer, schedule
+    def __init__(self, model, optimizer, schedule, recipe, about, average=None):
+        self.model, self.optimizer, self.schedule, self.average = model, optimizer, schedule, average
         self.recipe = json.loads(json.dumps(recipe, default=str))        # as it will come back from a file
         self.about = {**describe(model), **about}
         self.position = Position()
 
+    def in_evaluation(self):
+        """A context in which the model has the weights that are to be judged: the averaged ones, if there are such."""
+        return self.average.averaged() if self.average else nullcontext()
+
     def save_weights(self, path):
-        """Write the weights, with what one has to know to use them."""
-        arrays = self.model.state_dict()
+        """Write the weights that were judged, with what one has to know to use them."""
+        with self.in_evaluation():
+            arrays = self.model.state_dict()
         check_weights(arrays, self.position)
         save_checkpoint(path, arrays, {**self.about, "recipe": self.recipe, "epoch": self.position.epoch})
 
@@ -65,13 +71,15 @@ class Run:
         """Write everything. Raises NonFiniteError rather than replace good weights by bad ones."""
         weights, optimizer = self.model.state_dict(), self.optimizer.state_dict()
         check_weights(weights, self.position)
-        arrays = weights | {OPTIMIZER + name: array for name, array in optimizer["arrays"].items()}
+        average = self.average.state_dict() if self.average else {"arrays": {}, "numbers": None}
+        arrays = weights | prefixed(OPTIMIZER, optimizer["arrays"]) | prefixed(AVERAGE, average["arrays"])
         save_checkpoint(path, arrays, {
             **self.about,
             "recipe": self.recipe,
             "position": asdict(self.position),
             "optimizer": optimizer["numbers"],
             "schedule": self.schedule and self.schedule.state_dict(),
+            "average": average["numbers"],
             "random_state": minidl.device.random_state(),
         })
 
@@ -82,12 +90,12 @@ class Run:
             raise CheckpointError(f"{path}: it holds weights, but no run to go on with")
         self.compare(path, facts.get("recipe"))
         try:
-            own = {name: array for name, array in arrays.items() if name.startswith(OPTIMIZER)}
-            self.model.load_state_dict({name: array for name, array in arrays.items() if name not in own})
+            self.model.load_state_dict(weights_among(arrays))
             if self.schedule:
                 self.schedule.load_state_dict(facts["schedule"])       # sets the learning rate, and so comes first
-            self.optimizer.load_state_dict({"arrays": {name.removeprefix(OPTIMIZER): own[name] for name in own},
-                                            "numbers": facts["optimizer"]})
+            self.optimizer.load_state_dict({"arrays": those_of(OPTIMIZER, arrays), "numbers": facts["optimizer"]})
+            if self.average:
+                self.average.load_state_dict({"arrays": those_of(AVERAGE, arrays), "numbers": facts["average"]})
             minidl.device.set_random_state(facts["random_state"])
             self.position = read_position(facts["position"])
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -106,10 +114,25 @@ def load_weights(model, path):
     """Copy the weights of a checkpoint, whether of a run or of weights alone, into the model; returns its facts."""
     arrays, facts = load_checkpoint(path)
     try:
-        model.load_state_dict({name: array for name, array in arrays.items() if not name.startswith(OPTIMIZER)})
+        model.load_state_dict(weights_among(arrays))
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
     return facts
+
+
+def weights_among(arrays):
+    """The weights of the model among all arrays of a checkpoint."""
+    return {name: array for name, array in arrays.items() if not name.startswith((OPTIMIZER, AVERAGE))}
+
+
+def prefixed(prefix, arrays):
+    """The arrays under the names that they have in a checkpoint."""
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def those_of(prefix, arrays):
+    """The inverse: those arrays of a checkpoint whose names have the prefix, without it."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def describe(model):

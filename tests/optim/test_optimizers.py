@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minidl
 import minidl.functional as F
 import minidl.nn as nn
 from minidl import Tensor, optim
@@ -41,6 +42,18 @@ def adam(x, grads, lr, betas, eps, weight_decay, decoupled):
     return x
 
 
+def rmsprop(x, grads, lr, alpha, eps, weight_decay, momentum, centered):
+    """Where RMSprop takes the number x along the gradients."""
+    square = mean = velocity = 0.0
+    for g in grads:
+        g = g + weight_decay * x
+        square = alpha * square + (1 - alpha) * g * g
+        mean = alpha * mean + (1 - alpha) * g
+        velocity = momentum * velocity + g / (math.sqrt(square - mean**2 if centered else square) + eps)
+        x = x - lr * velocity
+    return x
+
+
 DECAYS = st.sampled_from([0, 0.1])
 SGDS = st.one_of(
     st.builds(dict, lr=st.floats(0, 0.5), momentum=st.sampled_from([0.5, 0.9]), weight_decay=DECAYS,
@@ -49,7 +62,10 @@ SGDS = st.one_of(
 )
 ADAMS = st.builds(dict, lr=st.floats(0, 0.5), betas=st.sampled_from([(0.9, 0.999), (0, 0.5), (0.5, 0)]),
                   eps=st.sampled_from([1e-8, 0.1]), weight_decay=DECAYS)
+RMSPROPS = st.builds(dict, lr=st.floats(0, 0.5), alpha=st.sampled_from([0.5, 0.99]), eps=st.sampled_from([1e-3, 0.1]),
+                     weight_decay=DECAYS, momentum=st.sampled_from([0, 0.9]), centered=st.booleans())
 CASES = st.one_of(
+    st.tuples(st.just(optim.RMSprop), RMSPROPS, st.just(rmsprop)),
     st.tuples(st.just(optim.SGD), SGDS, st.just(sgd)),
     st.tuples(st.just(optim.Adam), ADAMS, st.just(partial(adam, decoupled=False))),
     st.tuples(st.just(optim.AdamW), ADAMS, st.just(partial(adam, decoupled=True))),
@@ -81,6 +97,8 @@ OPTIMIZERS = [
     lambda p: optim.SGD(p, 0.1, 0.9, weight_decay=0.01, nesterov=True),
     lambda p: optim.Adam(p, 0.1, weight_decay=0.01),
     lambda p: optim.AdamW(p, 0.1),
+    lambda p: optim.RMSprop(p, 0.1),
+    lambda p: optim.RMSprop(p, 0.1, momentum=0.9, centered=True, weight_decay=0.01),
 ]
 
 
@@ -122,18 +140,20 @@ def test_a_weight_without_axes(make):
 
 def test_each_parameter_counts_its_own_steps():
     """One that is thawed late begins as a new one would."""
-    late, early, alone = (Parameter(np.ones(1, np.float32)) for _ in range(3))
-    both, single = optim.Adam([late, early], 0.1), optim.Adam([alone], 0.1)
+    late, early, new, old = (Parameter(np.ones(1, np.float32)) for _ in range(4))
+    both, first, second = optim.Adam([late, early], 0.1), optim.Adam([new], 0.1), optim.Adam([old], 0.1)
     late.requires_grad = False
     for _ in range(3):
-        early.grad = np.ones(1, np.float32)
+        early.grad = old.grad = np.ones(1, np.float32)
         both.step()
+        second.step()
     assert late.item() == 1
     late.requires_grad = True
-    late.grad = alone.grad = np.full(1, 0.3, np.float32)
-    both.step()
-    single.step()
-    assert late.item() == alone.item()
+    for p in (late, early, new, old):
+        p.grad = np.full(1, 0.3, np.float32)
+    for optimizer in (both, first, second):
+        optimizer.step()
+    assert (late.item(), early.item()) == (new.item(), old.item())
 
 
 def test_zero_grad():
@@ -203,10 +223,10 @@ def test_a_state_that_does_not_fit_is_told_whole_and_changes_nothing():
     _, optimizer = trained(optim.Adam, 2)
     before = optimizer.state_dict()
     state = optimizer.state_dict()
-    del state["arrays"]["b.mean"], state["numbers"]["settings"]["eps"]
+    del state["arrays"]["b.mean"], state["numbers"]["settings"][0]["eps"]
     state["arrays"] |= {"b.square": np.ones(7), "c.mean": np.ones(1)}
     state["numbers"]["steps"]["d"] = 1
-    state["numbers"]["settings"]["lr"] = 99
+    state["numbers"]["settings"][0]["lr"] = 99
     with pytest.raises(ValueError, match="not of Adam") as error:
         optimizer.load_state_dict(state)
     for told in ("b.mean is missing", "b.square has the shape (7,), not (2, 3)", "c.mean is unexpected",
@@ -236,6 +256,14 @@ ONE = Parameter(np.ones(1, np.float32))
     (lambda: optim.Adam([ONE], betas=(0.9,)), ValueError, "betas="),
     (lambda: optim.Adam([ONE], eps=-1e-8), ValueError, "eps=-1e-08"),
     (lambda: optim.AdamW([ONE], weight_decay=-1), ValueError, "weight_decay=-1"),
+    (lambda: optim.RMSprop([ONE], alpha=1), ValueError, "RMSprop: alpha=1"),
+    (lambda: optim.RMSprop([ONE], momentum=-1), ValueError, "RMSprop: momentum=-1"),
+    (lambda: optim.SGD([{"params": [ONE], "lr": -1}]), ValueError, "SGD: lr=-1"),
+    (lambda: optim.SGD([{"params": [ONE], "rate": 1}]), ValueError, "SGD: a group has no rate; its settings are lr, "),
+    (lambda: optim.SGD([{"params": [ONE]}, {"params": ONE}]), ValueError, "given twice"),
+    (lambda: optim.SGD([{"params": [ONE]}, ONE]), TypeError, 'every group must be a dictionary with "params"'),
+    (lambda: optim.SGD([{"lr": 0.1}]), TypeError, 'every group must be a dictionary with "params"'),
+    (lambda: optim.SGD([{"params": []}]), ValueError, "SGD: there are no parameters"),
 ])
 def test_bad_settings_are_named(make, error, told):
     with pytest.raises(error, match=told):
@@ -250,6 +278,8 @@ def test_bad_settings_are_named(make, error, told):
     ("Adam", {"lr": 0.1, "weight_decay": 0.1}),
     ("AdamW", {}),
     ("AdamW", {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.1}),
+    ("RMSprop", {}),
+    ("RMSprop", {"lr": 0.1, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.1, "momentum": 0.8, "centered": True}),
 ])
 def test_against_pytorch(name, settings):
     torch = pytest.importorskip("torch")
@@ -262,6 +292,162 @@ def test_against_pytorch(name, settings):
         for optimizer in optimizers:
             optimizer.step()
     np.testing.assert_allclose(ours.data, theirs.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def two_layers():
+    """A network of two layers, whose weights come from the one stream of random numbers."""
+    minidl.manual_seed(5)
+    return nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
+
+
+def learn(model, optimizer, steps, before_step=lambda: None):
+    """Steps on batches that are always the same ones."""
+    rng = np.random.default_rng(1)
+    for _ in range(steps):
+        model.zero_grad()
+        (model(Tensor(rng.standard_normal((5, 4)).astype("f"))) ** 2).sum().backward()
+        before_step()
+        optimizer.step()
+
+
+def groups_of(model, **first):
+    """The layers of `two_layers` as two groups, the first of them with settings of its own."""
+    named = list(model.named_parameters())
+    return [{"params": named[:2], **first}, {"params": named[2:]}]
+
+
+@pytest.mark.parametrize(("name", "settings", "first"), [
+    ("SGD", {"lr": 0.1, "momentum": 0.9}, {"lr": 0.01, "weight_decay": 0.1}),
+    ("SGD", {"lr": 0.1}, {"momentum": 0.5, "nesterov": True}),
+    ("AdamW", {"lr": 0.1}, {"lr": 0.01, "betas": (0.5, 0.9), "weight_decay": 0.5}),
+    ("RMSprop", {"lr": 0.01, "centered": True}, {"momentum": 0.9, "centered": False}),
+])
+def test_each_group_goes_by_its_own_settings(name, settings, first):
+    """As two optimizers would take them, each with one group."""
+    together, apart = two_layers(), two_layers()
+    optimizer_class = getattr(optim, name)
+    learn(together, optimizer_class(groups_of(together, **first), **settings), 3)
+    one, two = (optimizer_class(layer.parameters(), **chosen)
+                for layer, chosen in ((apart[0], settings | first), (apart[2], settings)))
+    learn(apart, two, 3, one.step)
+    for p, q in zip(together.parameters(), apart.parameters(), strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+
+
+def test_attributes_are_those_of_all_groups():
+    optimizer = optim.SGD(groups_of(two_layers(), lr=0.3), 0.1)
+    assert (optimizer.lr, [group["lr"] for group in optimizer.param_groups]) == (0.3, [0.3, 0.1])
+    optimizer.lr = 0.2
+    assert [group["lr"] for group in optimizer.param_groups] == [0.2, 0.2]
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_groups_are_resumed_to_the_bit(steps):
+    def run(model, count, state=None):
+        optimizer = optim.Adam(groups_of(model, lr=0.02), 0.5)
+        schedule = optim.StepLR(optimizer, 2)
+        if state is not None:
+            model.load_state_dict(state[0])
+            schedule.load_state_dict(state[1])
+            optimizer.load_state_dict(state[2])
+        for _ in range(count):
+            learn(model, optimizer, 1)
+            schedule.step()
+        return model.state_dict(), json.loads(json.dumps(schedule.state_dict())), optimizer.state_dict()
+
+    straight, *_ = run(two_layers(), 5)
+    resumed, *_ = run(two_layers(), 5 - steps, run(two_layers(), steps))
+    for name, array in straight.items():
+        np.testing.assert_array_equal(resumed[name], array)
+
+
+def test_a_state_of_other_groups_is_refused():
+    model = two_layers()
+    state = optim.SGD(groups_of(model)).state_dict()
+    with pytest.raises(ValueError, match="it has 2 groups of parameters, not 1"):
+        optim.SGD(model.named_parameters()).load_state_dict(state)
+
+
+@pytest.mark.parametrize("layer", [0, 2])
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_frozen_parameters_and_their_state_stay(make, layer):
+    """Also weight decay and speed leave them; thawed, they go on from where they were."""
+    model = two_layers()
+    optimizer = make(model.named_parameters())
+    learn(model, optimizer, 2)
+    model[layer].requires_grad_(False)
+    arrays = [p.data.copy() for p in model.parameters()]
+    states = [{key: np.copy(value) for key, value in state.items()} for state in optimizer.states]
+    learn(model, optimizer, 3)
+    for name, p, state, array, before in zip(optimizer.names, model.parameters(), optimizer.states, arrays, states,
+                                             strict=True):
+        frozen = name.startswith(str(layer))
+        assert np.array_equal(p.data, array) == frozen
+        assert all(np.array_equal(state[key], value) == frozen for key, value in before.items())
+        assert optimizer.state_dict()["numbers"]["steps"][name] == (2 if frozen else 5)
+    model[layer].requires_grad_()
+    learn(model, optimizer, 1)
+    assert not any(np.array_equal(p.data, array) for p, array in zip(model.parameters(), arrays, strict=True))
+    assert sorted(state["steps"] for state in optimizer.states) == [3, 3, 6, 6]
+
+
+def test_a_frozen_batch_norm_in_use_stays():
+    """Neither its weights nor its running statistics move, while what is below it learns."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    optimizer = optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=0.1)
+    norm = model[1].eval().requires_grad_(False)
+    before, weight = norm.state_dict(), model[0].weight.data.copy()
+    for _ in range(2):
+        (model(Tensor(np.ones((3, 1, 2, 2), np.float32))) ** 2).sum().backward()
+        optimizer.step()
+    for name, array in norm.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+    assert not np.array_equal(model[0].weight.data, weight)
+
+
+def test_arrays_that_were_replaced_are_noticed():
+    """The optimizer keeps tables of where arrays lie; a parameter may get a new array, in another order even."""
+    p, q = (Parameter(np.arange(6, dtype=np.float32).reshape(2, 3)) for _ in range(2))
+    optimizer, other = optim.SGD([p], 0.5, 0.9), optim.SGD([q], 0.5, 0.9)
+    for make in (np.copy, np.asfortranarray, np.ascontiguousarray):
+        old, p.data = p.data, make(p.data)
+        p.grad = q.grad = np.full((2, 3), 2, np.float32)
+        kept = old.copy()
+        optimizer.step()
+        other.step()
+        np.testing.assert_array_equal(p.data, q.data)
+        if p.data is not old:
+            np.testing.assert_array_equal(old, kept)
+
+
+def test_a_momentum_that_comes_later():
+    p = Parameter(np.zeros(1, np.float32))
+    optimizer = optim.SGD([p], 1.0)
+    for momentum in (0, 0.5, 0.5):
+        optimizer.momentum = momentum
+        p.grad = np.ones(1, np.float32)
+        optimizer.step()
+    assert p.item() == -(1 + 1 + 1.5)
+
+
+def test_a_gradient_that_no_longer_fits_is_an_error():
+    p = Parameter(np.zeros((2, 3), np.float32))
+    p.grad = np.ones((2, 3), np.float32)
+    p.data = np.zeros((4, 3), np.float32)
+    with pytest.raises(ValueError, match="broadcast"):
+        optim.SGD([p], 0.1).step()
+
+
+def test_one_clip_over_all_groups():
+    """The length is that of all gradients together, whatever the groups."""
+    model = two_layers()
+    optimizer = optim.SGD(groups_of(model, lr=0.0), 1.0)
+    before = [p.data.copy() for p in model.parameters()]
+    learn(model, optimizer, 1, lambda: optim.clip_grad_norm_(optimizer.parameters, 0.1))
+    grads = [p.grad for p in model.parameters()]
+    assert math.sqrt(sum(float((g * g).sum()) for g in grads)) == pytest.approx(0.1, rel=1e-4)
+    for p, old, grad, lr in zip(model.parameters(), before, grads, (0, 0, 1, 1), strict=True):
+        np.testing.assert_allclose(p.data, old - lr * grad, rtol=1e-6)
 
 
 def test_training_a_network_against_pytorch():

@@ -107,6 +107,44 @@ def test_plateau():
     assert reduced([math.nan, 1, math.nan], patience=0) == pytest.approx([0.1, 0.1, 0.01])
 
 
+def grouped(*rates):
+    """An optimizer with a group for each learning rate."""
+    return optim.SGD([{"params": [Parameter(np.ones(1, np.float32))], "lr": lr} for lr in rates], 9.0, 0.9)
+
+
+@pytest.mark.parametrize("make", [
+    lambda o, scheduler: scheduler.StepLR(o, 2),
+    lambda o, scheduler: scheduler.MultiStepLR(o, [1, 3]),
+    lambda o, scheduler: scheduler.CosineAnnealingLR(o, 5, eta_min=0.05),
+    lambda o, scheduler: scheduler.OneCycleLR(o, 1.0, 8),
+    lambda o, scheduler: scheduler.OneCycleLR(o, [1.0, 0.2], 8),
+    lambda o, scheduler: scheduler.ReduceLROnPlateau(o, patience=0, min_lr=[0.0, 0.05]),
+])
+def test_groups_against_pytorch(make):
+    torch = pytest.importorskip("torch")
+    ours = grouped(0.1, 0.8)
+    theirs = torch.optim.SGD([{"params": [torch.nn.Parameter(torch.ones(1))], "lr": lr} for lr in (0.1, 0.8)], 9.0, 0.9)
+    schedule = make(ours, optim)
+    with warnings.catch_warnings(action="ignore"):
+        reference = make(theirs, torch.optim.lr_scheduler)
+        for _ in range(7):
+            for group, other in zip(ours.param_groups, theirs.param_groups, strict=True):
+                assert group["lr"] == pytest.approx(other["lr"])
+                assert group["momentum"] == pytest.approx(other["momentum"])
+            for stepper in (schedule, reference):
+                stepper.step(*([1.0] if isinstance(schedule, optim.ReduceLROnPlateau) else []))
+
+
+def test_groups_keep_their_ratio():
+    chosen = grouped(0.1, 0.8)
+    schedule = optim.LinearWarmup(chosen, 3, after=optim.StepLR(chosen, 2))
+    for _ in range(8):
+        first, second = (group["lr"] for group in chosen.param_groups)
+        assert second == pytest.approx(8 * first)
+        schedule.step()
+    assert first == pytest.approx(0.001)
+
+
 SCHEDULES = {
     "step": lambda o: optim.StepLR(o, 3),
     "multi": lambda o: optim.MultiStepLR(o, [2, 5]),
@@ -148,6 +186,8 @@ def test_a_resumed_plateau_goes_on():
     (lambda o: optim.OneCycleLR(o, 1.0, 5, pct_start=2), "pct_start=2"),
     (lambda o: optim.OneCycleLR(o, 1.0, 5, anneal_strategy="exp"), "anneal_strategy='exp'"),
     (lambda o: optim.OneCycleLR(optimizer(momentum=0), 1.0, 5), "no momentum"),
+    (lambda o: optim.OneCycleLR(o, [1.0, 2.0], 5), r"max_lr=\[1.0, 2.0\] must be one number or 1, one for each group"),
+    (lambda o: optim.ReduceLROnPlateau(o, min_lr=[]), r"min_lr=\[\] must be one number or 1"),
     (lambda o: optim.LinearWarmup(o, 0), "LinearWarmup: total_iters=0"),
     (lambda o: optim.LinearWarmup(o, 2, 1.5), "start_factor=1.5"),
     (lambda o: optim.LinearWarmup(o, 2, after=optim.StepLR(optimizer(), 1)), "another optimizer"),

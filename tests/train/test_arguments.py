@@ -16,9 +16,9 @@ def parser(tmp_path, monkeypatch):
 def test_defaults(parser):
     args = parse(parser, [])
     assert fit_settings(args) == {
-        "batch_size": 32, "checkpoint_interval": 60.0, "detect_nan": False, "device": "cpu", "dry_run": False,
-        "epochs": 3, "log_interval": 10.0, "output_dir": Path("runs/toy"), "patience": None, "prefetch": 2,
-        "resume": False, "seed": 0,
+        "accumulate": 1, "batch_size": 32, "checkpoint_interval": 60.0, "detect_nan": False, "device": "cpu",
+        "dry_run": False, "ema_decay": None, "epochs": 3, "log_interval": 10.0, "output_dir": Path("runs/toy"),
+        "patience": None, "prefetch": 2, "resume": False, "seed": 0,
         "recipe": {"name": "toy", "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "limit": None, "validation": 50},
     }
 
@@ -32,8 +32,8 @@ def test_short_and_long_names(parser):
 
 @pytest.mark.parametrize("line", [
     "--epochs 0", "--epochs 1.5", "-b 0", "-b many", "--lr 0", "--lr -1", "--lr nan", "--lr inf", "--momentum 1",
-    "--wd -1", "--seed -1", "-j -1", "--patience 0", "--log-interval -1", "--checkpoint-interval -1", "--limit 0",
-    "--validation -1", "--colour red", "more",
+    "--wd -1", "--accumulate 0", "--ema-decay 1", "--seed -1", "-j -1", "--patience 0", "--log-interval -1",
+    "--checkpoint-interval -1", "--limit 0", "--validation -1", "--colour red", "more",
 ])
 def test_refused_with_exit_code_2(parser, capsys, line):
     with pytest.raises(SystemExit) as caught:

@@ -80,8 +80,8 @@ def test_the_model_ends_with_the_best_weights(tmp_path, monkeypatch):
 def test_args_json(finished):
     args = json.loads((finished[0] / "args.json").read_text())
     assert args["recipe"] == {"lr": 0.05, "epochs": 3, "batch_size": 16, "seed": 1, "patience": None,
-                              "optimizer": "SGD", "schedule": "OneCycleLR", "train_images": 100,
-                              "validation_images": 70}
+                              "accumulate": 1, "ema_decay": None, "optimizer": "SGD", "schedule": "OneCycleLR",
+                              "train_images": 100, "validation_images": 70}
     assert set(args["versions"]) == {"minidl", "numpy", "python"}
 
 
@@ -100,6 +100,53 @@ def test_the_rows_are_true(tmp_path):
     assert row["train_loss"] == pytest.approx(minidl.functional.cross_entropy(logits, labels).item(), rel=1e-5)
     assert row["train_accuracy"] == (logits.numpy().argmax(1) == labels).mean()
     assert (row["validation_loss"], row["validation_accuracy"]) == (None, None)
+
+
+def weights_after(folder, **settings):
+    """The weights at the end of a run of a network without batch normalization, and its losses."""
+    minidl.manual_seed(7)
+    model = minidl.nn.Sequential(minidl.nn.Flatten(), minidl.nn.Linear(784, 20), minidl.nn.Tanh(),
+                                 minidl.nn.Linear(20, 10))
+    rows = fit(model, SGD(model.named_parameters(), 0.1, 0.9), toy_run.TRAIN_SET, output_dir=folder, epochs=2,
+               batch_size=48, log_interval=0, **settings)
+    return model.state_dict(), [row["train_loss"] for row in rows]
+
+
+def test_a_batch_in_parts_gives_the_same_step(tmp_path):
+    """100 images in batches of 48: the last has 4 images, fewer than parts, and the parts of 10 leave one of 8."""
+    whole, losses = weights_after(tmp_path / "whole")
+    parts, others = weights_after(tmp_path / "parts", accumulate=5)
+    for name, array in whole.items():
+        np.testing.assert_allclose(parts[name], array, rtol=1e-4, atol=1e-5)
+    assert others == pytest.approx(losses, rel=1e-4)
+
+
+def test_the_averaged_weights_are_judged_and_kept(tmp_path, monkeypatch):
+    """They are what the steps of the same run without averaging say, and what validation sees."""
+    seen, step = [], SGD.step
+
+    def step_and_look(optimizer):
+        step(optimizer)
+        seen.append([p.data.copy() for p in optimizer.parameters])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SGD, "step", step_and_look)
+        toy_run.train(tmp_path / "own", epochs=1)
+    model = toy_run.net()
+    average = [p.data.copy() for p in model.parameters()]
+    for n, weights in enumerate(seen):
+        decay = min(0.9, (1 + n) / (10 + n))
+        average = [decay * a + (1 - decay) * x for a, x in zip(average, weights, strict=True)]
+    rows = toy_run.train(tmp_path / "averaged", epochs=1, ema_decay=0.9)
+    best, _ = load_checkpoint(tmp_path / "averaged" / "best.safetensors")
+    last, _ = load_checkpoint(tmp_path / "averaged" / "last.safetensors")
+    for (name, _), expected, own in zip(model.named_parameters(), average, seen[-1], strict=True):
+        np.testing.assert_allclose(best[name], expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(last[name], own)
+    load_weights(model, tmp_path / "averaged" / "best.safetensors")
+    assert rows[0]["validation_loss"] == evaluate(model, in_order(toy_run.VALIDATION_SET), 10).loss
+    load_weights(model, tmp_path / "averaged" / "last.safetensors")
+    assert rows[0]["validation_loss"] != evaluate(model, in_order(toy_run.VALIDATION_SET), 10).loss
 
 
 @pytest.mark.parametrize(("accuracies", "epochs"), [
@@ -141,9 +188,10 @@ def test_lines_where_there_is_no_terminal(tmp_path, capsys):
 
 @pytest.mark.parametrize("settings", [
     {"schedule_every": "week"}, {"patience": 3}, {"batch_size": 0}, {"device": "tpu"}, {"epochs": 0},
+    {"accumulate": 0}, {"ema_decay": 1.5},
 ])
 def test_settings_that_make_no_sense(tmp_path, settings):
-    with pytest.raises(ValueError, match=r"fit: |batch_size|device"):
+    with pytest.raises(ValueError, match=r"fit: |batch_size|device|decay=1.5"):
         toy_run.train(tmp_path / "run", validation_set=None, **settings)
     assert os.listdir(tmp_path) == []
 

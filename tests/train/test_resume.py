@@ -92,7 +92,7 @@ def test_killed_after_a_step(tmp_path, undisturbed, optimizer, step):
 
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize(("owner", "method", "call"), [
-    (SGD, "update", 10),                         # in the middle of a step, half of the weights moved
+    (SGD, "update", 10),
     (Loop, "validate", 2), (Run, "save_weights", 2), (Run, "save", 2), (Run, "save", 9), (Loop, "draw", 1),
 ])
 def test_killed_elsewhere(tmp_path, undisturbed, owner, method, call, before):
@@ -100,6 +100,14 @@ def test_killed_elsewhere(tmp_path, undisturbed, owner, method, call, before):
         toy_run.train(tmp_path, checkpoint_interval=0)
     toy_run.train(tmp_path, resume=True)
     assert_same_end(tmp_path, undisturbed(SGD))
+
+
+def test_the_average_of_the_weights_is_resumed(tmp_path):
+    toy_run.train(tmp_path / "a", ema_decay=0.9)
+    with killed_at(Loop, "step", 11):
+        toy_run.train(tmp_path / "b", ema_decay=0.9, checkpoint_interval=0)
+    toy_run.train(tmp_path / "b", ema_decay=0.9, resume=True)
+    assert_same_end(tmp_path / "a", tmp_path / "b")
 
 
 def test_killed_again_and_again(tmp_path, undisturbed):
