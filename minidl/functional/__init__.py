@@ -37,7 +37,7 @@ from minidl.functional.loss import (
     nll_loss,
 )
 from minidl.functional.normalization import batch_norm
-from minidl.functional.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
+from minidl.functional.pooling import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
 from minidl.functional.reduction import amax, amin, logsumexp, mean, sum, var
 from minidl.functional.shape import (
     cat,
@@ -55,7 +55,7 @@ from minidl.functional.shape import (
 from minidl.tensor import Tensor
 
 __all__ = [
-    "abs", "adaptive_avg_pool2d", "add", "amax", "amin", "avg_pool2d", "batch_norm",
+    "abs", "adaptive_avg_pool2d", "adaptive_max_pool2d", "add", "amax", "amin", "avg_pool2d", "batch_norm",
     "binary_cross_entropy_with_logits", "cast", "cat", "clamp", "conv2d", "cross_entropy", "div", "dropout", "eq",
     "exp", "expand", "flatten", "ge", "getitem", "gt", "le", "leaky_relu", "linear", "log", "log_softmax",
     "logsumexp", "lt", "matmul", "max_pool2d", "maximum", "mean", "minimum", "move", "mse_loss", "mul", "ne", "neg",

@@ -3,6 +3,7 @@
 from minidl.nn import init
 from minidl.nn.layers import (
     AdaptiveAvgPool2d,
+    AdaptiveMaxPool2d,
     AvgPool2d,
     Conv2d,
     Dropout,
@@ -21,6 +22,7 @@ from minidl.nn.normalization import BatchNorm1d, BatchNorm2d
 
 __all__ = [
     "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool2d",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",

@@ -5,6 +5,7 @@ What the engine asks of a module of kernels stands in `plain.__all__`, and a new
 
 import importlib
 import inspect
+import math
 import os
 
 import numpy as np
@@ -166,8 +167,8 @@ def test_avg_pool2d(kernels, dtype, case, layout, seed):
     window = pooling_window(case)
     x, grad = distinct_values(case.x, (*case.x[:2], *window.out(case.x[2:])), seed=seed)
     our_x, our_grad = laid_out(layout, dtype, x, grad)
-    near(kernels.avg_pool2d(our_x, window), reference.avg_pool2d(x, **case.settings), dtype)
-    dx = kernels.avg_pool2d_gradient(our_grad, case.x, window)
+    near(kernels.avg_pool2d(our_x, window, 1 / math.prod(window.kernel)), reference.avg_pool2d(x, **case.settings), dtype)
+    dx = kernels.avg_pool2d_gradient(our_grad, case.x, window, 1 / math.prod(window.kernel))
     near(dx, reference.avg_pool2d_gradient(grad, case.x, **case.settings), dtype)
 
 
@@ -247,8 +248,8 @@ def test_empty_batches(kernels, dtype):
     out, place = kernels.max_pool2d(nothing, window)
     assert out.shape == place.shape == (0, 3, 3, 3)
     assert kernels.max_pool2d_gradient(out, place, nothing.shape, window).shape == nothing.shape
-    assert kernels.avg_pool2d(nothing, window).shape == (0, 3, 3, 3)
-    assert kernels.avg_pool2d_gradient(out, nothing.shape, window).shape == nothing.shape
+    assert kernels.avg_pool2d(nothing, window, 0.25).shape == (0, 3, 3, 3)
+    assert kernels.avg_pool2d_gradient(out, nothing.shape, window, 0.25).shape == nothing.shape
     assert kernels.relu_gradient(kernels.relu(nothing), nothing).shape == nothing.shape
     assert kernels.channel_sums(nothing).tolist() == [0, 0, 0]
     assert kernels.matmul(nothing.reshape(0, 48), np.ones((48, 2), dtype)).shape == (0, 2)

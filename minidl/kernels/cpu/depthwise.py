@@ -50,9 +50,7 @@ def conv2d_input_gradient(grad, weight, shape, window):
     n, c, h, w = shape
     f, sw = len(weight), window.stride[1]
     down, across = axes(window, (h, w))
-    common = [math.gcd(s, d) for s, d in zip(window.stride, window.dilation, strict=True)]
-    apart = tuple(d // g for d, g in zip(window.dilation, common, strict=True))
-    taps_apart = tuple(s // g for s, g in zip(window.stride, common, strict=True))
+    apart, taps_apart = reaching_steps(window)
     out = empty((n, h, w, f), grad.dtype)
     gather(channels_last(grad), filters(weight[:, :, ::-1, ::-1]), np.zeros(f, grad.dtype), reaching(*down),
            strips(reaching, across, sw, 1, apart[1]), sw, apart, taps_apart, 0, out)
@@ -121,6 +119,13 @@ def reaching(size, kernel, stride, dilation, pads, places):
         if met:
             table[y] = met[0][0], len(met), met[0][1]
     return table
+
+
+def reaching_steps(window):
+    """What leads from one way to the next in `reaching`: (rows, columns) of windows, and (rows, columns) of taps."""
+    common = [math.gcd(s, d) for s, d in zip(window.stride, window.dilation, strict=True)]
+    return (tuple(d // g for d, g in zip(window.dilation, common, strict=True)),
+            tuple(s // g for s, g in zip(window.stride, common, strict=True)))
 
 
 @remembered

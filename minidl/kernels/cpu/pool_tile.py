@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minidl.kernels.cpu.tile import hidden, number
+from minidl.kernels.cpu.tile import hidden
 from minidl.kernels.cpu.window_tile import Vectors, each_vector, walk
 
 BYTE = ir.IntType(8)

@@ -12,6 +12,7 @@ gradient, and the loops run over images and their pixels. `depthwise.py` says wh
 channels that mix.
 """
 
+import functools
 import itertools
 import math
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from minidl.kernels.cpu.target import VECTOR_BYTES
-from minidl.kernels.cpu.tile import INT, LANE, column_masks, hidden, intrinsic_function, number, spread
+from minidl.kernels.cpu.tile import LANE, column_masks, hidden, intrinsic_function, number, spread
 
 
 class Form(NamedTuple):
@@ -76,20 +77,14 @@ def make_tile(forms):
         def generate(context, builder, signature, values):
             element = context.get_data_type(signature.args[0].dtype)
             steps = [cgutils.unpack_tuple(builder, value) for value in values[9:13]]
-            vectors = builder.udiv(values[13], number(lanes_of(element)))
-            rest = builder.urem(values[13], number(lanes_of(element)))
-            if_any = builder.zext(builder.icmp_signed(">", rest, number(0)), INT)
             done = builder.append_basic_block("done")
             switch = builder.switch(values[1], done)
             for i, chosen in enumerate(forms):
                 case = builder.append_basic_block(f"form{i}")
                 switch.add_case(number(i), case)
                 builder.position_at_end(case)
-                addresses = values[2:6]
-                for rounds, few in ((vectors, None), (if_any, rest)):
-                    with walk(builder, rounds, addresses, [number(VECTOR_BYTES)] * 4) as here:
-                        emit(builder, element, chosen, few, *here, *values[6:9], *steps, values[14])
-                    addresses = [builder.add(a, builder.mul(vectors, number(VECTOR_BYTES))) for a in addresses]
+                each_vector(builder, element, values[13], values[2:6], [element] * 4,
+                            functools.partial(emit, builder, element, chosen, values[6:9], steps, values[14]))
                 builder.branch(done)
             builder.position_at_end(done)
             return context.get_dummy_value()
@@ -153,6 +148,20 @@ def bytes_of(element):
     return 4 if isinstance(element, ir.FloatType) else 8
 
 
+def each_vector(builder, element, channels, addresses, elements, body):
+    """Loop over the vectors of `channels` neighbours: body(few, *addresses), the addresses moving on with them.
+
+    `few` is None but for the channels left over, when it says how many. `elements` are the types at the addresses.
+    """
+    lanes = number(lanes_of(element))
+    whole, rest = builder.udiv(channels, lanes), builder.urem(channels, lanes)
+    steps = [number(lanes_of(element) * bytes_of(e)) for e in elements]
+    with walk(builder, whole, addresses, steps) as here:
+        body(None, *here)
+    with builder.if_then(builder.icmp_signed(">", rest, number(0))):
+        body(rest, *(moved(builder, a, (whole, step)) for a, step in zip(addresses, steps, strict=True)))
+
+
 def moved(builder, address, *ways):
     """The address, so many steps of such a length further."""
     for count, step in ways:
@@ -160,14 +169,14 @@ def moved(builder, address, *ways):
     return address
 
 
-def emit(builder, element, form, few, x, w, out, start, images, rows, columns, x_steps, w_steps, out_steps,
-         start_steps, relu):
-    """Write the instructions of one form; `few` channels, if fewer than a vector holds."""
+def emit(builder, element, form, rounds, steps, relu, few, x, w, out, start):
+    """Write the instructions of one form for one vector; `few` channels, if fewer than a vector holds."""
+    (images, rows, columns), (x_steps, w_steps, out_steps, start_steps) = rounds, steps
     lines, places, taps, stride, _ = form
     vectors = Vectors(builder, element, few)
 
     cells = [(line, p) for line in range(lines) for p in range(places)]
-    sums = {cell: cgutils.alloca_once(builder, vectors.type) for cell in cells}         # LLVM promotes them to registers
+    sums = {cell: cgutils.alloca_once(builder, vectors.type) for cell in cells}      # LLVM promotes them to registers
     targets = {(line, p): moved(builder, out, (line, out_steps[0]), (p, out_steps[1])) for line, p in cells}
     for line, p in cells:
         first = moved(builder, start, (line, start_steps[0]), (p, start_steps[1]))
