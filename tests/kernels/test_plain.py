@@ -167,8 +167,9 @@ def test_avg_pool2d(kernels, dtype, case, layout, seed):
     window = pooling_window(case)
     x, grad = distinct_values(case.x, (*case.x[:2], *window.out(case.x[2:])), seed=seed)
     our_x, our_grad = laid_out(layout, dtype, x, grad)
-    near(kernels.avg_pool2d(our_x, window, 1 / math.prod(window.kernel)), reference.avg_pool2d(x, **case.settings), dtype)
-    dx = kernels.avg_pool2d_gradient(our_grad, case.x, window, 1 / math.prod(window.kernel))
+    share = 1 / math.prod(window.kernel)
+    near(kernels.avg_pool2d(our_x, window, share), reference.avg_pool2d(x, **case.settings), dtype)
+    dx = kernels.avg_pool2d_gradient(our_grad, case.x, window, share)
     near(dx, reference.avg_pool2d_gradient(grad, case.x, **case.settings), dtype)
 
 

@@ -87,6 +87,7 @@ def filters(weight):
     return out
 
 
+@remembered
 def axes(window, size):
     """The rows' and the columns' (size, kernel, stride, dilation, pads, places of the window)."""
     return list(zip(size, *window[:2], window.dilation, window.padding, window.out(size), strict=True))

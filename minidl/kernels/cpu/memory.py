@@ -65,7 +65,7 @@ store = Store()
 def aligned(size):
     """So many bytes, new, from the beginning of a cache line on."""
     memory = np.empty(size + LINE, np.uint8)
-    start = -memory.ctypes.data % LINE
+    start = -memory.__array_interface__["data"][0] % LINE             # quicker to ask than .ctypes.data
     return memory[start:start + size]
 
 

@@ -17,7 +17,7 @@ from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.pool_tile import max_tile, winner_tile
 
-MANY = 16          # channels from which on going pixel by pixel is faster
+MANY, MANY_BACK = 16, 32       # channels from which on going pixel by pixel is faster, there and back
 
 
 def max_pool2d(x, window):
@@ -44,7 +44,7 @@ def max_pool2d_gradient(grad, place, shape, window):
     n, c, h, w = shape
     dx = empty((n, h, w, c), grad.dtype)
     grad, place = channels_last(grad), channels_last(place)
-    if c >= MANY and place.dtype == np.uint8:
+    if c >= MANY_BACK and place.dtype == np.uint8:
         down, across = depthwise.axes(window, (h, w))
         apart, taps_apart = depthwise.reaching_steps(window)
         max_gradient_by_pixel(grad, place, depthwise.reaching(*down), depthwise.reaching(*across), apart, taps_apart,
@@ -167,20 +167,25 @@ def max_backward(threads, grad, place, kernel, stride, dilation, pad, dx):
     """dx[where the maximum was] += grad"""
     n, oh, ow, c = grad.shape
     _, h, w, _ = dx.shape
-    distances = np.empty(kernel[0] * kernel[1], np.int64)          # from the window's first pixel, in elements
-    for i in range(len(distances)):
-        distances[i] = (i // kernel[1] * dilation[0] * w + i % kernel[1] * dilation[1]) * c
+    down, across = np.empty((2, kernel[0] * kernel[1]), np.int64)  # from the window's first pixel to each place
+    for i in range(len(down)):
+        down[i], across[i] = i // kernel[1] * dilation[0], i % kernel[1] * dilation[1]
+    distances = (down * w + across) * c
     for image in prange(n):
         flat = dx[image].reshape(h * w * c)
         flat[:] = 0
         for oy in range(oh):
             for ox in range(ow):
-                first = ((oy * stride[0] - pad[0]) * w + ox * stride[1] - pad[1]) * c
-                grads, where = grad[image, oy, ox], place[image, oy, ox]
-                for k in range(c):
-                    at = first + distances[where[k]] + k
-                    if 0 <= at < len(flat):                        # a window may lie in the padding altogether
-                        flat[at] += grads[k]
+                y, z = oy * stride[0] - pad[0], ox * stride[1] - pad[1]
+                first, grads, where = (y * w + z) * c, grad[image, oy, ox], place[image, oy, ox]
+                if 0 <= y < h - down[-1] and 0 <= z < w - across[-1]:
+                    for k in range(c):
+                        flat[first + distances[where[k]] + k] += grads[k]
+                else:                                              # a window of -inf alone may name padding
+                    for k in range(c):
+                        t = where[k]
+                        if 0 <= y + down[t] < h and 0 <= z + across[t] < w:
+                            flat[first + distances[t] + k] += grads[k]
 
 
 @kernel
