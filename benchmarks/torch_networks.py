@@ -72,7 +72,8 @@ def vgg16_bn_cifar():
 
 def mobilenet_v1_cifar():
     def conv(c, f, k, stride=1, groups=1):
-        return [nn.Conv2d(c, f, k, stride, k // 2, groups=groups, bias=False), nn.BatchNorm2d(f), nn.ReLU6(inplace=True)]
+        return [nn.Conv2d(c, f, k, stride, k // 2, groups=groups, bias=False), nn.BatchNorm2d(f),
+                nn.ReLU6(inplace=True)]
 
     layers, c = conv(3, 32, 3), 32
     for f, stride in [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]:

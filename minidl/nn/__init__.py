@@ -16,27 +16,17 @@ from minidl.nn.activation import (
 )
 from minidl.nn.checks import check_input
 from minidl.nn.folding import fold_batch_norm
-from minidl.nn.layers import (
-    AdaptiveAvgPool2d,
-    AvgPool2d,
-    Conv2d,
-    ConvTranspose2d,
-    Dropout,
-    Dropout2d,
-    Flatten,
-    Identity,
-    Linear,
-    MaxPool2d,
-    Upsample,
-)
+from minidl.nn.layers import Conv2d, ConvTranspose2d, Dropout, Dropout2d, Flatten, Identity, Linear, Upsample
 from minidl.nn.module import Module, Parameter
 from minidl.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm
+from minidl.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from minidl.nn.sequential import Sequential
 
 __all__ = [
     "ELU",
     "GELU",
     "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool2d",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",

@@ -1,8 +1,8 @@
 """The layers: each keeps its settings and its parameters, and calls the function of the same name.
 
 Names, settings, defaults and shapes are PyTorch's, so its weights load by name. What a layer computes is told by its
-function in `functional/`. Batch normalization, which also remembers, has a file of its own: `normalization.py`; and so
-have the activations, which have no parameters: `activation.py`.
+function in `functional/`. Layers without weights have files of their own, `activation.py` and `pooling.py`, and so have
+the normalizations, of which one remembers: `normalization.py`.
 """
 
 import numpy as np
@@ -111,49 +111,6 @@ class Linear(Module):
     def extra_repr(self):
         out_features, in_features = self.weight.shape
         return f"{in_features}, {out_features}" + unless("bias", self.bias is not None, True)
-
-
-class Pool2d(Module):
-    """What MaxPool2d and AvgPool2d share; `pool` is their function. The stride is the kernel's size unless given."""
-
-    pool = None
-
-    def __init__(self, kernel_size, stride=None, padding=0):
-        name = type(self).__name__
-        self.kernel_size = pair(name, "kernel_size", kernel_size, 1)
-        self.stride = self.kernel_size if stride is None else pair(name, "stride", stride, 1)
-        self.padding = pair(name, "padding", padding, 0)
-
-    def forward(self, x):
-        return self.pool(x, self.kernel_size, self.stride, self.padding)
-
-    def extra_repr(self):
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
-
-class MaxPool2d(Pool2d):
-    """The largest element of each window, as F.max_pool2d.   (N, C, H, W) -> (N, C, OH, OW)"""
-
-    pool = staticmethod(F.max_pool2d)
-
-
-class AvgPool2d(Pool2d):
-    """The mean of each window, padding counted as zeros, as F.avg_pool2d.   (N, C, H, W) -> (N, C, OH, OW)"""
-
-    pool = staticmethod(F.avg_pool2d)
-
-
-class AdaptiveAvgPool2d(Module):
-    """The mean over OH x OW nearly equal parts, as F.adaptive_avg_pool2d.   (N, C, H, W) -> (N, C, OH, OW)"""
-
-    def __init__(self, output_size):
-        self.output_size = output_size
-
-    def forward(self, x):
-        return F.adaptive_avg_pool2d(x, self.output_size)
-
-    def extra_repr(self):
-        return f"output_size={self.output_size}"
 
 
 class Dropout(Module):
