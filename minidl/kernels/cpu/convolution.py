@@ -1,11 +1,12 @@
 """Which way to convolve: the choice, by shape, between the algorithms, and nothing else.
 
-`direct.py` does every convolution. `winograd.py` does those with 3x3 windows and stride 1 with fewer products, but what
-it saves must repay its transforms: a lot for many channels, nothing for an image or two of few pixels.
+`direct.py` does every convolution. `depthwise.py` does those with a group for each channel, which are no matrix products.
+`winograd.py` does those with 3x3 windows and stride 1 with fewer products, but what it saves must repay its transforms:
+a lot for many channels, nothing for an image or two of few pixels.
 """
 
 from minidl import kernels
-from minidl.kernels.cpu import direct, winograd
+from minidl.kernels.cpu import depthwise, direct, winograd
 from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
 
 # Clock cycles of the transforms of one square, or of one filter, a vector of channels; m: cycles. Found by measuring.
@@ -20,6 +21,8 @@ def conv2d(x, weight, bias, window, groups=1, relu=False):
     x (N, C, H, W), weight (F, C/groups, KH, KW), bias (F,) or None  ->  (N, F, OH, OW), channels last in memory
     With `relu`, max(out, 0).
     """
+    if groups == x.shape[1] > 1:
+        return depthwise.conv2d(x, weight, bias, window, relu)
     m = square(x, x.shape, len(weight), window, groups)
     if m:
         return winograd.conv2d(x, weight, bias, window, m, relu)
@@ -28,6 +31,8 @@ def conv2d(x, weight, bias, window, groups=1, relu=False):
 
 def conv2d_input_gradient(grad, weight, shape, window, groups=1):
     """The gradient of conv2d by x.   grad (N, F, OH, OW), weight (F, C/groups, KH, KW)  ->  (N, C, H, W) = shape"""
+    if groups == shape[1] > 1:
+        return depthwise.conv2d_input_gradient(grad, weight, shape, window)
     m = square(grad, shape, len(weight), window, groups)
     if m:
         return winograd.conv2d_input_gradient(grad, weight, shape, window, m)
@@ -36,6 +41,8 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1):
 
 def conv2d_weight_gradient(grad, x, window, groups=1):
     """The gradient of conv2d by its weight.   grad (N, F, OH, OW), x (N, C, H, W)  ->  (F, C/groups, KH, KW)"""
+    if groups == x.shape[1] > 1:
+        return depthwise.conv2d_weight_gradient(grad, x, window)
     m = square(x, x.shape, grad.shape[1], window, groups)
     if m:
         return winograd.conv2d_weight_gradient(grad, x, window, m)
