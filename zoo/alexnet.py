@@ -97,8 +97,8 @@ class AlexNet2012(nn.Module):
         x = self.conv4(x, relu=True)
         x = self.pool(self.conv5(x, relu=True))
         x = F.flatten(self.avgpool(x), 1)
-        x = self.dropout(F.relu(self.fc6(x)))
-        x = self.dropout(F.relu(self.fc7(x)))
+        x = self.dropout(self.fc6(x, relu=True))
+        x = self.dropout(self.fc7(x, relu=True))
         return self.fc8(x)
 
 

@@ -87,7 +87,7 @@ class InceptionAux(nn.Module):
 
     def forward(self, x):
         x = self.conv(F.adaptive_avg_pool2d(x, 4))
-        x = F.relu(self.fc1(F.flatten(x, 1)))
+        x = self.fc1(F.flatten(x, 1), relu=True)
         return self.fc2(self.dropout(x))
 
 

@@ -48,8 +48,8 @@ class LeNet5(nn.Module):
         x = self.pool(self.conv1(x, relu=True))
         x = self.pool(self.conv2(x, relu=True))
         x = F.flatten(x, 1)
-        x = F.relu(self.fc1(x))
-        x = F.relu(self.fc2(x))
+        x = self.fc1(x, relu=True)
+        x = self.fc2(x, relu=True)
         return self.fc3(x)
 
 

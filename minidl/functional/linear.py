@@ -34,8 +34,11 @@ def matmul(a, b, /):
 
 
 @op
-def linear(x, weight, bias=None, /):
-    """x @ weight.T + bias.   x (..., K), weight (F, K), bias (F,) or None  ->  (..., F)"""
+def linear(x, weight, bias=None, /, *, relu=False):
+    """x @ weight.T + bias.   x (..., K), weight (F, K), bias (F,) or None  ->  (..., F)
+
+    relu  max(out, 0) in the same pass over memory, which PyTorch's function has not
+    """
     if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:
         raise ValueError(f"linear: x {x.shape} must end in the second length of the weight {weight.shape} (F, K)")
     if bias is not None and bias.shape != weight.shape[:1]:
@@ -43,15 +46,17 @@ def linear(x, weight, bias=None, /):
     check_dtypes("linear", x, weight, bias)
     k, f, shape = x.shape[-1], len(weight), x.shape[:-1]
     rows = x.reshape(math.prod(shape), k)                    # said in full: -1 cannot be worked out for an empty batch
-    out = multiply(rows, weight.T)
-    if bias is not None:
-        out += bias
+    kernels = kernels_for(x)
+    out = kernels.matmul(rows, weight.T, bias, relu)
+    rectified = out if relu else None                        # without ReLU, `out` is not needed again
 
     def backward(grad):
         grad = grad.reshape(len(rows), f)
+        if relu:
+            grad = kernels.relu_gradient(grad, rectified)
         return (
-            lambda: multiply(grad, weight).reshape(*shape, k),
-            lambda: multiply(rows.T, grad).T,                # made as (K, F): the order in which `multiply` reads it
+            lambda: kernels.matmul(grad, weight).reshape(*shape, k),
+            lambda: kernels.matmul(rows.T, grad).T,          # made as (K, F): the order in which `matmul` reads it
             lambda: grad.sum(0),
         )
     return out.reshape(*shape, f), backward

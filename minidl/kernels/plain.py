@@ -45,9 +45,15 @@ __all__ = [
 ]
 
 
-def matmul(a, b):
-    """a @ b for two matrices.   a (M, K), b (K, N)  ->  (M, N)"""
-    return a @ b
+def matmul(a, b, bias=None, relu=False):
+    """a @ b + bias for two matrices.   a (M, K), b (K, N), bias (N,) or None  ->  (M, N)
+
+    With `relu`, max(out, 0).
+    """
+    out = a @ b
+    if bias is not None:
+        out += bias
+    return array_module(a).maximum(out, 0) if relu else out
 
 
 def relu(x, ceiling=None):

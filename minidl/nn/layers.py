@@ -96,7 +96,7 @@ class ConvTranspose2d(Module):
 class Linear(Module):
     """x @ weight.T + bias, with a weight (out_features, in_features) and a bias (out_features,).
 
-    x (..., in_features)  ->  (..., out_features)
+    x (..., in_features)  ->  (..., out_features);   layer(x, relu=True) is F.relu(layer(x)) in one pass
     """
 
     def __init__(self, in_features, out_features, bias=True):
@@ -105,8 +105,8 @@ class Linear(Module):
         self.weight = Parameter(outputs_last(init.default_weight(shape)))
         self.bias = Parameter(init.default_bias(shape)) if bias else None
 
-    def forward(self, x):
-        return F.linear(x, self.weight, self.bias)
+    def forward(self, x, relu=False):
+        return F.linear(x, self.weight, self.bias, relu=relu)
 
     def extra_repr(self):
         out_features, in_features = self.weight.shape

@@ -1,17 +1,17 @@
 """Layers one after the other.
 
-`Sequential` computes what its layers say, in their order. It takes one liberty for the sake of speed: a convolution or
-a batch normalization can rectify its output in the pass that writes it, so a ReLU behind one is asked of that layer,
-as `layer(x, relu=True)`, and not called itself. The result is the same.
+`Sequential` computes what its layers say, in their order. It takes one liberty for the sake of speed: a convolution, a
+dense layer or a batch normalization can rectify its output in the pass that writes it, so a ReLU behind one is asked of
+that layer, as `layer(x, relu=True)`, and not called itself. The result is the same.
 """
 
 from minidl.nn.activation import ReLU
 from minidl.nn.folding import NormedConv2d
-from minidl.nn.layers import Conv2d
+from minidl.nn.layers import Conv2d, Linear
 from minidl.nn.module import Module
 from minidl.nn.normalization import BatchNorm1d, BatchNorm2d
 
-RECTIFIERS = (Conv2d, BatchNorm1d, BatchNorm2d, NormedConv2d)
+RECTIFIERS = (Conv2d, Linear, BatchNorm1d, BatchNorm2d, NormedConv2d)
 
 
 class Sequential(Module):
@@ -40,7 +40,7 @@ class Sequential(Module):
 
 def calls(layers):
     """Yield (layer, settings) for every call to make; a ReLU becomes a setting of the layer before it where it can."""
-    for before, layer, behind in zip([None, *layers[:-1]], layers, [*layers[1:], None], strict=True):
+    for before, layer, behind in zip([None, *layers], layers, [*layers[1:], None], strict=False):
         if type(layer) in RECTIFIERS and type(behind) is ReLU:
             yield layer, {"relu": True}
         elif not (type(layer) is ReLU and type(before) in RECTIFIERS):

@@ -1,13 +1,17 @@
 """Which way to convolve: the choice, by shape, between the algorithms, and nothing else.
 
-`direct.py` does every convolution. `depthwise.py` does those with a group for each channel, which are no matrix products.
-`winograd.py` does those with 3x3 windows and stride 1 with fewer products, but what it saves must repay its transforms:
-a lot for many channels, nothing for an image or two of few pixels.
+`direct.py` does every convolution. `depthwise.py` does those with a group for each channel, which are no matrix
+products, `pointwise.py` those with a window of one pixel, which are nothing else. `winograd.py` does those with 3x3 windows and
+stride 1 with fewer products, but what it saves must repay its transforms: a lot for many channels, nothing for an image
+or two of few pixels.
 """
 
 from minidl import kernels
-from minidl.kernels.cpu import depthwise, direct, winograd
+from minidl.kernels import Window
+from minidl.kernels.cpu import depthwise, direct, pointwise, winograd
 from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
+
+PIXEL = Window((1, 1))
 
 # Clock cycles of the transforms of one square, or of one filter, a vector of channels; m: cycles. Found by measuring.
 INPUT = {2: 130, 4: 300}
@@ -23,6 +27,8 @@ def conv2d(x, weight, bias, window, groups=1, relu=False):
     """
     if groups == x.shape[1] > 1:
         return depthwise.conv2d(x, weight, bias, window, relu)
+    if is_pointwise(window, groups, x.size):
+        return pointwise.conv2d(x, weight, bias, relu)
     m = square(x, x.shape, len(weight), window, groups)
     if m:
         return winograd.conv2d(x, weight, bias, window, m, relu)
@@ -33,6 +39,8 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1):
     """The gradient of conv2d by x.   grad (N, F, OH, OW), weight (F, C/groups, KH, KW)  ->  (N, C, H, W) = shape"""
     if groups == shape[1] > 1:
         return depthwise.conv2d_input_gradient(grad, weight, shape, window)
+    if is_pointwise(window, groups, grad.size):
+        return pointwise.conv2d_input_gradient(grad, weight)
     m = square(grad, shape, len(weight), window, groups)
     if m:
         return winograd.conv2d_input_gradient(grad, weight, shape, window, m)
@@ -43,10 +51,17 @@ def conv2d_weight_gradient(grad, x, window, groups=1):
     """The gradient of conv2d by its weight.   grad (N, F, OH, OW), x (N, C, H, W)  ->  (F, C/groups, KH, KW)"""
     if groups == x.shape[1] > 1:
         return depthwise.conv2d_weight_gradient(grad, x, window)
+    if is_pointwise(window, groups, x.size):
+        return pointwise.conv2d_weight_gradient(grad, x)
     m = square(x, x.shape, grad.shape[1], window, groups)
     if m:
         return winograd.conv2d_weight_gradient(grad, x, window, m)
     return direct.conv2d_weight_gradient(grad, x, window, groups)
+
+
+def is_pointwise(window, groups, size):
+    """Whether it is a product over pixels, of which there are any."""
+    return window._replace(dilation=(1, 1)) == PIXEL and groups == 1 and size > 0
 
 
 def square(like, shape, f, window, groups):

@@ -1,18 +1,156 @@
-"""The matrix product, on the register tile."""
+"""The matrix product, on the register tile, cut into blocks that the caches hold.
+
+    C[i, j] = bias[j] + sum over k of A[i, k] * B[k, j]
+
+A thread computes a block of C, some products of every sum at a time. Short rows of A and B it reads where they lie.
+Rows of many numbers begin far apart, often a power of 2, and would fall into few lines of the cache; so of such
+matrices the thread first copies the part that it is about to use, B in panels of two vectors' width.
+
+Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34 (2008).
+"""
 
 import numpy as np
+from numba import prange
 
+from minidl.kernels import plain
+from minidl.kernels.cpu.compile import inner, kernel
+from minidl.kernels.cpu.layout import transposed
 from minidl.kernels.cpu.memory import empty
-from minidl.kernels.cpu.product import Rows, packed, product, start_row
+from minidl.kernels.cpu.product import start_row, sums
+from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
+from minidl.kernels.cpu.threads import thread_count
+
+A_BYTES = 256 * 1024      # of A that a thread uses at a time, and columns of B; measured with benchmarks/matmul_conv.py
+COLUMNS = 256
+DEPTH = 256               # products of a sum at a time
+SHORT = 512               # bytes of a row that need not be copied
+GAP = 16                  # numbers between copied rows, lest they be a power of 2 apart
+PARTS = 16                # of a long sum of few rows and columns: a fixed number, so that the bits don't depend on how
+#                           many threads there are
+PANEL_BYTES = 2 * VECTOR_BYTES
 
 
-def matmul(a, b):
-    """a @ b for two matrices.   a (M, K), b (K, N)  ->  (M, N)"""
+def matmul(a, b, bias=None, relu=False):
+    """a @ b + bias for two matrices.   a (M, K), b (K, N), bias (N,) or None  ->  (M, N)
+
+    With `relu`, max(out, 0).
+    """
     (m, k), n = a.shape, b.shape[1]
-    out = empty((m, n), a.dtype)
-    if k == 0:
-        out[:] = 0
-    elif out.size:
-        product((1, 1, m), Rows(a, 0, (0, 0, a.strides[0])), np.zeros(1, np.int64), k, a.strides[1],
-                packed(b[None]), n, start_row(a, None, n), Rows(out, 0, (0, 0, out.strides[0])))
-    return out
+    if not (m and n and k):
+        return plain.matmul(a, b, bias, relu)
+    a_turned, b_turned = turned(a), turned(b)
+    if b_turned and bias is None and not relu and k * n > m * (k + n):
+        return np.ascontiguousarray(matmul(b.T, a.T).T)       # turning a and the result costs less than turning b
+    a = a.T if a_turned else np.ascontiguousarray(a)
+    b = transposed(b.T[None])[0] if b_turned else np.ascontiguousarray(b)
+    tiles, panels, depth = -(-m // TILE_ROWS), -(-n * b.itemsize // PANEL_BYTES), min(k, DEPTH)
+    downs, acrosses = -(-m * depth * a.itemsize // A_BYTES), -(-n // COLUMNS)
+    parts = 1 if bias is not None or relu else max(1, min(PARTS // (downs * acrosses), k // (4 * DEPTH)))
+    downs, acrosses = dealt(downs, acrosses, tiles, panels, parts)
+    out = empty((parts, m, n), a.dtype)
+    rows, columns = -(-tiles // downs) * TILE_ROWS, -(-panels // acrosses) * (PANEL_BYTES // a.itemsize)
+    a_room = empty((thread_count(), (rows + GAP) * (depth + GAP)), a.dtype)
+    b_room = empty((thread_count(), columns * depth), a.dtype)
+    multiply(a, int(a_turned), b, start_row(a, bias, n), int(relu), out, downs, acrosses, rows, a_room, b_room)
+    return out[0] if parts == 1 else out.sum(0)
+
+
+def dealt(downs, acrosses, tiles, panels, parts):
+    """Into how many strips to cut C, down and across, at least: as many that all threads have equally much to do."""
+    threads = thread_count()
+    while downs * acrosses * parts % threads and downs * acrosses * parts < 8 * threads and downs < tiles:
+        downs += 1
+    while downs * acrosses * parts < threads and acrosses < panels:
+        acrosses += 1
+    return downs, acrosses
+
+
+def turned(x):
+    """Whether the transpose of x lies in memory row by row, and x does not."""
+    return x.T.flags.c_contiguous and not x.flags.c_contiguous
+
+
+@kernel
+def multiply(threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_rows, a_room, b_room):
+    """a (M, K), or (K, M) if turned, b (K, N)  ->  out (S, M, N), each the sum of a part of the products
+
+    C is cut into `downs` strips of whole tiles, and `acrosses` strips of whole panels.
+    """
+    k, n = b.shape
+    parts, m, _ = out.shape
+    size = a.itemsize
+    width = PANEL_BYTES // size
+    tiles, panels = (m + TILE_ROWS - 1) // TILE_ROWS, (n + width - 1) // width
+    units = parts * downs * acrosses
+    for thread in prange(threads):
+        table, step = np.empty((2, most_rows), np.int64), np.zeros(1, np.int64)
+        scratch = np.empty(len(bias), a.dtype)                       # where rows past the last one are written
+        for unit in range(thread * units // threads, (thread + 1) * units // threads):
+            part, strip, side = unit // (downs * acrosses), unit // acrosses % downs, unit % acrosses
+            first, begin = strip * tiles // downs * TILE_ROWS, side * panels // acrosses * width
+            rows = min(m, (strip + 1) * tiles // downs * TILE_ROWS) - first
+            columns = min(n, (side + 1) * panels // acrosses * width) - begin
+            for i in range(most_rows):
+                table[1, i] = out[part, first + i, begin:].ctypes.data if i < rows else scratch.ctypes.data
+            p, end = part * k // parts, (part + 1) * k // parts
+            start = bias[begin:].ctypes.data
+            while p < end:
+                depth = min(DEPTH, end - p)
+                stride = lay_rows(a, a_turned, first, rows, p, depth, a_room[thread], table[0])
+                data, to_panel, to_row = lay_columns(b, p, depth, begin, columns, b_room[thread])
+                p += depth
+                for j in range(0, columns * size, PANEL_BYTES):
+                    for i in range(0, rows, TILE_ROWS):
+                        sums(a, table[0, i:].ctypes.data, table[1, i:].ctypes.data, j, step.ctypes.data, 1, depth,
+                             stride, data + j // PANEL_BYTES * to_panel, to_row, start + j if start != 0 else 0,
+                             min(PANEL_BYTES, columns * size - j) // size, relu if p == end else 0)
+                start = 0                                            # from here on, add to what is there
+
+
+@inner
+def lay_rows(a, a_turned, first, rows, p, depth, room, table):
+    """The addresses of so many rows of A from product p on, and the bytes from a number to its neighbour in the row.
+
+    Rows that lie far apart are copied into `room`. Past the last row comes any row.
+    """
+    size = a.itemsize
+    along, down = (p, first) if a_turned == 0 else (first, p)        # where the part of `a` begins
+    lines, length = (rows, depth) if a_turned == 0 else (depth, rows)
+    data, apart = a[down:, along:].ctypes.data, a.shape[1] * size
+    if apart > SHORT:
+        copy_lines(a[down:down + lines, along:along + length], room, length + GAP)
+        data, apart = room.ctypes.data, (length + GAP) * size
+    row_apart, stride = (apart, size) if a_turned == 0 else (size, apart)
+    for i in range(len(table)):
+        table[i] = data + min(i, rows - 1) * row_apart
+    return stride
+
+
+@inner
+def copy_lines(source, target, apart):
+    """Copy each row of `source` to `target`, `apart` numbers after the one before."""
+    lines, length = source.shape
+    for i in range(lines):
+        line, copied = source[i], target[i * apart:i * apart + length]
+        for j in range(length):
+            copied[j] = line[j]
+
+
+@inner
+def lay_columns(b, p, depth, begin, columns, room):
+    """Where `columns` columns of B lie, from `begin` on, products p to p + depth: (address, bytes to a panel, to a row).
+
+    If rows are long, they are copied into `room`, panel by panel.
+    """
+    size = b.itemsize
+    width, apart = PANEL_BYTES // size, b.shape[1] * size
+    if apart <= SHORT:
+        return b[p, begin:].ctypes.data, PANEL_BYTES, apart
+    for panel in range((columns + width - 1) // width):
+        real = min(width, columns - panel * width)
+        copied = room[panel * depth * width:(panel + 1) * depth * width].reshape(depth, width)
+        for q in range(depth):
+            source, target = b[p + q, begin + panel * width:begin + panel * width + real], copied[q]
+            for j in range(real):
+                target[j] = source[j]
+    return room.ctypes.data, depth * PANEL_BYTES, PANEL_BYTES
