@@ -1,7 +1,8 @@
 """Kernels for the CPU, compiled by Numba: the same functions as in `plain`, several times faster.
 
-Read `tile.py` (the innermost loop), `product.py` (its one driver), `direct.py` (convolution in terms of it), then
-`winograd.py` (convolution with fewer products) and `convolution.py` (which of the two, when).
+Read `tile.py` (the innermost loop), `product.py` (its driver), `direct.py` (convolution in terms of it), then
+`winograd.py` (convolution with fewer products), `matmul.py` and `convolution.py` (which of them when). Where channels
+don't mix, `window_tile.py` takes the place of the tile: read `depthwise.py`, then `pooling.py`.
 Images are channels last in memory here; any other order is right too, and costs a copy.
 """
 
