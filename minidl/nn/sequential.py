@@ -40,7 +40,7 @@ class Sequential(Module):
 
 def calls(layers):
     """Yield (layer, settings) for every call to make; a ReLU becomes a setting of the layer before it where it can."""
-    for before, layer, behind in zip([None, *layers[:-1]], layers, [*layers[1:], None], strict=True):
+    for before, layer, behind in zip([None, *layers], layers, [*layers[1:], None], strict=False):
         if type(layer) in RECTIFIERS and type(behind) is ReLU:
             yield layer, {"relu": True}
         elif not (type(layer) is ReLU and type(before) in RECTIFIERS):
