@@ -79,10 +79,10 @@ def conv2d_weight_gradient(grad, x, shape, stride=1, padding=0, dilation=1, grou
     return dweight
 
 
-def max_pool2d(x, kernel_size, stride=None, padding=0):
+def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
     """x (N, C, H, W)  ->  the maxima (N, C, OH, OW), and at which place i * KW + j of its window each was first seen"""
     kernel = pair(kernel_size)
-    size, seen = places(x.shape[2:], kernel, stride or kernel, padding, 1)
+    size, seen = places(x.shape[2:], kernel, stride or kernel, padding, dilation)
     out, place = np.full((*x.shape[:2], *size), -np.inf, x.dtype), np.zeros((*x.shape[:2], *size), int)
     for y, z, i, j, row, column in seen:
         for n, c in np.ndindex(x.shape[:2]):
@@ -92,10 +92,10 @@ def max_pool2d(x, kernel_size, stride=None, padding=0):
     return out, place
 
 
-def max_pool2d_gradient(grad, place, shape, kernel_size, stride=None, padding=0):
+def max_pool2d_gradient(grad, place, shape, kernel_size, stride=None, padding=0, dilation=1):
     """grad, place (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
     kernel, dx = pair(kernel_size), np.zeros(shape, grad.dtype)
-    for y, z, i, j, row, column in places(shape[2:], kernel, stride or kernel, padding, 1)[1]:
+    for y, z, i, j, row, column in places(shape[2:], kernel, stride or kernel, padding, dilation)[1]:
         dx[:, :, row, column] += np.where(place[:, :, y, z] == i * kernel[1] + j, grad[:, :, y, z], 0)
     return dx
 

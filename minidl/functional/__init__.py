@@ -54,7 +54,7 @@ from minidl.functional.loss import (
 )
 from minidl.functional.normalization import batch_norm, group_norm, layer_norm, local_response_norm
 from minidl.functional.padding import pad
-from minidl.functional.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
+from minidl.functional.pooling import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
 from minidl.functional.reduction import amax, amin, logsumexp, mean, sum, var
 from minidl.functional.resize import interpolate
 from minidl.functional.segmentation_loss import dice_loss, focal_loss
@@ -74,14 +74,14 @@ from minidl.functional.transposed_convolution import conv_transpose2d
 from minidl.tensor import Tensor
 
 __all__ = [
-    "abs", "adaptive_avg_pool2d", "add", "amax", "amin", "avg_pool2d", "batch_norm", "binary_cross_entropy_with_logits",
-    "cast", "cat", "clamp", "conv2d", "conv_transpose2d", "cross_entropy", "dice_loss", "div", "dropout",
-    "dropout2d", "elu", "eq", "exp", "expand", "flatten", "focal_loss", "ge", "gelu", "getitem", "group_norm", "gt",
-    "hardswish", "interpolate", "l1_loss", "layer_norm", "le", "leaky_relu", "linear", "local_response_norm", "log",
-    "log_softmax", "logsumexp", "lt", "matmul", "max_pool2d", "maximum", "mean", "minimum", "move", "mse_loss",
-    "mul", "ne", "neg", "nll_loss", "pad", "permute", "pow", "relu", "relu6", "reshape", "sigmoid", "silu",
-    "smooth_l1_loss", "softmax", "softplus", "sqrt", "squeeze", "stack", "sub", "sum", "tanh", "transpose",
-    "unsqueeze", "var", "where",
+    "abs", "adaptive_avg_pool2d", "adaptive_max_pool2d", "add", "amax", "amin", "avg_pool2d", "batch_norm",
+    "binary_cross_entropy_with_logits", "cast", "cat", "clamp", "conv2d", "conv_transpose2d", "cross_entropy",
+    "dice_loss", "div", "dropout", "dropout2d", "elu", "eq", "exp", "expand", "flatten", "focal_loss", "ge", "gelu",
+    "getitem", "group_norm", "gt", "hardswish", "interpolate", "l1_loss", "layer_norm", "le", "leaky_relu",
+    "linear", "local_response_norm", "log", "log_softmax", "logsumexp", "lt", "matmul", "max_pool2d", "maximum",
+    "mean", "minimum", "move", "mse_loss", "mul", "ne", "neg", "nll_loss", "pad", "permute", "pow", "relu", "relu6",
+    "reshape", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "sqrt", "squeeze", "stack", "sub", "sum",
+    "tanh", "transpose", "unsqueeze", "var", "where",
 ]  # fmt: skip
 
 

@@ -84,16 +84,19 @@ def max_pool2d_gradient(grad, place, shape, window):
     return col2im(columns.transpose(0, 2, 3, 1, 4), shape, window)
 
 
-def avg_pool2d(x, window):
-    """The sum of each window divided by KH * KW; padding counts as zeros.   x (N, C, H, W)  ->  (N, C, OH, OW)"""
-    return windows(x, window).mean((-2, -1)).transpose(0, 3, 1, 2)
+def avg_pool2d(x, window, share):
+    """The sum of each window times `share`, a number or one for each place (OH, OW); padding counts as zeros.
+
+    x (N, C, H, W)  ->  (N, C, OH, OW)
+    """
+    return windows(x, window).sum((-2, -1)).transpose(0, 3, 1, 2) * share
 
 
-def avg_pool2d_gradient(grad, shape, window):
-    """Each gradient is shared equally by its window.   grad (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
+def avg_pool2d_gradient(grad, shape, window, share):
+    """Each gradient times its share goes to all of its window.   grad (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
     kh, kw = window.kernel
-    share = (grad * (1 / (kh * kw))).transpose(0, 2, 3, 1)[..., None, None]
-    return col2im(array_module(grad).broadcast_to(share, (*share.shape[:4], kh, kw)), shape, window)
+    grad = (grad * share).transpose(0, 2, 3, 1)[..., None, None]
+    return col2im(array_module(grad).broadcast_to(grad, (*grad.shape[:4], kh, kw)), shape, window)
 
 
 def resample(x, rows, columns):

@@ -129,16 +129,22 @@ def convolutions(draw, max_side=4, grouped=True):
 
 
 @st.composite
-def poolings(draw, max_side=4):
-    """Poolings with overlapping, touching and gaping windows; the padding is at most half of the kernel."""
+def poolings(draw, max_side=4, dilated=False):
+    """Poolings with overlapping, touching and gaping windows; the padding is at most half of the kernel.
+
+    `dilated` lets `dilation` be more than 1, and names it.
+    """
     kernel = draw(pairs(1, max_side))
+    dilation = draw(pairs(1, 3)) if dilated else (1, 1)
+    extent = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
     stride = draw(st.none() | pairs(1, max_side))
     padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
-    size = draw(sizes(kernel, stride or kernel, padding, max_side))
+    size = draw(sizes(extent, stride or kernel, padding, max_side))
     settings = {
         "kernel_size": draw(short(kernel)),
         "stride": None if stride is None else draw(short(stride)),
         "padding": draw(short(padding)),
+        **({"dilation": draw(short(dilation))} if dilated else {}),
     }
     return Pooling((draw(st.integers(1, 3)), draw(st.integers(1, 3)), *size), settings)
 

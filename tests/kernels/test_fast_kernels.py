@@ -22,6 +22,7 @@ import hashlib
 import numpy as np
 from minidl.functional.resize import linear
 from minidl.kernels import Window, cpu
+from minidl.kernels.cpu import depthwise
 rng, digest = np.random.default_rng(0), hashlib.sha256()
 window = Window((3, 3), (2, 1), ((1, 1), (1, 0)), (1, 2))
 for dtype in ("float32", "float64"):
@@ -33,6 +34,8 @@ for dtype in ("float32", "float64"):
     results = [
         out, cpu.conv2d_input_gradient(out, w, x.shape, window), cpu.conv2d_weight_gradient(out, x, window),
         cpu.channel_sums(out), pooled, cpu.max_pool2d_gradient(pooled, place, out.shape, Window((2, 2), (2, 2))),
+        cpu.avg_pool2d(out, window, 0.25), cpu.avg_pool2d_gradient(pooled, out.shape, Window((2, 2), (2, 2)), 0.25),
+        depthwise.conv2d_weight_gradient(cpu.avg_pool2d(out, window, 1), out, window),
         normed, *cpu.batch_norm_gradient(x * x, normed, x, mean, mean, var, 1e-5, True, True),
         cpu.matmul(x[0, 0], x[0, 1].T), cpu.local_response_norm(x, 5, 1.0, 0.75, 2.0),
         cpu.local_response_norm_gradient(x * x, x, 5, 1.0, 0.75, 2.0),

@@ -5,6 +5,7 @@ What the engine asks of a module of kernels stands in `plain.__all__`, and a new
 
 import importlib
 import inspect
+import math
 import os
 
 import numpy as np
@@ -167,8 +168,9 @@ def test_avg_pool2d(kernels, dtype, case, layout, seed):
     window = pooling_window(case)
     x, grad = distinct_values(case.x, (*case.x[:2], *window.out(case.x[2:])), seed=seed)
     our_x, our_grad = laid_out(layout, dtype, x, grad)
-    near(kernels.avg_pool2d(our_x, window), reference.avg_pool2d(x, **case.settings), dtype)
-    dx = kernels.avg_pool2d_gradient(our_grad, case.x, window)
+    share = 1 / math.prod(window.kernel)
+    near(kernels.avg_pool2d(our_x, window, share), reference.avg_pool2d(x, **case.settings), dtype)
+    dx = kernels.avg_pool2d_gradient(our_grad, case.x, window, share)
     near(dx, reference.avg_pool2d_gradient(grad, case.x, **case.settings), dtype)
 
 
@@ -340,8 +342,8 @@ def test_empty_batches(kernels, dtype):
     out, place = kernels.max_pool2d(nothing, window)
     assert out.shape == place.shape == (0, 3, 3, 3)
     assert kernels.max_pool2d_gradient(out, place, nothing.shape, window).shape == nothing.shape
-    assert kernels.avg_pool2d(nothing, window).shape == (0, 3, 3, 3)
-    assert kernels.avg_pool2d_gradient(out, nothing.shape, window).shape == nothing.shape
+    assert kernels.avg_pool2d(nothing, window, 0.25).shape == (0, 3, 3, 3)
+    assert kernels.avg_pool2d_gradient(out, nothing.shape, window, 0.25).shape == nothing.shape
     assert kernels.relu_gradient(kernels.relu(nothing), nothing).shape == nothing.shape
     whole = Taps(np.zeros((1, 1), int), np.ones((1, 1)))
     assert kernels.resample(nothing, whole, whole).shape == (0, 3, 1, 1)

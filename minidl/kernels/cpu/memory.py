@@ -12,6 +12,7 @@ import numpy as np
 
 SMALL = 128 * 1024         # below this, NumPy's own allocator does the same
 SPARE = 256 * 1024**2      # at most so many bytes are kept unused
+LINE = 64                  # bytes of a cache line: a vector that straddles two costs twice
 
 
 class Block:
@@ -42,7 +43,7 @@ class Store:
                 if size <= len(self.spare[i]) <= size + size // 8:
                     self.size -= len(self.spare[i])
                     return self.spare.pop(i)
-        return np.empty(size, np.uint8)
+        return aligned(size)
 
     def put(self, memory):
         """Keep a block; the least recently used ones make room for it."""
@@ -61,12 +62,19 @@ class Store:
 store = Store()
 
 
+def aligned(size):
+    """So many bytes, new, from the beginning of a cache line on."""
+    memory = np.empty(size + LINE, np.uint8)
+    start = -memory.__array_interface__["data"][0] % LINE             # quicker to ask than .ctypes.data
+    return memory[start:start + size]
+
+
 def empty(shape, dtype):
-    """A C-contiguous array of `shape`, not filled, as numpy.empty makes it."""
+    """A C-contiguous array of `shape`, not filled, as numpy.empty makes it, from the beginning of a cache line on."""
     dtype = np.dtype(dtype)
     size = dtype.itemsize
     for length in shape:
         size *= length
     if size < SMALL:
-        return np.empty(shape, dtype)
+        return aligned(size).view(dtype).reshape(shape)
     return np.asarray(Block(store.take(size), shape, dtype))

@@ -1,15 +1,23 @@
-"""Pooling, channels last: all channels of a pixel at once.
+"""Pooling, channels last.
 
-The backward passes go image by image, each by one thread, in a fixed order: windows may overlap, and the sums come out
-the same for any number of threads.
+Max pooling has two ways. With many channels it goes pixel by pixel, vectors of channels at a time, by the tiles of
+`pool_tile.py`; with few it goes by whole rows of memory, whatever is a pixel in them. Gradients of overlapping windows
+meet in a fixed order, and the sums come out the same for any number of threads. Average pooling is a depthwise
+convolution.
 """
+
+import math
 
 import numpy as np
 from numba import prange
 
+from minidl.kernels.cpu import depthwise
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.memory import empty
+from minidl.kernels.cpu.pool_tile import max_tile, winner_tile
+
+MANY, MANY_BACK = 16, 32       # channels from which on going pixel by pixel is faster, there and back
 
 
 def max_pool2d(x, window):
@@ -17,12 +25,17 @@ def max_pool2d(x, window):
 
     x (N, C, H, W)  ->  (N, C, OH, OW), uint8 or uint16 (N, C, OH, OW). NaN counts as larger than every number.
     """
-    kh, kw = window.kernel
+    taps = math.prod(window.kernel)
     x = channels_last(x)
     n, h, w, c = x.shape
     out = empty((n, *window.out((h, w)), c), x.dtype)
-    place = empty(out.shape, np.uint8 if kh * kw <= 256 else np.uint16)
-    max_forward(by_row(x), c, *geometry(window), by_row(out), by_row(place))
+    place = empty(out.shape, np.uint8 if taps <= 256 else np.uint16)
+    if c >= MANY and taps <= 256:
+        down, across = depthwise.axes(window, (h, w))
+        max_by_pixel(x, depthwise.reached(*down), depthwise.reached(*across), window.dilation, window.kernel[1], out,
+                     place)
+    else:
+        max_forward(by_row(x), c, *geometry(window), by_row(out), by_row(place))
     return logical(out), logical(place)
 
 
@@ -30,25 +43,39 @@ def max_pool2d_gradient(grad, place, shape, window):
     """Each gradient goes to the element that won its window.   grad, place (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
     n, c, h, w = shape
     dx = empty((n, h, w, c), grad.dtype)
-    max_backward(channels_last(grad), channels_last(place), *geometry(window), dx)
+    grad, place = channels_last(grad), channels_last(place)
+    if c >= MANY_BACK and place.dtype == np.uint8:
+        down, across = depthwise.axes(window, (h, w))
+        apart, taps_apart = depthwise.reaching_steps(window)
+        max_gradient_by_pixel(grad, place, depthwise.reaching(*down), depthwise.reaching(*across), apart, taps_apart,
+                              window.kernel, dx)
+    else:
+        max_backward(grad, place, *geometry(window), dx)
     return logical(dx)
 
 
-def avg_pool2d(x, window):
-    """The sum of each window divided by KH * KW; padding counts as zeros.   x (N, C, H, W)  ->  (N, C, OH, OW)"""
-    x = channels_last(x)
-    n, h, w, c = x.shape
-    out = empty((n, *window.out((h, w)), c), x.dtype)
-    avg_forward(by_row(x), c, *geometry(window), by_row(out))
-    return logical(out)
+def avg_pool2d(x, window, share):
+    """The sum of each window times `share`, a number or one for each place (OH, OW); padding counts as zeros.
+
+    x (N, C, H, W)  ->  (N, C, OH, OW)
+    It is depthwise convolution with a filter that is the same number everywhere.
+    """
+    weight, share = same_everywhere(x, x.shape[1], window, share)
+    out = depthwise.conv2d(x, weight, None, window)
+    return out if share is None else np.multiply(out, share, out=out)
 
 
-def avg_pool2d_gradient(grad, shape, window):
-    """Each gradient is shared equally by its window.   grad (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
-    n, c, h, w = shape
-    dx = empty((n, h, w, c), grad.dtype)
-    avg_backward(channels_last(grad), *geometry(window), dx)
-    return logical(dx)
+def avg_pool2d_gradient(grad, shape, window, share):
+    """Each gradient times its share goes to all of its window.   grad (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
+    weight, share = same_everywhere(grad, shape[1], window, share)
+    return depthwise.conv2d_input_gradient(grad if share is None else grad * share, weight, shape, window)
+
+
+def same_everywhere(like, c, window, share):
+    """A filter (C, 1, KH, KW) of one number, and the share of each place, or None if that number is the share."""
+    each = isinstance(share, np.ndarray)
+    number = np.asarray(1 if each else share, like.dtype)
+    return np.broadcast_to(number, (c, 1, *window.kernel)), share if each else None
 
 
 def by_row(x):
@@ -110,6 +137,25 @@ def max_forward(threads, x, c, kernel, stride, dilation, pad, out, place):
                 place[image, oy, e] = wide_place[begins[e]]
 
 
+@kernel
+def max_by_pixel(threads, x, rows, columns, dilation, kw, out, place):
+    """The same pixel by pixel, for many channels;   x (N, H, W, C), out and place (N, OH, OW, C)
+
+    rows, columns: the taps of each window that meet the image, as `depthwise.reached` tells
+    """
+    _, h, w, c = x.shape
+    n, oh, ow, _ = out.shape
+    pixel = c * x.itemsize
+    steps = (dilation[0] * w * pixel, dilation[1] * pixel)
+    for line in prange(n * oh):
+        i, i_taps, y = rows[line % oh]
+        for ox in range(ow):
+            j, j_taps, z = columns[ox]
+            target = line * ow + ox
+            max_tile(x, x.ctypes.data + ((line // oh * h + y) * w + z) * pixel, out.ctypes.data + target * pixel,
+                     place.ctypes.data + target * c, i_taps, j_taps, i * kw + j, steps, (kw, 1), c)
+
+
 @inner
 def exceeds(a, b):
     """a > b, where NaN exceeds every number."""
@@ -121,70 +167,43 @@ def max_backward(threads, grad, place, kernel, stride, dilation, pad, dx):
     """dx[where the maximum was] += grad"""
     n, oh, ow, c = grad.shape
     _, h, w, _ = dx.shape
-    distances = np.empty(kernel[0] * kernel[1], np.int64)          # from the window's first pixel, in elements
-    for i in range(len(distances)):
-        distances[i] = (i // kernel[1] * dilation[0] * w + i % kernel[1] * dilation[1]) * c
+    down, across = np.empty((2, kernel[0] * kernel[1]), np.int64)  # from the window's first pixel to each place
+    for i in range(len(down)):
+        down[i], across[i] = i // kernel[1] * dilation[0], i % kernel[1] * dilation[1]
+    distances = (down * w + across) * c
     for image in prange(n):
         flat = dx[image].reshape(h * w * c)
         flat[:] = 0
         for oy in range(oh):
             for ox in range(ow):
-                first = ((oy * stride[0] - pad[0]) * w + ox * stride[1] - pad[1]) * c
-                grads, where = grad[image, oy, ox], place[image, oy, ox]
-                for k in range(c):
-                    at = first + distances[where[k]] + k
-                    if 0 <= at < len(flat):                        # a window may lie in the padding altogether
-                        flat[at] += grads[k]
+                y, z = oy * stride[0] - pad[0], ox * stride[1] - pad[1]
+                first, grads, where = (y * w + z) * c, grad[image, oy, ox], place[image, oy, ox]
+                if 0 <= y < h - down[-1] and 0 <= z < w - across[-1]:
+                    for k in range(c):
+                        flat[first + distances[where[k]] + k] += grads[k]
+                else:                                              # a window of -inf alone may name padding
+                    for k in range(c):
+                        t = where[k]
+                        if 0 <= y + down[t] < h and 0 <= z + across[t] < w:
+                            flat[first + distances[t] + k] += grads[k]
 
 
 @kernel
-def avg_forward(threads, x, c, kernel, stride, dilation, pad, out):
-    """out = the mean of each window: sums over its rows, then over its columns;   x (N, H, W*C), out (N, OH, OW*C)"""
-    n, oh, length = out.shape
-    _, h, width = x.shape
-    left, apart, step = pad[1] * c, dilation[1] * c, stride[1] * c
-    share = x.dtype.type(1) / x.dtype.type(kernel[0] * kernel[1])
-    for thread in prange(threads):
-        span = (length // c - 1) * step + c                              # from the first window's start past the last's
-        tall = np.empty(max(left + width, span + (kernel[1] - 1) * apart), x.dtype)
-        wide = np.empty(span, x.dtype)
-        for row in range(thread * n * oh // threads, (thread + 1) * n * oh // threads):
-            image, oy = row // oh, row % oh
-            for e in range(len(tall)):
-                tall[e] = 0
-            sums = tall[left:left + width]
-            for i in range(kernel[0]):
-                y = oy * stride[0] + i * dilation[0] - pad[0]
-                if 0 <= y < h:
-                    for e in range(width):
-                        sums[e] += x[image, y, e]
-            for e in range(span):
-                wide[e] = 0
-            for j in range(kernel[1]):
-                other = tall[j * apart:]
-                for e in range(span):
-                    wide[e] += other[e] * share
-            for ox in range(length // c):
-                for k in range(c):
-                    out[image, oy, ox * c + k] = wide[ox * step + k]
+def max_gradient_by_pixel(threads, grad, place, rows, columns, apart, taps_apart, kernel, dx):
+    """dx = the sum of grad over the windows that it won, pixel by pixel, for many channels
 
-
-@kernel
-def avg_backward(threads, grad, kernel, stride, dilation, pad, dx):
-    """dx += each window's share of its grad"""
-    n, oh, ow, c = grad.shape
-    _, h, w, _ = dx.shape
-    share = grad.dtype.type(1) / grad.dtype.type(kernel[0] * kernel[1])
-    for image in prange(n):
-        dx[image] = 0
-        for oy in range(oh):
-            for ox in range(ow):
-                grads = grad[image, oy, ox]
-                for i in range(kernel[0]):
-                    y = oy * stride[0] + i * dilation[0] - pad[0]
-                    for j in range(kernel[1]):
-                        z = ox * stride[1] + j * dilation[1] - pad[1]
-                        if 0 <= y < h and 0 <= z < w:
-                            sums = dx[image, y, z]
-                            for k in range(c):
-                                sums[k] += grads[k] * share
+    rows, columns: the windows that meet each pixel, as `depthwise.reaching` tells: its taps count from the far end
+    """
+    _, oh, ow, c = grad.shape
+    n, h, w, _ = dx.shape
+    pixel = c * grad.itemsize
+    kh, kw = kernel
+    grad_steps, place_steps = (apart[0] * ow * pixel, apart[1] * pixel), (apart[0] * ow * c, apart[1] * c)
+    for line in prange(n * h):
+        i, i_taps, oy = rows[line % h]
+        for z in range(w):
+            j, j_taps, ox = columns[z]
+            source = (line // h * oh + oy) * ow + ox
+            winner_tile(grad, grad.ctypes.data + source * pixel, place.ctypes.data + source * c,
+                        dx.ctypes.data + (line * w + z) * pixel, i_taps, j_taps, (kh - 1 - i) * kw + kw - 1 - j,
+                        grad_steps, place_steps, (-taps_apart[0] * kw, -taps_apart[1]), c)

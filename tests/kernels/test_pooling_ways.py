@@ -1,0 +1,85 @@
+"""Pooling over many channels, which the fast kernels do pixel by pixel: the same as over few, and as the plain way."""
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minidl.kernels import Window, plain
+from minidl.testing.strategies import layouts, poolings, seeds
+
+if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
+    pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
+
+from minidl.functional.pooling import pooling_window
+from minidl.kernels import cpu
+from minidl.kernels.cpu import pooling
+
+channels = st.sampled_from([3, 16, 32, 37, 70])
+dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+@dtypes
+@given(case=poolings(dilated=True), ceil=st.booleans(), c=channels, layout=layouts, seed=seeds)
+def test_max_pool2d(dtype, case, ceil, c, layout, seed):
+    """With ties, NaN and infinities; the gradient too."""
+    rng = np.random.default_rng(seed)
+    x = rng.choice([-np.inf, -1, 0, 1, np.nan], size=(case.x[0], c, *case.x[2:])).astype(dtype)
+    window = pooling_window("max_pool2d", x, **case.settings, ceil_mode=ceil)
+    expected, expected_place = plain.max_pool2d(x, window)
+    out, place = cpu.max_pool2d(layout(x), window)
+    assert (out.dtype, place.dtype) == (dtype, np.uint8)
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(place, expected_place)
+    grad = rng.standard_normal(out.shape).astype(dtype)
+    dx = cpu.max_pool2d_gradient(layout(grad), layout(place), x.shape, window)
+    assert dx.dtype == dtype
+    np.testing.assert_allclose(dx, plain.max_pool2d_gradient(grad, place, x.shape, window), rtol=1e-5, atol=1e-5)
+
+
+@dtypes
+@given(case=poolings(), c=channels, each=st.booleans(), layout=layouts, seed=seeds)
+def test_avg_pool2d(dtype, case, c, each, layout, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((case.x[0], c, *case.x[2:])).astype(dtype)
+    window = pooling_window("avg_pool2d", x, **case.settings)
+    share = rng.standard_normal(window.out(x.shape[2:])).astype(dtype) if each else 0.3
+    out = cpu.avg_pool2d(layout(x), window, share)
+    assert out.dtype == dtype
+    np.testing.assert_allclose(out, plain.avg_pool2d(x, window, share), rtol=1e-4, atol=1e-5)
+    dx = cpu.avg_pool2d_gradient(layout(out), x.shape, window, share)
+    assert dx.dtype == dtype
+    np.testing.assert_allclose(dx, plain.avg_pool2d_gradient(out, x.shape, window, share), rtol=1e-4, atol=1e-5)
+
+
+def test_many_channels_and_more_places_than_a_byte_counts():
+    x = np.random.default_rng(0).standard_normal((1, 40, 20, 20)).astype(np.float32)
+    out, place = cpu.max_pool2d(x, Window((20, 20)))
+    assert place.dtype == np.uint16
+    np.testing.assert_array_equal(cpu.max_pool2d_gradient(out, place, x.shape, Window((20, 20))), x * (x == out))
+
+
+def test_a_window_of_padding_alone_leads_nowhere():
+    """Its row of places begins in the padding, where an image's row would end: the gradient must not land there."""
+    window = Window((1, 2), (1, 2), ((0, 0), (1, 1)), (1, 2))
+    for c in (3, 40):
+        x = np.zeros((1, c, 2, 1), np.float32)
+        out, place = cpu.max_pool2d(x, window)
+        assert (out == -np.inf).all()
+        assert not cpu.max_pool2d_gradient(np.ones_like(out), place, x.shape, window).any()
+
+
+def test_both_ways_are_the_same_to_the_bit(monkeypatch):
+    """There and back, from few channels to many and the other way."""
+    x = np.random.default_rng(0).standard_normal((2, 48, 13, 12)).astype(np.float32)
+    window = Window((3, 3), (2, 1), ((1, 1), (0, 1)))
+    results = []
+    for many in (1, 1000):
+        monkeypatch.setattr(pooling, "MANY", many)
+        monkeypatch.setattr(pooling, "MANY_BACK", many)
+        out, place = cpu.max_pool2d(x, window)
+        results.append((out, place, cpu.max_pool2d_gradient(out, place, x.shape, window)))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
