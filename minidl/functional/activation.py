@@ -1,8 +1,8 @@
 """Activations: the bends between the layers.
 
 Each is one function of one number, but for softmax, which looks along an axis. Where e**x could overflow, it is written
-with e**-|x| instead; and where two formulas meet, both are computed and added, times True or False, because NumPy's
-`where` takes ten times as long. GELU, which needs the normal distribution, has a file of its own: `gelu.py`.
+with e**-|x| instead; and where two formulas meet in 0, both are computed and added, because NumPy's `where` takes ten
+times as long. GELU, which needs the normal distribution, has a file of its own: `gelu.py`.
 """
 
 import math
@@ -91,7 +91,7 @@ def softplus(x, /, *, beta=1.0, threshold=20.0):
 
     def backward(grad):
         return grad * (logistic(z) * bent + ~bent)
-    return (xp.maximum(z, 0) + xp.log1p(xp.exp(-xp.abs(z))) * bent) / beta, backward
+    return xp.where(bent, xp.maximum(z, 0) + xp.log1p(xp.exp(-xp.abs(z))), z) / beta, backward
 
 
 @op

@@ -115,7 +115,7 @@ def along(x, axis, taps):
     out = 0
     for t in range(index.shape[1]):
         share = weight[:, t].reshape(-1, *(1,) * (x.ndim - 1 - axis))
-        out = out + xp.where(share != 0, x.take(index[:, t], axis) * share, 0)
+        out = out + xp.where(share != 0, x.take(index[:, t], axis), 0) * share
     return out
 
 

@@ -231,8 +231,8 @@ def test_resample_by_transposed_taps_is_its_transpose(kernels, case, seed):
 def test_resample_leaves_out_what_has_no_weight(kernels, dtype):
     """Even if it is not a number: pixels that nobody showed get no part of a gradient gone wild."""
     x = np.array([np.nan, 2, np.inf], dtype).reshape(1, 1, 3, 1)
-    some, whole = Taps(np.array([[0, 1], [1, 2], [0, 2]]), np.array([[0, 1.0], [1, 0], [0, 0]])), Taps(
-        np.zeros((1, 1), int), np.ones((1, 1)))
+    some = Taps(np.array([[0, 1], [1, 2], [0, 2]]), np.array([[0, 1.0], [1, 0], [0, 0]]))
+    whole = Taps(np.zeros((1, 1), int), np.ones((1, 1)))
     np.testing.assert_array_equal(kernels.resample(x, some, whole).ravel(), [2, 2, 0])
     np.testing.assert_array_equal(kernels.resample(x.reshape(1, 1, 1, 3), whole, some).ravel(), [2, 2, 0])
 
