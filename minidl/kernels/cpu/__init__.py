@@ -1,6 +1,7 @@
 """Kernels for the CPU, compiled by Numba: the same functions as in `plain`, several times faster.
 
 Read `tile.py` (the innermost loop), `product.py` (its one driver), then `direct.py` (convolution in terms of it).
+Where channels don't mix, `window_tile.py` takes the place of these: read `depthwise.py`, then `pooling.py`.
 Images are channels last in memory here; any other order is right too, and costs a copy.
 """
 

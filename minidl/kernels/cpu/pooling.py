@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numba import prange
 
+from minidl.kernels import plain
 from minidl.kernels.cpu import depthwise
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.layout import channels_last, logical
@@ -41,16 +42,18 @@ def max_pool2d(x, window):
 
 def max_pool2d_gradient(grad, place, shape, window):
     """Each gradient goes to the element that won its window.   grad, place (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
+    if place.dtype != np.uint8:
+        return plain.max_pool2d_gradient(grad, place, shape, window)
     n, c, h, w = shape
     dx = empty((n, h, w, c), grad.dtype)
     grad, place = channels_last(grad), channels_last(place)
-    if c >= MANY_BACK and place.dtype == np.uint8:
+    if c < MANY_BACK and not any(map(any, window.padding)):       # a window of nothing but -inf may name the padding
+        max_backward(grad, place, *window[:2], window.dilation, dx)
+    else:
         down, across = depthwise.axes(window, (h, w))
         apart, taps_apart = depthwise.reaching_steps(window)
         max_gradient_by_pixel(grad, place, depthwise.reaching(*down), depthwise.reaching(*across), apart, taps_apart,
                               window.kernel, dx)
-    else:
-        max_backward(grad, place, *geometry(window), dx)
     return logical(dx)
 
 
@@ -163,29 +166,24 @@ def exceeds(a, b):
 
 
 @kernel
-def max_backward(threads, grad, place, kernel, stride, dilation, pad, dx):
-    """dx[where the maximum was] += grad"""
+def max_backward(threads, grad, place, kernel, stride, dilation, dx):
+    """dx[where the maximum was] += grad, for windows that lie inside the image altogether"""
     n, oh, ow, c = grad.shape
     _, h, w, _ = dx.shape
-    down, across = np.empty((2, kernel[0] * kernel[1]), np.int64)  # from the window's first pixel to each place
-    for i in range(len(down)):
-        down[i], across[i] = i // kernel[1] * dilation[0], i % kernel[1] * dilation[1]
-    distances = (down * w + across) * c
+    distances = np.empty(kernel[0] * kernel[1], np.int64)          # from the window's first pixel, in elements
+    for i in range(len(distances)):
+        distances[i] = (i // kernel[1] * dilation[0] * w + i % kernel[1] * dilation[1]) * c
     for image in prange(n):
         flat = dx[image].reshape(h * w * c)
         flat[:] = 0
         for oy in range(oh):
             for ox in range(ow):
-                y, z = oy * stride[0] - pad[0], ox * stride[1] - pad[1]
-                first, grads, where = (y * w + z) * c, grad[image, oy, ox], place[image, oy, ox]
-                if 0 <= y < h - down[-1] and 0 <= z < w - across[-1]:
-                    for k in range(c):
-                        flat[first + distances[where[k]] + k] += grads[k]
-                else:                                              # a window of -inf alone may name padding
-                    for k in range(c):
-                        t = where[k]
-                        if 0 <= y + down[t] < h and 0 <= z + across[t] < w:
-                            flat[first + distances[t] + k] += grads[k]
+                first = (oy * stride[0] * w + ox * stride[1]) * c
+                grads, where = grad[image, oy, ox], place[image, oy, ox]
+                for k in range(c):
+                    at = first + distances[where[k]] + k
+                    if 0 <= at < len(flat):                        # it does; but an index of unknown sign costs more
+                        flat[at] += grads[k]
 
 
 @kernel
