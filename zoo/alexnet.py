@@ -66,6 +66,7 @@ class AlexNet2012(nn.Module):
     """x (N, in_channels, H, W)  ->  logits (N, num_classes)"""
 
     heads = ("fc8",)
+    smallest = 63
 
     def __init__(self, in_channels=3, num_classes=1000, hidden=4096):
         self.in_channels = in_channels
@@ -90,7 +91,7 @@ class AlexNet2012(nn.Module):
             layer.bias.data[...] = layer in (self.conv2, self.conv4, self.conv5, self.fc6, self.fc7)
 
     def forward(self, x):
-        nn.check_input(self, x, self.in_channels, smallest=63)
+        nn.check_input(self, x, self.in_channels, self.smallest)
         x = self.pool(self.norm(self.conv1(x, relu=True)))
         x = self.pool(self.norm(self.conv2(x, relu=True)))
         x = self.conv3(x, relu=True)

@@ -134,7 +134,7 @@ class CifarBlock(nn.Module):
     """relu(shortcut of x + two 3x3 convolutions of x).   x (N, C, H, W)  ->  (N, width, H/stride, W/stride)"""
 
     def __init__(self, in_channels, width, stride):
-        self.stride, self.zeros = stride, (width - in_channels) // 2
+        self.stride, self.more = stride, width - in_channels
         self.conv1 = nn.Conv2d(in_channels, width, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
@@ -144,7 +144,8 @@ class CifarBlock(nn.Module):
         """Option A: every second pixel, and as many channels of zeros in front as behind."""
         if self.stride == 1:
             return x
-        return F.pad(x[:, :, :: self.stride, :: self.stride], pad=(0, 0, 0, 0, self.zeros, self.zeros))
+        front = self.more // 2
+        return F.pad(x[:, :, :: self.stride, :: self.stride], pad=(0, 0, 0, 0, front, self.more - front))
 
     def forward(self, x):
         shortcut = self.shortcut(x)

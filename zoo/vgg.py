@@ -36,6 +36,7 @@ class VGG(nn.Module):
     """
 
     heads = ("classifier.6",)
+    smallest = 32
 
     def __init__(self, depths, in_channels, num_classes, batch_norm, width=64, hidden=4096):
         self.in_channels = in_channels
@@ -49,7 +50,7 @@ class VGG(nn.Module):
         initialize(self)
 
     def forward(self, x):
-        nn.check_input(self, x, self.in_channels, smallest=32)
+        nn.check_input(self, x, self.in_channels, self.smallest)
         x = self.features(x)
         x = self.avgpool(x)
         return self.classifier(F.flatten(x, 1))
@@ -59,6 +60,7 @@ class VGGCifar(nn.Module):
     """x (N, in_channels, H, W)  ->  logits (N, num_classes)"""
 
     heads = ("classifier",)
+    smallest = 32
 
     def __init__(self, depths, in_channels, num_classes, batch_norm, width=64):
         self.in_channels = in_channels
@@ -68,7 +70,7 @@ class VGGCifar(nn.Module):
         initialize(self)
 
     def forward(self, x):
-        nn.check_input(self, x, self.in_channels, smallest=32)
+        nn.check_input(self, x, self.in_channels, self.smallest)
         x = self.features(x)
         x = self.avgpool(x)
         return self.classifier(F.flatten(x, 1))

@@ -70,7 +70,7 @@ def zfnet(in_channels=3, num_classes=1000, hidden=4096):
     """62,357,608 parameters, 1,168,032,896 multiply-adds for an image of 3 x 224 x 224."""
     conv1 = nn.Conv2d(in_channels, 96, 7, stride=2, padding=1)
     conv2 = nn.Conv2d(96, 256, 5, stride=2)
-    return ZFNet(conv1, conv2, num_classes, hidden, grid=6, smallest=29)
+    return ZFNet(conv1, conv2, num_classes, hidden, grid=6, smallest=47)
 
 
 def zfnet_cifar(in_channels=3, num_classes=10, hidden=1024):

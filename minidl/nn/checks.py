@@ -8,9 +8,11 @@ def check_input(model, x, channels, smallest=1, exactly=None):
     exactly   the only height and width, for a network whose last layers know how many pixels are left
     """
     name = type(model).__name__
-    if x.ndim != 4 or x.shape[1] != channels:
-        raise ValueError(f"{name}: x must be images (N, {channels}, H, W), not {x.shape}; "
-                         f"the number of channels is a setting: in_channels={channels}")
+    if x.ndim != 4:
+        raise ValueError(f"{name}: x must be images (N, {channels}, H, W), not {x.shape}")
+    if x.shape[1] != channels:
+        raise ValueError(f"{name}: x must be images (N, {channels}, H, W), not {x.shape}; for those, make the network "
+                         f"with in_channels={x.shape[1]}")
     h, w = x.shape[2:]
     if exactly is not None and (h, w) != (exactly, exactly):
         raise ValueError(f"{name}: images must be {exactly} x {exactly} pixels, not {h} x {w}")

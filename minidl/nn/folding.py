@@ -50,7 +50,7 @@ def fold_batch_norm(model, example):
 
 
 class Call(NamedTuple):
-    """One call of a layer, as it was seen; `bare` if it asked for nothing but the plain output, ReLU apart."""
+    """One call of a layer, as it was seen; `bare` if it asked for nothing more, or for `relu` alone."""
 
     layer: Module
     x: Tensor
@@ -65,10 +65,10 @@ class Watched(Module):
     def __init__(self, layer, calls):
         self.layer, self.calls = layer, calls
 
-    def forward(self, x, *others, relu=False, add=None):
-        settings = {"relu": relu} | ({} if add is None else {"add": add})
+    def forward(self, x, *others, **settings):
         out = self.layer(x, *others, **settings)
-        self.calls.append(Call(self.layer, x, relu, not others and add is None, out))
+        bare = not others and settings.get("add") is None
+        self.calls.append(Call(self.layer, x, settings.get("relu", False), bare, out))
         return out
 
 

@@ -65,8 +65,8 @@ class BatchNorm(Module):
         batches = self.num_batches_tracked.data + 1
         self.num_batches_tracked.data = array_module(mean).asarray(batches)        # NumPy's sum is a scalar
         momentum = 1 / int(batches) if self.momentum is None else self.momentum
-        for running, moment in ((self.running_mean, mean), (self.running_var, var * (n / (n - 1)))):
-            running.data = running.data * (1 - momentum) + moment * momentum
+        self.running_mean.data = self.running_mean.data * (1 - momentum) + mean * momentum
+        self.running_var.data = self.running_var.data * (1 - momentum) + var * (momentum * n / (n - 1))
 
     def extra_repr(self):
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.weight is not None}, "

@@ -246,6 +246,13 @@ def test_moments_and_sums(kernels, dtype, shape, layout, seed):
     near(kernels.channel_sums(layout(x.astype(dtype))), [np.sum(x[:, c]) for c in range(shape[1])], dtype)
 
 
+def test_nan_stays_in_its_channel(kernels, dtype):
+    x = np.ones((2, 3, 4, 4), dtype)
+    x[1, 1, 2, 2] = np.nan
+    for moment in kernels.channel_moments(x):
+        assert np.isnan(moment).tolist() == [False, True, False]
+
+
 @given(shape=image_shapes, adds=st.booleans(), relu=st.booleans(), layout=layouts, seed=seeds)
 def test_batch_norm(kernels, dtype, shape, adds, relu, layout, seed):
     c = shape[1:2]

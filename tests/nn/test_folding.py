@@ -132,6 +132,7 @@ STAYS = {
     "conv_called_twice": (lambda self, x: self.norm(self.conv(x)) + self.conv(x), nn.Conv2d(3, 3, 1), norm(3)),
     "norm_called_twice": (lambda self, x: self.norm(self.norm(self.conv(x))), nn.Conv2d(3, 3, 1), norm(3)),
     "relu_between": (lambda self, x: self.norm(self.conv(x, relu=True)), nn.Conv2d(3, 3, 1), norm(3)),
+    "settings_by_position": (lambda self, x: self.norm(self.conv(x, True), x, True), nn.Conv2d(3, 3, 1), norm(3)),
     "function_between": (lambda self, x: self.norm(F.tanh(self.conv(x))), nn.Conv2d(3, 3, 1), norm(3)),
     "norm_first": (lambda self, x: self.conv(self.norm(x)), nn.Conv2d(3, 3, 1), norm(3)),
     "no_statistics": (in_a_row, nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3, track_running_stats=False)),

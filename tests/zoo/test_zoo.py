@@ -1,72 +1,128 @@
-"""Every network: its size, that all of it learns, and that it can fit a few images by heart."""
+"""Networks by name, other channels, classes and sizes, and what is said about input that does not fit."""
 
 import numpy as np
 import pytest
 
-import minidl.functional as F
 import zoo
-from minidl import Tensor, manual_seed, no_grad, optim
-from minidl.summary import summary
+from minidl import Tensor, no_grad
+from minidl.cli import main
+from zoo.resnet import CifarResNet
 
-SIZES = {"lenet5": (61_706, 416_520), "simple_cnn": (104_426, 7_462_656)}       # parameters, multiply-adds
-IMAGES = np.random.default_rng(0).standard_normal((8, 1, 28, 28)).astype(np.float32)
-LABELS = np.arange(8)
-
-
-@pytest.fixture(params=zoo.names())
-def model(request):
-    """Each network in turn, always with the same weights."""
-    manual_seed(1)
-    return zoo.create(request.param)
-
-
-def test_sizes_are_those_the_files_tell():
-    assert sorted(SIZES) == sorted(zoo.names())
-    for name, size in SIZES.items():
-        table = summary(zoo.create(name), (1, 28, 28))
-        assert (table.parameters, table.multiply_adds) == size
+SMALLEST = {                  # name: (settings, least side of an image)
+    "alexnet": ({"hidden": 8}, 63),
+    "alexnet_2012": ({"hidden": 8}, 63),
+    "alexnet_cifar": ({"hidden": 8}, 15),
+    "zfnet": ({"hidden": 8}, 47),
+    "zfnet_cifar": ({"hidden": 8}, 8),
+    "vgg11": ({"width": 4, "hidden": 8}, 32),
+    "vgg16_bn_cifar": ({"width": 4}, 32),
+    "googlenet": ({}, 15),
+    "googlenet_cifar": ({}, 2),
+}
 
 
-def test_every_parameter_gets_a_gradient(model):
-    F.cross_entropy(model(Tensor(IMAGES)), LABELS).backward()
-    for name, p in model.named_parameters():
-        assert p.grad.any(), name
-
-
-def test_it_learns_eight_images_by_heart(model):
-    optimizer = optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(60):
-        optimizer.zero_grad()
-        F.cross_entropy(model(Tensor(IMAGES)), LABELS).backward()
-        optimizer.step()
-    with no_grad():
-        assert (model(Tensor(IMAGES)).data.argmax(1) == LABELS).all()
-
-
-def test_in_use_it_is_deterministic_and_knows_no_neighbours(model):
-    model(Tensor(IMAGES))
-    model.eval()
-    with no_grad():
-        out = model(Tensor(IMAGES)).data
-        np.testing.assert_array_equal(model(Tensor(IMAGES)).data, out)
-        np.testing.assert_allclose(model(Tensor(IMAGES[:1])).data, out[:1], rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", zoo.names())
-def test_channels_and_classes_are_settings(name):
-    model = zoo.create(name, in_channels=3, num_classes=4)
-    assert model(Tensor(np.zeros((2, 3, 28, 28), np.float32))).shape == (2, 4)
-
-
-def test_simple_cnn_for_other_sizes():
-    model = zoo.simple_cnn(image_size=32, width=4)
-    assert model(Tensor(np.zeros((2, 1, 32, 32), np.float32))).shape == (2, 10)
-    with pytest.raises(ValueError, match="linear: x"):
-        model(Tensor(IMAGES))
+def zeros(*shape):
+    return Tensor(np.zeros(shape, np.float32))
 
 
 def test_an_unknown_name_brings_the_nearest():
     with pytest.raises(ValueError, match="no network 'lenet'; did you mean lenet5"):
         zoo.create("lenet")
-    with pytest.raises(ValueError, match="there are lenet5, simple_cnn"):
+    with pytest.raises(ValueError, match="no network 'resnet51'; did you mean resnet5"):
+        zoo.image_size("resnet51")
+    with pytest.raises(ValueError, match="there are lenet5, lenet5_1998, simple_cnn, alexnet"):
         zoo.create("zzz")
+
+
+def test_an_unknown_setting_brings_the_nearest():
+    with pytest.raises(ValueError, match="resnet18 has no setting 'num_class'; did you mean num_classes"):
+        zoo.create("resnet18", num_class=10)
+    with pytest.raises(ValueError, match="lenet5 has no setting 'xyz'; there are in_channels, num_classes"):
+        zoo.create("lenet5", xyz=1)
+
+
+def test_on_the_command_line(capsys):
+    assert main(["summary", "resnet20", "--input", "1,32,32"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[1] == f"{269_722 - 2 * 16 * 9:,}"
+    assert main(["summary", "vgg", "--input", "3,32,32"]) == 2
+    assert "did you mean" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_too_small_an_image(name):
+    settings, smallest = SMALLEST[name]
+    model = zoo.create(name, **settings).eval()
+    kind = type(model).__name__
+    with no_grad():
+        assert model(zeros(1, 3, smallest, smallest + 1)).shape == (1, model(zeros(1, 3, 64, 64)).shape[1])
+        with pytest.raises(ValueError, match=f"^{kind}: images must be at least {smallest} x {smallest} pixels"):
+            model(zeros(1, 3, smallest, smallest - 1))
+        model.smallest = 1
+        with pytest.raises(ValueError, match="pool"):              # so it is no smaller than it must be
+            model(zeros(1, 3, smallest - 1, smallest - 1))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet18_cifar", "resnet20", "mobilenet_v1", "mobilenet_v2"])
+def test_networks_that_take_images_of_one_pixel(name):
+    with no_grad():
+        assert zoo.create(name, width=1, num_classes=5).eval()(zeros(2, 3, 1, 1)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", ["lenet5", "lenet5_1998", "simple_cnn"])
+def test_networks_of_one_size(name):
+    with pytest.raises(ValueError, match="images must be 28 x 28 pixels, not 32 x 32"):
+        zoo.create(name)(zeros(1, 1, 32, 32))
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.names() if name not in ("alexnet", "alexnet_2012", "zfnet")
+                                  and not name.startswith("vgg")] + ["vgg11_cifar"])
+def test_wrong_channels(name):
+    side = zoo.image_size(name)
+    with pytest.raises(ValueError, match=r"must be images \(N, 2, H, W\), not \(1, 4, "):
+        zoo.create(name, in_channels=2)(zeros(1, 4, side, side))
+    with pytest.raises(ValueError, match="must be images"):
+        zoo.create(name, in_channels=2)(zeros(2, side, side))
+
+
+def test_simple_cnn_of_other_widths_depths_and_sizes():
+    assert zoo.simple_cnn(image_size=32, width=4)(zeros(2, 1, 32, 32)).shape == (2, 10)
+    deep = zoo.simple_cnn(in_channels=3, image_size=32, width=2, depth=5, num_classes=7)
+    assert deep(zeros(2, 3, 32, 32)).shape == (2, 7)
+    assert [block.conv.weight.shape[0] for block in deep.blocks] == [2, 4, 8, 16, 32]
+    with pytest.raises(ValueError, match=r"depth=5 blocks halve images of 28 x 28 pixels to nothing; .* least 32 x 32"):
+        zoo.simple_cnn(depth=5)
+
+
+def test_unet_of_the_paper_gives_184_pixels_less_than_it_takes():
+    model = zoo.unet(base_channels=1)
+    with no_grad():
+        assert model(zeros(1, 1, 572, 188)).shape == (1, 2, 388, 4)
+        for side in (172, 187, 189, 196):
+            with pytest.raises(ValueError, match=rf"one of 188, 204, 220, \.\.\., not {side} and 204"):
+                model(zeros(1, 1, side, 204))
+
+
+@pytest.mark.parametrize(("depth", "smallest", "left"), [(1, 18, 2), (2, 44, 4), (3, 92, 4)])
+def test_unet_of_other_depths(depth, smallest, left):
+    model = zoo.unet(base_channels=1, depth=depth)
+    assert model(zeros(1, 1, smallest, smallest + 2**depth)).shape == (1, 2, left, left + 2**depth)
+    with pytest.raises(ValueError, match=f"one of {smallest}, "):
+        model(zeros(1, 1, smallest - 2**depth, smallest))
+
+
+@pytest.mark.parametrize("bilinear", [False, True])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_padded_unet_keeps_the_size(bilinear, batch_norm):
+    model = zoo.unet(3, 4, base_channels=2, depth=2, padded=True, bilinear=bilinear, batch_norm=batch_norm)
+    assert model(zeros(2, 3, 8, 12)).shape == (2, 4, 8, 12)
+    with pytest.raises(ValueError, match=r"one of 4, 8, 12, \.\.\., not 10 and 12"):
+        model(zeros(2, 3, 10, 12))
+    with pytest.raises(ValueError, match="depth=0"):
+        zoo.unet(depth=0)
+
+
+def test_settings_that_cannot_be():
+    with pytest.raises(ValueError, match="transform_input needs the three channels"):
+        zoo.create("googlenet", in_channels=1, transform_input=True)
+    with pytest.raises(ValueError, match="depth=21 is not 6n"):
+        CifarResNet(21, 3, 10)

@@ -130,7 +130,8 @@ def moments(threads, rows, mean, var):
     m = n * length // c
     for k in range(c):
         mean[k] = origin[k] + first[k] / m
-        var[k] = max(second[k] / m - (first[k] / m) ** 2, 0)
+        spread = second[k] / m - (first[k] / m) ** 2
+        var[k] = 0 if spread < 0 else spread                  # NaN stays NaN
 
 
 def batch_norm(x, weight, bias, add, mean, var, eps, relu):
