@@ -20,7 +20,8 @@ FLOORS = [                                            # lowest first
     {"tensor"},
     {"functional"},
     {"nn", "optim", "testing"},
-    {"data", "io", "summary"},
+    {"io", "summary"},
+    {"data"},
     {"train"},
     {"minidl"},                                       # minidl/__init__.py: what a user imports
     {"zoo"},

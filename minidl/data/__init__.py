@@ -1,12 +1,13 @@
 """Data sets and batches.   load("mnist", "train") -> ImageDataset;  DataLoader(dataset, 128, shuffle=True)
 
 Nothing here knows of tensors or devices: a data set is bytes in memory, a batch is two NumPy arrays.  Read
-`dataset.py` first, then `loader.py`; where the files come from is in `vision.py`, `idx.py` and `download.py`.
+`dataset.py` first, then `loader.py`; where the files come from is in `vision.py` and `idx.py`.
 """
+
+from minidl.io.download import DownloadError, data_root
 
 from .dataset import ImageDataset
 from .digits import digits, drawn_digits
-from .download import DownloadError, data_root
 from .idx import DataError, read_idx
 from .loader import DataLoader
 from .vision import fashion_mnist, mnist
