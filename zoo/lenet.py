@@ -41,6 +41,7 @@ class LeNet5(nn.Module):
         return self.fc3(x)
 
 
+@nn.architecture
 def lenet5(in_channels=1, num_classes=10):
     """LeNet-5 for images of 28 x 28 pixels: 61,706 parameters with one channel and ten classes."""
     return LeNet5(in_channels, num_classes)

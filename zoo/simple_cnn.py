@@ -46,6 +46,7 @@ class SimpleCNN(nn.Module):
         return self.fc(self.dropout(F.flatten(x, 1)))
 
 
+@nn.architecture
 def simple_cnn(in_channels=1, num_classes=10, width=32, image_size=28):
     """104,426 parameters and 7.5 million multiply-adds an image of 28 x 28 pixels, at the width of 32."""
     return SimpleCNN(in_channels, num_classes, width, image_size)

@@ -15,6 +15,7 @@ from safetensors.numpy import save
 from minidl.io.atomic import replacing
 
 MAX_SIZE = 1 << 34                               # bytes; a network of four thousand million weights
+OPTIMIZER = "optimizer/"                         # begins the names of an optimizer's arrays; no weight has a slash
 
 
 class CheckpointError(ValueError):

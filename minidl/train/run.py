@@ -11,12 +11,11 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 import minidl.device
-from minidl.io import CheckpointError, load_checkpoint, save_checkpoint
+from minidl.io import CheckpointError, describe, load_checkpoint, load_into, read_weights, save_checkpoint
+from minidl.io.checkpoint import OPTIMIZER
 from minidl.tensor import NonFiniteError
 from minidl.train.log import COLUMNS
-from minidl.version import __version__
 
-OPTIMIZER = "optimizer/"                         # begins the names of the optimizer's arrays; no weight has a slash
 
 
 @dataclass
@@ -103,19 +102,10 @@ class Run:
 
 
 def load_weights(model, path):
-    """Copy the weights of a checkpoint, whether of a run or of weights alone, into the model; returns its facts."""
-    arrays, facts = load_checkpoint(path)
-    try:
-        model.load_state_dict({name: array for name, array in arrays.items() if not name.startswith(OPTIMIZER)})
-    except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    """Copy the weights of a file, whether of a run or of weights alone, into the model; returns the file's facts."""
+    arrays, facts = read_weights(path)
+    load_into(model, arrays, path)
     return facts
-
-
-def describe(model):
-    """What a checkpoint says of the model itself."""
-    kind = type(model)
-    return {"minidl": __version__, "architecture": f"{kind.__module__}.{kind.__qualname__}", "modules": repr(model)}
 
 
 def check_weights(weights, position):
