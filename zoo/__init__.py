@@ -1,17 +1,102 @@
 """Networks as their papers describe them, one file each, built from `minidl.nn` and `minidl.functional` alone.
 
-`create("lenet5")` makes a network by name. Every one takes the settings `in_channels` and `num_classes`; what else it
-takes stands in its file.
+`create("resnet50", num_classes=10)` makes a network by name. Every one takes the settings `in_channels` and
+`num_classes`; what else it takes stands at the end of its file. `replace_head` gives a network that has learned one set
+of classes new last layers for another set, and leaves everything else as it is.
 """
 
 import difflib
+import functools
+import inspect
 
-from zoo.lenet import lenet5
+import minidl.nn as nn
+from zoo.alexnet import alexnet, alexnet_2012, alexnet_cifar
+from zoo.googlenet import googlenet, googlenet_2014, googlenet_cifar
+from zoo.lenet import lenet5, lenet5_1998
+from zoo.mobilenet import mobilenet_v1, mobilenet_v1_cifar, mobilenet_v2, mobilenet_v2_cifar
+from zoo.resnet import (
+    resnet18,
+    resnet18_cifar,
+    resnet20,
+    resnet32,
+    resnet34,
+    resnet34_cifar,
+    resnet44,
+    resnet50,
+    resnet50_cifar,
+    resnet56,
+    resnet101,
+    resnet110,
+    resnet152,
+)
 from zoo.simple_cnn import simple_cnn
+from zoo.unet import unet
+from zoo.vgg import (
+    vgg11,
+    vgg11_bn,
+    vgg11_bn_cifar,
+    vgg11_cifar,
+    vgg13,
+    vgg13_bn,
+    vgg13_bn_cifar,
+    vgg13_cifar,
+    vgg16,
+    vgg16_bn,
+    vgg16_bn_cifar,
+    vgg16_cifar,
+    vgg19,
+    vgg19_bn,
+    vgg19_bn_cifar,
+    vgg19_cifar,
+)
+from zoo.zfnet import zfnet, zfnet_cifar
 
-NETWORKS = {
-    "lenet5": lenet5,
-    "simple_cnn": simple_cnn,
+NETWORKS = {            # name: (the function that makes it, the height and width of the images it was made for)
+    "lenet5": (lenet5, 28),
+    "lenet5_1998": (lenet5_1998, 28),
+    "simple_cnn": (simple_cnn, 28),
+    "alexnet": (alexnet, 224),
+    "alexnet_2012": (alexnet_2012, 224),
+    "alexnet_cifar": (alexnet_cifar, 32),
+    "zfnet": (zfnet, 224),
+    "zfnet_cifar": (zfnet_cifar, 32),
+    "vgg11": (vgg11, 224),
+    "vgg13": (vgg13, 224),
+    "vgg16": (vgg16, 224),
+    "vgg19": (vgg19, 224),
+    "vgg11_bn": (vgg11_bn, 224),
+    "vgg13_bn": (vgg13_bn, 224),
+    "vgg16_bn": (vgg16_bn, 224),
+    "vgg19_bn": (vgg19_bn, 224),
+    "vgg11_cifar": (vgg11_cifar, 32),
+    "vgg13_cifar": (vgg13_cifar, 32),
+    "vgg16_cifar": (vgg16_cifar, 32),
+    "vgg19_cifar": (vgg19_cifar, 32),
+    "vgg11_bn_cifar": (vgg11_bn_cifar, 32),
+    "vgg13_bn_cifar": (vgg13_bn_cifar, 32),
+    "vgg16_bn_cifar": (vgg16_bn_cifar, 32),
+    "vgg19_bn_cifar": (vgg19_bn_cifar, 32),
+    "googlenet": (googlenet, 224),
+    "googlenet_2014": (googlenet_2014, 224),
+    "googlenet_cifar": (googlenet_cifar, 32),
+    "resnet18": (resnet18, 224),
+    "resnet34": (resnet34, 224),
+    "resnet50": (resnet50, 224),
+    "resnet101": (resnet101, 224),
+    "resnet152": (resnet152, 224),
+    "resnet18_cifar": (resnet18_cifar, 32),
+    "resnet34_cifar": (resnet34_cifar, 32),
+    "resnet50_cifar": (resnet50_cifar, 32),
+    "resnet20": (resnet20, 32),
+    "resnet32": (resnet32, 32),
+    "resnet44": (resnet44, 32),
+    "resnet56": (resnet56, 32),
+    "resnet110": (resnet110, 32),
+    "mobilenet_v1": (mobilenet_v1, 224),
+    "mobilenet_v1_cifar": (mobilenet_v1_cifar, 32),
+    "mobilenet_v2": (mobilenet_v2, 224),
+    "mobilenet_v2_cifar": (mobilenet_v2_cifar, 32),
+    "unet": (unet, 572),
 }
 
 
@@ -20,10 +105,49 @@ def names():
     return list(NETWORKS)
 
 
+def image_size(name):
+    """Height and width, in pixels, of the images that the network called `name` was made for."""
+    return find(name)[1]
+
+
 def create(name, **settings):
-    """The network called `name`; an unknown one is a ValueError that names the nearest."""
+    """The network called `name`, with the settings that its function takes: `create("unet", base_channels=16)`.
+
+    An unknown name or setting is a ValueError that names the nearest.
+    """
+    factory, _ = find(name)
+    known = list(inspect.signature(factory).parameters)
+    for setting in settings:
+        if setting not in known:
+            raise ValueError(f"{name} has no setting {setting!r}; {nearest(setting, known)}")
+    return factory(**settings)
+
+
+def replace_head(model, num_classes):
+    """Give a network of the zoo new last layers, for `num_classes` classes; all its other weights stay. Returns it.
+
+    The new layers begin with random weights, on the device and with the dtype of the old ones.
+    """
+    for path in model.heads:
+        *above, name = path.split(".")
+        holder = functools.reduce(getattr, above, model)
+        old = getattr(holder, name)
+        inputs = old.weight.shape[1]
+        new = nn.Conv2d(inputs, num_classes, 1) if isinstance(old, nn.Conv2d) else type(old)(inputs, num_classes)
+        setattr(holder, name, new.to(old.weight.device, old.weight.dtype).train(old.training))
+    if hasattr(model, "architecture"):
+        model.architecture["settings"]["num_classes"] = num_classes  # a file of the model says so, too
+    return model
+
+
+def find(name):
+    """The entry of NETWORKS; an unknown name is a ValueError that names the nearest."""
     if name not in NETWORKS:
-        near = difflib.get_close_matches(name, NETWORKS)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(NETWORKS)}"
-        raise ValueError(f"there is no network {name!r}; {hint}")
-    return NETWORKS[name](**settings)
+        raise ValueError(f"there is no network {name!r}; {nearest(name, NETWORKS)}")
+    return NETWORKS[name]
+
+
+def nearest(word, known):
+    """A hint at what was meant, or a list of all there is."""
+    near = difflib.get_close_matches(word, known)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"

@@ -96,22 +96,26 @@ def channel_moments(x):
     return mean, ((x - by_channel(mean)) ** 2).mean((0, 2, 3))
 
 
-def batch_norm(x, weight, bias, mean, var, eps):
-    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel.
+def batch_norm(x, weight, bias, add, mean, var, eps, relu):
+    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; no less than 0 if `relu`.
 
-    x (N, C, H, W); weight, bias, mean, var (C,)  ->  (N, C, H, W)
+    x, add (N, C, H, W) or None; weight, bias, mean, var (C,)  ->  (N, C, H, W)
     """
-    scale = weight / array_module(x).sqrt(var + eps)
-    return (x - by_channel(mean)) * by_channel(scale) + by_channel(bias)
+    xp = array_module(x)
+    out = (x - by_channel(mean)) * by_channel(weight / xp.sqrt(var + eps)) + by_channel(bias)
+    out = out if add is None else out + add
+    return xp.maximum(out, 0) if relu else out
 
 
-def batch_norm_gradient(grad, x, weight, mean, var, eps, training):
-    """The gradients of batch_norm by x, weight and bias.
+def batch_norm_gradient(grad, out, x, weight, mean, var, eps, training, adds):
+    """The gradients of batch_norm by x, weight, bias and add (None unless `adds`).
 
-    With  xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad):
+    `out` is what batch_norm gave if it did ReLU, which lets grad pass where out > 0, else None. What passes is the
+    gradient by add; with it, xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad):
     in training, where mean and var depend on x,
     dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),   m = N*H*W;  else the first term alone.
     """
+    grad = grad if out is None else relu_gradient(grad, out)
     deviation = 1 / array_module(x).sqrt(var + eps)
     xhat = (x - by_channel(mean)) * by_channel(deviation)
     dbias, dweight = channel_sums(grad), channel_sums(grad * xhat)
@@ -119,7 +123,7 @@ def batch_norm_gradient(grad, x, weight, mean, var, eps, training):
     if training:
         m = x.size // x.shape[1]
         dx = grad - by_channel(dbias / m) - xhat * by_channel(dweight / m)
-    return dx * by_channel(weight * deviation), dweight, dbias
+    return dx * by_channel(weight * deviation), dweight, dbias, grad if adds else None
 
 
 def by_channel(v):

@@ -2,6 +2,7 @@
 
 from minidl.nn import init
 from minidl.nn.architecture import architecture
+from minidl.nn.checks import check_input
 from minidl.nn.layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
@@ -17,8 +18,9 @@ from minidl.nn.layers import (
     Softmax,
     Tanh,
 )
-from minidl.nn.module import Module, Parameter, Sequential
+from minidl.nn.module import Module, Parameter
 from minidl.nn.normalization import BatchNorm1d, BatchNorm2d
+from minidl.nn.sequential import Sequential
 
 __all__ = [
     "AdaptiveAvgPool2d",
@@ -40,5 +42,6 @@ __all__ = [
     "Softmax",
     "Tanh",
     "architecture",
+    "check_input",
     "init",
 ]

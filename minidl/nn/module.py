@@ -145,30 +145,6 @@ class Module:
         return f"{type(self).__name__}(\n  {lines}\n)"
 
 
-class Sequential(Module):
-    """Layers one after the other: Sequential(f, g)(x) = g(f(x)). The names of the layers are "0", "1" and so on."""
-
-    def __init__(self, *layers):
-        for i, layer in enumerate(layers):
-            if not isinstance(layer, Module):
-                raise TypeError(f"Sequential: layer {i} is a {type(layer).__name__}, not a Module")
-            setattr(self, str(i), layer)
-
-    def forward(self, x):
-        for layer in self:
-            x = layer(x)
-        return x
-
-    def __iter__(self):
-        return (layer for layer in vars(self).values() if isinstance(layer, Module))
-
-    def __len__(self):
-        return sum(1 for _ in self)
-
-    def __getitem__(self, index):
-        return list(self)[index]
-
-
 def members(container, prefix=""):
     """Yield (name, Tensor or Module) for what lies in a dictionary, and in the lists and dictionaries in it."""
     for key, value in container.items():

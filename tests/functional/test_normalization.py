@@ -70,6 +70,59 @@ def test_gradients_with_constants(xp, shape, layout, seed):
     check_gradients(constant, *inputs, seed=seed)
 
 
+def fused_and_apart(x, *others, adds, relu, affine, training):
+    """F.batch_norm with its settings, and the same said with F.batch_norm, + and F.relu; `others` as from `values`."""
+    weight, bias, add, mean, var = others
+    settings = {"training": training, "eps": EPS} | ({} if training else {"mean": mean.data, "var": var.data})
+    weight, bias = (weight, bias) if affine else (None, None)
+    fused = F.batch_norm(x, weight, bias, add if adds else None, **settings, relu=relu)
+    apart = F.batch_norm(x, weight, bias, **settings)
+    apart = apart + add if adds else apart
+    return fused, F.relu(apart) if relu else apart
+
+
+dtypes = st.sampled_from(["float32", "float64"])
+combinations = st.fixed_dictionaries(dict.fromkeys(("adds", "relu", "affine", "training"), st.booleans()))
+
+
+@given(shape=rows | images, case=combinations, layout=layouts, dtype=dtypes, seed=seeds)
+def test_fused_is_unfused_to_the_bit(xp, shape, case, layout, dtype, seed):
+    x, weight, bias, mean, var = values(shape, seed)
+    add, grad = distinct_values(shape, shape, seed=seed + 1)
+    arrays = [layout(xp.asarray(a.astype(dtype))) for a in (x, weight, bias, add, mean, var)]
+    results = []
+    for which in (0, 1):
+        inputs = [Tensor(a, requires_grad=True) for a in arrays]
+        out = fused_and_apart(*inputs, **case)[which]
+        out.backward(layout(xp.asarray(grad.astype(dtype))))
+        assert out.dtype == dtype
+        results.append([out.numpy(), *(Tensor(t.grad).numpy() for t in inputs if t.grad is not None)])
+    assert len(results[0]) == len(results[1]) == 2 + case["adds"] + 2 * case["affine"]
+    for fused, apart in zip(*results, strict=True):
+        np.testing.assert_array_equal(fused, apart)
+
+
+def values_off_the_kink(shape, seed):
+    """As `values`, and a shortcut, such that no sum is near 0: every channel of x jumps between 4 and -4."""
+    x, weight, bias, mean, var = values(shape, seed)
+    places = np.arange(x.size // shape[1]).reshape(shape[0], 1, *shape[2:])
+    add, = distinct_values(shape, seed=seed + 1)
+    return x + 4 - 8 * (places % 2), weight + np.sign(weight), bias / 100, 40 * np.sign(add), mean, var
+
+
+@given(shape=rows | images, case=combinations, layout=layouts, seed=seeds)
+def test_gradients_of_the_fused(xp, shape, case, layout, seed):
+    x, weight, bias, add, mean, var = (layout(xp.asarray(a)) for a in values_off_the_kink(shape, seed))
+    affine, adds = ([weight, bias] if case["affine"] else []), ([add] if case["adds"] else [])
+
+    def fused(x, *others):
+        constants = {} if case["training"] else {"mean": mean.astype(x.dtype), "var": var.astype(x.dtype)}
+        weight_and_bias, add = (others[:2], others[2:]) if affine else ((None, None), others)
+        return F.batch_norm(x, *weight_and_bias, *add, **constants, training=case["training"], eps=EPS,
+                            relu=case["relu"])
+    check_gradients(fused, x, *affine, *adds, seed=seed)
+
+
 @given(shape=rows | images, layout=layouts, seed=seeds)
 def test_channel_moments(xp, shape, layout, seed):
     x, = distinct_values(shape, seed=seed)
@@ -109,7 +162,7 @@ BAD_SHAPES = [
     ((2, 3, 4), (3,), (3,), r"x must be images \(N, C, H, W\), not \(2, 3, 4\)"),
     ((2, 3), (2,), (3,), r"weight \(2,\) must be \(3,\)"),
     ((2, 3), (3,), (3, 1), r"bias \(3, 1\) must be \(3,\)"),
-    ((1, 3), (3,), (3,), r"x \(1, 3\) has one value per channel; training needs at least two"),
+    ((1, 3), (3,), (3,), r"x \(1, 3, 1, 1\) has 1 values per channel; training needs at least two"),
 ]
 
 
@@ -125,6 +178,10 @@ def test_bad_constants():
         F.batch_norm(x, None, None, mean=np.ones(2), var=np.ones(3))
     with pytest.raises(ValueError, match=r"^batch_norm: training=False needs mean and var"):
         F.batch_norm(x, None, None, mean=np.ones(3), training=False)
+    with pytest.raises(ValueError, match=r"^batch_norm: add \(3,\) must have the shape of x, \(2, 3\)"):
+        F.batch_norm(x, None, None, np.ones(3))
+    with pytest.raises(TypeError, match=r"^batch_norm: its inputs hold float64, float32"):
+        F.batch_norm(x, None, None, np.ones((2, 3), np.float32))
     with pytest.raises(TypeError, match=r"^batch_norm: its inputs hold float64, float32"):
         F.batch_norm(x, np.ones(3, np.float32), None)
     with pytest.raises(TypeError, match=r"^batch_norm: x must hold floats, not int64"):

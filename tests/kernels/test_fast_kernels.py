@@ -28,10 +28,12 @@ for dtype in ("float32", "float64"):
     out = cpu.conv2d(x, w, b, window)
     pooled, place = cpu.max_pool2d(out, Window((2, 2), (2, 2)))
     mean, var = cpu.channel_moments(x)
+    normed = cpu.batch_norm(x, mean, mean, x, mean, var, 1e-5, True)
     results = [
         out, cpu.conv2d_input_gradient(out, w, x.shape, window), cpu.conv2d_weight_gradient(out, x, window),
         cpu.channel_sums(out), pooled, cpu.max_pool2d_gradient(pooled, place, out.shape, Window((2, 2), (2, 2))),
-        *cpu.batch_norm_gradient(x * x, x, mean, mean, var, 1e-5, True), cpu.matmul(x[0, 0], x[0, 1].T),
+        normed, *cpu.batch_norm_gradient(x * x, normed, x, mean, mean, var, 1e-5, True, True),
+        cpu.matmul(x[0, 0], x[0, 1].T),
     ]
 """
 
@@ -93,6 +95,29 @@ def test_narrower_vectors_give_the_same_results(vector_bytes, tmp_path):
         own = np.load(tmp_path / f"{dtype}.npz").values()
         for a, b in zip(results, own, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3 if dtype == "float32" else 1e-10)
+
+
+@pytest.mark.parametrize("shape", [(40, 3, 30, 20), (9, 65, 8, 8), (33, 700, 3, 2)])
+@pytest.mark.parametrize(("mean", "first"), [(100, 100), (0, 1000), (1e4, 0)])
+def test_moments_keep_their_digits(shape, mean, first):
+    """Of numbers far from 0, and where the first pixel, and one in the last row, lie far from all others."""
+    x = (np.random.default_rng(0).standard_normal(shape) + mean).astype(np.float32)
+    x[0, :, 0, 0] = x[-1, :, -1, -2] = first
+    (mean, var), (exact_mean, exact_var) = cpu.channel_moments(x), plain.channel_moments(x.astype(np.float64))
+    assert (abs(mean - exact_mean) <= 1e-6 * abs(exact_mean) + 1e-5 * np.sqrt(exact_var)).all()
+    np.testing.assert_allclose(var, exact_var, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(40, 3, 30, 20), (9, 65, 8, 8), (33, 700, 3, 2)])
+def test_batch_norm_gradients_of_many_rows(shape):
+    rng = np.random.default_rng(0)
+    grad, x, out = (rng.standard_normal(shape) for _ in range(3))
+    x += 100
+    weight, mean, var = rng.standard_normal(shape[1]), *plain.channel_moments(x)
+    arrays = [a.astype(np.float32) for a in (grad, out, x, weight, mean, var)]
+    exact = plain.batch_norm_gradient(*(a.astype(np.float64) for a in arrays), 1e-5, True, True)
+    for a, b in zip(cpu.batch_norm_gradient(*arrays, 1e-5, True, True), exact, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * abs(b).max())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -196,45 +196,59 @@ def test_moments_and_sums(kernels, dtype, shape, layout, seed):
     near(kernels.channel_sums(layout(x.astype(dtype))), [np.sum(x[:, c]) for c in range(shape[1])], dtype)
 
 
-@given(shape=image_shapes, layout=layouts, seed=seeds)
-def test_batch_norm(kernels, dtype, shape, layout, seed):
+@given(shape=image_shapes, adds=st.booleans(), relu=st.booleans(), layout=layouts, seed=seeds)
+def test_batch_norm(kernels, dtype, shape, adds, relu, layout, seed):
     c = shape[1:2]
-    x, weight, bias, mean, var = distinct_values(shape, c, c, c, c, seed=seed)
-    ours = laid_out(layout, dtype, x, weight, bias, mean, var + 1.5)
-    near(kernels.batch_norm(*ours, 1e-3), reference.batch_norm(x, weight, bias, mean, var + 1.5, 1e-3), dtype)
+    x, add, weight, bias, mean, var = distinct_values(shape, shape, c, c, c, c, seed=seed)
+    ours = laid_out(layout, dtype, x, weight, bias, add, mean, var + 1.5)
+    ours[3] = ours[3] if adds else None
+    expected = reference.batch_norm(x, weight, bias, mean, var + 1.5, 1e-3) + (add if adds else 0)
+    near(kernels.batch_norm(*ours, 1e-3, relu), np.where(relu & (expected < 0), 0, expected), dtype)
+
+
+def test_rectified_norms_let_nan_through(kernels, dtype):
+    x, one = np.array([[[[np.nan, -1, 1, np.inf]]]], dtype), np.ones(1, dtype)
+    out = kernels.batch_norm(x, one, one * 0, None, one * 0, one, 0.0, True)
+    np.testing.assert_array_equal(out, np.array([[[[np.nan, 0, 1, np.inf]]]], dtype))
 
 
 @pytest.mark.parametrize("training", [True, False])
-@given(shape=image_shapes, layout=layouts, seed=seeds)
-def test_batch_norm_gradient(kernels, training, shape, layout, seed):
+@given(shape=image_shapes, relu=st.booleans(), layout=layouts, seed=seeds)
+def test_batch_norm_gradient(kernels, training, shape, relu, layout, seed):
     """Against a central difference of the naive forward; in training the moments move with x."""
     c, eps = shape[1:2], 0.1                          # so that a channel of one element has a finite slope
-    x, grad, weight, bias, mean, var = distinct_values(shape, shape, c, c, c, c, seed=seed)
+    x, grad, out, weight, bias, mean, var = distinct_values(shape, shape, shape, c, c, c, c, seed=seed)
     mean, var = plain.channel_moments(x) if training else (mean, var + 1.5)
-    ours = laid_out(layout, "float64", grad, x, weight, mean, var)
-    gradients = kernels.batch_norm_gradient(*ours, eps, training)
+    ours = laid_out(layout, "float64", grad, out, x, weight, mean, var)
+    ours[1] = ours[1] if relu else None
+    *gradients, dadd = kernels.batch_norm_gradient(*ours, eps, training, True)
+    passed = np.where(relu & (out < 0), 0, grad)
     inputs = [x, weight, bias]
 
     def slope(i, direction, step=1e-6):
         moments = (None, None) if training else (mean, var)
         ends = [reference.batch_norm(*(a + t * direction if j == i else a for j, a in enumerate(inputs)), *moments, eps)
                 for t in (step, -step)]
-        return ((ends[0] - ends[1]) * grad).sum() / (2 * step)
+        return ((ends[0] - ends[1]) * passed).sum() / (2 * step)
 
     for i, (gradient, a) in enumerate(zip(gradients, inputs, strict=True)):
         assert gradient.shape == a.shape
         direction = np.random.default_rng(seed).standard_normal(a.shape)
         np.testing.assert_allclose((gradient * direction).sum(), slope(i, direction), rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(dadd, passed)
+    assert kernels.batch_norm_gradient(*ours, eps, training, False)[3] is None
 
 
-@given(shape=image_shapes, training=st.booleans(), layout=layouts, seed=seeds)
-def test_batch_norm_gradient_in_float32(kernels, shape, training, layout, seed):
+@given(shape=image_shapes, training=st.booleans(), relu=st.booleans(), layout=layouts, seed=seeds)
+def test_batch_norm_gradient_in_float32(kernels, shape, training, relu, layout, seed):
     c = shape[1:2]
-    grad, x, weight, mean, var = distinct_values(shape, shape, c, c, c, seed=seed)
+    grad, out, x, weight, mean, var = distinct_values(shape, shape, shape, c, c, c, seed=seed)
     mean, var = plain.channel_moments(x) if training else (mean, var + 1.5)
-    ours = laid_out(layout, "float32", grad, x, weight, mean, var)
-    for actual, expected in zip(kernels.batch_norm_gradient(*ours, 0.1, training),
-                                plain.batch_norm_gradient(grad, x, weight, mean, var, 0.1, training), strict=True):
+    ours, theirs = laid_out(layout, "float32", grad, out, x, weight, mean, var), [grad, out, x, weight, mean, var]
+    if not relu:
+        ours[1] = theirs[1] = None
+    for actual, expected in zip(kernels.batch_norm_gradient(*ours, 0.1, training, True),
+                                plain.batch_norm_gradient(*theirs, 0.1, training, True), strict=True):
         near(actual, expected, "float32")
 
 
@@ -266,8 +280,8 @@ def test_no_kernel_writes_to_its_inputs(kernels, case, seed):
     kernels.conv2d_input_gradient(grad, weight, x.shape, window, groups)
     kernels.conv2d_weight_gradient(grad, x, window, groups)
     kernels.relu_gradient(x, kernels.relu(x))
-    kernels.batch_norm_gradient(x, x, vector, *kernels.channel_moments(x), 1e-3, True)
-    kernels.batch_norm(x, vector, vector, *kernels.channel_moments(x), 1e-3)
+    kernels.batch_norm_gradient(x, x, x, vector, *kernels.channel_moments(x), 1e-3, True, True)
+    kernels.batch_norm(x, vector, vector, x, *kernels.channel_moments(x), 1e-3, True)
     for array, copy in zip(arrays, copies, strict=True):
         np.testing.assert_array_equal(array, copy)
 

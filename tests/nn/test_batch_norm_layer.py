@@ -6,6 +6,7 @@ import strict_array
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minidl.functional as F
 import minidl.nn as nn
 from minidl import Tensor
 from minidl.testing import check_gradients
@@ -71,6 +72,23 @@ def test_gradients(ndim, training):
         return layer(x)
 
     check_gradients(function, x, weight, bias, float32=False)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("ndim", [2, 4])
+def test_shortcut_and_relu_in_the_same_call(ndim, training):
+    layer, x = trained(ndim)
+    twin, _ = trained(ndim)
+    layer.train(training), twin.train(training)
+    shortcut = Tensor(x[::-1] * 3)
+    for settings, apart in [
+        ({"add": shortcut, "relu": True}, lambda out: F.relu(out + shortcut)),
+        ({"add": shortcut}, lambda out: out + shortcut),
+        ({"relu": True}, F.relu),
+    ]:
+        np.testing.assert_array_equal(layer(Tensor(x), **settings).data, apart(twin(Tensor(x))).data)
+    for name, array in layer.state_dict().items():
+        np.testing.assert_array_equal(array, twin.state_dict()[name])
 
 
 def test_statistics_are_replaced_and_never_written_to():

@@ -1,18 +1,20 @@
 """Batch normalization, channels last: an activation is a matrix with a row for each pixel and a column per channel.
 
-Sums over pixels are kept in doubles, SLICES partial sums of each channel: a fixed number, so that the bits of the
-result don't depend on how many threads there are.
+Each direction reads its arrays twice: once for sums over the rows, once for the result, and what follows the
+normalization (a residual, ReLU) is done while an element is at hand. Sums run over a BLOCK of rows in the array's own
+precision, and over blocks in doubles: as accurate as doubles all through, nearly, and several times faster. How the
+rows are cut into slices depends on the shape alone, so the bits do not depend on the number of threads.
 """
 
 import numpy as np
 from numba import prange
 
-from minidl.kernels.cpu.compile import kernel
+from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.memory import empty
 
-SLICES = 16
-ROWS = 64          # rows that a thread takes at a time where nothing is summed
+BLOCK = 64         # rows that are summed in the array's own precision
+SLICES = 16        # parts, at most, that are summed apart from each other
 LENGTH = 256       # numbers in a row, about: short rows are joined
 
 
@@ -34,124 +36,195 @@ def as_image(rows, shape):
     return logical(rows.reshape(n, h, w, c))
 
 
-def repeated(v, rows):
-    """One number per channel, repeated for each pixel of a row."""
-    return np.tile(v, rows.shape[1] // len(v))
+@inner
+def slices_of(n):
+    """How many slices n rows are cut into: one for each block, and no more than SLICES."""
+    return min(SLICES, (n + BLOCK - 1) // BLOCK)
 
 
+@inner
+def repeated(v, length):
+    """One number per channel, repeated for each pixel of a row of `length` numbers."""
+    out = np.empty(length, v.dtype)
+    for start in range(0, length, len(v)):
+        out[start:start + len(v)] = v
+    return out
+
+
+@inner
 def folded(partial, c):
-    """The sums over slices, and over the pixels of a row, of partial sums (..., SLICES, R*C)  ->  (..., C)"""
-    return partial.reshape(*partial.shape[:-2], -1, c).sum(-2)
+    """The sums over slices, and over the pixels of a row, of partial sums (SLICES, R*C)  ->  (C,)"""
+    slices, length = partial.shape
+    out = np.zeros(c)
+    for s in range(slices):
+        for start in range(0, length, c):
+            for k in range(c):
+                out[k] += partial[s, start + k]
+    return out
 
 
 def channel_sums(x):
     """The sum of each channel.   x (N, C, H, W)  ->  (C,)"""
-    rows = as_rows(x)
-    partial = np.zeros((SLICES, rows.shape[1]))
-    sum_rows(rows, partial)
-    return folded(partial, x.shape[1]).astype(x.dtype)
+    out = np.empty(x.shape[1], x.dtype)
+    sum_rows(as_rows(x), out)
+    return out
 
 
 @kernel
-def sum_rows(threads, rows, partial):
-    """partial[s] = the sum of the rows of slice s"""
-    n, c = rows.shape
-    for s in prange(len(partial)):
-        sums = partial[s]
-        for i in range(s * n // len(partial), (s + 1) * n // len(partial)):
-            for j in range(c):
-                sums[j] += rows[i, j]
+def sum_rows(threads, rows, out):
+    """out = the sum of each channel"""
+    n, length = rows.shape
+    slices, zero = slices_of(n), rows.dtype.type(0)
+    partial = np.zeros((slices, length))
+    for s in prange(slices):
+        sums = np.empty(length, rows.dtype)
+        stop = (s + 1) * n // slices
+        for start in range(s * n // slices, stop, BLOCK):
+            sums[:] = zero
+            for i in range(start, min(stop, start + BLOCK)):
+                for j in range(length):
+                    sums[j] += rows[i, j]
+            for j in range(length):
+                partial[s, j] += sums[j]
+    out[:] = folded(partial, len(out))
 
 
 def channel_moments(x):
     """Mean and (biased) variance of each channel.   x (N, C, H, W)  ->  (C,), (C,)"""
     c = x.shape[1]
-    rows = as_rows(x)
-    origin = rows[0, :c].astype(np.float64)
-    partial = np.zeros((2, SLICES, rows.shape[1]))
-    sum_powers(rows, repeated(origin, rows), partial)
-    first, second = folded(partial, c) / (x.size // c)
-    return (origin + first).astype(x.dtype), np.maximum(second - first * first, 0).astype(x.dtype)
+    mean, var = np.empty(c, x.dtype), np.empty(c, x.dtype)
+    moments(as_rows(x), mean, var)
+    return mean, var
 
 
 @kernel
-def sum_powers(threads, rows, origin, partial):
-    """partial[0, s], partial[1, s] = sums over slice s of d and d**2, d the distance from `origin`, the first pixel.
+def moments(threads, rows, mean, var):
+    """mean, var = the moments of each channel
 
-    That distance, and not the value itself, because a variance is the difference of two sums, which must not be large.
+    A variance is the difference of two sums, which must not be large. So a block sums d and d**2, d the distance from
+    its own first row: however far that lies from the rest, it adds more to the variance than to the error. Doubles then
+    sum the distances from the very first pixel, o + d:  sum (o + d)**2 = sum d**2 + o * (2 * sum d + o * sum 1).
     """
-    n, c = rows.shape
-    slices = partial.shape[1]
+    n, length = rows.shape
+    c, slices, zero = len(mean), slices_of(n), rows.dtype.type(0)
+    origin = repeated(rows[0, :c], length)
+    partial = np.zeros((2, slices, length))
     for s in prange(slices):
-        sums, squares = partial[0, s], partial[1, s]
-        for i in range(s * n // slices, (s + 1) * n // slices):
-            for j in range(c):
-                d = np.float64(rows[i, j]) - origin[j]
-                sums[j] += d
-                squares[j] += d * d
+        sums, squares = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
+        stop = (s + 1) * n // slices
+        for start in range(s * n // slices, stop, BLOCK):
+            end = min(stop, start + BLOCK)
+            sums[:] = zero
+            squares[:] = zero
+            for i in range(start + 1, end):
+                for j in range(length):
+                    d = rows[i, j] - rows[start, j]
+                    sums[j] += d
+                    squares[j] += d * d
+            count = np.float64(end - start)
+            for j in range(length):
+                o, d = np.float64(rows[start, j]) - origin[j], np.float64(sums[j])
+                partial[0, s, j] += d + o * count
+                partial[1, s, j] += squares[j] + o * (2 * d + o * count)
+    first, second = folded(partial[0], c), folded(partial[1], c)
+    m = n * length // c
+    for k in range(c):
+        mean[k] = origin[k] + first[k] / m
+        var[k] = max(second[k] / m - (first[k] / m) ** 2, 0)
 
 
-def batch_norm(x, weight, bias, mean, var, eps):
-    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel.
+def batch_norm(x, weight, bias, add, mean, var, eps, relu):
+    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; no less than 0 if `relu`.
 
-    x (N, C, H, W); weight, bias, mean, var (C,)  ->  (N, C, H, W)
+    x, add (N, C, H, W) or None; weight, bias, mean, var (C,)  ->  (N, C, H, W)
     """
     rows = as_rows(x)
     out = empty(rows.shape, rows.dtype)
     scale = weight / np.sqrt(var + eps)
-    normalize(rows, repeated(mean, rows), repeated(scale, rows), repeated(bias, rows), out)
+    normalize(rows, rows if add is None else as_rows(add), mean, scale, bias, add is not None, relu, out)
     return as_image(out, x.shape)
 
 
 @kernel
-def normalize(threads, rows, mean, scale, bias, out):
-    """out = (rows - mean) * scale + bias"""
-    n, c = rows.shape
-    for part in prange((n + ROWS - 1) // ROWS):
-        for i in range(part * ROWS, min(n, (part + 1) * ROWS)):
-            for j in range(c):
-                out[i, j] = (rows[i, j] - mean[j]) * scale[j] + bias[j]
+def normalize(threads, rows, add, mean, scale, bias, adds, relu, out):
+    """out = (rows - mean) * scale + bias, + add if `adds`, and no less than 0 if `relu`"""
+    n, length = rows.shape
+    middle, scale, bias = repeated(mean, length), repeated(scale, length), repeated(bias, length)
+    least = rows.dtype.type(0 if relu else -np.inf)
+    for i in prange(n):
+        if adds:
+            for j in range(length):
+                value = (rows[i, j] - middle[j]) * scale[j] + bias[j] + add[i, j]
+                out[i, j] = least if value < least else value                # NaN is not below it
+        else:
+            for j in range(length):
+                value = (rows[i, j] - middle[j]) * scale[j] + bias[j]
+                out[i, j] = least if value < least else value
 
 
-def batch_norm_gradient(grad, x, weight, mean, var, eps, training):
-    """The gradients of batch_norm by x, weight and bias.
+def batch_norm_gradient(grad, out, x, weight, mean, var, eps, training, adds):
+    """The gradients of batch_norm by x, weight, bias and add (None unless `adds`).
 
-    With  xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad):
+    `out` is what batch_norm gave if it did ReLU, which lets grad pass where out > 0, else None. What passes is the
+    gradient by add; with it, xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad):
     in training, where mean and var depend on x,
     dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),   m = N*H*W;  else the first term alone.
     """
-    grads, rows, c = as_rows(grad), as_rows(x), x.shape[1]
-    deviation, mean = 1 / np.sqrt(var + eps), repeated(mean, rows)
-    partial = np.zeros((2, SLICES, rows.shape[1]))
-    sum_products(grads, rows, mean, partial)
-    dbias, products = folded(partial, c)
-    dweight = products * deviation
-    m = x.size // c if training else np.inf
+    grads, rows, relu, c = as_rows(grad), as_rows(x), out is not None, x.shape[1]
+    outs = as_rows(out) if relu else grads
+    deviation = 1 / np.sqrt(var + eps)
+    dweight, dbias = np.empty(c, x.dtype), np.empty(c, x.dtype)
+    sum_products(grads, outs, rows, mean, deviation, relu, dweight, dbias)
     dx = empty(rows.shape, rows.dtype)
-    combine(grads, rows, mean, repeated(weight * deviation, rows), repeated((dbias / m).astype(x.dtype), rows),
-            repeated((dweight * deviation / m).astype(x.dtype), rows), dx)
-    return as_image(dx, x.shape), dweight.astype(x.dtype), dbias.astype(x.dtype)
+    keep = adds and relu
+    passed = empty(rows.shape, rows.dtype) if keep else dx
+    share = 1 / (x.size // c) if training else 0.0
+    combine(grads, outs, rows, mean, deviation, weight, dweight, dbias, share, relu, keep, dx, passed)
+    dadd = as_image(passed, x.shape) if keep else grad if adds else None
+    return as_image(dx, x.shape), dweight, dbias, dadd
 
 
 @kernel
-def sum_products(threads, grads, rows, mean, partial):
-    """partial[0, s], partial[1, s] = sums over slice s of grad and of grad * (x - mean)"""
-    n, c = rows.shape
-    slices = partial.shape[1]
+def sum_products(threads, grads, outs, rows, mean, deviation, relu, dweight, dbias):
+    """dweight, dbias = the sums of grad * xhat and of grad in each channel, after ReLU's gradient if `relu`"""
+    n, length = rows.shape
+    slices, zero, every = slices_of(n), rows.dtype.type(0), not relu
+    middle = repeated(mean, length)
+    partial = np.zeros((2, slices, length))
     for s in prange(slices):
-        sums, products = partial[0, s], partial[1, s]
-        for i in range(s * n // slices, (s + 1) * n // slices):
-            for j in range(c):
-                grad = np.float64(grads[i, j])
-                sums[j] += grad
-                products[j] += grad * (rows[i, j] - mean[j])
+        sums, products = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
+        stop = (s + 1) * n // slices
+        for start in range(s * n // slices, stop, BLOCK):
+            sums[:] = zero
+            products[:] = zero
+            for i in range(start, min(stop, start + BLOCK)):
+                for j in range(length):
+                    grad = grads[i, j] if every | (outs[i, j] > zero) else zero
+                    sums[j] += grad
+                    products[j] += grad * (rows[i, j] - middle[j])
+            for j in range(length):
+                partial[0, s, j] += sums[j]
+                partial[1, s, j] += products[j]
+    sums, products = folded(partial[0], len(mean)), folded(partial[1], len(mean))
+    for k in range(len(mean)):
+        dbias[k] = sums[k]
+        dweight[k] = products[k] * deviation[k]
 
 
 @kernel
-def combine(threads, grads, rows, mean, scale, constant, slope, dx):
-    """dx = scale * (grad - constant - slope * (x - mean))"""
-    n, c = rows.shape
-    for part in prange((n + ROWS - 1) // ROWS):
-        for i in range(part * ROWS, min(n, (part + 1) * ROWS)):
-            for j in range(c):
-                dx[i, j] = scale[j] * (grads[i, j] - constant[j] - slope[j] * (rows[i, j] - mean[j]))
+def combine(threads, grads, outs, rows, mean, deviation, weight, dweight, dbias, share, relu, keep, dx, passed):
+    """dx = weight * deviation * (grad - share * (dbias + xhat * dweight)), grad after ReLU's gradient if `relu`
+
+    `passed` gets that grad if `keep`.
+    """
+    n, length = rows.shape
+    zero, every, share = rows.dtype.type(0), not relu, rows.dtype.type(share)
+    middle, scale = repeated(mean, length), repeated(weight * deviation, length)
+    constant, slope = repeated(dbias * share, length), repeated(dweight * deviation * share, length)
+    for i in prange(n):
+        for j in range(length):
+            grad = grads[i, j] if every | (outs[i, j] > zero) else zero
+            dx[i, j] = scale[j] * (grad - constant[j] - slope[j] * (rows[i, j] - middle[j]))
+        if keep:
+            for j in range(length):
+                passed[i, j] = grads[i, j] if every | (outs[i, j] > zero) else zero
