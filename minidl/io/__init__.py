@@ -2,8 +2,8 @@
 
     model = load_model("best.safetensors");  load_into(model, load_weights("resnet18-f37072fd.pth"))
 
-Read `model.py`, then `weights.py`; how a file of PyTorch is read without running what is in it is told in `torch_file.py`
-and `pickles.py`, how a file stays whole in `atomic.py`.
+Read `model.py`, then `weights.py`; how a file of PyTorch is read without running what is in it is told in
+`torch_file.py` and `pickles.py`, how a file stays whole in `atomic.py`.
 """
 
 from minidl.io.atomic import replacing

@@ -92,7 +92,7 @@ class Preprocessing(NamedTuple):
         return cls(tuple(shape), resize, mean, std)
 
     def __call__(self, image):
-        """A Pillow image  ->  float32 (C, H, W)   Raises ImageError for an image so narrow that it would become huge."""
+        """A Pillow image  ->  float32 (C, H, W)   Raises ImageError for one so narrow that it would become huge."""
         channels, height, width = self.input
         image = cut(resized(image, self.resize), height, width)
         pixels = np.asarray(image, np.float32).reshape(height, width, channels) / 255

@@ -7,7 +7,9 @@ the user's cache folder, where downloads go; whoever has no network puts it into
 import difflib
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pooch
@@ -26,7 +28,7 @@ class Published(NamedTuple):
     file: str
     size: float
     network: str
-    settings: dict = {}
+    settings: Mapping = MappingProxyType({})
     resize: int = 256
 
 
@@ -72,7 +74,7 @@ def pretrained(path_or_name):
 
 def published_facts(source):
     """What is known of a published file."""
-    return {**imagenet_facts(source.resize), "architecture": {"name": source.network, "settings": source.settings}}
+    return {**imagenet_facts(source.resize), "architecture": {"name": source.network, "settings": dict(source.settings)}}
 
 
 def obtain(source):

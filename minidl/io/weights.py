@@ -94,7 +94,7 @@ def unwrapped(path, tree):
         if not named and len(inner) != 1:
             break
         tree = inner[named[0]] if named else next(iter(inner.values()))
-    raise CheckpointError(f"{path}: it holds no weights with names, as torch.save(model.state_dict(), path) writes them")
+    raise CheckpointError(f"{path}: it holds no weights with names, as torch.save(model.state_dict(), path) has them")
 
 
 def load_into(model, weights, path="these weights", new_head=False):

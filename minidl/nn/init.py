@@ -114,7 +114,7 @@ budget = Budget()
 
 @contextmanager
 def at_most(count):
-    """In the block, drawing more than `count` numbers in all is a ValueError: for networks that a stranger describes."""
+    """In the block, drawing more than `count` numbers is a ValueError: for networks that a stranger describes."""
     before, budget.left = budget.left, count
     try:
         yield

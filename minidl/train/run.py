@@ -17,7 +17,6 @@ from minidl.tensor import NonFiniteError
 from minidl.train.log import COLUMNS
 
 
-
 @dataclass
 class Position:
     """How far a run has come. `loss` and `correct` are sums over the `images` of the epoch under way."""

@@ -109,7 +109,7 @@ def test_an_unpacked_file_is_preferred(tmp_path):
 def test_unknown_splits_and_names(name):
     with pytest.raises(ValueError, match="train, test, not 'valid'"):
         load(name, "valid")
-    with pytest.raises(ValueError, match="'cifar'; there are mnist, fashion, digits"):
+    with pytest.raises(ValueError, match="'cifar'; there are mnist, fashion, cifar10, digits"):
         load("cifar")
 
 

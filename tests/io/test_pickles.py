@@ -2,6 +2,7 @@
 
 import builtins
 import collections
+import contextlib
 import io
 import os
 import pickle
@@ -161,7 +162,5 @@ def test_a_mutated_pickle_is_read_or_refused(data):
     content = bytearray(pickle.dumps(value, data.draw(st.integers(0, pickle.HIGHEST_PROTOCOL))))
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(PickleError):
         read_pickle(bytes(content), {})
-    except PickleError as error:
-        assert str(error)
