@@ -25,7 +25,8 @@ FLOORS = [                                            # lowest first
     {"train"},
     {"minidl"},                                       # minidl/__init__.py: what a user imports
     {"zoo"},
-    {"examples", "cli"},
+    {"examples", "commands"},
+    {"cli"},
     {"__main__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

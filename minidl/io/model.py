@@ -39,8 +39,17 @@ def load_model(path, create=None, device="cpu"):
     arrays, facts = read_weights(path)
     model = create() if create else rebuilt(path, arrays, facts.get("architecture"))
     load_into(model, arrays, path)
-    model.about = {key: facts[key] for key in ABOUT if facts.get(key) is not None}
+    model.about = known(path, facts)
     return model.to(device).eval()
+
+
+def known(path, facts):
+    """The facts that `predict` needs, as far as a file tells them. Raises CheckpointError if classes are no names."""
+    about = {key: facts[key] for key in ABOUT if facts.get(key) is not None}
+    classes = about.get("classes", [])
+    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+        raise CheckpointError(f"{path}: its classes are not a list of names")
+    return about
 
 
 def describe(model):

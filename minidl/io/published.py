@@ -67,14 +67,15 @@ def pretrained(path_or_name):
     if str(path_or_name) not in PUBLISHED:
         near = difflib.get_close_matches(str(path_or_name), PUBLISHED)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(PUBLISHED)}"
-        raise FileNotFoundError(f"{path_or_name}: there is no such file, nor weights published under this name; {hint}")
+        raise FileNotFoundError(f"{path_or_name}: neither a file nor the name of published weights; {hint}")
     source = PUBLISHED[str(path_or_name)]
     return read_weights(obtain(source))[0], published_facts(source)
 
 
 def published_facts(source):
     """What is known of a published file."""
-    return {**imagenet_facts(source.resize), "architecture": {"name": source.network, "settings": dict(source.settings)}}
+    made = {"name": source.network, "settings": dict(source.settings)}
+    return {**imagenet_facts(source.resize), "architecture": made}
 
 
 def obtain(source):

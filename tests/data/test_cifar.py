@@ -25,7 +25,9 @@ def python_2(name):
     def text(value):
         return b"U" + bytes([len(value)]) + value.encode()
     raw = IMAGES[name].tobytes()
-    dtype = b"cnumpy\ndtype\n(" + text("u1") + b"K\x00K\x01tR(K\x03" + text("|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    minus_one = b"J\xff\xff\xff\xff"
+    dtype = (b"cnumpy\ndtype\n(" + text("u1") + b"K\x00K\x01tR(K\x03" + text("|") + b"NNN" + minus_one + minus_one
+             + b"K\x00tb")
     array = (b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85" + text("b") + b"tR(K\x01(K\x03M\x00\x0ct"
              + dtype + b"\x89T" + struct.pack("<i", len(raw)) + raw + b"tb")
     labels = b"](" + b"".join(b"K" + bytes([label]) for label in LABELS[name]) + b"e"

@@ -9,7 +9,8 @@ import numba
 import pytest
 
 import minidl
-from minidl.cli import gpu, main
+from minidl.cli import main
+from minidl.commands.info import gpu
 
 
 def test_info_tells_what_this_machine_offers(capsys):
@@ -63,5 +64,5 @@ def test_what_cannot_be_parsed(arguments, capsys):
 
 def test_as_a_module():
     command = [sys.executable, "-m", "minidl", "--version"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
     assert done.stdout == f"minidl {minidl.__version__}\n"
