@@ -118,8 +118,11 @@ def create(name, pretrained=None, **settings):
                  num_classes, too, weights for another number of classes are loaded without the last layers.
     An unknown name or setting is a ValueError that names the nearest.
     """
-    if pretrained is not None:
-        return create_pretrained(name, pretrained, settings)
+    return build(name, settings) if pretrained is None else build_pretrained(name, settings, pretrained)
+
+
+def build(name, settings):
+    """What `create` does without weights."""
     factory, _ = find(name)
     known = list(inspect.signature(factory).parameters)
     for setting in settings:
@@ -128,13 +131,13 @@ def create(name, pretrained=None, **settings):
     return factory(**settings)
 
 
-def create_pretrained(name, source, settings):
+def build_pretrained(name, settings, source):
     """What `create` does with weights: the settings that they are known to need come first."""
     find(name)                                   # a wrong name is told before anything is downloaded
     weights, facts = minidl.io.pretrained(source)
     made = facts.get("architecture")
     needed = made["settings"] if isinstance(made, dict) and made.get("name") == name else {}
-    model = create(name, **{**needed, **settings})
+    model = build(name, {**needed, **settings})
     return minidl.io.load_into(model, weights, source, new_head="num_classes" in settings)
 
 

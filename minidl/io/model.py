@@ -14,6 +14,7 @@ from minidl.io.weights import load_into, read_weights
 from minidl.nn.init import at_most
 from minidl.version import __version__
 
+LARGEST = 1 << 20                                # no setting of a network is a larger number
 ABOUT = ("classes", "input", "resize", "mean", "std")
 
 
@@ -65,10 +66,19 @@ def rebuilt(path, arrays, made):
         told = f"is for {made!r}, which is not in the zoo" if made else "does not say which network it is for"
         raise CheckpointError(f"{path}: it {told}; load it with create=, a function that makes the model, "
                               "or turn it into a model file with `minidl convert`")
+    if not all(map(is_setting, made["settings"].values())):
+        raise CheckpointError(f"{path}: the network it is for cannot be made (with the settings {made['settings']!r:.200})")
     zoo = importlib.import_module("zoo")         # by name, because the zoo stands above this room
     try:
         # some networks draw their weights twice; settings that ask for far more than the file holds are forged
         with at_most(4 * sum(array.size for array in arrays.values())):
-            return zoo.create(made.get("name"), **made["settings"])
-    except (ValueError, TypeError, MemoryError) as error:
+            return zoo.build(made.get("name"), made["settings"])
+    except (ValueError, TypeError, ArithmeticError, AttributeError, MemoryError) as error:
         raise CheckpointError(f"{path}: the network it is for cannot be made ({error})") from error
+
+
+def is_setting(value):
+    """Whether a value can be the setting of a network: a number, a word, or a list of them."""
+    if isinstance(value, list):
+        return len(value) < 1000 and all(not isinstance(item, list) and is_setting(item) for item in value)
+    return value is None or isinstance(value, str) or (isinstance(value, int | float) and abs(value) <= LARGEST)

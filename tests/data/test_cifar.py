@@ -28,8 +28,8 @@ def python_2(name):
     minus_one = b"J\xff\xff\xff\xff"
     dtype = (b"cnumpy\ndtype\n(" + text("u1") + b"K\x00K\x01tR(K\x03" + text("|") + b"NNN" + minus_one + minus_one
              + b"K\x00tb")
-    array = (b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85" + text("b") + b"tR(K\x01(K\x03M\x00\x0ct"
-             + dtype + b"\x89T" + struct.pack("<i", len(raw)) + raw + b"tb")
+    made = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85" + text("b") + b"tR"
+    array = (made + b"(K\x01(K\x03M\x00\x0ct" + dtype + b"\x89T" + struct.pack("<i", len(raw)) + raw + b"tb")
     labels = b"](" + b"".join(b"K" + bytes([label]) for label in LABELS[name]) + b"e"
     return (b"\x80\x02}(" + text("batch_label") + text("a batch") + text("labels") + labels + text("data") + array
             + text("filenames") + b"](" + text("a.png") + b"eu.")
