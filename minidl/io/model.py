@@ -67,7 +67,7 @@ def rebuilt(path, arrays, made):
         raise CheckpointError(f"{path}: it {told}; load it with create=, a function that makes the model, "
                               "or turn it into a model file with `minidl convert`")
     if not all(map(is_setting, made["settings"].values())):
-        raise CheckpointError(f"{path}: the network it is for cannot be made (with the settings {made['settings']!r:.200})")
+        raise CheckpointError(f"{path}: the network it is for cannot be made (from {made['settings']!r:.200})")
     zoo = importlib.import_module("zoo")         # by name, because the zoo stands above this room
     try:
         # some networks draw their weights twice; settings that ask for far more than the file holds are forged

@@ -1,4 +1,4 @@
-"""Photographs of every kind: right, or a clear error. The files are made by Pillow, or by hand where it would refuse."""
+"""Photographs of every kind: right, or a clear error. The files are made by Pillow, or by hand."""
 
 import struct
 import tracemalloc
@@ -210,7 +210,7 @@ def test_preprocessing_is_torchvisions(width, height, resize, grey):
     scaled = int(resize * long / short)
     size = (resize, scaled) if width <= height else (scaled, resize)
     pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR)).reshape(size[1], size[0], -1)
-    top, left = int(round((size[1] - 8) / 2.0)), int(round((size[0] - 6) / 2.0))
+    top, left = round((size[1] - 8) / 2.0), round((size[0] - 6) / 2.0)
     wanted = (pixels[top:top + 8, left:left + 6] / 255 - mean) / std
     np.testing.assert_allclose(out, wanted.transpose(2, 0, 1), atol=1e-5)
     assert out.dtype == np.float32
@@ -235,5 +235,5 @@ def test_preprocessing_from_what_is_known_of_a_model():
     {"input": [1, 8, 8], "mean": "a"}, {"input": [1, 8, 8], "mean": [float("nan")]}, {"input": [1, 8, 8], "std": 1.0},
 ])
 def test_nonsense_about_a_model_is_refused(told):
-    with pytest.raises(ValueError, match="^its? "):
+    with pytest.raises(ValueError, match=r"^its? "):
         Preprocessing.of(told)

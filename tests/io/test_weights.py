@@ -195,7 +195,8 @@ def test_all_that_does_not_fit_is_told_and_nothing_loaded():
     with pytest.raises(CheckpointError) as caught:
         load_into(model, state, "a.pth")
     assert str(caught.value).startswith("a.pth: ")
-    for part in ("conv.weight has the shape (4, 1, 3, 3), not (4, 3, 3, 3)", "fc.bias is missing", "other is unexpected"):
+    for part in ("conv.weight has the shape (4, 1, 3, 3), not (4, 3, 3, 3)", "fc.bias is missing",
+                 "other is unexpected"):
         assert part in str(caught.value)
     assert "new_head" not in str(caught.value)
     for name, array in model.state_dict().items():
@@ -214,8 +215,8 @@ def test_another_number_of_classes():
 
 
 def test_new_head_excuses_nothing_else():
-    for weights in (Net().state_dict() | {"conv.weight": np.ones((4, 1, 3, 3))}, Net(10).state_dict() | {"x": np.ones(1)},
-                    Net(10).state_dict() | {"norm.bias": np.ones(5)}):
+    for change in ({"conv.weight": np.ones((4, 1, 3, 3))}, {"x": np.ones(1)}, {"norm.bias": np.ones(5)}):
+        weights = Net(10).state_dict() | change
         with pytest.raises(CheckpointError, match="this state is not of Net"):
             load_into(Net(), weights, new_head=True)
 
