@@ -3,7 +3,8 @@
     print(summary(model, (1, 28, 28)))
 
 One image of zeros is sent through, in eval mode and without recording. Modules are seen and functions are not: a
-`F.relu` in a forward has no row, and neither its output's memory nor a product outside Conv2d and Linear is counted.
+`F.relu` in a forward has no row, and neither its output's memory nor a product outside Conv2d, ConvTranspose2d and
+Linear is counted. A ReLU that `Sequential` asks of the layer before it has no row either, and needs no memory.
 """
 
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl.device import array_module
-from minidl.nn import Conv2d, Linear
+from minidl.nn import Conv2d, ConvTranspose2d, Linear
 from minidl.nn.module import is_parameter, members
 from minidl.tensor import Tensor, no_grad
 
@@ -51,12 +52,12 @@ def summary(model, input_shape):
     """The Summary of `model` for one input of `input_shape`, without the batch: (1, 28, 28), say.
 
     Rows are the modules that have tensors of their own, or no modules in them; a module's parameters count at its first
-    call. Multiply-adds are those of Conv2d and Linear.
+    call. Multiply-adds are those of Conv2d, ConvTranspose2d and Linear.
     """
     x = zeros_for(model, input_shape)
     rows, arrays = [], [x.data]
 
-    def see(name, module, out):
+    def see(name, module, inputs, out):
         own = [member for _, member in members(vars(module))]
         tensors = [member for member in own if isinstance(member, Tensor)]
         if not isinstance(out, Tensor) or (own and not tensors):
@@ -65,7 +66,7 @@ def summary(model, input_shape):
         shared = any(array_module(x.data).may_share_memory(out.data, array) for array in arrays)
         arrays.append(out.data)
         rows.append(Row(name, type(module).__name__, out.shape[1:], size(filter(is_parameter, tensors)) if first else 0,
-                        multiply_adds(module, out), 0 if shared else out.data.nbytes))
+                        multiply_adds(module, inputs, out), 0 if shared else out.data.nbytes))
 
     with restored(model), no_grad():
         model.eval()
@@ -87,12 +88,12 @@ def zeros_for(model, input_shape):
 
 
 def reporting(name, module, see):
-    """The forward of `module`, which then calls see(name, module, out)."""
+    """The forward of `module`, which then calls see(name, module, inputs, out)."""
     forward = module.forward
 
     def reported(*inputs, **settings):
         out = forward(*inputs, **settings)
-        see(name, module, out)
+        see(name, module, inputs, out)
         return out
     return reported
 
@@ -114,8 +115,13 @@ def size(tensors):
     return sum(tensor.size for tensor in tensors)
 
 
-def multiply_adds(module, out):
-    """How many products a layer of filters or of rows sums up: each weight once for each place it is used at."""
+def multiply_adds(module, inputs, out):
+    """How many products a layer of filters or of rows sums up: each weight once for each place it is used at.
+
+    Those places are the pixels of the output, and of the input where each of its pixels is spread out.
+    """
+    if isinstance(module, ConvTranspose2d):
+        return module.weight.size * (inputs[0].size // len(module.weight))
     return module.weight.size * (out.size // len(module.weight)) if isinstance(module, Conv2d | Linear) else 0
 
 

@@ -140,6 +140,22 @@ def batch_norm(x, weight, bias, mean, var, eps):
     return out
 
 
+def standardized(values, eps):
+    """(values - mean) / sqrt(var + eps) of an array of any shape, with its own moments"""
+    mean = values.sum() / values.size
+    return (values - mean) / math.sqrt(((values - mean) ** 2).sum() / values.size + eps)
+
+
+def local_response_norm(x, size, alpha, beta, k):
+    """x (N, C, H, W)  ->  the same"""
+    out = np.empty_like(x)
+    for n, c, y, z in np.ndindex(x.shape):
+        window = range(max(0, c - size // 2), min(x.shape[1], c + (size - 1) // 2 + 1))
+        total = sum(x[n, d, y, z] ** 2 for d in window)
+        out[n, c, y, z] = x[n, c, y, z] / (k + alpha / size * total) ** beta
+    return out
+
+
 def cross_entropy(logits, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
     """logits (N, C, ...), target (N, ...)  ->  the target's shape, or ()"""
     classes = logits.shape[1]
@@ -164,3 +180,43 @@ def binary_cross_entropy_with_logits(x, target, weight, pos_weight):
         p, t = 1 / (1 + math.exp(-x[place])), target[place]
         losses[place] = -weight[place] * (pos_weight[place] * t * math.log(p) + (1 - t) * math.log(1 - p))
     return losses
+
+
+def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """x (N, C, H, W), weight (C, F/groups, KH, KW), bias (F,)  ->  (N, F, OH, OW)"""
+    (sh, sw), (dh, dw), (kh, kw) = pair(stride), pair(dilation), weight.shape[2:]
+    h, w = x.shape[2:]
+    canvas = np.zeros((len(x), weight.shape[1] * groups, (h - 1) * sh + dh * (kh - 1) + 1 + pair(output_padding)[0],
+                       (w - 1) * sw + dw * (kw - 1) + 1 + pair(output_padding)[1]), x.dtype)
+    for row, column, i, j in itertools.product(range(h), range(w), range(kh), range(kw)):
+        for f, c in by_group(canvas.shape[1], len(weight), groups):
+            canvas[:, f, row * sh + i * dh, column * sw + j * dw] += x[:, c, row, column] @ weight[c, :, i, j]
+    (top, left), (oh, ow) = pair(padding), canvas.shape[2:]
+    out = canvas[:, :, top:oh - top, left:ow - left]
+    return out if bias is None else out + bias[:, None, None]
+
+
+def resample(x, rows, columns):
+    """x (N, C, H, W), rows and columns (index, weight) of shapes (OH, taps) and (OW, taps)  ->  (N, C, OH, OW)"""
+    out = np.zeros((*x.shape[:2], len(rows[0]), len(columns[0])), x.dtype)
+    for y, z in np.ndindex(out.shape[2:]):
+        for (i, v), (j, w) in itertools.product(zip(rows[0][y], rows[1][y], strict=True),
+                                                zip(columns[0][z], columns[1][z], strict=True)):
+            if v * w != 0:
+                out[:, :, y, z] += v * w * x[:, :, i, j]
+    return out
+
+
+def interpolate(x, size, steps, mode, align_corners=False):
+    """x (N, C, H, W)  ->  (N, C, OH, OW), size = (OH, OW); output pixels are `steps` input pixels apart"""
+    out = np.zeros((*x.shape[:2], *size), x.dtype)
+    for place in np.ndindex(*size):
+        weights = []                                  # of the rows, then of the columns
+        for o, n, m, step in zip(place, x.shape[2:], size, steps, strict=True):
+            if mode == "nearest":
+                weights.append(np.arange(n) == min(math.floor(o * step), n - 1))
+                continue
+            at = o * (n - 1) / max(1, m - 1) if align_corners else max(0, (o + 0.5) * step - 0.5)
+            weights.append(np.maximum(0, 1 - abs(np.arange(n) - min(at, n - 1))))
+        out[:, :, place[0], place[1]] = np.einsum("nchw,h,w->nc", x, *weights)
+    return out

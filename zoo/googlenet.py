@@ -220,13 +220,19 @@ def googlenet_loss(outputs, labels):
 
 @nn.architecture
 def googlenet(in_channels=3, num_classes=1000, aux_logits=True, transform_input=False):
-    """13,004,888 parameters (6,624,904 without more heads), 1,498,376,192 multiply-adds for an image of 3 x 224 x 224."""
+    """13,004,888 parameters, 1,498,376,192 multiply-adds for an image of 3 x 224 x 224.
+
+    With aux_logits=False 6,624,904 parameters. In use the two more heads do nothing, and cost nothing.
+    """
     return GoogLeNet(in_channels, num_classes, aux_logits, transform_input, dropout=0.2)
 
 
 @nn.architecture
 def googlenet_2014(in_channels=3, num_classes=1000, aux_logits=True):
-    """13,378,280 parameters (6,998,552 without more heads), 1,582,671,872 multiply-adds for an image of 3 x 224 x 224."""
+    """13,378,280 parameters, 1,582,671,872 multiply-adds for an image of 3 x 224 x 224.
+
+    With aux_logits=False 6,998,552 parameters.
+    """
     return GoogLeNet2014(in_channels, num_classes, aux_logits)
 
 

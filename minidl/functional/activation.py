@@ -1,6 +1,14 @@
-"""Activations: the bends between the layers."""
+"""Activations: the bends between the layers.
 
-from minidl.device import array_module, generator
+Each is one function of one number, but for softmax, which looks along an axis. Where e**x could overflow, it is written
+with e**-|x| instead; and where two formulas meet, both are computed and added, times True or False, because NumPy's
+`where` takes ten times as long. GELU, which needs the normal distribution, has a file of its own: `gelu.py`.
+"""
+
+import math
+from numbers import Real
+
+from minidl.device import array_module
 from minidl.functional.reduction import axes_of
 from minidl.kernels import kernels_for
 from minidl.tensor import op
@@ -17,13 +25,73 @@ def relu(x, /):
 
 
 @op
-def leaky_relu(x, /, *, negative_slope=0.01):
-    """x where x > 0, else negative_slope * x."""
-    xp, slope = array_module(x), float(negative_slope)
+def relu6(x, /):
+    """min(max(x, 0), 6), elementwise.   Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010."""
+    out = kernels_for(x).relu(x, 6.0)
 
     def backward(grad):
-        return xp.where(x > 0, grad, grad * slope)
-    return xp.where(x > 0, x, x * slope), backward
+        return kernels_for(out).relu_gradient(grad, out, 6.0)
+    return out, backward
+
+
+@op
+def leaky_relu(x, /, *, negative_slope=0.01):
+    """x where x > 0, else negative_slope * x."""
+    xp, slope = array_module(x), finite("leaky_relu", "negative_slope", negative_slope)
+
+    def backward(grad):
+        return grad * (x > 0) + grad * (x <= 0) * slope
+    return xp.maximum(x, 0) + xp.minimum(x, 0) * slope, backward
+
+
+@op
+def elu(x, /, *, alpha=1.0):
+    """x where x > 0, else alpha * (exp(x) - 1).   Clevert et al., "Exponential linear units", ICLR 2016."""
+    xp, alpha = array_module(x), finite("elu", "alpha", alpha)
+
+    def backward(grad):
+        return grad * (x > 0) + grad * (x <= 0) * xp.exp(xp.minimum(x, 0)) * alpha
+    return xp.maximum(x, 0) + xp.expm1(xp.minimum(x, 0)) * alpha, backward
+
+
+@op
+def silu(x, /):
+    """x * sigmoid(x), elementwise; also named swish.   Elfwing et al., Neural Networks 107 (2018)."""
+    gate = logistic(x)
+    out = x * gate
+
+    def backward(grad):
+        return grad * (gate + out * (1 - gate))
+    return out, backward
+
+
+@op
+def hardswish(x, /):
+    """x * relu6(x + 3) / 6, elementwise: a silu of straight lines.   Howard et al., "MobileNetV3", ICCV 2019."""
+    xp = array_module(x)
+    gate = xp.clip(x + 3, 0, 6) * (1 / 6)
+
+    def backward(grad):
+        return grad * (gate + x * (xp.abs(x) < 3) * (1 / 6))
+    return x * gate, backward
+
+
+@op
+def softplus(x, /, *, beta=1.0, threshold=20.0):
+    """log(1 + exp(beta * x)) / beta, elementwise: a smooth relu; x itself where beta * x > threshold.
+
+    log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)), which cannot overflow.
+    """
+    xp, beta = array_module(x), finite("softplus", "beta", beta)
+    threshold = finite("softplus", "threshold", threshold)
+    if beta == 0:
+        raise ValueError("softplus: beta=0 leaves nothing to divide by")
+    z = x * beta
+    bent = z <= threshold
+
+    def backward(grad):
+        return grad * (logistic(z) * bent + ~bent)
+    return (xp.maximum(z, 0) + xp.log1p(xp.exp(-xp.abs(z))) * bent) / beta, backward
 
 
 @op
@@ -39,8 +107,7 @@ def sigmoid(x, /):
 def logistic(x):
     """1 / (1 + exp(-x)) of an array; exp(-|x|) cannot overflow, and loses no digits on either side."""
     xp = array_module(x)
-    small = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0, 1, small) / (1 + small)
+    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
 
 
 @op
@@ -77,20 +144,8 @@ def log_softmax(x, /, axis=-1):
     return out, backward
 
 
-@op
-def dropout(x, /, p=0.5, training=True):
-    """In training each element becomes 0 with probability p, else x / (1 - p); otherwise x itself.
-
-    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014).
-    """
-    if not 0 <= p < 1:
-        raise ValueError(f"dropout: p={p} is not a probability from 0 up to, but not, 1")
-    if not training or p == 0:
-        return x, lambda grad: grad
-    xp = array_module(x)
-    kept = generator(xp).random(x.shape, dtype=xp.float32) >= p
-    scale = 1 / (1 - float(p))
-
-    def backward(grad):
-        return grad * kept * scale
-    return x * kept * scale, backward
+def finite(name, setting, value):
+    """A setting as a Python float, which float32 arrays stay float32 with; it must be a finite number."""
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"{name}: {setting}={value!r} must be a finite number")
+    return float(value)

@@ -6,7 +6,7 @@
 import math
 
 from minidl.device import array_module
-from minidl.functional.activation import log_softmax, logistic
+from minidl.functional.activation import finite, log_softmax, logistic
 from minidl.tensor import op
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -82,15 +82,44 @@ def _nll(logp, target, weight, /, *, name, ignore_index, reduction, label_smooth
 @op
 def mse_loss(x, target, /, *, reduction="mean"):
     """(x - target)**2, elementwise, then reduced; both of one shape."""
-    check_reduction("mse_loss", reduction)
-    check_same_shape("mse_loss", x, target)
+    return of_difference("mse_loss", x, target, reduction, lambda d: d * d, lambda d: 2 * d)
+
+
+@op
+def l1_loss(x, target, /, *, reduction="mean"):
+    """|x - target|, elementwise, then reduced; both of one shape. The gradient where they are equal is 0."""
+    xp = array_module(x)
+    return of_difference("l1_loss", x, target, reduction, xp.abs, xp.sign)
+
+
+@op
+def smooth_l1_loss(x, target, /, *, reduction="mean", beta=1.0):
+    """d**2 / (2 * beta) where |d| < beta, else |d| - beta / 2, with d = x - target; then reduced; both of one shape.
+
+    Girshick, "Fast R-CNN", ICCV 2015, equation 3. beta=0 is l1_loss.
+    """
+    xp, beta = array_module(x), finite("smooth_l1_loss", "beta", beta)
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: beta={beta} is below 0")
+    if beta == 0:
+        return of_difference("smooth_l1_loss", x, target, reduction, xp.abs, xp.sign)
+
+    def loss(d):
+        near = xp.clip(d, -beta, beta)
+        return near * (d - 0.5 * near) / beta                            # near = d, or beta with the sign of d
+    return of_difference("smooth_l1_loss", x, target, reduction, loss, lambda d: xp.clip(d, -beta, beta) / beta)
+
+
+def of_difference(name, x, target, reduction, loss, slope):
+    """A loss that is a function of d = x - target, elementwise, then reduced; `slope` is that function's derivative."""
+    check_reduction(name, reduction)
+    check_same_shape(name, x, target)
     difference = x - target
-    scale = 2 / max(1, x.size) if reduction == "mean" else 2
 
     def backward(grad):
-        dx = grad * difference * scale
+        dx = slope(difference) * (grad / max(1, x.size) if reduction == "mean" else grad)
         return dx, (lambda: -dx)
-    return reduced(difference * difference, reduction), backward
+    return reduced(loss(difference), reduction), backward
 
 
 @op

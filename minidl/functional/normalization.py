@@ -1,5 +1,12 @@
-"""Normalization: each channel brought to mean 0 and variance 1, then scaled and shifted as training wishes."""
+"""Normalization: numbers brought to mean 0 and variance 1, then scaled and shifted as training wishes.
 
+The kinds differ in which numbers share a mean: all of a channel (batch norm), some last axes of one example (layer
+norm), some channels of one example (group norm). Local response normalization, which is older, knows no means.
+"""
+
+import math
+
+from minidl.device import array_module
 from minidl.functional.linear import check_dtypes
 from minidl.functional.pooling import check_images
 from minidl.kernels import kernels_for
@@ -64,3 +71,97 @@ def check_several(x):
     count = len(x) * x.shape[2] * x.shape[3]
     if count < 2:
         raise ValueError(f"batch_norm: x {x.shape} has {count} values per channel; training needs at least two")
+
+
+@op
+def layer_norm(x, normalized_shape, weight=None, bias=None, /, eps=1e-5):
+    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of each example's last axes.
+
+    x (..., *normalized_shape), weight and bias of the shape `normalized_shape` or None  ->  the shape of x
+    Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450 (2016).
+    """
+    shape = normalized_shape if isinstance(normalized_shape, tuple) else (normalized_shape,)
+    if not shape or 0 in shape or x.shape[-len(shape):] != shape:
+        raise ValueError(f"layer_norm: x {x.shape} must end in normalized_shape={shape}, none of it 0")
+    check_affine("layer_norm", x, weight, bias, shape)
+    xhat, gradient = standardized(x, math.prod(shape), eps)
+    out = xhat if weight is None else xhat * weight
+    out = out if bias is None else out + bias
+
+    def backward(grad):
+        # weight and bias get theirs in the shape of x: the tape sums over the axes that they do not have
+        return lambda: gradient(grad if weight is None else grad * weight), None, lambda: grad * xhat, grad
+    return out, backward
+
+
+@op
+def group_norm(x, num_groups, weight=None, bias=None, /, eps=1e-5):
+    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of each example's groups of channels.
+
+    x (N, C, ...), weight and bias (C,) or None  ->  the shape of x;  num_groups divides C
+    Wu and He, "Group normalization", ECCV 2018.
+    """
+    if x.ndim < 2 or 0 in x.shape[1:]:
+        raise ValueError(f"group_norm: x must be (N, C, ...), no length but N 0, not {x.shape}")
+    c, *size = x.shape[1:]
+    if not isinstance(num_groups, int) or num_groups < 1 or c % num_groups:
+        raise ValueError(f"group_norm: num_groups={num_groups!r} must divide the {c} channels of x {x.shape}")
+    check_affine("group_norm", x, weight, bias, (c,))
+    weight, bias = (None if v is None else v.reshape(c, *(1 for _ in size)) for v in (weight, bias))
+    xhat, gradient = standardized(x, c // num_groups * math.prod(size), eps)
+    out = xhat if weight is None else xhat * weight
+    out = out if bias is None else out + bias
+    axes = (0, *range(2, x.ndim))
+
+    def backward(grad):
+        return (lambda: gradient(grad if weight is None else grad * weight), None,
+                lambda: (grad * xhat).sum(axes), lambda: grad.sum(axes))
+    return out, backward
+
+
+def check_affine(name, x, weight, bias, shape):
+    """Raise unless x, weight and bias hold floats of one kind, and the latter two have this shape or are None."""
+    check_dtypes(name, x, weight, bias)
+    for what, v in (("weight", weight), ("bias", bias)):
+        if v is not None and v.shape != shape:
+            raise ValueError(f"{name}: {what} {v.shape} must be {shape} for x {x.shape}")
+
+
+def standardized(x, count, eps):
+    """Each `count` numbers of x in a row brought to mean 0 and variance 1, and the function that takes gradients back.
+
+    For one such row, xhat = (x - mean) * r  with  r = 1 / sqrt(var + eps),  and
+    dx = r * (grad - mean(grad) - xhat * mean(grad * xhat)).
+    """
+    rows = x.reshape(x.size // count, count)
+    rows = rows - rows.mean(1, keepdims=True)
+    r = 1 / array_module(x).sqrt((rows * rows).mean(1, keepdims=True) + float(eps))
+    xhat, shape = rows * r, x.shape
+
+    def gradient(grad):
+        grad = grad.reshape(xhat.shape)
+        dx = grad - grad.mean(1, keepdims=True) - xhat * (grad * xhat).mean(1, keepdims=True)
+        return (dx * r).reshape(shape)
+    return xhat.reshape(shape), gradient
+
+
+@op
+def local_response_norm(x, /, size, alpha=1e-4, beta=0.75, k=1.0):
+    """x / (k + alpha / size * sum of squares)**beta, the sum over the `size` channels around each, in the same pixel.
+
+    x (N, C, H, W)  ->  (N, C, H, W);  from channel c - size//2 to c + (size-1)//2; those beyond the ends count as zeros
+    PyTorch's alpha is the paper's times `size`, as here. AlexNet has size=5, alpha=5e-4 (its 1e-4 * 5), beta=0.75, k=2.
+    Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", section 3.3,
+    NeurIPS 2012.
+    """
+    check_images("local_response_norm", x)
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f"local_response_norm: size={size!r} must be a whole number of at least 1")
+    alpha, beta, k = map(float, (alpha, beta, k))
+    if not all(map(math.isfinite, (alpha, beta, k))):
+        raise ValueError(f"local_response_norm: alpha={alpha}, beta={beta} and k={k} must be finite")
+    kernels = kernels_for(x)
+
+    def backward(grad):
+        return kernels.local_response_norm_gradient(grad, x, size, alpha, beta, k)
+    return kernels.local_response_norm(x, size, alpha, beta, k), backward

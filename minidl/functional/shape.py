@@ -74,31 +74,6 @@ def expand(x, /, *, shape):
 
 
 @op
-def pad(x, /, *, pad, value=0.0):
-    """x with `value` around it; `pad` is (left, right, top, bottom, ...), the last axis first, as in PyTorch.
-
-    pad=(1, 2) on (N, C, H, W) -> (N, C, H, W + 3). Negative numbers cut.
-    """
-    if len(pad) % 2 or len(pad) > 2 * x.ndim or not all(isinstance(p, int) for p in pad):
-        raise ValueError(f"pad: pad={pad} must be pairs of whole numbers, at most {x.ndim} pairs for shape {x.shape}")
-    pairs = [(0, 0)] * (x.ndim - len(pad) // 2) + list(zip(pad[-2::-2], pad[::-2], strict=True))
-    shape = tuple(n + low + high for n, (low, high) in zip(x.shape, pairs, strict=True))
-    if any(n < 0 for n in shape):
-        raise ValueError(f"pad: pad={pad} cuts away more than there is of shape {x.shape}")
-    inner = tuple(slice(max(low, 0), n - max(high, 0)) for n, (low, high) in zip(shape, pairs, strict=True))
-    kept = tuple(slice(max(-low, 0), n - max(-high, 0)) for n, (low, high) in zip(x.shape, pairs, strict=True))
-    before, xp = x.shape, array_module(x)
-    out = xp.full(shape, value, dtype=x.dtype)
-    out[inner] = x[kept]
-
-    def backward(grad):
-        dx = xp.zeros(before, dtype=grad.dtype)
-        dx[kept] = grad[inner]
-        return dx
-    return out, backward
-
-
-@op
 def getitem(x, /, *, index):
     """x[index], as in NumPy: slices, integers, None, `...`, and arrays of booleans or integers.
 

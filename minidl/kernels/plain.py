@@ -27,11 +27,14 @@ __all__ = [
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
+    "local_response_norm",
+    "local_response_norm_gradient",
     "matmul",
     "max_pool2d",
     "max_pool2d_gradient",
     "relu",
     "relu_gradient",
+    "resample",
 ]
 
 
@@ -40,14 +43,17 @@ def matmul(a, b):
     return a @ b
 
 
-def relu(x):
-    """max(x, 0), elementwise; NaN stays NaN."""
-    return array_module(x).maximum(x, 0)
+def relu(x, ceiling=None):
+    """max(x, 0), elementwise, or min(max(x, 0), ceiling); NaN stays NaN."""
+    xp = array_module(x)
+    out = xp.maximum(x, 0)
+    return out if ceiling is None else xp.minimum(out, ceiling)
 
 
-def relu_gradient(grad, out):
-    """grad where out > 0, else 0."""
-    return grad * (out > 0)
+def relu_gradient(grad, out, ceiling=None):
+    """grad where out > 0, and out < ceiling if there is one; else 0."""
+    passes = out > 0 if ceiling is None else (out > 0) & (out < ceiling)
+    return grad * passes
 
 
 def channel_sums(x):
@@ -90,6 +96,26 @@ def avg_pool2d_gradient(grad, shape, window):
     return col2im(array_module(grad).broadcast_to(share, (*share.shape[:4], kh, kw)), shape, window)
 
 
+def resample(x, rows, columns):
+    """out[n, c, y, z] = sum over s, t of v[y, s] * w[z, t] * x[n, c, i[y, s], j[z, t]]
+
+    x (N, C, H, W); i, v = rows; j, w = columns: Taps of OH and OW outputs  ->  (N, C, OH, OW)
+    Taps of weight 0 are left out.
+    """
+    return along(along(x, 2, rows), 3, columns)
+
+
+def along(x, axis, taps):
+    """x resampled by `taps` along one axis."""
+    xp = array_module(x)
+    index, weight = xp.asarray(taps.index), xp.asarray(taps.weight.astype(x.dtype))
+    out = 0
+    for t in range(index.shape[1]):
+        share = weight[:, t].reshape(-1, *(1,) * (x.ndim - 1 - axis))
+        out = out + xp.where(share != 0, x.take(index[:, t], axis) * share, 0)
+    return out
+
+
 def channel_moments(x):
     """Mean and (biased) variance of each channel.   x (N, C, H, W)  ->  (C,), (C,)"""
     mean = x.mean((0, 2, 3))
@@ -124,6 +150,32 @@ def batch_norm_gradient(grad, out, x, weight, mean, var, eps, training, adds):
         m = x.size // x.shape[1]
         dx = grad - by_channel(dbias / m) - xhat * by_channel(dweight / m)
     return dx * by_channel(weight * deviation), dweight, dbias, grad if adds else None
+
+
+def local_response_norm(x, size, alpha, beta, k):
+    """x / s**beta,  s[c] = k + alpha / size * sum of x[d]**2 over the channels d from c - size//2 to c + (size-1)//2.
+
+    x (N, C, H, W)  ->  (N, C, H, W); channels that do not exist count as zeros
+    """
+    return x / (k + alpha / size * neighbours(x * x, size // 2, size)) ** beta
+
+
+def local_response_norm_gradient(grad, x, size, alpha, beta, k):
+    """The gradient by x:  grad / s**beta - 2 * alpha * beta / size * x * sum of grad * x / s**(beta + 1).
+
+    The sum is over the channels whose windows see this one, from c - (size-1)//2 to c + size//2.
+    """
+    s = k + alpha / size * neighbours(x * x, size // 2, size)
+    share = grad / s**beta
+    return share - 2 * alpha * beta / size * x * neighbours(share * x / s, (size - 1) // 2, size)
+
+
+def neighbours(x, before, size):
+    """The sum over `size` channels, the first of them `before` channels before; beyond the ends there are zeros."""
+    n, c, h, w = x.shape
+    wider = array_module(x).zeros((n, c + size - 1, h, w), dtype=x.dtype)
+    wider[:, before:before + c] = x
+    return sum(wider[:, i:i + c] for i in range(size))
 
 
 def by_channel(v):

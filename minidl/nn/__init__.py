@@ -1,47 +1,72 @@
 """Layers, and what they are made of: `import minidl.nn as nn`. Read `module.py` first, then `layers.py`."""
 
 from minidl.nn import init
+from minidl.nn.activation import (
+    ELU,
+    GELU,
+    Hardswish,
+    LeakyReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from minidl.nn.architecture import architecture
 from minidl.nn.checks import check_input
+from minidl.nn.folding import fold_batch_norm
 from minidl.nn.layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
+    Dropout2d,
     Flatten,
     Identity,
-    LeakyReLU,
     Linear,
     MaxPool2d,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Tanh,
+    Upsample,
 )
 from minidl.nn.module import Module, Parameter
-from minidl.nn.normalization import BatchNorm1d, BatchNorm2d
+from minidl.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm
 from minidl.nn.sequential import Sequential
 
 __all__ = [
+    "ELU",
+    "GELU",
     "AdaptiveAvgPool2d",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
+    "ConvTranspose2d",
     "Dropout",
+    "Dropout2d",
     "Flatten",
+    "GroupNorm",
+    "Hardswish",
     "Identity",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "MaxPool2d",
     "Module",
     "Parameter",
     "ReLU",
+    "ReLU6",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
     "Tanh",
+    "Upsample",
     "architecture",
     "check_input",
+    "fold_batch_norm",
     "init",
 ]

@@ -1,13 +1,16 @@
 """The layers: each keeps its settings and its parameters, and calls the function of the same name.
 
 Names, settings, defaults and shapes are PyTorch's, so its weights load by name. What a layer computes is told by its
-function in `functional/`. Batch normalization, which also remembers, has a file of its own: `normalization.py`.
+function in `functional/`. Batch normalization, which also remembers, has a file of its own: `normalization.py`; and so
+have the activations, which have no parameters: `activation.py`.
 """
 
 import numpy as np
 
 import minidl.functional as F
-from minidl.functional.convolution import pair
+from minidl.functional.convolution import pair, window_of
+from minidl.functional.pooling import check_images
+from minidl.functional.transposed_convolution import window_and_rest
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter
 
@@ -24,26 +27,70 @@ class Conv2d(Module):
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"Conv2d: groups={groups} must divide in_channels={in_channels} and "
                              f"out_channels={out_channels}")
-        if padding_mode != "zeros":
-            raise ValueError(f"Conv2d: padding_mode={padding_mode!r} is not supported, only 'zeros' is")
+        if padding_mode not in ("zeros", "reflect", "replicate"):
+            raise ValueError(f"Conv2d: padding_mode={padding_mode!r} is none of 'zeros', 'reflect', 'replicate'")
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
         self.stride = pair("Conv2d", "stride", stride, 1)
         self.padding = padding if padding in ("same", "valid") else pair("Conv2d", "padding", padding, 0)
         self.dilation = pair("Conv2d", "dilation", dilation, 1)
-        self.groups = groups
+        self.groups, self.padding_mode = groups, padding_mode
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = Parameter(outputs_last(init.default_weight(shape)))
         self.bias = Parameter(init.default_bias(shape)) if bias else None
 
     def forward(self, x, relu=False):
-        return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding, dilation=self.dilation,
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            x, padding = F.pad(x, self.around(x), self.padding_mode), 0
+        return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=padding, dilation=self.dilation,
                         groups=self.groups, relu=relu)
+
+    def around(self, x):
+        """(left, right, top, bottom): how many pixels the padding puts around images x."""
+        check_images("Conv2d", x)
+        window = window_of("Conv2d", x, self.kernel_size, self.stride, self.padding, self.dilation)
+        return window.padding[1] + window.padding[0]
 
     def extra_repr(self):
         filters, channels = self.weight.shape[:2]
         return (f"{channels * self.groups}, {filters}, kernel_size={self.kernel_size}, stride={self.stride}"
                 + unless("padding", self.padding, (0, 0)) + unless("dilation", self.dilation, (1, 1))
-                + unless("groups", self.groups, 1) + unless("bias", self.bias is not None, True))
+                + unless("groups", self.groups, 1) + unless("bias", self.bias is not None, True)
+                + unless("padding_mode", self.padding_mode, "zeros"))
+
+
+class ConvTranspose2d(Module):
+    """Transposed convolution with a weight (in_channels, out_channels/groups, KH, KW), as F.conv_transpose2d.
+
+    x (N, in_channels, H, W)  ->  (N, out_channels, OH, OW)
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1,
+                 bias=True, dilation=1):
+        check_sizes("ConvTranspose2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(f"ConvTranspose2d: groups={groups} must divide in_channels={in_channels} and "
+                             f"out_channels={out_channels}")
+        kernel = pair("ConvTranspose2d", "kernel_size", kernel_size, 1)
+        window, self.output_padding = window_and_rest("ConvTranspose2d", kernel, stride, padding, output_padding,
+                                                      dilation)
+        self.kernel_size, self.stride, _, self.dilation = window
+        self.padding = pair("ConvTranspose2d", "padding", padding, 0)
+        self.groups = groups
+        shape = (in_channels, out_channels // groups, *self.kernel_size)
+        self.weight = Parameter(outputs_last(init.default_weight(shape)))
+        self.bias = Parameter(init.default_bias((out_channels, *shape[1:]))) if bias else None
+
+    def forward(self, x):
+        return F.conv_transpose2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding,
+                                  output_padding=self.output_padding, groups=self.groups, dilation=self.dilation)
+
+    def extra_repr(self):
+        channels, filters = self.weight.shape[:2]
+        return (f"{channels}, {filters * self.groups}, kernel_size={self.kernel_size}, stride={self.stride}"
+                + unless("padding", self.padding, (0, 0)) + unless("output_padding", self.output_padding, (0, 0))
+                + unless("dilation", self.dilation, (1, 1)) + unless("groups", self.groups, 1)
+                + unless("bias", self.bias is not None, True))
 
 
 class Linear(Module):
@@ -109,66 +156,41 @@ class AdaptiveAvgPool2d(Module):
         return f"output_size={self.output_size}"
 
 
-class ReLU(Module):
-    """max(x, 0), elementwise."""
-
-    def forward(self, x):
-        return F.relu(x)
-
-
-class LeakyReLU(Module):
-    """x where x > 0, else negative_slope * x."""
-
-    def __init__(self, negative_slope=0.01):
-        self.negative_slope = negative_slope
-
-    def forward(self, x):
-        return F.leaky_relu(x, negative_slope=self.negative_slope)
-
-    def extra_repr(self):
-        return f"negative_slope={self.negative_slope}"
-
-
-class Sigmoid(Module):
-    """1 / (1 + exp(-x)), elementwise."""
-
-    def forward(self, x):
-        return F.sigmoid(x)
-
-
-class Tanh(Module):
-    """The hyperbolic tangent, elementwise."""
-
-    def forward(self, x):
-        return F.tanh(x)
-
-
-class Softmax(Module):
-    """exp(x) / sum(exp(x)) along the axis `dim`: positive numbers that sum to 1."""
-
-    def __init__(self, dim):
-        self.dim = dim
-
-    def forward(self, x):
-        return F.softmax(x, axis=self.dim)
-
-    def extra_repr(self):
-        return f"dim={self.dim}"
-
-
 class Dropout(Module):
     """In training each element becomes 0 with probability p, else x / (1 - p); in use x itself."""
 
+    drop = staticmethod(F.dropout)
+
     def __init__(self, p=0.5):
         if not 0 <= p < 1:
-            raise ValueError(f"Dropout: p={p} is not a probability from 0 up to, but not, 1")
+            raise ValueError(f"{type(self).__name__}: p={p} is not a probability from 0 up to, but not, 1")
         self.p = p
 
     def forward(self, x):
-        return F.dropout(x, p=self.p, training=self.training)
+        return self.drop(x, p=self.p, training=self.training)
 
     def extra_repr(self):
         return f"p={self.p}"
+
+
+class Dropout2d(Dropout):
+    """In training each channel of each image becomes 0 with probability p, else x / (1 - p); in use x itself."""
+
+    drop = staticmethod(F.dropout2d)
+
+
+class Upsample(Module):
+    """Images at another size, as F.interpolate.   (N, C, H, W) -> (N, C, OH, OW)"""
+
+    def __init__(self, size=None, scale_factor=None, mode="nearest", align_corners=None):
+        self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
+
+    def forward(self, x):
+        return F.interpolate(x, self.size, self.scale_factor, mode=self.mode, align_corners=self.align_corners)
+
+    def extra_repr(self):
+        size = f"scale_factor={self.scale_factor}" if self.size is None else f"size={self.size}"
+        return f"{size}, mode={self.mode!r}" + unless("align_corners", self.align_corners, None)
 
 
 class Flatten(Module):

@@ -1,7 +1,8 @@
-"""Batch normalization as a layer: the function that normalizes, and the memory of the means and variances it has seen.
+"""Normalization as layers. Batch normalization is one with a memory: of the means and variances it has seen.
 
 `F.batch_norm` changes nothing. So the layer takes the moments of the batch, hands them to the function, and then moves
-its running statistics a little towards them; those are what it normalizes by when it is in use.
+its running statistics a little towards them; those are what it normalizes by when it is in use. The other kinds
+normalize each example by itself and have nothing to remember.
 """
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 import minidl.functional as F
 from minidl.device import array_module
 from minidl.functional.normalization import channel_moments
-from minidl.nn.layers import check_sizes
+from minidl.nn.layers import check_sizes, unless
 from minidl.nn.module import Module, Parameter
 from minidl.tensor import Tensor, as_array
 
@@ -82,3 +83,62 @@ class BatchNorm1d(BatchNorm):
     """Batch normalization of vectors.   (N, C) -> (N, C)"""
 
     ndim = 2
+
+
+class LayerNorm(Module):
+    """Each example brought to mean 0 and variance 1 over its last axes, as F.layer_norm.
+
+    x (..., *normalized_shape)  ->  the same;  weight and bias have the shape `normalized_shape`, a number or several
+    """
+
+    def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True):
+        shape = tuple(normalized_shape) if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
+        for length in shape:
+            check_sizes("LayerNorm", normalized_shape=length)
+        self.normalized_shape, self.eps = shape, float(eps)
+        self.weight = Parameter(np.ones(shape, np.float32)) if elementwise_affine else None
+        self.bias = Parameter(np.zeros(shape, np.float32)) if elementwise_affine and bias else None
+
+    def forward(self, x):
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, eps=self.eps)
+
+    def extra_repr(self):
+        return (f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"
+                + unless("bias", self.bias is not None, self.weight is not None))
+
+
+class GroupNorm(Module):
+    """Each group of neighbouring channels of an example brought to mean 0 and variance 1, as F.group_norm.
+
+    x (N, num_channels, ...)  ->  the same;  weight and bias (num_channels,)
+    """
+
+    def __init__(self, num_groups, num_channels, eps=1e-5, affine=True):
+        check_sizes("GroupNorm", num_groups=num_groups, num_channels=num_channels)
+        if num_channels % num_groups:
+            raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}")
+        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, float(eps)
+        self.weight = Parameter(np.ones(num_channels, np.float32)) if affine else None
+        self.bias = Parameter(np.zeros(num_channels, np.float32)) if affine else None
+
+    def forward(self, x):
+        if x.ndim < 2 or x.shape[1] != self.num_channels:
+            raise ValueError(f"GroupNorm: x must be (N, {self.num_channels}, ...), not {x.shape}")
+        return F.group_norm(x, self.num_groups, self.weight, self.bias, eps=self.eps)
+
+    def extra_repr(self):
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.weight is not None}"
+
+
+class LocalResponseNorm(Module):
+    """Each element divided by a power of what its neighbouring channels hold, as F.local_response_norm."""
+
+    def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0):
+        check_sizes("LocalResponseNorm", size=size)
+        self.size, self.alpha, self.beta, self.k = size, float(alpha), float(beta), float(k)
+
+    def forward(self, x):
+        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self):
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -5,11 +5,13 @@ a batch normalization can rectify its output in the pass that writes it, so a Re
 as `layer(x, relu=True)`, and not called itself. The result is the same.
 """
 
-from minidl.nn.layers import Conv2d, ReLU
+from minidl.nn.activation import ReLU
+from minidl.nn.folding import NormedConv2d
+from minidl.nn.layers import Conv2d
 from minidl.nn.module import Module
 from minidl.nn.normalization import BatchNorm1d, BatchNorm2d
 
-RECTIFIERS = (Conv2d, BatchNorm1d, BatchNorm2d)
+RECTIFIERS = (Conv2d, BatchNorm1d, BatchNorm2d, NormedConv2d)
 
 
 class Sequential(Module):

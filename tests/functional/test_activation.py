@@ -9,13 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl.functional as F
-from minidl import Tensor, manual_seed
+from minidl import Tensor
+from minidl.functional.gelu import normal_share
 from minidl.testing import check_gradients
 from minidl.testing.strategies import distinct_values, layouts, seeds, shapes
 
 FORMULAS = {
     F.relu: lambda x: x if x > 0 else 0.0,
+    F.relu6: lambda x: min(max(x, 0.0), 6.0),
     F.leaky_relu: lambda x: x if x > 0 else 0.01 * x,
+    F.elu: lambda x: x if x > 0 else math.exp(x) - 1,
+    F.gelu: lambda x: x * 0.5 * math.erfc(-x / math.sqrt(2)),
+    F.silu: lambda x: x / (1 + math.exp(-x)),
+    F.hardswish: lambda x: x * min(max(x + 3, 0.0), 6.0) / 6,
+    F.softplus: lambda x: math.log(1 + math.exp(x)),
     F.sigmoid: lambda x: 1 / (1 + math.exp(-x)),
     F.tanh: math.tanh,
 }
@@ -33,15 +40,17 @@ def shapes_and_axes(draw):
 @by_name
 @given(shape=shapes(), layout=layouts, seed=seeds)
 def test_forward(xp, activation, shape, layout, seed):
-    x = 5 * distinct_values(shape, seed=seed)[0]
+    x = 8 * distinct_values(shape, seed=seed)[0]
     expected = np.vectorize(FORMULAS[activation], otypes=[float])(x)
-    np.testing.assert_allclose(activation(layout(xp.asarray(x))).numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(activation(layout(xp.asarray(x))).numpy(), expected, rtol=1e-12, atol=1e-14)
 
 
 @by_name
 @given(shape=shapes(), layout=layouts, seed=seeds)
 def test_gradients(xp, activation, shape, layout, seed):
+    """Spread so widely that every piece of every activation is met; their kinks lie at whole numbers."""
     x, = distinct_values(shape, seed=seed)
+    x = 8 * x + 0.01
     check_gradients(activation, layout(xp.asarray(x)), seed=seed)
 
 
@@ -71,12 +80,75 @@ def test_leaky_relu_with_another_slope(xp, shape, slope, seed):
     check_gradients(leaky, xp.asarray(x), seed=seed)
 
 
+def check_variant(activation, formula, xp, x, seed):
+    """An activation with other settings than its own."""
+    expected = np.vectorize(formula, otypes=[float])(x)
+    np.testing.assert_allclose(activation(xp.asarray(x)).numpy(), expected, rtol=1e-12, atol=1e-14)
+    check_gradients(activation, xp.asarray(x), seed=seed)
+
+
+@given(shape=shapes(), alpha=st.floats(-2, 2, allow_subnormal=False), seed=seeds)
+def test_elu_with_another_alpha(xp, shape, alpha, seed):
+    x = 3 * distinct_values(shape, seed=seed)[0]
+    check_variant(partial(F.elu, alpha=alpha), lambda v: v if v > 0 else alpha * math.expm1(v), xp, x, seed)
+
+
+@given(shape=shapes(), seed=seeds)
+def test_gelu_by_tanh(xp, shape, seed):
+    x = 5 * distinct_values(shape, seed=seed)[0]
+    check_variant(partial(F.gelu, approximate="tanh"),
+                  lambda v: v / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3))), xp, x, seed)
+
+
+@given(shape=shapes(), beta=st.floats(0.5, 3), threshold=st.integers(-2, 40), seed=seeds)
+def test_softplus_with_other_settings(xp, shape, beta, threshold, seed):
+    """The numbers keep away from the step at the threshold, where PyTorch's softplus has one too."""
+    x = 8 * distinct_values(shape, seed=seed)[0]
+    x = np.where(abs(beta * x - threshold) < 1e-3, x + 0.01, x)
+    check_variant(partial(F.softplus, beta=beta, threshold=threshold),
+                  lambda v: v if beta * v > threshold else math.log(1 + math.exp(beta * v)) / beta, xp, x, seed)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 3e-7), ("float64", 1e-14)])
+def test_the_normal_distribution_of_gelu(dtype, tolerance):
+    """Every part of its range; far below zero the digits that there are are right as well."""
+    x = np.linspace(-12, 12, 4801).astype(dtype)
+    exact = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x.tolist()])
+    np.testing.assert_allclose(normal_share(x), exact, rtol=100 * tolerance, atol=0)
+    np.testing.assert_allclose(normal_share(x), exact, rtol=0, atol=tolerance)
+
+
+def check_against_torch(torch, name, x, settings):
+    ours, theirs = Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    out, expected = getattr(F, name)(ours, **settings), getattr(torch.nn.functional, name)(theirs, **settings)
+    out.sum().backward()
+    expected.sum().backward()
+    np.testing.assert_allclose(out.numpy(), expected.detach().numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours.grad, theirs.grad.numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "settings"), [
+    ("relu6", {}), ("elu", {}), ("elu", {"alpha": 0.5}), ("gelu", {}), ("gelu", {"approximate": "tanh"}), ("silu", {}),
+    ("hardswish", {}), ("softplus", {}), ("softplus", {"beta": 3, "threshold": 4}), ("leaky_relu", {}),
+])
+def test_torch_agrees(name, settings):
+    """At the kinks too, and far out."""
+    torch = pytest.importorskip("torch")
+    check_against_torch(torch, name, np.array([-1e4, -50, -6, -3, -1, 0, 1, 3, 6, 50, 1e4], np.float32), settings)
+    check_against_torch(torch, name, np.linspace(-9, 9, 200).astype(np.float32), settings)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_large_numbers_do_not_overflow(xp, dtype):
     x = xp.asarray(np.array([-1e4, -100, 0, 100, 1e4], dtype))
     assert F.sigmoid(x).numpy().tolist() == [0, pytest.approx(math.exp(-100), rel=1e-5), 0.5, 1, 1]
     assert F.tanh(x).numpy().tolist() == [-1, -1, 0, 1, 1]
     assert F.softmax(x).numpy().tolist() == [0, 0, 0, 0, 1]
+    for identity_above in (F.elu, F.gelu, F.silu, F.hardswish, F.softplus):
+        assert identity_above(x).numpy()[-2:].tolist() == [100, 1e4]
+    assert F.elu(x).numpy()[:2].tolist() == [-1, -1]
+    assert F.hardswish(x).numpy()[:2].tolist() == F.softplus(x).numpy()[:1].tolist() * 2 == [0, 0]
+    assert abs(F.silu(x).numpy()[:2]).max() < 1e-40
     assert F.log_softmax(x).numpy().tolist() == [-2e4, -10100, -1e4, -9900, 0]
     assert all(f(x).dtype == dtype for f in [*FORMULAS, *ALONG_AN_AXIS])
 
@@ -94,52 +166,21 @@ def test_an_empty_batch(xp, activation):
     assert x.grad.shape == (0, 3)
 
 
-def test_dropout_scales_what_it_keeps(xp):
-    manual_seed(0)
-    x = Tensor(xp.ones((100, 100), dtype=xp.float32), requires_grad=True)
-    out = F.dropout(x, 0.25)
-    kept = out.numpy() != 0
-    assert 0.73 < kept.mean() < 0.77
-    np.testing.assert_allclose(out.numpy(), np.where(kept, 1 / 0.75, 0), rtol=1e-6)
-    out.sum().backward()
-    np.testing.assert_array_equal(Tensor(x.grad).numpy(), out.numpy())      # the same ones, by the same factor
-    assert out.dtype == x.grad.dtype == np.float32
-
-
-@given(shape=shapes(), p=st.floats(0, 0.9), layout=layouts, seed=seeds)
-def test_dropout_gradients(xp, shape, p, layout, seed):
-    def same_each_time(x):
-        manual_seed(seed)
-        return F.dropout(x, p)
-
-    x, = distinct_values(shape, seed=seed)
-    check_gradients(same_each_time, layout(xp.asarray(x)), seed=seed)
-
-
-def test_dropout_draws_anew_each_time_and_the_same_from_the_same_seed(xp):
-    x = xp.ones(1000)
-    manual_seed(1)
-    first, second = F.dropout(x).numpy(), F.dropout(x).numpy()
-    manual_seed(1)
-    assert (first != second).any()
-    np.testing.assert_array_equal(F.dropout(x).numpy(), first)
-
-
-@pytest.mark.parametrize("settings", [{"training": False}, {"p": 0}])
-def test_dropout_that_drops_nothing(xp, settings):
-    x, = distinct_values((3, 4), seed=0)
-    np.testing.assert_array_equal(F.dropout(xp.asarray(x), **settings).numpy(), x)
-    check_gradients(partial(F.dropout, **settings), xp.asarray(x))
-
-
-@pytest.mark.parametrize("p", [-0.1, 1, 2, math.nan])
-def test_dropout_of_no_probability(p):
-    with pytest.raises(ValueError, match=rf"^dropout: p={p} is not a probability"):
-        F.dropout(np.ones(3), p)
-
-
 @pytest.mark.parametrize("activation", ALONG_AN_AXIS)
 @pytest.mark.parametrize(("axis", "error"), [(2, IndexError), (-3, IndexError), (1.0, IndexError)])
 def test_bad_axes(activation, axis, error):
     with pytest.raises(error, match=rf"^{activation.__name__}: axis {axis} of a tensor of shape \(2, 3\)"):
         activation(np.ones((2, 3)), axis)
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda x: F.gelu(x, approximate="erf"), r"gelu: approximate='erf' is neither 'none' nor 'tanh'"),
+    (lambda x: F.elu(x, alpha=math.inf), r"elu: alpha=inf must be a finite number"),
+    (lambda x: F.leaky_relu(x, negative_slope="0.1"), r"leaky_relu: negative_slope='0\.1' must be a finite number"),
+    (lambda x: F.softplus(x, beta=0), r"softplus: beta=0 leaves nothing to divide by"),
+    (lambda x: F.softplus(x, beta=math.nan), r"softplus: beta=nan must be a finite number"),
+    (lambda x: F.softplus(x, threshold=None), r"softplus: threshold=None must be a finite number"),
+])
+def test_bad_settings(call, message):
+    with pytest.raises(ValueError, match="^" + message):
+        call(np.ones(3))

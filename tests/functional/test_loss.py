@@ -104,6 +104,33 @@ def test_mse_loss(xp, shape, reduction, layout, seed):
     check_gradients(loss, *ours, seed=seed)
 
 
+@given(shape=shapes(), reduction=reductions, layout=layouts, seed=seeds)
+def test_l1_loss(xp, shape, reduction, layout, seed):
+    x, target = distinct_values(shape, shape, seed=seed)
+    sizes = np.vectorize(lambda a, b: abs(a - b), otypes=[float])(x, target)
+    expected = {"none": sizes, "sum": sizes.sum(), "mean": sizes.sum() / sizes.size}[reduction]
+    ours, loss = [layout(xp.asarray(a)) for a in (x, target)], partial(F.l1_loss, reduction=reduction)
+    np.testing.assert_allclose(loss(*ours).numpy(), expected, rtol=1e-12)
+    check_gradients(loss, *ours, seed=seed)
+
+
+@given(shape=shapes(), reduction=reductions, beta=st.floats(0.01, 2) | st.just(0), layout=layouts, seed=seeds)
+def test_smooth_l1_loss(xp, shape, reduction, beta, layout, seed):
+    x, target = distinct_values(shape, shape, seed=seed)
+    smoothed = np.vectorize(lambda d: d * d / (2 * beta) if abs(d) < beta else abs(d) - beta / 2, otypes=[float])
+    losses = smoothed(x - target)
+    expected = {"none": losses, "sum": losses.sum(), "mean": losses.sum() / losses.size}[reduction]
+    ours, loss = [layout(xp.asarray(a)) for a in (x, target)], partial(F.smooth_l1_loss, beta=beta, reduction=reduction)
+    np.testing.assert_allclose(loss(*ours).numpy(), expected, rtol=1e-12)
+    check_gradients(loss, *ours, seed=seed)
+
+
+def test_l1_loss_of_equals_has_no_gradient(xp):
+    x = Tensor(xp.ones(3), requires_grad=True)
+    F.l1_loss(x, xp.ones(3)).backward()
+    assert not x.grad.any()
+
+
 @st.composite
 def binary_cases(draw):
     """The shape of the scores, and shapes of weight and pos_weight that broadcast to it."""
@@ -146,6 +173,9 @@ def test_torch_agrees():
     for settings in ({}, {"ignore_index": 1}, {"label_smoothing": 0.2, "ignore_index": 2}, {"reduction": "sum"}):
         theirs = torch.nn.functional.cross_entropy(*map(torch.from_numpy, (scores, target, weight)), **settings)
         assert F.cross_entropy(scores, target, weight, **settings).item() == pytest.approx(theirs.item())
+    for name, settings in (("l1_loss", {}), ("smooth_l1_loss", {"beta": 0.3}), ("smooth_l1_loss", {"beta": 0.0})):
+        theirs = getattr(torch.nn.functional, name)(*map(torch.from_numpy, (scores, scores[::-1].copy())), **settings)
+        assert getattr(F, name)(scores, scores[::-1], **settings).item() == pytest.approx(theirs.item())
     theirs = torch.nn.functional.binary_cross_entropy_with_logits(
         torch.from_numpy(scores), torch.from_numpy(abs(np.tanh(scores))), pos_weight=torch.from_numpy(weight[:, None]))
     ours = F.binary_cross_entropy_with_logits(scores, abs(np.tanh(scores)), None, weight[:, None])
@@ -193,7 +223,7 @@ def test_bad_label_smoothing(smoothing):
         F.cross_entropy(SCORES, TARGET, label_smoothing=smoothing)
 
 
-@pytest.mark.parametrize("loss", [F.mse_loss, F.binary_cross_entropy_with_logits])
+@pytest.mark.parametrize("loss", [F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.binary_cross_entropy_with_logits])
 def test_losses_of_bad_input(loss):
     with pytest.raises(ValueError, match=rf"^{loss.__name__}: the input \(2, 3\) and the target \(3,\) must"):
         loss(SCORES, np.ones(3))
@@ -204,3 +234,9 @@ def test_losses_of_bad_input(loss):
 def test_binary_targets_beyond_0_and_1():
     with pytest.raises(ValueError, match=r"^binary_cross_entropy_with_logits: targets must lie .* 2\.0"):
         F.binary_cross_entropy_with_logits(SCORES, 2 * SCORES)
+
+
+@pytest.mark.parametrize("beta", [-1, math.nan, math.inf])
+def test_bad_beta(beta):
+    with pytest.raises(ValueError, match=rf"^smooth_l1_loss: beta={beta}"):
+        F.smooth_l1_loss(SCORES, SCORES, beta=beta)

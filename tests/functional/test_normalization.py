@@ -1,4 +1,4 @@
-"""Batch normalization against its definition, finite differences and bad input."""
+"""Normalization against its definitions, finite differences, PyTorch and bad input."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import minidl.functional as F
 from minidl import Tensor
 from minidl.functional.normalization import channel_moments
 from minidl.testing import check_gradients
-from minidl.testing.strategies import distinct_values, layouts, seeds
+from minidl.testing.strategies import distinct_values, layouts, seeds, shapes
 
 sides = st.integers(1, 4)
 rows = st.tuples(st.integers(2, 5), sides)                               # at least two values per channel
@@ -186,3 +186,99 @@ def test_bad_constants():
         F.batch_norm(x, np.ones(3, np.float32), None)
     with pytest.raises(TypeError, match=r"^batch_norm: x must hold floats, not int64"):
         F.batch_norm(np.ones((2, 3), int), None, None)
+
+
+@st.composite
+def layer_norms(draw):
+    """A shape of x, and how many of its last axes are normalized together: at least two numbers."""
+    shape = (*draw(shapes(max_dims=3)), draw(st.integers(2, 5)))
+    return shape, draw(st.integers(1, len(shape)))
+
+
+@st.composite
+def group_norms(draw):
+    """A shape (N, C, ...), and a number of groups, each of at least two numbers."""
+    groups, channels = draw(st.integers(1, 3)), draw(st.integers(2, 4))
+    return (draw(st.integers(1, 3)), groups * channels, *draw(shapes(max_dims=2))), groups
+
+
+@given(case=layer_norms(), affine=st.booleans(), layout=layouts, seed=seeds)
+def test_layer_norm(xp, case, affine, layout, seed):
+    shape, axes = case
+    last = shape[-axes:]
+    x, weight, bias = distinct_values(shape, last, last, seed=seed)
+    ours = [layout(xp.asarray(a)) for a in ((x, weight, bias) if affine else (x,))]
+    out = F.layer_norm(ours[0], last, *ours[1:], eps=EPS)
+    expected = np.empty(shape)
+    for place in np.ndindex(shape[:-axes]):
+        expected[place] = reference.standardized(x[place], EPS)
+    np.testing.assert_allclose(out.numpy(), expected * weight + bias if affine else expected, rtol=1e-9, atol=1e-11)
+    check_gradients(lambda x, *others: F.layer_norm(x, last, *others, eps=EPS), *ours, seed=seed)
+
+
+@given(case=group_norms(), affine=st.booleans(), layout=layouts, seed=seeds)
+def test_group_norm(xp, case, affine, layout, seed):
+    shape, groups = case
+    x, weight, bias = distinct_values(shape, shape[1:2], shape[1:2], seed=seed)
+    ours = [layout(xp.asarray(a)) for a in ((x, weight, bias) if affine else (x,))]
+    out = F.group_norm(ours[0], groups, *ours[1:], eps=EPS)
+    expected, size = np.empty(shape), shape[1] // groups
+    for n, g in np.ndindex(shape[0], groups):
+        some = slice(g * size, (g + 1) * size)
+        expected[n, some] = reference.standardized(x[n, some], EPS)
+    each = (slice(None), *(None,) * (len(shape) - 2))
+    np.testing.assert_allclose(out.numpy(), expected * weight[each] + bias[each] if affine else expected,
+                               rtol=1e-9, atol=1e-11)
+    check_gradients(lambda x, *others: F.group_norm(x, groups, *others, eps=EPS), *ours, seed=seed)
+
+
+@given(shape=images, size=st.integers(1, 6), alpha=st.floats(0, 5), beta=st.sampled_from([0.5, 0.75, 1.0]),
+       k=st.floats(0.5, 3), layout=layouts, seed=seeds)
+def test_local_response_norm(xp, shape, size, alpha, beta, k, layout, seed):
+    x, = distinct_values(shape, seed=seed)
+    x_here = layout(xp.asarray(x))
+    out = F.local_response_norm(x_here, size, alpha, beta, k)
+    expected = reference.local_response_norm(x, size, alpha, beta, k)
+    np.testing.assert_allclose(out.numpy(), expected, rtol=1e-9, atol=1e-11)
+    check_gradients(lambda x: F.local_response_norm(x, size, alpha, beta, k), x_here, seed=seed)
+
+
+def test_norms_of_an_empty_batch(xp):
+    for norm in (lambda x: F.layer_norm(x, (4,)), lambda x: F.group_norm(x, 3), lambda x: F.local_response_norm(x, 5)):
+        x = Tensor(xp.ones((0, 6, 2, 4)), requires_grad=True)
+        out = norm(x)
+        out.sum().backward()
+        assert out.shape == x.grad.shape == (0, 6, 2, 4)
+
+
+def test_a_large_mean_costs_layer_norm_no_digits(xp):
+    x, = distinct_values((4, 300), seed=0)
+    out = F.layer_norm(xp.asarray((x + 100).astype(np.float32)), 300)
+    np.testing.assert_allclose(out.numpy(), [reference.standardized(row, 1e-5) for row in x], atol=1e-4)
+
+
+@pytest.mark.parametrize(("function", "settings", "message"), [
+    (F.layer_norm, ((3,),), r"layer_norm: x \(2, 6, 4, 4\) must end in normalized_shape=\(3,\)"),
+    (F.layer_norm, ((),), r"layer_norm: x \(2, 6, 4, 4\) must end in normalized_shape=\(\)"),
+    (F.layer_norm, (4, np.ones(3)), r"layer_norm: weight \(3,\) must be \(4,\) for x \(2, 6, 4, 4\)"),
+    (F.group_norm, (4,), r"group_norm: num_groups=4 must divide the 6 channels of x \(2, 6, 4, 4\)"),
+    (F.group_norm, (0,), r"group_norm: num_groups=0 must divide"),
+    (F.group_norm, (2, None, np.ones(2)), r"group_norm: bias \(2,\) must be \(6,\) for x \(2, 6, 4, 4\)"),
+    (F.local_response_norm, (0,), r"local_response_norm: size=0 must be a whole number of at least 1"),
+    (F.local_response_norm, (5, float("nan")), r"local_response_norm: alpha=nan, beta=0.75 and k=1.0 must be finite"),
+])
+def test_bad_settings_of_the_other_norms(function, settings, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        function(np.ones((2, 6, 4, 4)), *settings)
+
+
+def test_bad_inputs_of_the_other_norms():
+    with pytest.raises(ValueError, match=r"^group_norm: x must be \(N, C, ...\), no length but N 0, not \(3,\)"):
+        F.group_norm(np.ones(3), 1)
+    with pytest.raises(ValueError, match=r"^local_response_norm: x must be images \(N, C, H, W\), not \(2, 3\)"):
+        F.local_response_norm(np.ones((2, 3)), 5)
+    for function in (F.layer_norm, F.group_norm, F.local_response_norm):
+        with pytest.raises(TypeError, match=rf"^{function.__name__}: .*float"):
+            function(np.ones((2, 3, 4, 4), int), 1 if function is F.group_norm else 4)
+    with pytest.raises(TypeError, match=r"^group_norm: its inputs hold float64, float32"):
+        F.group_norm(np.ones((2, 3)), 1, np.ones(3, np.float32))

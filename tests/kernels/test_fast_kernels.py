@@ -20,6 +20,7 @@ from minidl.kernels.cpu.target import TILE_ROWS
 ALL = """
 import hashlib
 import numpy as np
+from minidl.functional.resize import linear
 from minidl.kernels import Window, cpu
 rng, digest = np.random.default_rng(0), hashlib.sha256()
 window = Window((3, 3), (2, 1), ((1, 1), (1, 0)), (1, 2))
@@ -33,7 +34,9 @@ for dtype in ("float32", "float64"):
         out, cpu.conv2d_input_gradient(out, w, x.shape, window), cpu.conv2d_weight_gradient(out, x, window),
         cpu.channel_sums(out), pooled, cpu.max_pool2d_gradient(pooled, place, out.shape, Window((2, 2), (2, 2))),
         normed, *cpu.batch_norm_gradient(x * x, normed, x, mean, mean, var, 1e-5, True, True),
-        cpu.matmul(x[0, 0], x[0, 1].T),
+        cpu.matmul(x[0, 0], x[0, 1].T), cpu.local_response_norm(x, 5, 1.0, 0.75, 2.0),
+        cpu.local_response_norm_gradient(x * x, x, 5, 1.0, 0.75, 2.0),
+        cpu.resample(x, linear(13, 29, 13 / 29, False)[0], linear(12, 5, 12 / 5, False)[0]),
     ]
 """
 
@@ -126,10 +129,12 @@ def test_relu_of_arrays_large_enough_for_threads(dtype):
     x[0, 0, 0, :3] = np.nan, np.inf, -np.inf
     grad = np.random.default_rng(1).standard_normal(x.shape).astype(dtype)
     for a in (x, x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2), np.repeat(x, 2, axis=3)[..., ::2], x[::-1]):
-        out = cpu.relu(a)
-        np.testing.assert_array_equal(out, plain.relu(a))
-        np.testing.assert_array_equal(cpu.relu_gradient(grad, out), plain.relu_gradient(grad, out))
-        assert out.dtype == dtype
+        for ceiling in (None, 0.5):
+            out = cpu.relu(a, ceiling)
+            np.testing.assert_array_equal(out, plain.relu(a, ceiling))
+            np.testing.assert_array_equal(cpu.relu_gradient(grad, out, ceiling),
+                                          plain.relu_gradient(grad, out, ceiling))
+            assert out.dtype == dtype
 
 
 def test_an_unknown_vector_width_is_refused():

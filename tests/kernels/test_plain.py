@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl.kernels import Window, plain
+from minidl.kernels.taps import Taps
 from minidl.testing.strategies import convolutions, distinct_values, layouts, poolings, seeds, shapes
 
 # Without its compiler Numba would run the fast loops as Python, and their assembly not at all.
@@ -182,9 +183,56 @@ def test_relu(kernels, dtype, shape, layouts, seed):
     near(dx, np.vectorize(lambda g, v: g if v > 0 else 0, otypes=[dtype])(grad, x), dtype)
 
 
+@given(shape=shapes(), layouts=st.tuples(layouts, layouts), seed=seeds)
+def test_relu_with_a_ceiling(kernels, dtype, shape, layouts, seed):
+    x, grad = distinct_values(shape, shape, seed=seed, dtype=dtype)
+    out = kernels.relu(layouts[0](x), 0.4)
+    near(out, np.vectorize(lambda v: min(max(v, 0), 0.4), otypes=[dtype])(x), dtype)
+    dx = kernels.relu_gradient(layouts[1](grad), out, 0.4)
+    near(dx, np.vectorize(lambda g, v: g if 0 < v < 0.4 else 0, otypes=[dtype])(grad, x), dtype)
+
+
 def test_relu_lets_nan_through(kernels, dtype):
     x = np.array([np.nan, -1, 0, 1, np.inf], dtype)
     np.testing.assert_array_equal(kernels.relu(x), np.array([np.nan, 0, 0, 1, np.inf], dtype))
+    np.testing.assert_array_equal(kernels.relu(x, 6), np.array([np.nan, 0, 0, 1, 6], dtype))
+
+
+@st.composite
+def resamplings(draw):
+    """The shape of images, and Taps for both axes: any pairs of places, a third of them of weight 0."""
+    shape, rng = draw(image_shapes), np.random.default_rng(draw(seeds))
+
+    def taps(n):
+        places = draw(sides), draw(st.integers(1, 3))
+        return Taps(rng.integers(n, size=places), rng.standard_normal(places) * (rng.random(places) < 2 / 3))
+    return shape, taps(shape[2]), taps(shape[3])
+
+
+@given(case=resamplings(), layout=layouts, seed=seeds)
+def test_resample(kernels, dtype, case, layout, seed):
+    shape, rows, columns = case
+    x, = distinct_values(shape, seed=seed)
+    near(kernels.resample(layout(x.astype(dtype)), rows, columns), reference.resample(x, rows, columns), dtype)
+
+
+@given(case=resamplings(), seed=seeds)
+def test_resample_by_transposed_taps_is_its_transpose(kernels, case, seed):
+    shape, rows, columns = case
+    x, = distinct_values(shape, seed=seed)
+    out = kernels.resample(x, rows, columns)
+    y, = distinct_values(out.shape, seed=seed + 1)
+    back = kernels.resample(y, rows.transposed(shape[2]), columns.transposed(shape[3]))
+    np.testing.assert_allclose((x * back).sum(), (out * y).sum(), rtol=1e-10, atol=1e-12)
+
+
+def test_resample_leaves_out_what_has_no_weight(kernels, dtype):
+    """Even if it is not a number: pixels that nobody showed get no part of a gradient gone wild."""
+    x = np.array([np.nan, 2, np.inf], dtype).reshape(1, 1, 3, 1)
+    some, whole = Taps(np.array([[0, 1], [1, 2], [0, 2]]), np.array([[0, 1.0], [1, 0], [0, 0]])), Taps(
+        np.zeros((1, 1), int), np.ones((1, 1)))
+    np.testing.assert_array_equal(kernels.resample(x, some, whole).ravel(), [2, 2, 0])
+    np.testing.assert_array_equal(kernels.resample(x.reshape(1, 1, 1, 3), whole, some).ravel(), [2, 2, 0])
 
 
 @given(shape=image_shapes, layout=layouts, seed=seeds)
@@ -252,6 +300,37 @@ def test_batch_norm_gradient_in_float32(kernels, shape, training, relu, layout, 
         near(actual, expected, "float32")
 
 
+responses = st.tuples(st.integers(1, 7), st.floats(0, 5), st.sampled_from([0.5, 0.75, 1.0]), st.floats(0.5, 3))
+
+
+@given(shape=image_shapes, settings=responses, layout=layouts, seed=seeds)
+def test_local_response_norm(kernels, dtype, shape, settings, layout, seed):
+    x, = distinct_values(shape, seed=seed)
+    out = kernels.local_response_norm(*laid_out(layout, dtype, x), *settings)
+    near(out, reference.local_response_norm(x, *settings), dtype)
+
+
+@given(shape=image_shapes, settings=responses, layout=layouts, seed=seeds)
+def test_local_response_norm_gradient(kernels, dtype, shape, settings, layout, seed):
+    """Against a central difference of the naive forward."""
+    x, grad = distinct_values(shape, shape, seed=seed)
+    dx = kernels.local_response_norm_gradient(*laid_out(layout, dtype, grad, x), *settings)
+    assert dx.dtype == dtype
+    direction, step = np.random.default_rng(seed).standard_normal(shape), 1e-6
+    ends = [reference.local_response_norm(x + t * direction, *settings) for t in (step, -step)]
+    slope = ((ends[0] - ends[1]) * grad).sum() / (2 * step)
+    np.testing.assert_allclose((dx * direction).sum(), slope, rtol=1e-5, atol=1e-3 if dtype == "float32" else 1e-7)
+
+
+def test_local_response_norm_of_more_pixels_than_a_thread_takes(kernels, dtype):
+    x, grad = distinct_values((3, 37, 5, 6), (3, 37, 5, 6), seed=0)
+    ours = [a.astype(dtype) for a in (grad, x)]
+    settings = (5, 5.0, 0.75, 2.0)
+    near(kernels.local_response_norm(ours[1], *settings), reference.local_response_norm(x, *settings), dtype)
+    near(kernels.local_response_norm_gradient(*ours, *settings),
+         plain.local_response_norm_gradient(grad, x, *settings), dtype)
+
+
 def test_empty_batches(kernels, dtype):
     window, nothing = Window((2, 2)), np.ones((0, 3, 4, 4), dtype)
     weight, grad = np.ones((5, 3, 2, 2), dtype), np.ones((0, 5, 3, 3), dtype)
@@ -264,7 +343,11 @@ def test_empty_batches(kernels, dtype):
     assert kernels.avg_pool2d(nothing, window).shape == (0, 3, 3, 3)
     assert kernels.avg_pool2d_gradient(out, nothing.shape, window).shape == nothing.shape
     assert kernels.relu_gradient(kernels.relu(nothing), nothing).shape == nothing.shape
+    whole = Taps(np.zeros((1, 1), int), np.ones((1, 1)))
+    assert kernels.resample(nothing, whole, whole).shape == (0, 3, 1, 1)
     assert kernels.channel_sums(nothing).tolist() == [0, 0, 0]
+    assert kernels.local_response_norm(nothing, 5, 1.0, 0.75, 1.0).shape == nothing.shape
+    assert kernels.local_response_norm_gradient(nothing, nothing, 5, 1.0, 0.75, 1.0).shape == nothing.shape
     assert kernels.matmul(nothing.reshape(0, 48), np.ones((48, 2), dtype)).shape == (0, 2)
 
 
@@ -281,6 +364,7 @@ def test_no_kernel_writes_to_its_inputs(kernels, case, seed):
     kernels.conv2d_weight_gradient(grad, x, window, groups)
     kernels.relu_gradient(x, kernels.relu(x))
     kernels.batch_norm_gradient(x, x, x, vector, *kernels.channel_moments(x), 1e-3, True, True)
+    kernels.local_response_norm_gradient(x, kernels.local_response_norm(x, 3, 1.0, 0.75, 1.0), 3, 1.0, 0.75, 1.0)
     kernels.batch_norm(x, vector, vector, x, *kernels.channel_moments(x), 1e-3, True)
     for array, copy in zip(arrays, copies, strict=True):
         np.testing.assert_array_equal(array, copy)

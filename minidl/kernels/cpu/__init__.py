@@ -9,6 +9,8 @@ from minidl.kernels.cpu.elementwise import relu, relu_gradient
 from minidl.kernels.cpu.matmul import matmul
 from minidl.kernels.cpu.normalization import batch_norm, batch_norm_gradient, channel_moments, channel_sums
 from minidl.kernels.cpu.pooling import avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient
+from minidl.kernels.cpu.resampling import resample
+from minidl.kernels.cpu.response_norm import local_response_norm, local_response_norm_gradient
 
 __all__ = [
     "avg_pool2d",
@@ -20,9 +22,12 @@ __all__ = [
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
+    "local_response_norm",
+    "local_response_norm_gradient",
     "matmul",
     "max_pool2d",
     "max_pool2d_gradient",
     "relu",
     "relu_gradient",
+    "resample",
 ]
