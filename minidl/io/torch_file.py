@@ -95,7 +95,7 @@ def read_torch_legacy(path):
 def plain_members(archive, size):
     """{name: entry} of an archive none of whose entries is packed: all of them then fit into the file."""
     entries = archive.infolist()
-    if any(entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size for entry in entries):
+    if any(entry.file_size != entry.compress_size for entry in entries):
         raise CheckpointError("it is packed, which PyTorch's own files never are")
     if sum(entry.file_size for entry in entries) > size:
         raise CheckpointError("its entries are larger than the file")
@@ -227,8 +227,6 @@ def refusal(path, error):
                   "save its weights alone: torch.save(model.state_dict(), path)")
     elif isinstance(error, CheckpointError | PickleError):
         reason = str(error)
-    elif isinstance(error, OSError) and error.errno:
-        return error
     else:
         reason = f"a damaged file of PyTorch ({type(error).__name__}: {error})"
     return CheckpointError(f"{path}: {reason}")

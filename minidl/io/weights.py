@@ -67,7 +67,7 @@ def holds_npy(path):
     try:
         with zipfile.ZipFile(path) as archive:
             return all(name.endswith(".npy") for name in archive.namelist())
-    except zipfile.BadZipFile as error:
+    except Exception as error:                   # BadZipFile, or by which of its numbers is wrong: OSError, and more
         raise CheckpointError(f"{path}: cut short or damaged ({error})") from error
 
 

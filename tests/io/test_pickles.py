@@ -72,6 +72,13 @@ def test_a_name_means_what_the_table_says():
         assert read_pickle(pickle.dumps(made, protocol), names) == {"a": 1, "b": 2}
 
 
+def test_what_a_function_returns_is_not_called():
+    names = {"m make": lambda: lambda: 1}
+    assert callable(read_pickle(b"cm\nmake\n)R.", names))
+    with pytest.raises(PickleError, match="no function"):
+        read_pickle(b"cm\nmake\n)R)R.", names)
+
+
 HARM = {
     "a command": Call(os.system, "touch {}"),
     "a process": Call(subprocess.Popen, ["touch", "{}"]),
