@@ -1,31 +1,28 @@
-"""The command line: `minidl info` tells what this machine offers, `minidl summary MODEL` what a network is made of.
+"""The command line: what can be typed after `minidl`. What each command does is told in its file in `commands/`.
 
-A mistake of the user's ends in one sentence on stderr and the exit code 2. What a command needs is imported when it
+A mistake of the user's ends in one sentence on stderr and the exit code 2. The file of a command is imported when it
 runs, so that `minidl --help` is quick.
 """
 
 import argparse
 import importlib
-import os
-import platform
-import subprocess
+import json
 import sys
-from importlib import metadata
-from pathlib import Path
 
-from minidl.device import Device, DeviceError
+from minidl.device import DeviceError
 from minidl.version import __version__
 
 
 def main(argv=None):
-    """Run one command; the exit code is 0, or 2 after a mistake that can be told in a sentence."""
+    """Run one command; the exit code is the command's, or 2 after a mistake that can be told in a sentence."""
     args = parser().parse_args(argv)
     try:
-        args.run(args)
-    except (ValueError, DeviceError) as error:
+        return importlib.import_module(f"minidl.commands.{args.command}").run(args) or 0
+    except (ValueError, DeviceError, OSError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            error = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         print(f"minidl {args.command}: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def parser():
@@ -33,14 +30,50 @@ def parser():
     top = argparse.ArgumentParser(prog="minidl", description="A small deep-learning engine.")
     top.add_argument("--version", action="version", version=f"minidl {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    info = commands.add_parser("info", help="versions, the processor and the GPU")
-    info.set_defaults(run=print_info)
-    summary = commands.add_parser("summary", help="the layers of a network and what they cost")
-    summary.add_argument("model", metavar="MODEL", help="such as lenet5")
-    summary.add_argument("--input", type=lengths, required=True, metavar="C,H,W",
-                         help="channels, height and width of an image, such as 1,28,28")
-    summary.set_defaults(run=print_summary)
+    commands.add_parser("info", help="versions, the processor and the GPU")
+    add_summary(commands.add_parser("summary", help="the layers of a network and what they cost"))
+    add_zoo(commands.add_parser("zoo", help="all networks: parameters, multiply-adds, images per second"))
+    add_predict(commands.add_parser("predict", help="tell what is in images, with a model file"))
+    add_convert(commands.add_parser("convert", help="make a model file of weights that others have published"))
     return top
+
+
+def add_summary(command):
+    command.add_argument("model", metavar="MODEL", help="such as lenet5")
+    command.add_argument("--input", type=lengths, required=True, metavar="C,H,W",
+                         help="channels, height and width of an image, such as 1,28,28")
+
+
+def add_zoo(command):
+    command.add_argument("names", nargs="*", metavar="NAME", help="these networks only")
+    command.add_argument("--measure", action="store_true", help="also how many images per second they take in, here")
+    command.add_argument("--device", default="cpu", help="where to measure: cpu, gpu or gpu:1 (cpu)")
+
+
+def add_predict(command):
+    command.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders, or patterns such as 'a/**/*.jpg'")
+    command.add_argument("--model", required=True, metavar="FILE",
+                         help="best.safetensors of a training run, or what `minidl convert` has made")
+    command.add_argument("--top", type=whole, default=5, metavar="N", help="how many classes to tell (5)")
+    command.add_argument("--device", default="cpu", help="cpu, gpu or gpu:1 (cpu)")
+    command.add_argument("-b", "--batch-size", type=whole, default=32, metavar="N", help="images at once (32)")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print a list in JSON")
+    form.add_argument("--csv", action="store_true", help="print a row for each class told")
+
+
+def add_convert(command):
+    command.add_argument("weights", metavar="WEIGHTS", help="a .pth, .pt, .npz or .safetensors file, or a published "
+                         "name such as resnet50")
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="the model file")
+    command.add_argument("--model", metavar="NAME", help="the network, if the weights do not say: see `minidl zoo`")
+    command.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE", dest="settings",
+                         help="a setting of the network, such as width=0.5")
+    command.add_argument("--classes", metavar="FILE", help="the names of the classes, one in a line")
+    command.add_argument("--input", type=lengths, metavar="C,H,W", help="the images that the network is for")
+    command.add_argument("--resize", type=whole, metavar="N", help="of the shorter side, before the middle is cut out")
+    command.add_argument("--mean", type=numbers, metavar="X,...", help="of each channel of pixels from 0 to 1")
+    command.add_argument("--std", type=numbers, metavar="X,...", help="their standard deviations")
 
 
 def lengths(text):
@@ -54,81 +87,27 @@ def lengths(text):
     return shape
 
 
-def print_summary(args):
-    """`minidl summary`"""
-    import zoo
-    from minidl.summary import summary
-    print(summary(zoo.create(args.model, in_channels=args.input[0]), args.input))
-
-
-def print_info(args):
-    """`minidl info`"""
-    for name, value in info().items():
-        print(f"{name + ':':<16} {value}")
-
-
-def info():
-    """What this machine offers, {what: words}."""
-    return {
-        "minidl": __version__,
-        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        **{name: version(name) for name in ("numpy", "numba")},
-        "cupy": cupy_version(),
-        "processor": processor(),
-        **kernels(),
-        "gpu": gpu(),
-    }
-
-
-def kernels():
-    """What the kernels for the CPU are compiled for, run on and are kept in."""
-    import numba
-    if numba.config.DISABLE_JIT:
-        return {"kernels": "plain, because NUMBA_DISABLE_JIT is set"}
-
-    from minidl.kernels.cpu import target, threads
-    count = threads.thread_count()                                   # starts the pool, which then knows its layer
-    return {
-        "kernels": f"for {target.describe()}",
-        "threads": f"{count} on {os.cpu_count()} cores ({numba.threading_layer()})",
-        "kernel cache": threads.touch.stats.cache_path,
-    }
-
-
-def version(package):
-    """The version of an installed package."""
+def numbers(text):
+    """(0.5, 0.25) from "0.5,0.25"."""
     try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
+        return tuple(map(float, text.split(",")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas between them") from None
 
 
-def cupy_version():
-    """CuPy's version; its package has a name for each version of CUDA."""
-    found = {name: version(name) for name in ("cupy-cuda13x", "cupy-cuda12x", "cupy")}
-    return next((f"{v} ({name})" for name, v in found.items() if v != "not installed"), "not installed")
+def whole(text):
+    """A whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
-def processor():
-    """The processor's name, as the system tells it."""
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        if named:
-            return named[0]
-    if platform.system() == "Darwin":
-        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    return platform.processor() or "unknown"
-
-
-def gpu():
-    """The name of every GPU and the version of the driver, or why there is none."""
+def setting(text):
+    """("width", 0.5) from "width=0.5"."""
+    name, equals, value = text.partition("=")
     try:
-        Device.parse("gpu")
-    except DeviceError as error:
-        return f"none ({error})"
-    runtime = importlib.import_module("cupy").cuda.runtime
-    names = [runtime.getDeviceProperties(i)["name"].decode() for i in range(runtime.getDeviceCount())]
-    driver = runtime.driverGetVersion()
-    return f"{', '.join(names)}; driver for CUDA {driver // 1000}.{driver % 1000 // 10}"
+        if not equals:
+            raise ValueError
+        return name, json.loads(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as width=0.5 or tf_padding=true") from None

@@ -20,11 +20,13 @@ FLOORS = [                                            # lowest first
     {"tensor"},
     {"functional"},
     {"nn", "optim", "testing"},
-    {"data", "io", "summary"},
+    {"io", "summary"},
+    {"data"},
     {"train"},
     {"minidl"},                                       # minidl/__init__.py: what a user imports
     {"zoo"},
-    {"examples", "cli"},
+    {"examples", "commands"},
+    {"cli"},
     {"__main__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

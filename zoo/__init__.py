@@ -9,6 +9,7 @@ import difflib
 import functools
 import inspect
 
+import minidl.io
 import minidl.nn as nn
 from zoo.alexnet import alexnet, alexnet_2012, alexnet_cifar
 from zoo.googlenet import googlenet, googlenet_2014, googlenet_cifar
@@ -110,17 +111,34 @@ def image_size(name):
     return find(name)[1]
 
 
-def create(name, **settings):
+def create(name, pretrained=None, **settings):
     """The network called `name`, with the settings that its function takes: `create("unet", base_channels=16)`.
 
+    pretrained   a file of weights, or the name of published ones: `create("resnet50", pretrained="resnet50")`. Given
+                 num_classes, too, weights for another number of classes are loaded without the last layers.
     An unknown name or setting is a ValueError that names the nearest.
     """
+    return build(name, settings) if pretrained is None else build_pretrained(name, settings, pretrained)
+
+
+def build(name, settings):
+    """What `create` does without weights."""
     factory, _ = find(name)
     known = list(inspect.signature(factory).parameters)
     for setting in settings:
         if setting not in known:
             raise ValueError(f"{name} has no setting {setting!r}; {nearest(setting, known)}")
     return factory(**settings)
+
+
+def build_pretrained(name, settings, source):
+    """What `create` does with weights: the settings that they are known to need come first."""
+    find(name)                                   # a wrong name is told before anything is downloaded
+    weights, facts = minidl.io.pretrained(source)
+    made = facts.get("architecture")
+    needed = made["settings"] if isinstance(made, dict) and made.get("name") == name else {}
+    model = build(name, {**needed, **settings})
+    return minidl.io.load_into(model, weights, source, new_head="num_classes" in settings)
 
 
 def replace_head(model, num_classes):
@@ -135,6 +153,8 @@ def replace_head(model, num_classes):
         inputs = old.weight.shape[1]
         new = nn.Conv2d(inputs, num_classes, 1) if isinstance(old, nn.Conv2d) else type(old)(inputs, num_classes)
         setattr(holder, name, new.to(old.weight.device, old.weight.dtype).train(old.training))
+    if hasattr(model, "architecture"):
+        model.architecture["settings"]["num_classes"] = num_classes  # a file of the model says so, too
     return model
 
 

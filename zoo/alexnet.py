@@ -103,17 +103,20 @@ class AlexNet2012(nn.Module):
         return self.fc8(x)
 
 
+@nn.architecture
 def alexnet(in_channels=3, num_classes=1000, hidden=4096):
     """61,100,840 parameters, 714,188,480 multiply-adds for an image of 3 x 224 x 224."""
     stem = nn.Conv2d(in_channels, 64, 11, stride=4, padding=2)
     return AlexNet(stem, num_classes, hidden, grid=6, smallest=63)
 
 
+@nn.architecture
 def alexnet_2012(in_channels=3, num_classes=1000, hidden=4096):
     """60,965,224 parameters, 724,406,816 multiply-adds for an image of 3 x 224 x 224."""
     return AlexNet2012(in_channels, num_classes, hidden)
 
 
+@nn.architecture
 def alexnet_cifar(in_channels=3, num_classes=10, hidden=1024):
     """5,871,434 parameters, 182,220,800 multiply-adds for an image of 3 x 32 x 32."""
     stem = nn.Conv2d(in_channels, 64, 5, padding=2)

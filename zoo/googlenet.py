@@ -218,6 +218,7 @@ def googlenet_loss(outputs, labels):
     return F.cross_entropy(logits, labels) + 0.3 * (F.cross_entropy(aux2, labels) + F.cross_entropy(aux1, labels))
 
 
+@nn.architecture
 def googlenet(in_channels=3, num_classes=1000, aux_logits=True, transform_input=False):
     """13,004,888 parameters, 1,498,376,192 multiply-adds for an image of 3 x 224 x 224.
 
@@ -226,6 +227,7 @@ def googlenet(in_channels=3, num_classes=1000, aux_logits=True, transform_input=
     return GoogLeNet(in_channels, num_classes, aux_logits, transform_input, dropout=0.2)
 
 
+@nn.architecture
 def googlenet_2014(in_channels=3, num_classes=1000, aux_logits=True):
     """13,378,280 parameters, 1,582,671,872 multiply-adds for an image of 3 x 224 x 224.
 
@@ -234,6 +236,7 @@ def googlenet_2014(in_channels=3, num_classes=1000, aux_logits=True):
     return GoogLeNet2014(in_channels, num_classes, aux_logits)
 
 
+@nn.architecture
 def googlenet_cifar(in_channels=3, num_classes=10, aux_logits=False):
     """5,490,986 parameters, 1,337,141,248 multiply-adds for an image of 3 x 32 x 32."""
     return GoogLeNetCifar(in_channels, num_classes, aux_logits, transform_input=False, dropout=0.2)

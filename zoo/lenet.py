@@ -123,11 +123,13 @@ def squash(x):
     return 1.7159 * F.tanh(x * (2 / 3))
 
 
+@nn.architecture
 def lenet5(in_channels=1, num_classes=10):
     """61,706 parameters, 416,520 multiply-adds for an image of 1 x 28 x 28."""
     return LeNet5(in_channels, num_classes)
 
 
+@nn.architecture
 def lenet5_1998(in_channels=1, num_classes=10):
     """60,000 parameters, 325,680 multiply-adds for an image of 1 x 28 x 28."""
     return LeNet5Of1998(in_channels, num_classes)

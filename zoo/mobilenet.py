@@ -174,6 +174,7 @@ def initialize(model):
             layer.bias.data[...] = 0
 
 
+@nn.architecture
 def mobilenet_v1(in_channels=3, num_classes=1000, width=1.0, eps=1e-3, tf_padding=False):
     """4,231,976 parameters, 568,740,352 multiply-adds for an image of 3 x 224 x 224.
 
@@ -184,11 +185,13 @@ def mobilenet_v1(in_channels=3, num_classes=1000, width=1.0, eps=1e-3, tf_paddin
     return MobileNetV1(in_channels, num_classes, width, stride=2, eps=eps, tf_padding=tf_padding)
 
 
+@nn.architecture
 def mobilenet_v1_cifar(in_channels=3, num_classes=10, width=1.0):
     """3,217,226 parameters, 46,354,432 multiply-adds for an image of 3 x 32 x 32."""
     return MobileNetV1(in_channels, num_classes, width, stride=1)
 
 
+@nn.architecture
 def mobilenet_v2(in_channels=3, num_classes=1000, width=1.0):
     """3,504,872 parameters, 300,774,272 multiply-adds for an image of 3 x 224 x 224.
 
@@ -197,6 +200,7 @@ def mobilenet_v2(in_channels=3, num_classes=1000, width=1.0):
     return MobileNetV2(in_channels, num_classes, width, stride=2, rows=V2)
 
 
+@nn.architecture
 def mobilenet_v2_cifar(in_channels=3, num_classes=10, width=1.0):
     """2,236,682 parameters, 87,976,448 multiply-adds for an image of 3 x 32 x 32."""
     rows = [V2[0], (6, 24, 2, 1), *V2[2:]]

@@ -195,66 +195,79 @@ def initialize(model):
             layer.weight.data[...] = nn.init.kaiming_normal(layer.weight.shape, mode="fan_out", nonlinearity="relu")
 
 
+@nn.architecture
 def resnet18(in_channels=3, num_classes=1000, width=64):
     """11,689,512 parameters, 1,814,073,344 multiply-adds for an image of 3 x 224 x 224."""
     return ResNet(BasicBlock, (2, 2, 2, 2), in_channels, num_classes, width)
 
 
+@nn.architecture
 def resnet34(in_channels=3, num_classes=1000, width=64):
     """21,797,672 parameters, 3,663,761,408 multiply-adds for an image of 3 x 224 x 224."""
     return ResNet(BasicBlock, (3, 4, 6, 3), in_channels, num_classes, width)
 
 
+@nn.architecture
 def resnet50(in_channels=3, num_classes=1000, width=64):
     """25,557,032 parameters, 4,089,184,256 multiply-adds for an image of 3 x 224 x 224."""
     return ResNet(Bottleneck, (3, 4, 6, 3), in_channels, num_classes, width)
 
 
+@nn.architecture
 def resnet101(in_channels=3, num_classes=1000, width=64):
     """44,549,160 parameters, 7,801,405,440 multiply-adds for an image of 3 x 224 x 224."""
     return ResNet(Bottleneck, (3, 4, 23, 3), in_channels, num_classes, width)
 
 
+@nn.architecture
 def resnet152(in_channels=3, num_classes=1000, width=64):
     """60,192,808 parameters, 11,513,626,624 multiply-adds for an image of 3 x 224 x 224."""
     return ResNet(Bottleneck, (3, 8, 36, 3), in_channels, num_classes, width)
 
 
+@nn.architecture
 def resnet18_cifar(in_channels=3, num_classes=10, width=64):
     """11,173,962 parameters, 555,422,720 multiply-adds for an image of 3 x 32 x 32."""
     return ResNet(BasicBlock, (2, 2, 2, 2), in_channels, num_classes, width, small=True)
 
 
+@nn.architecture
 def resnet34_cifar(in_channels=3, num_classes=10, width=64):
     """21,282,122 parameters, 1,159,402,496 multiply-adds for an image of 3 x 32 x 32."""
     return ResNet(BasicBlock, (3, 4, 6, 3), in_channels, num_classes, width, small=True)
 
 
+@nn.architecture
 def resnet50_cifar(in_channels=3, num_classes=10, width=64):
     """23,520,842 parameters, 1,297,829,888 multiply-adds for an image of 3 x 32 x 32."""
     return ResNet(Bottleneck, (3, 4, 6, 3), in_channels, num_classes, width, small=True)
 
 
+@nn.architecture
 def resnet20(in_channels=3, num_classes=10, width=16):
     """269,722 parameters, 40,551,040 multiply-adds for an image of 3 x 32 x 32."""
     return CifarResNet(20, in_channels, num_classes, width)
 
 
+@nn.architecture
 def resnet32(in_channels=3, num_classes=10, width=16):
     """464,154 parameters, 68,862,592 multiply-adds for an image of 3 x 32 x 32."""
     return CifarResNet(32, in_channels, num_classes, width)
 
 
+@nn.architecture
 def resnet44(in_channels=3, num_classes=10, width=16):
     """658,586 parameters, 97,174,144 multiply-adds for an image of 3 x 32 x 32."""
     return CifarResNet(44, in_channels, num_classes, width)
 
 
+@nn.architecture
 def resnet56(in_channels=3, num_classes=10, width=16):
     """853,018 parameters, 125,485,696 multiply-adds for an image of 3 x 32 x 32."""
     return CifarResNet(56, in_channels, num_classes, width)
 
 
+@nn.architecture
 def resnet110(in_channels=3, num_classes=10, width=16):
     """1,727,962 parameters, 252,887,680 multiply-adds for an image of 3 x 32 x 32."""
     return CifarResNet(110, in_channels, num_classes, width)

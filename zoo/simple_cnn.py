@@ -53,6 +53,7 @@ class SimpleCNN(nn.Module):
         return self.fc(self.dropout(F.flatten(x, 1)))
 
 
+@nn.architecture
 def simple_cnn(in_channels=1, num_classes=10, width=32, depth=3, image_size=28):
     """104,426 parameters, 7,462,656 multiply-adds for an image of 1 x 28 x 28.
 

@@ -123,6 +123,7 @@ def initialize(model):
                 layer.bias.data[...] = 0
 
 
+@nn.architecture
 def unet(in_channels=1, num_classes=2, base_channels=64, depth=4, padded=False, bilinear=False, batch_norm=False,
          dropout=0.5):
     """31,030,658 parameters, 150,428,424,448 multiply-adds for an image of 1 x 572 x 572.

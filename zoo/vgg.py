@@ -104,81 +104,97 @@ def initialize(model):
             layer.bias.data[...] = 0
 
 
+@nn.architecture
 def vgg11(in_channels=3, num_classes=1000, width=64, hidden=4096):
     """132,863,336 parameters, 7,609,090,048 multiply-adds for an image of 3 x 224 x 224."""
     return VGG(DEPTHS[11], in_channels, num_classes, batch_norm=False, width=width, hidden=hidden)
 
 
+@nn.architecture
 def vgg13(in_channels=3, num_classes=1000, width=64, hidden=4096):
     """133,047,848 parameters, 11,308,466,176 multiply-adds for an image of 3 x 224 x 224."""
     return VGG(DEPTHS[13], in_channels, num_classes, batch_norm=False, width=width, hidden=hidden)
 
 
+@nn.architecture
 def vgg16(in_channels=3, num_classes=1000, width=64, hidden=4096):
     """138,357,544 parameters, 15,470,264,320 multiply-adds for an image of 3 x 224 x 224."""
     return VGG(DEPTHS[16], in_channels, num_classes, batch_norm=False, width=width, hidden=hidden)
 
 
+@nn.architecture
 def vgg19(in_channels=3, num_classes=1000, width=64, hidden=4096):
     """143,667,240 parameters, 19,632,062,464 multiply-adds for an image of 3 x 224 x 224."""
     return VGG(DEPTHS[19], in_channels, num_classes, batch_norm=False, width=width, hidden=hidden)
 
 
+@nn.architecture
 def vgg11_bn(in_channels=3, num_classes=1000, width=64, hidden=4096):
     """132,868,840 parameters, 7,609,090,048 multiply-adds for an image of 3 x 224 x 224."""
     return VGG(DEPTHS[11], in_channels, num_classes, batch_norm=True, width=width, hidden=hidden)
 
 
+@nn.architecture
 def vgg13_bn(in_channels=3, num_classes=1000, width=64, hidden=4096):
     """133,053,736 parameters, 11,308,466,176 multiply-adds for an image of 3 x 224 x 224."""
     return VGG(DEPTHS[13], in_channels, num_classes, batch_norm=True, width=width, hidden=hidden)
 
 
+@nn.architecture
 def vgg16_bn(in_channels=3, num_classes=1000, width=64, hidden=4096):
     """138,365,992 parameters, 15,470,264,320 multiply-adds for an image of 3 x 224 x 224."""
     return VGG(DEPTHS[16], in_channels, num_classes, batch_norm=True, width=width, hidden=hidden)
 
 
+@nn.architecture
 def vgg19_bn(in_channels=3, num_classes=1000, width=64, hidden=4096):
     """143,678,248 parameters, 19,632,062,464 multiply-adds for an image of 3 x 224 x 224."""
     return VGG(DEPTHS[19], in_channels, num_classes, batch_norm=True, width=width, hidden=hidden)
 
 
+@nn.architecture
 def vgg11_cifar(in_channels=3, num_classes=10, width=64):
     """9,225,610 parameters, 152,769,536 multiply-adds for an image of 3 x 32 x 32."""
     return VGGCifar(DEPTHS[11], in_channels, num_classes, batch_norm=False, width=width)
 
 
+@nn.architecture
 def vgg13_cifar(in_channels=3, num_classes=10, width=64):
     """9,410,122 parameters, 228,267,008 multiply-adds for an image of 3 x 32 x 32."""
     return VGGCifar(DEPTHS[13], in_channels, num_classes, batch_norm=False, width=width)
 
 
+@nn.architecture
 def vgg16_cifar(in_channels=3, num_classes=10, width=64):
     """14,719,818 parameters, 313,201,664 multiply-adds for an image of 3 x 32 x 32."""
     return VGGCifar(DEPTHS[16], in_channels, num_classes, batch_norm=False, width=width)
 
 
+@nn.architecture
 def vgg19_cifar(in_channels=3, num_classes=10, width=64):
     """20,029,514 parameters, 398,136,320 multiply-adds for an image of 3 x 32 x 32."""
     return VGGCifar(DEPTHS[19], in_channels, num_classes, batch_norm=False, width=width)
 
 
+@nn.architecture
 def vgg11_bn_cifar(in_channels=3, num_classes=10, width=64):
     """9,231,114 parameters, 152,769,536 multiply-adds for an image of 3 x 32 x 32."""
     return VGGCifar(DEPTHS[11], in_channels, num_classes, batch_norm=True, width=width)
 
 
+@nn.architecture
 def vgg13_bn_cifar(in_channels=3, num_classes=10, width=64):
     """9,416,010 parameters, 228,267,008 multiply-adds for an image of 3 x 32 x 32."""
     return VGGCifar(DEPTHS[13], in_channels, num_classes, batch_norm=True, width=width)
 
 
+@nn.architecture
 def vgg16_bn_cifar(in_channels=3, num_classes=10, width=64):
     """14,728,266 parameters, 313,201,664 multiply-adds for an image of 3 x 32 x 32."""
     return VGGCifar(DEPTHS[16], in_channels, num_classes, batch_norm=True, width=width)
 
 
+@nn.architecture
 def vgg19_bn_cifar(in_channels=3, num_classes=10, width=64):
     """20,040,522 parameters, 398,136,320 multiply-adds for an image of 3 x 32 x 32."""
     return VGGCifar(DEPTHS[19], in_channels, num_classes, batch_norm=True, width=width)

@@ -66,6 +66,7 @@ class ZFNet(nn.Module):
         return self.fc8(x)
 
 
+@nn.architecture
 def zfnet(in_channels=3, num_classes=1000, hidden=4096):
     """62,357,608 parameters, 1,168,032,896 multiply-adds for an image of 3 x 224 x 224."""
     conv1 = nn.Conv2d(in_channels, 96, 7, stride=2, padding=1)
@@ -73,6 +74,7 @@ def zfnet(in_channels=3, num_classes=1000, hidden=4096):
     return ZFNet(conv1, conv2, num_classes, hidden, grid=6, smallest=47)
 
 
+@nn.architecture
 def zfnet_cifar(in_channels=3, num_classes=10, hidden=1024):
     """8,970,122 parameters, 363,374,592 multiply-adds for an image of 3 x 32 x 32."""
     conv1 = nn.Conv2d(in_channels, 96, 3, padding=1)

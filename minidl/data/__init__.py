@@ -1,12 +1,14 @@
 """Data sets and batches.   load("mnist", "train") -> ImageDataset;  DataLoader(dataset, 128, shuffle=True)
 
 Nothing here knows of tensors or devices: a data set is bytes in memory, a batch is two NumPy arrays.  Read
-`dataset.py` first, then `loader.py`; where the files come from is in `vision.py`, `idx.py` and `download.py`.
+`dataset.py` first, then `loader.py`; where the files come from is in `vision.py`, `cifar.py` and `idx.py`.
 """
 
+from minidl.io.download import DownloadError, data_root
+
+from .cifar import cifar10
 from .dataset import ImageDataset
 from .digits import digits, drawn_digits
-from .download import DownloadError, data_root
 from .idx import DataError, read_idx
 from .loader import DataLoader
 from .vision import fashion_mnist, mnist
@@ -17,6 +19,7 @@ __all__ = [
     "DataLoader",
     "DownloadError",
     "ImageDataset",
+    "cifar10",
     "data_root",
     "digits",
     "drawn_digits",
@@ -26,15 +29,17 @@ __all__ = [
     "read_idx",
 ]
 
-NAMES = ("mnist", "fashion", "digits")
+NAMES = ("mnist", "fashion", "cifar10", "digits")
 
 
 def load(name, split="train", root=None, download=True):
-    """The data set called `name`: "mnist", "fashion" or "digits"; `split` is "train" or "test"."""
+    """The data set called `name`: "mnist", "fashion", "cifar10" or "digits"; `split` is "train" or "test"."""
     if name == "mnist":
         return mnist(root, split, download)
     if name == "fashion":
         return fashion_mnist(root, split, download)
+    if name == "cifar10":
+        return cifar10(root, split, download)
     if name == "digits":
         return digits(split)
     raise ValueError(f"unknown data set {name!r}; there are {', '.join(NAMES)}")

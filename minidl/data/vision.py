@@ -7,8 +7,9 @@ what is missing is downloaded.
 
 from typing import NamedTuple
 
+from minidl.io.download import DownloadError, data_root, fetch
+
 from .dataset import ImageDataset
-from .download import DownloadError, data_root, fetch
 from .idx import DataError, read_idx
 
 SPLITS = {"train": "train", "test": "t10k"}  # the test set was the first 10,000 of a larger one
@@ -106,7 +107,7 @@ def _download(source, names, folder, wanted):
     """Fetch the gzipped files; the first that cannot be had ends it, so that being offline is known soon."""
     try:
         for name in names:
-            fetch(f"{name}.gz", [f"{mirror}{name}.gz" for mirror in source.mirrors], source.md5[name], folder)
+            fetch(f"{name}.gz", [f"{mirror}{name}.gz" for mirror in source.mirrors], f"md5:{source.md5[name]}", folder)
     except DownloadError as error:
         raise DownloadError(
             f"{error}\n{wanted}: put them there by hand, or train on the built-in data set 'digits' instead."

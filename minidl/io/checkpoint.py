@@ -15,6 +15,7 @@ from safetensors.numpy import save
 from minidl.io.atomic import replacing
 
 MAX_SIZE = 1 << 34                               # bytes; a network of four thousand million weights
+OPTIMIZER, AVERAGE = "optimizer/", "average/"    # begin the names of arrays that are not weights, which have no slash
 
 
 class CheckpointError(ValueError):
@@ -49,6 +50,11 @@ def load_checkpoint(path):
             return arrays, {key: parsed(text) for key, text in (file.metadata() or {}).items()}
     except Exception as error:                   # of many kinds: the library's own, KeyError for a type NumPy lacks ...
         raise CheckpointError(f"{path}: not a safetensors file, or a damaged one ({error})") from error
+
+
+def weights_among(arrays):
+    """The weights of the model among all arrays of a checkpoint."""
+    return {name: array for name, array in arrays.items() if not name.startswith((OPTIMIZER, AVERAGE))}
 
 
 def parsed(text):

@@ -14,6 +14,7 @@ from minidl.nn.activation import (
     Softplus,
     Tanh,
 )
+from minidl.nn.architecture import architecture
 from minidl.nn.checks import check_input
 from minidl.nn.folding import fold_batch_norm
 from minidl.nn.layers import Conv2d, ConvTranspose2d, Dropout, Dropout2d, Flatten, Identity, Linear, Upsample
@@ -54,6 +55,7 @@ __all__ = [
     "Softplus",
     "Tanh",
     "Upsample",
+    "architecture",
     "check_input",
     "fold_batch_norm",
     "init",

@@ -6,6 +6,8 @@ drawn from the stream that `manual_seed` starts. So a layer is given other value
 """
 
 import math
+import threading
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -46,11 +48,13 @@ def xavier_normal(shape, gain=1.0):
 
 def uniform(shape, bound):
     """Uniform in [-bound, bound]."""
+    budget.spend(math.prod(shape))
     return (generator().random(shape, dtype=np.float32) * 2 - 1) * float(bound)
 
 
 def normal(shape, deviation):
     """Normal with mean 0 and the given standard deviation."""
+    budget.spend(math.prod(shape))
     return generator().standard_normal(shape, dtype=np.float32) * float(deviation)
 
 
@@ -91,3 +95,28 @@ def fans(shape):
         raise ValueError(f"init: a weight has at least two axes, none of length 0; this shape is {tuple(shape)}")
     area = math.prod(shape[2:])
     return shape[1] * area, shape[0] * area
+
+
+class Budget(threading.local):
+    """How many numbers may still be drawn, in this thread."""
+
+    left = math.inf
+
+    def spend(self, count):
+        """Take `count` of them, or raise ValueError before any are drawn."""
+        if count > self.left:
+            raise ValueError(f"init: {count} more weights are more than is allowed here")
+        self.left -= count
+
+
+budget = Budget()
+
+
+@contextmanager
+def at_most(count):
+    """In the block, drawing more than `count` numbers is a ValueError: for networks that a stranger describes."""
+    before, budget.left = budget.left, count
+    try:
+        yield
+    finally:
+        budget.left = before

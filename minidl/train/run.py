@@ -12,12 +12,10 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 import minidl.device
-from minidl.io import CheckpointError, load_checkpoint, save_checkpoint
+from minidl.io import CheckpointError, describe, load_checkpoint, load_into, read_weights, save_checkpoint
+from minidl.io.checkpoint import AVERAGE, OPTIMIZER, weights_among
 from minidl.tensor import NonFiniteError
 from minidl.train.log import COLUMNS
-from minidl.version import __version__
-
-OPTIMIZER, AVERAGE = "optimizer/", "average/"    # begin the names of arrays that are not weights, which have no slash
 
 
 @dataclass
@@ -111,18 +109,10 @@ class Run:
 
 
 def load_weights(model, path):
-    """Copy the weights of a checkpoint, whether of a run or of weights alone, into the model; returns its facts."""
-    arrays, facts = load_checkpoint(path)
-    try:
-        model.load_state_dict(weights_among(arrays))
-    except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    """Copy the weights of a file, whether of a run or of weights alone, into the model; returns the file's facts."""
+    arrays, facts = read_weights(path)
+    load_into(model, arrays, path)
     return facts
-
-
-def weights_among(arrays):
-    """The weights of the model among all arrays of a checkpoint."""
-    return {name: array for name, array in arrays.items() if not name.startswith((OPTIMIZER, AVERAGE))}
 
 
 def prefixed(prefix, arrays):
@@ -133,12 +123,6 @@ def prefixed(prefix, arrays):
 def those_of(prefix, arrays):
     """The inverse: those arrays of a checkpoint whose names have the prefix, without it."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def describe(model):
-    """What a checkpoint says of the model itself."""
-    kind = type(model)
-    return {"minidl": __version__, "architecture": f"{kind.__module__}.{kind.__qualname__}", "modules": repr(model)}
 
 
 def check_weights(weights, position):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from idx_files import idx_bytes, write_pair
 
-from minidl.data import DataError, DownloadError, ImageDataset, download, load, vision
+from minidl.data import DataError, DownloadError, ImageDataset, load, vision
+from minidl.io import download
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 28, 28), dtype=np.uint8)
 LABELS = np.array([3, 1, 4, 1, 5, 9], np.uint8)
@@ -70,15 +71,15 @@ def test_what_is_missing_is_fetched(tmp_path, monkeypatch):
     published = {name.removesuffix(".gz"): hashlib.md5(data).hexdigest() for name, data in contents.items()}
     calls = []
 
-    def fetch(name, urls, md5, folder):
-        calls.append((name, urls[0], md5))
+    def fetch(name, urls, checksum, folder):
+        calls.append((name, urls[0], checksum))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(contents[name])
 
     monkeypatch.setattr(vision, "fetch", fetch)
     monkeypatch.setattr(vision, "MNIST", vision.MNIST._replace(md5=published))
     assert len(load("mnist", root=tmp_path)) == 6
-    assert calls == [(n, vision.MNIST.mirrors[0] + n, published[n.removesuffix(".gz")]) for n in contents]
+    assert calls == [(n, vision.MNIST.mirrors[0] + n, f"md5:{published[n.removesuffix('.gz')]}") for n in contents]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_an_unpacked_file_is_preferred(tmp_path):
 def test_unknown_splits_and_names(name):
     with pytest.raises(ValueError, match="train, test, not 'valid'"):
         load(name, "valid")
-    with pytest.raises(ValueError, match="'cifar'; there are mnist, fashion, digits"):
+    with pytest.raises(ValueError, match="'cifar'; there are mnist, fashion, cifar10, digits"):
         load("cifar")
 
 

@@ -9,7 +9,8 @@ import numba
 import pytest
 
 import minidl
-from minidl.cli import gpu, main
+from minidl.cli import main
+from minidl.commands.info import gpu
 
 
 def test_info_tells_what_this_machine_offers(capsys):
@@ -37,8 +38,8 @@ def test_summary_prints_the_table(capsys):
 
 
 @pytest.mark.parametrize(("arguments", "told"), [
-    (["summary", "lenet", "--input", "1,28,28"], "did you mean lenet5?"),
-    (["summary", "lenet5", "--input", "1,40,40"], "linear: x"),
+    (["summary", "lenet", "--input", "1,28,28"], "did you mean lenet5"),
+    (["summary", "lenet5", "--input", "1,40,40"], "28 x 28 pixels, not 40 x 40"),
 ])
 def test_a_mistake_is_one_line(arguments, told, capsys):
     assert main(arguments) == 2
@@ -63,5 +64,5 @@ def test_what_cannot_be_parsed(arguments, capsys):
 
 def test_as_a_module():
     command = [sys.executable, "-m", "minidl", "--version"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
     assert done.stdout == f"minidl {minidl.__version__}\n"

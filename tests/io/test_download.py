@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from minidl.data import DownloadError, data_root, download
-from minidl.data.download import fetch
+from minidl.io import download
+from minidl.io.download import DownloadError, data_root, fetch
 
 BODY = bytes(range(256)) * 1000
-MD5 = hashlib.md5(BODY).hexdigest()
+MD5 = f"md5:{hashlib.md5(BODY).hexdigest()}"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -153,3 +153,11 @@ def test_data_root(monkeypatch, tmp_path):
     assert data_root("~/data") == Path.home() / "data"
     monkeypatch.delenv("MINIDL_DATA")
     assert data_root().name == "minidl"
+
+
+def test_the_beginning_of_a_sha256_is_checked_too(server, tmp_path):
+    start = hashlib.sha256(BODY).hexdigest()[:8]
+    urls = [f"{server.url}/damaged", f"{server.url}/good"]
+    assert fetch("file", urls, f"sha256:{start}", tmp_path).read_bytes() == BODY
+    with pytest.raises(DownloadError, match="wrong checksum, sha256:"):
+        fetch("other", urls[:1], f"sha256:{start}", tmp_path)

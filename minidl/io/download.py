@@ -30,9 +30,10 @@ def data_root(root=None):
     return Path(root or os.environ.get("MINIDL_DATA") or pooch.os_cache("minidl")).expanduser()
 
 
-def fetch(name, urls, md5, folder, limit=LIMIT):
+def fetch(name, urls, checksum, folder, limit=LIMIT):
     """Download `name` into `folder` from the first of `urls` that has it whole, and return its path.
 
+    `checksum` is "md5:" or "sha256:" and the digest in hexadecimal, or how it begins.
     A file that is there already is left alone.  Raises DownloadError with the reason for each mirror.
     """
     target = Path(folder) / name
@@ -43,16 +44,16 @@ def fetch(name, urls, md5, folder, limit=LIMIT):
         try:
             _await_answer(url)
             with _stored(target) as file, _progress(name, limit) as bar:
-                arriving = _Arriving(file, limit)
+                arriving = _Arriving(file, checksum, limit)
                 pooch.HTTPDownloader(bar, chunk_size=1 << 16, timeout=STALL)(url, arriving, None)
-                arriving.check(md5)
+                arriving.check()
             return target
         except DownloadError:
             raise
         except OSError as error:  # what `requests` raises is one, too
             failures.append(f"  {url}: {_root(error)}")
     raise DownloadError(
-        "\n".join([f"{name} could not be downloaded:", *failures, f"It belongs in {folder} (md5 {md5})."])
+        "\n".join([f"{name} could not be downloaded:", *failures, f"It belongs in {folder} ({checksum})."])
     )
 
 
@@ -95,24 +96,26 @@ def _await_answer(url):
 class _Arriving:
     """The file that a downloader writes to: counts, hashes and passes on."""
 
-    def __init__(self, file, limit):
+    def __init__(self, file, checksum, limit):
         self.file, self.limit = file, limit
-        self.size, self.md5 = 0, hashlib.md5(usedforsecurity=False)
+        self.kind, _, self.wanted = checksum.partition(":")
+        self.size, self.hash = 0, hashlib.new(self.kind, usedforsecurity=False)
 
     def write(self, data):
         self.size += len(data)
         if self.size > self.limit:
             raise OSError(f"larger than the {self.limit} bytes allowed")
-        self.md5.update(data)
+        self.hash.update(data)
         with _disk(self.file.name):
             self.file.write(data)
 
     def flush(self):
         """Nothing: the file is flushed once, when it is whole."""
 
-    def check(self, md5):
-        if self.md5.hexdigest() != md5:
-            raise OSError(f"wrong checksum, md5 {self.md5.hexdigest()} over {self.size} bytes")
+    def check(self):
+        digest = self.hash.hexdigest()
+        if not digest.startswith(self.wanted):
+            raise OSError(f"wrong checksum, {self.kind}:{digest} over {self.size} bytes")
 
 
 @contextlib.contextmanager

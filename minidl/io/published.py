@@ -1,0 +1,103 @@
+"""Published weights by name: torchvision's files for ImageNet, downloaded once and checked each time they are used.
+
+A file's name carries the beginning of its SHA-256. It is looked for in `weights` in $MINIDL_DATA, and in `weights` in
+the user's cache folder, where downloads go; whoever has no network puts it into one of them.
+"""
+
+import difflib
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+import pooch
+
+from minidl.io.checkpoint import CheckpointError
+from minidl.io.download import DownloadError, fetch
+from minidl.io.imagenet import imagenet_facts
+from minidl.io.weights import read_weights
+
+HOST = "https://download.pytorch.org/models/"
+
+
+class Published(NamedTuple):
+    """A file, its size in MiB, the network it is for, settings that this one needs, and how images are resized."""
+
+    file: str
+    size: float
+    network: str
+    settings: Mapping = MappingProxyType({})
+    resize: int = 256
+
+
+PUBLISHED = {
+    "alexnet": Published("alexnet-owt-7be5be79.pth", 233.087, "alexnet"),
+    "googlenet": Published("googlenet-1378be20.pth", 49.731, "googlenet", {"transform_input": True}),
+    "mobilenet_v2": Published("mobilenet_v2-b0353104.pth", 13.555, "mobilenet_v2"),
+    "resnet18": Published("resnet18-f37072fd.pth", 44.661, "resnet18"),
+    "resnet34": Published("resnet34-b627a593.pth", 83.275, "resnet34"),
+    "resnet50": Published("resnet50-0676ba61.pth", 97.781, "resnet50"),
+    "resnet50_v2": Published("resnet50-11ad3fa6.pth", 97.79, "resnet50", resize=232),
+    "resnet101": Published("resnet101-63fe2227.pth", 170.511, "resnet101"),
+    "resnet152": Published("resnet152-394f9c45.pth", 230.434, "resnet152"),
+    "vgg11": Published("vgg11-8a719046.pth", 506.84, "vgg11"),
+    "vgg11_bn": Published("vgg11_bn-6002323d.pth", 506.881, "vgg11_bn"),
+    "vgg13": Published("vgg13-19584684.pth", 507.545, "vgg13"),
+    "vgg13_bn": Published("vgg13_bn-abd245e5.pth", 507.59, "vgg13_bn"),
+    "vgg16": Published("vgg16-397923af.pth", 527.796, "vgg16"),
+    "vgg16_bn": Published("vgg16_bn-6c64b313.pth", 527.866, "vgg16_bn"),
+    "vgg19": Published("vgg19-dcbb9e9d.pth", 548.051, "vgg19"),
+    "vgg19_bn": Published("vgg19_bn-c79401a0.pth", 548.143, "vgg19_bn"),
+}
+
+
+def pretrained(path_or_name):
+    """The weights of a file, or those published under a name, with the facts known of them.
+
+    ->  ({name: array}, {key: value}); the facts of a published file are classes, input, resize, mean and std.
+    Raises FileNotFoundError, CheckpointError, or DownloadError that says where to put the file by hand.
+    """
+    path = Path(path_or_name)
+    if path.is_file():
+        weights, facts = read_weights(path)
+        source = next((source for source in PUBLISHED.values() if source.file == path.name), None)
+        return weights, facts or (published_facts(source) if source else {})
+    if str(path_or_name) not in PUBLISHED:
+        near = difflib.get_close_matches(str(path_or_name), PUBLISHED)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(PUBLISHED)}"
+        raise FileNotFoundError(f"{path_or_name}: neither a file nor the name of published weights; {hint}")
+    source = PUBLISHED[str(path_or_name)]
+    return read_weights(obtain(source))[0], published_facts(source)
+
+
+def published_facts(source):
+    """What is known of a published file."""
+    made = {"name": source.network, "settings": dict(source.settings)}
+    return {**imagenet_facts(source.resize), "architecture": made}
+
+
+def obtain(source):
+    """The path of a published file, downloaded if need be; its size and its digest are right."""
+    digest = Path(source.file).stem.rpartition("-")[2]
+    folders = places()
+    found = next((folder / source.file for folder in folders if (folder / source.file).is_file()), None)
+    if found is None:
+        try:
+            limit = int((source.size + 0.001) * (1 << 20))
+            return fetch(source.file, [HOST + source.file], f"sha256:{digest}", folders[-1], limit)
+        except DownloadError as error:
+            raise DownloadError(f"{error}\nIt is looked for in {' and in '.join(map(str, folders))}.") from error
+    with found.open("rb") as file:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if not actual.startswith(digest):
+        raise CheckpointError(f"{found}: damaged, or another file of this name: its SHA-256 begins with {actual[:8]}. "
+                              "Delete it, and it is downloaded anew")
+    return found
+
+
+def places():
+    """The folders that published files are looked for in; downloads go into the last."""
+    own = os.environ.get("MINIDL_DATA")
+    return [Path(folder).expanduser() / "weights" for folder in (own, pooch.os_cache("minidl")) if folder]

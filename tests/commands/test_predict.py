@@ -1,0 +1,240 @@
+"""`minidl predict`, `zoo` and `convert`: what they print, what they complain of, and their exit codes."""
+
+import csv
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minidl.nn as nn
+import zoo
+from minidl.cli import main
+from minidl.io import load_model, save_checkpoint, save_model
+from minidl.io.image import Preprocessing, read_image
+from minidl.train import predict
+
+CLASSES = ["one", "two", "three, or more"]
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_model(path, zoo.create("lenet5", in_channels=3, num_classes=3), classes=CLASSES, input=(3, 28, 28),
+               mean=(0.5,) * 3, std=(0.25,) * 3)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with three images, one of them below another, and what is no image; it is the current one."""
+    monkeypatch.chdir(tmp_path)
+    os.makedirs("images/below")
+    for name in ("images/b.png", "images/a.JPG", "images/below/c.png"):
+        Image.fromarray(RNG.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(name)
+    Path("images/notes.txt").write_text("no image")
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    """(exit code, stdout, stderr) of a command."""
+    code = main(list(map(str, arguments)))
+    return code, *capsys.readouterr()
+
+
+def expected(model_file, file):
+    """Probabilities worked out step by step."""
+    model = load_model(model_file)
+    logits = predict(model, Preprocessing.of(model.about)(read_image(file))[None])[0]
+    return np.exp(logits) / np.exp(logits).sum()
+
+
+def test_lines_for_people(capsys, folder, model_file):
+    code, out, _ = run(capsys, "predict", "images/b.png", "--model", model_file, "--top", 2)
+    assert code == 0
+    chances = expected(model_file, "images/b.png")
+    best, second = np.argsort(-chances)[:2]
+    assert out.splitlines() == ["images/b.png", f"{chances[best]:>9.2%}  {CLASSES[best]}",
+                                f"{chances[second]:>9.2%}  {CLASSES[second]}"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+def test_json_of_a_folder(capsys, folder, model_file, batch_size):
+    code, out, _ = run(capsys, "predict", "images", "--model", model_file, "--json", "-b", batch_size)
+    assert code == 0
+    results = json.loads(out)
+    files = [os.path.join("images", name) for name in ("a.JPG", "b.png", os.path.join("below", "c.png"))]
+    assert [result["file"] for result in results] == files
+    for result in results:
+        chances = expected(model_file, result["file"])
+        order = np.argsort(-chances)
+        assert [told["class"] for told in result["predictions"]] == [CLASSES[i] for i in order]
+        assert [told["index"] for told in result["predictions"]] == order.tolist()
+        np.testing.assert_allclose([told["probability"] for told in result["predictions"]], chances[order], rtol=1e-5)
+
+
+def test_csv_of_a_pattern(capsys, folder, model_file):
+    code, out, _ = run(capsys, "predict", "images/**/*.png", "--model", model_file, "--csv", "--top", 1)
+    assert code == 0
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [(row["file"], row["rank"]) for row in rows] == [("images/b.png", "1"), ("images/below/c.png", "1")]
+    assert all(CLASSES[int(row["index"])] == row["class"] for row in rows)
+
+
+def test_what_cannot_be_read_is_told_and_left_out(capsys, folder, model_file):
+    Path("empty").mkdir()
+    Path("images/cut.png").write_bytes(Path("images/b.png").read_bytes()[:300])
+    code, out, err = run(capsys, "predict", "images/notes.txt", "images/b.png", "nothing.jpg", "*.gif", "empty",
+                         "images/cut.png", "--model", model_file, "--json")
+    assert code == 1
+    assert [list(result) for result in json.loads(out)] == [
+        ["file", "error"], ["file", "predictions"], *[["file", "error"]] * 4]
+    told = [line for line in err.splitlines() if line.startswith("minidl predict: ")]
+    for line, part in zip(told, ["images/notes.txt: not an image", "nothing.jpg: No such file", "*.gif: No such file",
+                                 "empty: there is no image in this folder", "images/cut.png: a damaged image"],
+                          strict=True):
+        assert part in line
+
+
+def test_nothing_that_can_be_read(capsys, folder, model_file):
+    code, out, _ = run(capsys, "predict", "images/notes.txt", "--model", model_file, "--csv")
+    assert (code, out.splitlines()) == (1, ["file,rank,class,index,probability"])
+
+
+def test_a_name_with_brackets_is_a_file_first(capsys, folder, model_file):
+    Path("images/b.png").rename("[b].png")
+    assert run(capsys, "predict", "[b].png", "--model", model_file)[0] == 0
+
+
+def test_without_names_classes_have_numbers(capsys, folder, tmp_path):
+    save_model(tmp_path / "m", zoo.create("lenet5", num_classes=3), input=(1, 28, 28))
+    code, out, _ = run(capsys, "predict", "images/b.png", "--model", tmp_path / "m")
+    assert code == 0
+    assert sorted(line.split()[-1] for line in out.splitlines()[1:]) == ["0", "1", "2"]
+
+
+def wrong_files(folder):
+    """What is no model file, by what is told of it."""
+    weights = zoo.create("lenet5").state_dict()
+    save_checkpoint(folder / "weights", weights)
+    (folder / "text").write_text("hello, this is no model at all")
+    save_model(folder / "no input", zoo.create("lenet5"))
+    save_model(folder / "classes", zoo.create("lenet5"), classes=["a"], input=(1, 28, 28))
+    return {"weights": "does not say which network", "text": "neither safetensors nor", "nothing": "no such file",
+            "no input": "does not say which images it is for", "classes": "names 1 classes, but the model tells 10"}
+
+
+def test_what_is_no_model_file_is_one_line(capsys, folder):
+    for name, reason in wrong_files(folder).items():
+        code, out, err = run(capsys, "predict", "images/b.png", "--model", name)
+        assert (code, out) == (2, "")
+        assert reason in err.splitlines()[-1]
+        assert err.splitlines()[-1].startswith("minidl predict: ")
+
+
+def test_no_such_device(capsys, folder, model_file):
+    code, _, err = run(capsys, "predict", "images/b.png", "--model", model_file, "--device", "tpu")
+    assert code == 2
+    assert "tpu" in err
+
+
+@pytest.mark.parametrize("arguments", [["predict", "a"], ["predict", "--model", "m"], ["convert", "w"],
+                                       ["predict", "a", "--model", "m", "--top", "0"],
+                                       ["predict", "a", "--model", "m", "--json", "--csv"],
+                                       ["convert", "w", "-o", "x", "--set", "width"],
+                                       ["convert", "w", "-o", "x", "--mean", "a,b"]])
+def test_what_cannot_be_parsed(arguments):
+    with pytest.raises(SystemExit) as error:
+        main(arguments)
+    assert error.value.code == 2
+
+
+# convert
+
+def test_weights_become_a_model_file(capsys, tmp_path):
+    model = zoo.create("lenet5", in_channels=3, num_classes=3)
+    np.savez(tmp_path / "w.npz", **model.state_dict())
+    (tmp_path / "names").write_text("\n".join(CLASSES) + "\n")
+    code, out, _ = run(capsys, "convert", tmp_path / "w.npz", "--model", "lenet5", "--set", "in_channels=3", "--set",
+                       "num_classes=3", "--classes", tmp_path / "names", "--input", "3,28,28", "--resize", 32,
+                       "--mean", ".5,.5,.5", "-o", tmp_path / "m")
+    assert code == 0
+    parameters = sum(array.size for array in model.state_dict().values())
+    assert out == f"{tmp_path / 'm'}: lenet5, {parameters:,} parameters; nothing is known of its std\n"
+    back = load_model(tmp_path / "m")
+    assert back.about == {"classes": CLASSES, "input": [3, 28, 28], "resize": 32, "mean": [0.5] * 3}
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(back.state_dict()[name], array)
+
+
+@pytest.mark.parametrize(("more", "reason"), [
+    ([], "does not say which network it is for; --model NAME does"),
+    (["--model", "lenet"], "did you mean lenet5"),
+    (["--model", "lenet5", "--set", "widht=1"], "no setting 'widht'"),
+    (["--model", "lenet5", "--set", "num_classes=4"], "for 10 classes and the model is for 4"),
+    (["--model", "simple_cnn"], "is missing"),
+    (["--model", "lenet5", "--classes", "nothing"], "No such file or directory: nothing"),
+])
+def test_weights_that_do_not_become_one(capsys, tmp_path, more, reason):
+    np.savez(tmp_path / "w.npz", **zoo.create("lenet5").state_dict())
+    code, out, err = run(capsys, "convert", tmp_path / "w.npz", "-o", tmp_path / "m", *more)
+    assert (code, out) == (2, "")
+    assert reason in err
+    assert not (tmp_path / "m").exists()
+
+
+# zoo
+
+def test_the_table_of_networks(capsys, monkeypatch):
+    monkeypatch.setattr("minidl.commands.zoo.SECONDS", 0.01)
+    code, out, _ = run(capsys, "zoo", "lenet5", "resnet20")
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["network", "input", "parameters", "multiply-adds"],
+        ["lenet5", "1", "x", "28", "x", "28", "61,706", "416,520"],
+        ["resnet20", "3", "x", "32", "x", "32", "269,722", "40,551,040"]]
+    code, out, _ = run(capsys, "zoo", "lenet5", "--measure")
+    assert code == 0
+    assert float(out.split()[-1].replace(",", "")) > 0
+    code, out, err = run(capsys, "zoo", "lenet5", "resnet21")
+    assert (code, out) == (2, "")
+    assert "did you mean" in err
+
+
+# the real weights and photographs
+
+@pytest.mark.slow
+def test_mobilenet_names_the_photographs(capsys, tmp_path):
+    root = Path(os.environ.get("MINIDL_DATA", "."))
+    weights, photos = root / "weights" / "mobilenet_v1_0.75_224.npz", root / "photos"
+    if not (weights.is_file() and photos.is_dir()):
+        pytest.skip("$MINIDL_DATA names no folder that holds the weights of MobileNet-v1 and photos")
+    assert run(capsys, "convert", weights, "-o", tmp_path / "m")[0] == 0
+    with tarfile.open(photos / "imagenet-100.tar") as tar:
+        tar.extractall(tmp_path, filter="data")
+    code, out, _ = run(capsys, "predict", photos / "dog.jpg", tmp_path / "imagenet-100", "--model", tmp_path / "m",
+                       "--json")
+    assert code == 0
+    dog, *results = json.loads(out)
+    assert dog["predictions"][0]["class"] == "Samoyed"
+    with open(photos / "labels.csv", newline="") as file:
+        labels = {row["file"]: int(row["class_index"]) for row in csv.DictReader(file)}
+    right = [labels[Path(result["file"]).name] == result["predictions"][0]["index"] for result in results]
+    assert len(right) == 100
+    assert sum(right) >= 83
+
+
+def test_a_model_that_is_no_classifier(capsys, folder, tmp_path, monkeypatch):
+    class Everywhere(nn.Module):
+        def forward(self, x):
+            return x
+    monkeypatch.setattr("minidl.commands.predict.load_model", lambda *_, **__: Everywhere().eval())
+    monkeypatch.setattr(Everywhere, "about", {"input": [3, 8, 8]}, raising=False)
+    code, _, err = run(capsys, "predict", "images/b.png", "--model", "m")
+    assert code == 2
+    assert "gives (3, 8, 8) numbers for an image, not one for each class" in err

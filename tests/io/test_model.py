@@ -1,0 +1,138 @@
+"""Model files: one file rebuilds the network, and what a stranger wrote into it does no harm."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import minidl.nn as nn
+import zoo
+from minidl import Tensor, no_grad
+from minidl.io import CheckpointError, load_checkpoint, load_model, save_checkpoint, save_model
+from minidl.io.model import ABOUT
+
+ABOUT_CATS = {"classes": ["cat", "dog"], "input": [3, 28, 28], "resize": 30, "mean": [0.5] * 3, "std": [0.2] * 3}
+
+
+class Own(nn.Module):
+    """A network that is not in the zoo."""
+
+    def __init__(self):
+        self.fc = nn.Linear(2, 3)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "a.safetensors"
+
+
+def test_the_file_alone_makes_the_model_again(path):
+    model = zoo.create("simple_cnn", in_channels=3, num_classes=2, width=4)
+    model.blocks[0].norm.running_mean.data[...] = 0.5
+    save_model(path, model, **ABOUT_CATS)
+    again = load_model(path)
+    assert again.architecture == model.architecture
+    assert again.about == ABOUT_CATS
+    assert not again.training
+    x = Tensor(np.random.default_rng(0).standard_normal((2, 3, 28, 28)).astype(np.float32))
+    with no_grad():
+        np.testing.assert_array_equal(again(x).numpy(), model.eval()(x).numpy())
+
+
+def test_what_is_known_of_a_model_goes_from_file_to_file(path, tmp_path):
+    save_model(path, zoo.create("lenet5", num_classes=2), **ABOUT_CATS)
+    model = load_model(path)
+    save_model(tmp_path / "b", model, classes=("yes", "no"), resize=None)
+    assert load_model(tmp_path / "b").about == {**ABOUT_CATS, "classes": ["yes", "no"]}
+    assert set(ABOUT) == set(ABOUT_CATS)
+
+
+def test_a_factory_called_by_itself_is_remembered_too(path):
+    from zoo.lenet import lenet5
+    save_model(path, lenet5(3, num_classes=4))
+    assert load_model(path).architecture == {"name": "lenet5", "settings": {"in_channels": 3, "num_classes": 4}}
+
+
+def test_new_last_layers_are_remembered(path):
+    save_model(path, zoo.replace_head(zoo.create("resnet20"), 3))
+    assert load_model(path).linear.weight.shape == (3, 64)
+
+
+def test_a_network_of_ones_own(path):
+    model = Own()
+    save_model(path, model)
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: it is for 'test_model\.Own', which is not in the zoo; "
+                                              r"load it with create="):
+        load_model(path)
+    np.testing.assert_array_equal(load_model(path, create=Own).fc.weight.numpy(), model.fc.weight.numpy())
+
+
+def test_weights_alone_are_no_model(path):
+    save_checkpoint(path, zoo.create("lenet5").state_dict())
+    with pytest.raises(CheckpointError, match="it does not say which network it is for"):
+        load_model(path)
+    assert load_model(path, create=lambda: zoo.create("lenet5")).about == {}
+
+
+def test_what_cannot_be_saved(path):
+    with pytest.raises(TypeError, match="save_model: there is no clases; there are classes, input"):
+        save_model(path, Own(), clases=["a"])
+    assert not path.exists()
+
+
+MADE = {
+    "an unknown network": ({"name": "lenet6", "settings": {}}, "did you mean lenet5"),
+    "a number for a name": ({"name": 3, "settings": {}}, "cannot be made"),
+    "a list for a name": ({"name": ["lenet5"], "settings": {}}, "cannot be made"),
+    "an unknown setting": ({"name": "lenet5", "settings": {"depth": 3}}, "no setting 'depth'"),
+    "text for a number": ({"name": "lenet5", "settings": {"num_classes": "10"}}, "cannot be made"),
+    "no settings": ({"name": "lenet5"}, "not in the zoo"),
+    "a module's name": ("os.system", "not in the zoo"),
+    "another network": ({"name": "simple_cnn", "settings": {}}, "is missing"),
+    "other settings": ({"name": "lenet5", "settings": {"num_classes": 11}}, "for 10 classes and the model is for 11"),
+    "many classes": ({"name": "lenet5", "settings": {"num_classes": 1 << 20}}, "more than is allowed"),
+    "very many classes": ({"name": "lenet5", "settings": {"num_classes": 1 << 40}}, "cannot be made"),
+    "a great depth": ({"name": "simple_cnn", "settings": {"depth": 1 << 40}}, "cannot be made"),
+    "a long list": ({"name": "simple_cnn", "settings": {"depth": [1 << 40]}}, "cannot be made"),
+    "a list of lists": ({"name": "simple_cnn", "settings": {"depth": [[1]]}}, "cannot be made"),
+    "a dictionary": ({"name": "simple_cnn", "settings": {"depth": {}}}, "cannot be made"),
+    "a great width": ({"name": "simple_cnn", "settings": {"width": 5000}}, "more than is allowed"),
+    "a width of infinity": ({"name": "mobilenet_v1", "settings": {"width": float("inf")}}, "cannot be made"),
+    "a download": ({"name": "resnet18", "settings": {"pretrained": "resnet18"}}, "no setting 'pretrained'"),
+}
+
+
+@pytest.mark.parametrize(("made", "reason"), MADE.values(), ids=MADE)
+def test_a_forged_architecture_is_refused_and_takes_no_memory(path, made, reason):
+    arrays = zoo.create("lenet5").state_dict()
+    save_checkpoint(path, arrays, {"architecture": made})
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError, match=rf"(?s)a\.safetensors: .*{reason}"):
+            load_model(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 23
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("classes", ["abc", [1, 2], {"a": 1}, 3])
+def test_classes_that_are_no_names(path, classes):
+    model = zoo.create("lenet5")
+    save_checkpoint(path, model.state_dict(), {"architecture": model.architecture, "classes": classes})
+    with pytest.raises(CheckpointError, match="classes are not a list of names"):
+        load_model(path)
+
+
+def test_the_best_weights_of_a_run(tmp_path):
+    from minidl.data import drawn_digits
+    from minidl.optim import SGD
+    from minidl.train import fit
+    model = zoo.create("lenet5")
+    data = drawn_digits(8)
+    fit(model, SGD(model.named_parameters(), 0.01), data, output_dir=tmp_path, epochs=1, batch_size=8, log_interval=0)
+    for name in ("best", "last"):
+        again = load_model(tmp_path / f"{name}.safetensors")
+        assert again.about["classes"] == list("0123456789")
+        assert again.about["input"] == [1, 28, 28]
+    saved, _ = load_checkpoint(tmp_path / "best.safetensors")
+    np.testing.assert_array_equal(load_model(tmp_path / "best.safetensors").fc3.bias.numpy(), saved["fc3.bias"])

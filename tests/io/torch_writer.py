@@ -1,0 +1,78 @@
+"""Files as `torch.save` writes them, both formats, put together by hand from the description of the formats."""
+
+import pickle
+import struct
+import zipfile
+
+from minidl.io.torch_file import LEGACY_MAGIC
+
+TYPES = {"float32": "Float", "float64": "Double", "float16": "Half", "int64": "Long", "int32": "Int", "int16": "Short",
+         "int8": "Char", "uint8": "Byte", "bool": "Bool"}
+
+
+class Name:
+    """A name of another module in a pickle: 'torch FloatStorage'."""
+
+    def __init__(self, text):
+        self.text = text
+
+
+class Stored:
+    """A tensor: `count` numbers of a storage of that type under `key`; the rest as torch has it."""
+
+    def __init__(self, key, kind, count, offset, shape, strides, function="torch._utils _rebuild_tensor_v2"):
+        self.identity = ("storage", Name(f"torch {kind}Storage"), key, "cpu", count)
+        self.arguments = (offset, tuple(shape), tuple(strides))
+        self.function = function
+
+
+def of_array(array, key):
+    """The Stored of a whole array, in whatever order of memory it has, and its bytes."""
+    strides = [step // array.itemsize for step in array.strides]
+    kind = TYPES[array.dtype.name]
+    return Stored(key, kind, array.size, 0, array.shape, strides), array.tobytes(order="A")
+
+
+def pickled(value):
+    """The pickle of a tree, protocol 2, with GLOBAL, REDUCE and BINPERSID written out."""
+    return b"\x80\x02" + encoded(value) + b"."
+
+
+def encoded(value):
+    """The instructions that leave `value` on the stack."""
+    if isinstance(value, Name):
+        module, name = value.text.split(" ")
+        return b"c" + module.encode() + b"\n" + name.encode() + b"\n"
+    if isinstance(value, Stored):
+        offset, shape, strides = value.arguments
+        storage = encoded(value.identity) + b"Q"
+        more = encoded(False) + encoded(Name("collections OrderedDict")) + b")R"
+        return (encoded(Name(value.function)) + b"(" + storage + encoded(offset) + encoded(shape) + encoded(strides)
+                + more + b"tR")
+    if isinstance(value, dict):
+        return b"}(" + b"".join(encoded(key) + encoded(item) for key, item in value.items()) + b"u"
+    if isinstance(value, tuple):
+        return b"(" + b"".join(map(encoded, value)) + b"t"
+    return pickle.dumps(value, 2)[2:-1]
+
+
+def write_zip(path, tree, storages, folder="archive", compression=zipfile.ZIP_STORED, more=()):
+    """`tree` with Stored in it, and {key: bytes}."""
+    content = tree if isinstance(tree, bytes) else pickled(tree)
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr(f"{folder}/data.pkl", content)
+        for key, numbers in storages.items():
+            archive.writestr(f"{folder}/data/{key}", numbers)
+        for name, text in dict(more).items():
+            archive.writestr(f"{folder}/{name}", text)
+        archive.writestr(f"{folder}/version", "3\n")
+
+
+def write_legacy(path, tree, storages, counts, little_endian=True, protocol=1001):
+    """The same in the old format; `counts` has the number of elements by key."""
+    system = {"protocol_version": 1001, "little_endian": little_endian, "type_sizes": {"int": 4}}
+    parts = [LEGACY_MAGIC, pickle.dumps(protocol, 2), pickle.dumps(system, 2),
+             tree if isinstance(tree, bytes) else pickled(tree), pickle.dumps(list(storages), 2)]
+    for key, numbers in storages.items():
+        parts += [struct.pack("<q", counts[key]), numbers]
+    path.write_bytes(b"".join(parts))
