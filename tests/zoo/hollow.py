@@ -25,7 +25,7 @@ def one_number(shape):
 
 def conv2d(x, weight, bias, relu=False, groups=1, **geometry):
     check_shapes(x, weight, bias, groups)
-    window = window_of("conv2d", x, weight.shape[2:], **geometry)
+    window = window_of("conv2d", x.shape[2:], weight.shape[2:], **geometry)
     return Tensor(one_number((len(x), len(weight), *window.out(x.shape[2:]))))
 
 
