@@ -24,7 +24,7 @@ def conv2d(x, weight, bias=None, /, *, stride=1, padding=0, dilation=1, groups=1
     """
     check_shapes(x, weight, bias, groups)
     check_dtypes("conv2d", x, weight, bias)
-    window = window_of("conv2d", x, weight.shape[2:], stride, padding, dilation)
+    window = window_of("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
     kernels = kernels_for(x)
     out = kernels.conv2d(x, weight, bias, window, groups, relu)
     rectified = out if relu else None                        # without ReLU, `out` is not needed again
@@ -54,15 +54,15 @@ def check_shapes(x, weight, bias, groups):
         raise ValueError(f"conv2d: bias must be ({len(weight)},), one number per filter, not {bias.shape}")
 
 
-def window_of(name, x, kernel, stride, padding, dilation=1):
-    """The Window that these settings describe over images x (N, C, H, W), checked against their size."""
+def window_of(name, size, kernel, stride, padding, dilation=1):
+    """The Window that these settings describe over images of `size` (H, W), checked against that."""
     settings = (tuple(s) if isinstance(s, list) else s for s in (kernel, stride, padding, dilation))
-    return checked_window(name, x.shape[2:], *settings)
+    return checked_window(name, tuple(size), *settings)
 
 
 @functools.lru_cache(maxsize=512, typed=True)
 def checked_window(name, size, kernel, stride, padding, dilation):
-    """The same for images of `size` (H, W), remembered: a network asks the same in every step."""
+    """The same, remembered: a network asks the same in every step."""
     kernel = pair(name, "kernel_size", kernel, 1)
     stride = pair(name, "stride", stride, 1)
     dilation = pair(name, "dilation", dilation, 1)

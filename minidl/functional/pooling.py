@@ -151,7 +151,10 @@ def pooling_window(name, x, kernel_size, stride, padding, dilation=1, ceil_mode=
     With `ceil_mode`, it has more padding at the bottom and on the right: what the last windows need.
     """
     check_images(name, x)
-    window = window_of(name, x, kernel_size, kernel_size if stride is None else stride, padding, dilation)
+    stride, size = kernel_size if stride is None else stride, x.shape[2:]
+    if ceil_mode:                                            # the last window may reach over the edge by so much
+        size = tuple(n + s - 1 for n, s in zip(size, pair(name, "stride", stride, 1), strict=True))
+    window = window_of(name, size, kernel_size, stride, padding, dilation)
     if any(2 * p > k for (p, _), k in zip(window.padding, window.kernel, strict=True)):
         raise ValueError(f"{name}: padding={padding} must be at most half of kernel_size={kernel_size}")
     if not ceil_mode:

@@ -48,7 +48,7 @@ class Conv2d(Module):
     def around(self, x):
         """(left, right, top, bottom): how many pixels the padding puts around images x."""
         check_images("Conv2d", x)
-        window = window_of("Conv2d", x, self.kernel_size, self.stride, self.padding, self.dilation)
+        window = window_of("Conv2d", x.shape[2:], self.kernel_size, self.stride, self.padding, self.dilation)
         return window.padding[1] + window.padding[0]
 
     def extra_repr(self):

@@ -39,7 +39,7 @@ def test_summary_prints_the_table(capsys):
 
 @pytest.mark.parametrize(("arguments", "told"), [
     (["summary", "lenet", "--input", "1,28,28"], "did you mean lenet5"),
-    (["summary", "lenet5", "--input", "1,40,40"], "28 x 28 pixels, not 40 x 40"),
+    (["summary", "lenet5", "--input", "1,40,40"], "LeNet5: images must be 28 x 28 pixels, not 40 x 40"),
 ])
 def test_a_mistake_is_one_line(arguments, told, capsys):
     assert main(arguments) == 2

@@ -268,7 +268,7 @@ def test_bad_dilation():
     with pytest.raises(ValueError, match=r"^max_pool2d: dilation=0"):
         F.max_pool2d(np.ones((1, 1, 4, 4)), 2, dilation=0)
     with pytest.raises(ValueError, match=r"^max_pool2d: a window that spans \(5, 5\) does not fit"):
-        F.max_pool2d(np.ones((1, 1, 4, 4)), 3, dilation=2, ceil_mode=True)
+        F.max_pool2d(np.ones((1, 1, 4, 4)), 3, stride=1, dilation=2, ceil_mode=True)
 
 
 @pytest.mark.parametrize("pool", [F.adaptive_avg_pool2d, F.adaptive_max_pool2d])
@@ -284,3 +284,17 @@ def test_bad_images(pool):
         pool(np.ones((1, 4, 4)), 2)
     with pytest.raises(TypeError, match=rf"^{pool.__name__}: x must hold floats, not int64"):
         pool(np.ones((1, 1, 4, 4), int), 2)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_ceil_mode_where_the_first_window_is_larger_than_the_image(size):
+    """As in PyTorch, it may reach over the edge by less than the stride."""
+    x = np.arange(1.0, size * size + 1).reshape(1, 1, size, size)
+    if size == 1:
+        with pytest.raises(ValueError, match="max_pool2d: a window that spans"):
+            F.max_pool2d(x, 3, 2, ceil_mode=True)
+        return
+    out = F.max_pool2d(x, 3, 2, ceil_mode=True).data
+    assert out.shape[2:] == {2: (1, 1), 3: (1, 1), 4: (2, 2)}[size]
+    assert out[0, 0, -1, -1] == size * size
+    assert F.avg_pool2d(x, 3, 2, ceil_mode=True).shape == out.shape

@@ -25,10 +25,10 @@ def one_number(shape):
 
 def conv2d(x, weight, bias, relu=False, groups=1, **geometry):
     check_shapes(x, weight, bias, groups)
-    window = window_of("conv2d", x, weight.shape[2:], **geometry)
+    window = window_of("conv2d", x.shape[2:], weight.shape[2:], **geometry)
     return Tensor(one_number((len(x), len(weight), *window.out(x.shape[2:]))))
 
 
-def linear(x, weight, bias=None):
+def linear(x, weight, bias=None, relu=False):
     assert x.shape[-1] == weight.shape[1]
     return Tensor(one_number((*x.shape[:-1], len(weight))))

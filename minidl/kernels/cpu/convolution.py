@@ -1,9 +1,9 @@
 """Which way to convolve: the choice, by shape, between the algorithms, and nothing else.
 
 `direct.py` does every convolution. `depthwise.py` does those with a group for each channel, which are no matrix
-products, `pointwise.py` those with a window of one pixel, which are nothing else. `winograd.py` does those with 3x3 windows and
-stride 1 with fewer products, but what it saves must repay its transforms: a lot for many channels, nothing for an image
-or two of few pixels.
+products, and `pointwise.py` those with a window of one pixel, which are nothing else. `winograd.py` does those with 3x3
+windows and stride 1 with fewer products, but what it saves must repay its transforms: a lot for many channels, nothing
+for an image or two of few pixels.
 """
 
 from minidl import kernels

@@ -138,7 +138,7 @@ def copy_lines(source, target, apart):
 
 @inner
 def lay_columns(b, p, depth, begin, columns, room):
-    """Where `columns` columns of B lie, from `begin` on, products p to p + depth: (address, bytes to a panel, to a row).
+    """Where columns begin, begin + 1, ... of B lie, products p to p + depth: (address, bytes to a panel, to a row).
 
     If rows are long, they are copied into `room`, panel by panel.
     """
