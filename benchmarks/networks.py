@@ -93,11 +93,10 @@ def peak(name, side):
 
 def train_and_tell(side, name):
     """What that process does."""
-    import resource
     step = ours(name)[0] if side == "minidl" else theirs(name, FORMATS[side])[0]
     for _ in range(3):
         step()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(common.peak_memory())
 
 
 def measure(name):

@@ -3,7 +3,8 @@
 Each step of training makes the same large arrays anew. From the system they come as pages that must first be mapped and
 cleared, one page fault for every 4 KiB, which can cost more than computing what goes into them; and when they are freed
 the system takes them back. So large blocks are kept when the last array that uses them dies, and given out again. The
-most recently freed block of a fitting size is the one most likely to be in the cache still.
+most recently freed block of a fitting size is the one most likely to be in the cache still. Blocks in use and spare ones
+together never take more than those in use once took: keeping them does not raise the peak.
 """
 
 import threading
@@ -11,7 +12,6 @@ import threading
 import numpy as np
 
 SMALL = 128 * 1024         # below this, NumPy's own allocator does the same
-SPARE = 256 * 1024**2      # at most so many bytes are kept unused
 LINE = 64                  # bytes of a cache line: a vector that straddles two costs twice
 
 
@@ -33,30 +33,46 @@ class Store:
     """The blocks that nobody uses at the moment, the most recently used last."""
 
     def __init__(self):
-        self.spare, self.size = [], 0
+        self.spare, self.spare_bytes = [], 0
+        self.used_bytes, self.peak = 0, 0
         self.lock = threading.RLock()      # re-entrant: garbage collected under it may come back to it
 
     def take(self, size):
         """A spare block of `size` bytes or up to an eighth more, else a new one."""
         with self.lock:
-            for i in range(len(self.spare) - 1, -1, -1):
-                if size <= len(self.spare[i]) <= size + size // 8:
-                    self.size -= len(self.spare[i])
-                    return self.spare.pop(i)
-        return aligned(size)
+            memory = self.fitting(size)
+            if memory is None:
+                memory = aligned(size)
+            self.used_bytes += len(memory)
+            self.peak = max(self.peak, self.used_bytes)
+            self.shrink()
+            return memory
+
+    def fitting(self, size):
+        """Take a block that fits from the spare ones; None if there is none."""
+        for i in range(len(self.spare) - 1, -1, -1):
+            if size <= len(self.spare[i]) <= size + size // 8:
+                self.spare_bytes -= len(self.spare[i])
+                return self.spare.pop(i)
+        return None
 
     def put(self, memory):
         """Keep a block; the least recently used ones make room for it."""
         with self.lock:
             self.spare.append(memory)
-            self.size += len(memory)
-            while self.size > SPARE:
-                self.size -= len(self.spare.pop(0))
+            self.spare_bytes += len(memory)
+            self.used_bytes -= len(memory)
+            self.shrink()
+
+    def shrink(self):
+        """Give spare blocks back to the system, the oldest first, while there are more than ever were in use."""
+        while self.spare and self.used_bytes + self.spare_bytes > self.peak:
+            self.spare_bytes -= len(self.spare.pop(0))
 
     def clear(self):
-        """Give all spare blocks back to the system."""
+        """Give all spare blocks back to the system, and begin anew to see how much is needed."""
         with self.lock:
-            self.spare, self.size = [], 0
+            self.spare, self.spare_bytes, self.peak = [], 0, self.used_bytes
 
 
 store = Store()
