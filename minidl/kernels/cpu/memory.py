@@ -3,8 +3,8 @@
 Each step of training makes the same large arrays anew. From the system they come as pages that must first be mapped and
 cleared, one page fault for every 4 KiB, which can cost more than computing what goes into them; and when they are freed
 the system takes them back. So large blocks are kept when the last array that uses them dies, and given out again. The
-most recently freed block of a fitting size is the one most likely to be in the cache still. Blocks in use and spare ones
-together never take more than those in use once took: keeping them does not raise the peak.
+most recently freed block of a fitting size is the one most likely to be in the cache still. Blocks in use and spare
+ones together never take more than those in use once took: keeping them does not raise the peak.
 """
 
 import threading

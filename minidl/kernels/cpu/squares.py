@@ -52,11 +52,17 @@ def locate(table, side, square, squares, image, outside):
     start = image.ctypes.data + square // (squares.down * squares.across) * h * w * pixel
     top = square // squares.across % squares.down * squares.m - squares.above
     left = square % squares.across * squares.m - squares.left
+    first, last = max(0, -left), min(side, w - left)                 # of the pixels in a line, those in the image
     for i in range(side):
+        y, line = top + i, table[i * side:(i + 1) * side]
+        if y < 0 or y >= h or first >= last:
+            line[:] = outside
+            continue
+        at = start + (y * w + left) * pixel
         for j in range(side):
-            y, x = top + i, left + j
-            inside = (y >= 0) & (y < h) & (x >= 0) & (x < w)
-            table[i * side + j] = start + (y * w + x) * pixel if inside else outside
+            line[j] = at + j * pixel
+        line[:first] = outside
+        line[last:] = outside
 
 
 @inner

@@ -31,6 +31,7 @@ VECTOR_BYTES = vector_bytes()
 # fill 31 of 32 registers; AVX2 and SSE have 16 registers, which 6 * 2 + 2 + 1 fill.
 REGISTERS = 32 if VECTOR_BYTES == 64 or platform.machine().lower() in ("aarch64", "arm64") else 16
 TILE_ROWS = 14 if REGISTERS == 32 else 6
+LOW_ROWS = 8 if REGISTERS == 32 else 4         # of a lower tile, where it leaves fewer rows empty
 
 
 def describe():

@@ -1,6 +1,6 @@
 """The register tile: the one loop in which nearly all arithmetic of a network happens.
 
-It computes TILE_ROWS rows and one or two vectors of columns of a sum of products,
+It computes TILE_ROWS rows, or LOW_ROWS, and one or two vectors of columns of a sum of products,
 
     C[m, :] = start + sum over t, k of A[m, t, k] * B[t * K + k, :]
 
@@ -23,7 +23,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
+from minidl.kernels.cpu.target import LOW_ROWS, TILE_ROWS, VECTOR_BYTES
 
 INT = ir.IntType(64)
 LANE = ir.IntType(32)
@@ -34,13 +34,13 @@ def number(n):
     return ir.Constant(INT, n)
 
 
-def make_tile(vectors, masked, vector_bytes=VECTOR_BYTES):
-    """The intrinsic for a tile of TILE_ROWS rows and `vectors` vectors; `masked` if fewer columns may be wanted.
+def make_tile(vectors, masked, vector_bytes=VECTOR_BYTES, height=TILE_ROWS):
+    """The intrinsic for a tile of `height` rows and `vectors` vectors; `masked` if fewer columns may be wanted.
 
     tile(like, rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns, relu)
     like      any array of the element type
-    rows      address of TILE_ROWS addresses: the row of A that makes each row of C
-    outs      address of TILE_ROWS addresses, where each row of C begins; the tile's columns are `offset` bytes further
+    rows      address of `height` addresses: the row of A that makes each row of C
+    outs      address of `height` addresses, where each row of C begins; the tile's columns are `offset` bytes further
     steps     address of `taps` byte distances;  k: products per tap;  stride: bytes between neighbours of A
     b         address of B, its rows b_stride bytes apart
     start     address of the vectors that every sum starts from (a bias); 0: go on from what C holds
@@ -52,14 +52,14 @@ def make_tile(vectors, masked, vector_bytes=VECTOR_BYTES):
     def tile(typingctx, like, rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns, relu):
         def generate(context, builder, signature, values):
             element = context.get_data_type(signature.args[0].dtype)
-            emit(builder, element, vector_bytes, vectors, masked, *values[1:])
+            emit(builder, element, vector_bytes, height, vectors, masked, *values[1:])
             return context.get_dummy_value()
         return types.void(like, *[types.int64] * 12), generate
 
     return tile
 
 
-def emit(builder, element, vector_bytes, vectors, masked,
+def emit(builder, element, vector_bytes, height, vectors, masked,
          rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns, relu):
     """Write the instructions of a tile."""
     size = 4 if isinstance(element, ir.FloatType) else 8
@@ -94,11 +94,11 @@ def emit(builder, element, vector_bytes, vectors, masked,
         return spread(builder, scalar, lanes)
 
     # The sums stand in memory here; LLVM promotes each to a register.
-    cells = [(m, v) for m in range(TILE_ROWS) for v in range(vectors)]
+    cells = [(m, v) for m in range(height) for v in range(vectors)]
     sums = {cell: cgutils.alloca_once(builder, vector) for cell in cells}
     starts = [cgutils.alloca_once(builder, vector) for _ in range(vectors)]
-    a_rows = [entry(rows, number(m)) for m in range(TILE_ROWS)]
-    c_rows = [builder.add(entry(outs, number(m)), offset) for m in range(TILE_ROWS)]
+    a_rows = [entry(rows, number(m)) for m in range(height)]
+    c_rows = [builder.add(entry(outs, number(m)), offset) for m in range(height)]
 
     with builder.if_else(builder.icmp_signed("==", start, number(0))) as (go_on, begin):
         with go_on:
@@ -116,7 +116,7 @@ def emit(builder, element, vector_bytes, vectors, masked,
         with cgutils.for_range(builder, k):
             at, row = hidden(builder, builder.load(distance)), builder.load(b_row)
             b_vectors = [vector_at(row, v) for v in range(vectors)]
-            for m in range(TILE_ROWS):
+            for m in range(height):
                 a = spread_at(builder.add(a_rows[m], at))
                 for v in range(vectors):
                     builder.store(builder.call(fma, [a, b_vectors[v], builder.load(sums[m, v])]), sums[m, v])
@@ -162,6 +162,8 @@ def intrinsic_function(builder, result, arguments, name):
 
 wide_tile = make_tile(2, masked=False)                         # two full vectors of columns
 single_tile = make_tile(1, masked=False)                       # one
+low_tile = make_tile(2, masked=False, height=LOW_ROWS)         # of fewer rows: 16 fill two of 8, but not two of 14
+low_single_tile = make_tile(1, masked=False, height=LOW_ROWS)
 edge_tile = make_tile(1, masked=True)                          # the columns left over, up to one vector
 half_tile = make_tile(1, masked=True, vector_bytes=max(16, VECTOR_BYTES // 2))     # or up to half of one, which
 #                                                                 many processors compute in half of the time

@@ -19,7 +19,7 @@ from numba import prange
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.layout import channels_last, logical, transposed
 from minidl.kernels.cpu.memory import empty
-from minidl.kernels.cpu.product import B_BYTES, panel_width, start_row, sums
+from minidl.kernels.cpu.product import B_BYTES, panel_width, start_row
 from minidl.kernels.cpu.squares import (
     GAP,
     PANEL_BYTES,
@@ -30,8 +30,9 @@ from minidl.kernels.cpu.squares import (
     transform_gradient,
     transform_input,
 )
-from minidl.kernels.cpu.target import TILE_ROWS
+from minidl.kernels.cpu.target import LOW_ROWS, TILE_ROWS
 from minidl.kernels.cpu.threads import thread_count
+from minidl.kernels.cpu.tile import low_single_tile, low_tile, single_tile, wide_tile
 
 CHUNK_BYTES = 2 * 2**20    # of transformed squares, about: they should stay in a core's caches
 LEAST = 5 * TILE_ROWS      # squares in a chunk: fewer would not repay the transform of the filters
@@ -121,13 +122,33 @@ def multiply(like, a, begin, apart, rows, stride, k, b, wanted, zeros, products)
         table[0, p] = a.ctypes.data + begin + min(p, rows - 1) * apart
         table[1, p] = products.ctypes.data + p * PANEL_BYTES
     part = B_BYTES // PANEL_BYTES
+    low = whole(rows, LOW_ROWS) < whole(rows, TILE_ROWS)
     for e in range(len(a)):
         for i in range(0, k, part):
             step[0] = e * a.strides[0] + i * stride
-            for p in range(0, rows, TILE_ROWS):
-                sums(like, table[0, p:].ctypes.data, table[1, p:].ctypes.data, e * products.strides[0],
-                     step.ctypes.data, 1, min(part, k - i), stride, b[e].ctypes.data + i * PANEL_BYTES, PANEL_BYTES,
-                     zeros.ctypes.data if i == 0 else 0, wanted // like.itemsize, 0)
+            for p in range(0, rows, LOW_ROWS if low else TILE_ROWS):
+                one_tile(low, wanted == PANEL_BYTES, like, table[0, p:].ctypes.data, table[1, p:].ctypes.data,
+                         e * products.strides[0], step.ctypes.data, min(part, k - i), stride,
+                         b[e].ctypes.data + i * PANEL_BYTES, zeros.ctypes.data if i == 0 else 0)
+
+
+@inner
+def whole(rows, height):
+    """So many rows, rounded up to whole tiles."""
+    return (rows + height - 1) // height * height
+
+
+@inner
+def one_tile(low, wide, like, rows, outs, offset, step, k, stride, b, start):
+    """A tile of LOW_ROWS or TILE_ROWS rows, one vector or two wide."""
+    if wide and low:
+        low_tile(like, rows, outs, offset, step, 1, k, stride, b, PANEL_BYTES, start, 0, 0)
+    elif wide:
+        wide_tile(like, rows, outs, offset, step, 1, k, stride, b, PANEL_BYTES, start, 0, 0)
+    elif low:
+        low_single_tile(like, rows, outs, offset, step, 1, k, stride, b, PANEL_BYTES, start, 0, 0)
+    else:
+        single_tile(like, rows, outs, offset, step, 1, k, stride, b, PANEL_BYTES, start, 0, 0)
 
 
 def conv2d_weight_gradient(grad, x, window, m):
