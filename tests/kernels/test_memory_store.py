@@ -73,7 +73,8 @@ def test_much_larger_blocks_are_not_wasted_on_small_requests():
     assert address(memory.empty((LARGE,), np.float32)) != where
 
 
-def test_used_and_spare_blocks_take_no_more_than_was_ever_used(store):
+def test_used_and_spare_blocks_take_no_more_than_was_ever_used(store, monkeypatch):
+    monkeypatch.setattr(memory, "SLACK", 0)
     arrays = [memory.empty((LARGE + 7 * i,), np.float32) for i in range(6)]
     peak = sum(a.nbytes for a in arrays)
     del arrays

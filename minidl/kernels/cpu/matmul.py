@@ -49,9 +49,8 @@ def matmul(a, b, bias=None, relu=False):
     downs, acrosses = dealt(downs, acrosses, tiles, panels, parts)
     out = empty((parts, m, n), a.dtype)
     rows, columns = -(-tiles // downs) * TILE_ROWS, -(-panels // acrosses) * (PANEL_BYTES // a.itemsize)
-    a_room = empty((thread_count(), (rows + GAP) * (depth + GAP)), a.dtype)
-    b_room = empty((thread_count(), columns * depth), a.dtype)
-    multiply(a, int(a_turned), b, start_row(a, bias, n), int(relu), out, downs, acrosses, rows, a_room, b_room)
+    multiply(a, int(a_turned), b, start_row(a, bias, n), int(relu), out, downs, acrosses, rows,
+             room_for(a, (rows + GAP) * (depth + GAP)), room_for(b, columns * depth))
     return out[0] if parts == 1 else out.sum(0)
 
 
@@ -63,6 +62,11 @@ def dealt(downs, acrosses, tiles, panels, parts):
     while downs * acrosses * parts < threads and acrosses < panels:
         acrosses += 1
     return downs, acrosses
+
+
+def room_for(x, numbers):
+    """Room for each thread to copy so many numbers of the matrix x; none, if they are read where they lie."""
+    return empty((thread_count(), numbers if x.shape[1] * x.itemsize > SHORT else 0), x.dtype)
 
 
 def turned(x):

@@ -4,13 +4,16 @@ Each step of training makes the same large arrays anew. From the system they com
 cleared, one page fault for every 4 KiB, which can cost more than computing what goes into them; and when they are freed
 the system takes them back. So large blocks are kept when the last array that uses them dies, and given out again. The
 most recently freed block of a fitting size is the one most likely to be in the cache still. Blocks in use and spare
-ones together never take more than those in use once took: keeping them does not raise the peak.
+ones together take no more than those in use once took, and a little: keeping them hardly raises the peak.
 """
 
+import math
 import threading
 
 import numpy as np
 
+SLACK = 32 * 1024**2       # bytes by which they may; with none, blocks of many sizes would be given back and made anew
+TINY = 16 * 1024           # below this, alignment is not worth the trouble
 SMALL = 128 * 1024         # below this, NumPy's own allocator does the same
 LINE = 64                  # bytes of a cache line: a vector that straddles two costs twice
 
@@ -23,7 +26,7 @@ class Block:
     def __init__(self, memory, shape, dtype):
         self.bytes = memory
         self.__array_interface__ = {
-            "version": 3, "shape": shape, "typestr": dtype.str, "data": (memory.ctypes.data, False)}
+            "version": 3, "shape": shape, "typestr": dtype.str, "data": memory.__array_interface__["data"]}
 
     def __del__(self):
         store.put(self.bytes)
@@ -65,8 +68,8 @@ class Store:
             self.shrink()
 
     def shrink(self):
-        """Give spare blocks back to the system, the oldest first, while there are more than ever were in use."""
-        while self.spare and self.used_bytes + self.spare_bytes > self.peak:
+        """Give spare blocks back to the system, the oldest first, while there are too many."""
+        while self.spare and self.used_bytes + self.spare_bytes > self.peak + SLACK:
             self.spare_bytes -= len(self.spare.pop(0))
 
     def clear(self):
@@ -86,11 +89,11 @@ def aligned(size):
 
 
 def empty(shape, dtype):
-    """A C-contiguous array of `shape`, not filled, as numpy.empty makes it, from the beginning of a cache line on."""
+    """A C-contiguous array of `shape`, not filled, as numpy.empty makes it; if large, from a cache line's beginning on."""
     dtype = np.dtype(dtype)
-    size = dtype.itemsize
-    for length in shape:
-        size *= length
+    size = dtype.itemsize * math.prod(shape)
+    if size < TINY:
+        return np.empty(shape, dtype)
     if size < SMALL:
         return aligned(size).view(dtype).reshape(shape)
     return np.asarray(Block(store.take(size), shape, dtype))
