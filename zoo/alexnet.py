@@ -40,7 +40,7 @@ class AlexNet(nn.Module):
     heads = ("classifier.6",)
 
     def __init__(self, stem, num_classes, hidden, grid, smallest):
-        self.smallest = smallest
+        self.in_channels, self.smallest = stem.weight.shape[1], smallest
         self.features = nn.Sequential(
             stem,                                nn.ReLU(), nn.MaxPool2d(3, stride=2),
             nn.Conv2d(64, 192, 5, padding=2),    nn.ReLU(), nn.MaxPool2d(3, stride=2),
@@ -56,7 +56,7 @@ class AlexNet(nn.Module):
         )
 
     def forward(self, x):
-        nn.check_input(self, x, self.features[0].weight.shape[1], self.smallest)
+        nn.check_input(self, x, self.in_channels, self.smallest)
         x = self.features(x)
         x = self.avgpool(x)
         return self.classifier(F.flatten(x, 1))

@@ -39,7 +39,7 @@ class ZFNet(nn.Module):
     heads = ("fc8",)
 
     def __init__(self, conv1, conv2, num_classes, hidden, grid, smallest):
-        self.smallest = smallest
+        self.in_channels, self.smallest = conv1.weight.shape[1], smallest
         self.conv1 = conv1
         self.conv2 = conv2
         self.conv3 = nn.Conv2d(256, 384, 3, padding=1)
@@ -54,7 +54,7 @@ class ZFNet(nn.Module):
         self.dropout = nn.Dropout()
 
     def forward(self, x):
-        nn.check_input(self, x, self.conv1.weight.shape[1], self.smallest)
+        nn.check_input(self, x, self.in_channels, self.smallest)
         x = self.norm(self.pool(self.conv1(x, relu=True)))
         x = self.norm(self.pool(self.conv2(x, relu=True)))
         x = self.conv3(x, relu=True)

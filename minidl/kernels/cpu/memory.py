@@ -89,7 +89,7 @@ def aligned(size):
 
 
 def empty(shape, dtype):
-    """A C-contiguous array of `shape`, not filled, as numpy.empty makes it; if large, from a cache line's beginning on."""
+    """A C-contiguous array of `shape`, not filled, as numpy.empty makes it; the larger ones begin with a cache line."""
     dtype = np.dtype(dtype)
     size = dtype.itemsize * math.prod(shape)
     if size < TINY:
