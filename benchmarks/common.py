@@ -6,7 +6,6 @@ Import this first: it binds OpenMP's threads before any library starts them, for
 import json
 import os
 import platform
-import resource
 import statistics
 import time
 from datetime import date
@@ -45,18 +44,6 @@ def alternate(functions, rounds=15, seconds=0.02):
                 function()
             taken.append((time.perf_counter() - begin) / count)
     return [statistics.median(t) for t in times]
-
-
-def peak_memory():
-    """The most memory that this process has had, in MiB.
-
-    Linux tells it of the program that runs; getrusage would count the parent, which forked it, too.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def geometric_mean(numbers):

@@ -1,15 +1,18 @@
 """Whole networks, training step and inference, of minidl and of PyTorch: images a second, and peak memory.
 
 A training step is forward, cross-entropy, backward, SGD with momentum, and the loss read as a number. PyTorch runs in
-NCHW and in channels_last, and the faster counts. Speed is measured in turn in one process; peak memory in a process of
-its own for each side, the libraries included, after three steps (PyTorch in its faster layout).
+NCHW and in channels_last, and the faster counts. Inference of minidl is that of the network with its batch norms folded
+into the convolutions; PyTorch's is `eval()` under `inference_mode`. Speed is measured in turn in one process; peak memory
+in a process of its own for each side, with its own library alone, after three steps (PyTorch in its faster layout).
 
 Run: `python benchmarks/networks.py [NETWORK ...]`.
 """
 
+import functools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import common
 import numpy as np
@@ -21,15 +24,15 @@ import minidl.functional as F
 import zoo
 from minidl import Tensor, nn, no_grad, optim
 
-# name: (images, minidl's network, PyTorch's)
+# name: (images, settings of minidl's network, the name of PyTorch's)
 NETWORKS = {
-    "lenet5": ((128, 1, 28, 28), zoo.lenet5, torch_networks.LeNet5),
-    "resnet20": ((128, 3, 32, 32), zoo.resnet20, torch_networks.resnet20),
-    "vgg16_bn_cifar": ((64, 3, 32, 32), zoo.vgg16_bn_cifar, torch_networks.vgg16_bn_cifar),
-    "mobilenet_v1_cifar": ((64, 3, 32, 32), zoo.mobilenet_v1_cifar, torch_networks.mobilenet_v1_cifar),
-    "unet": ((4, 1, 128, 128), lambda: zoo.unet(base_channels=16, padded=True, batch_norm=True), torch_networks.UNet),
-    "resnet18": ((8, 3, 224, 224), zoo.resnet18, torch_networks.resnet18),
-    "alexnet": ((16, 3, 224, 224), zoo.alexnet, torch_networks.alexnet),
+    "lenet5": ((128, 1, 28, 28), {}, "LeNet5"),
+    "resnet20": ((128, 3, 32, 32), {}, "resnet20"),
+    "vgg16_bn_cifar": ((64, 3, 32, 32), {}, "vgg16_bn_cifar"),
+    "mobilenet_v1_cifar": ((64, 3, 32, 32), {}, "mobilenet_v1_cifar"),
+    "unet": ((4, 1, 128, 128), {"base_channels": 16, "padded": True, "batch_norm": True}, "UNet"),
+    "resnet18": ((8, 3, 224, 224), {}, "resnet18"),
+    "alexnet": ((16, 3, 224, 224), {}, "alexnet"),
 }
 FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -45,9 +48,12 @@ def batch(name):
 def ours(name):
     """(a training step, an inference, the number of parameters) of minidl."""
     images, labels = batch(name)
-    model = NETWORKS[name][1]()
+    model = zoo.create(name, **NETWORKS[name][1])
     optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    frozen = nn.fold_batch_norm(NETWORKS[name][1]().eval(), Tensor(images))
+
+    @functools.cache
+    def frozen():
+        return nn.fold_batch_norm(zoo.create(name, **NETWORKS[name][1]).eval(), Tensor(images))
 
     def step():
         optimizer.zero_grad()
@@ -57,15 +63,16 @@ def ours(name):
         return float(loss)
 
     def infer():
+        folded = frozen()
         with no_grad():
-            return frozen(Tensor(images)).data
+            return folded(Tensor(images)).data
     return step, infer, sum(p.size for p in model.parameters())
 
 
 def theirs(name, form):
     """The same of PyTorch, in one memory format."""
     images, labels = batch(name)
-    model = NETWORKS[name][2]().to(memory_format=form)
+    model = getattr(torch_networks, NETWORKS[name][2])().to(memory_format=form)
     images, labels = torch.from_numpy(images).to(memory_format=form), torch.from_numpy(labels)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
@@ -84,19 +91,43 @@ def theirs(name, form):
     return step, infer, sum(p.numel() for p in model.parameters())
 
 
-def peak(name, side):
+# What a process does whose peak memory is asked for; {} is filled in.
+MINIDL_STEPS = """
+import numpy as np, zoo, minidl.functional as F
+from minidl import Tensor, optim
+model = zoo.create({name!r}, **{settings})
+optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+for _ in range(3):
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(Tensor(np.ones({shape}, np.float32))), np.zeros({labels}, np.int64))
+    loss.backward()
+    optimizer.step()
+"""
+TORCH_STEPS = """
+import numpy as np, torch, torch.nn.functional as F, torch_networks
+model = torch_networks.{torch_name}().to(memory_format={form})
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+for _ in range(3):
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(torch.ones({shape}).to(memory_format={form})), torch.zeros({labels}, dtype=torch.int64))
+    loss.backward()
+    optimizer.step()
+"""
+TELL = """
+import peak_memory
+print(peak_memory.mebibytes())
+"""
+
+
+def peak(name, steps, form=None):
     """Peak memory in MiB of a fresh process that trains for three steps."""
-    done = subprocess.run([sys.executable, __file__, "--peak", side, name], env=os.environ, text=True, check=True,
-                          stdout=subprocess.PIPE)
+    shape, settings, torch_name = NETWORKS[name]
+    labels = (shape[0], *shape[2:]) if name == "unet" else shape[0]
+    code = steps.format(name=name, settings=settings, torch_name=torch_name, shape=shape, labels=labels, form=form)
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run([sys.executable, "-c", code + TELL], env=os.environ | {"PYTHONPATH": path}, text=True,
+                          check=True, stdout=subprocess.PIPE)
     return float(done.stdout)
-
-
-def train_and_tell(side, name):
-    """What that process does."""
-    step = ours(name)[0] if side == "minidl" else theirs(name, FORMATS[side])[0]
-    for _ in range(3):
-        step()
-    print(common.peak_memory())
 
 
 def measure(name):
@@ -111,7 +142,7 @@ def measure(name):
         rates = {side: NETWORKS[name][0][0] / s for side, s in zip(sides, seconds, strict=True)}
         result[kind] = rates | {"ratio": rates["minidl"] / max(rates[form] for form in FORMATS)}
     faster = max(FORMATS, key=result["training"].get)
-    result["peak_memory_MiB"] = {"minidl": peak(name, "minidl"), "torch": peak(name, faster)}
+    result["peak_memory_MiB"] = {"minidl": peak(name, MINIDL_STEPS), "torch": peak(name, TORCH_STEPS, FORMATS[faster])}
     return result
 
 
@@ -135,7 +166,4 @@ def main(names):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--peak"]:
-        train_and_tell(*sys.argv[2:])
-    else:
-        main(sys.argv[1:] or list(NETWORKS))
+    main(sys.argv[1:] or list(NETWORKS))

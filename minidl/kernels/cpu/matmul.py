@@ -23,6 +23,8 @@ from minidl.kernels.cpu.threads import thread_count
 A_BYTES = 256 * 1024      # of A that a thread uses at a time, and columns of B; measured with benchmarks/matmul_conv.py
 COLUMNS = 256
 DEPTH = 256               # products of a sum at a time
+FEW = 2 * TILE_ROWS       # rows of A that don't repay copying B; it is then read a few whole rows at a time
+THIN = 16                 # namely so many
 SHORT = 512               # bytes of a row that need not be copied
 GAP = 16                  # numbers between copied rows, lest they be a power of 2 apart
 PARTS = 16                # of a long sum of few rows and columns: a fixed number, so that the bits don't depend on how
@@ -43,14 +45,15 @@ def matmul(a, b, bias=None, relu=False):
         return np.ascontiguousarray(matmul(b.T, a.T).T)       # turning a and the result costs less than turning b
     a = a.T if a_turned else np.ascontiguousarray(a)
     b = transposed(b.T[None])[0] if b_turned else np.ascontiguousarray(b)
-    tiles, panels, depth = -(-m // TILE_ROWS), -(-n * b.itemsize // PANEL_BYTES), min(k, DEPTH)
-    downs, acrosses = -(-m * depth * a.itemsize // A_BYTES), -(-n // COLUMNS)
+    few = m <= FEW and n * b.itemsize > SHORT
+    tiles, panels, depth = -(-m // TILE_ROWS), -(-n * b.itemsize // PANEL_BYTES), min(k, THIN if few else DEPTH)
+    downs, acrosses = -(-m * depth * a.itemsize // A_BYTES), 1 if few else -(-n // COLUMNS)
     parts = 1 if bias is not None or relu else max(1, min(PARTS // (downs * acrosses), k // (4 * DEPTH)))
     downs, acrosses = dealt(downs, acrosses, tiles, panels, parts)
     out = empty((parts, m, n), a.dtype)
     rows, columns = -(-tiles // downs) * TILE_ROWS, -(-panels // acrosses) * (PANEL_BYTES // a.itemsize)
     multiply(a, int(a_turned), b, start_row(a, bias, n), int(relu), out, downs, acrosses, rows,
-             room_for(a, (rows + GAP) * (depth + GAP)), room_for(b, columns * depth))
+             depth, room_for(a, (rows + GAP) * (depth + GAP)), room_for(b, 0 if few else columns * depth))
     return out[0] if parts == 1 else out.sum(0)
 
 
@@ -75,7 +78,7 @@ def turned(x):
 
 
 @kernel
-def multiply(threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_rows, a_room, b_room):
+def multiply(threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_rows, most_depth, a_room, b_room):
     """a (M, K), or (K, M) if turned, b (K, N)  ->  out (S, M, N), each the sum of a part of the products
 
     C is cut into `downs` strips of whole tiles, and `acrosses` strips of whole panels.
@@ -99,7 +102,7 @@ def multiply(threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_row
             p, end = part * k // parts, (part + 1) * k // parts
             start = bias[begin:].ctypes.data
             while p < end:
-                depth = min(DEPTH, end - p)
+                depth = min(most_depth, end - p)
                 stride = lay_rows(a, a_turned, first, rows, p, depth, a_room[thread], table[0])
                 data, to_panel, to_row = lay_columns(b, p, depth, begin, columns, b_room[thread])
                 p += depth
@@ -115,13 +118,13 @@ def multiply(threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_row
 def lay_rows(a, a_turned, first, rows, p, depth, room, table):
     """The addresses of so many rows of A from product p on, and the bytes from a number to its neighbour in the row.
 
-    Rows that lie far apart are copied into `room`. Past the last row comes any row.
+    If there is room, rows are copied there. Past the last row comes any row.
     """
     size = a.itemsize
     along, down = (p, first) if a_turned == 0 else (first, p)        # where the part of `a` begins
     lines, length = (rows, depth) if a_turned == 0 else (depth, rows)
     data, apart = a[down:, along:].ctypes.data, a.shape[1] * size
-    if apart > SHORT:
+    if len(room):
         copy_lines(a[down:down + lines, along:along + length], room, length + GAP)
         data, apart = room.ctypes.data, (length + GAP) * size
     row_apart, stride = (apart, size) if a_turned == 0 else (size, apart)
@@ -144,11 +147,11 @@ def copy_lines(source, target, apart):
 def lay_columns(b, p, depth, begin, columns, room):
     """Where columns begin, begin + 1, ... of B lie, products p to p + depth: (address, bytes to a panel, to a row).
 
-    If rows are long, they are copied into `room`, panel by panel.
+    If there is room, they are copied there, panel by panel.
     """
     size = b.itemsize
     width, apart = PANEL_BYTES // size, b.shape[1] * size
-    if apart <= SHORT:
+    if len(room) == 0:
         return b[p, begin:].ctypes.data, PANEL_BYTES, apart
     for panel in range((columns + width - 1) // width):
         real = min(width, columns - panel * width)
