@@ -2,8 +2,9 @@
 
 A training step is forward, cross-entropy, backward, SGD with momentum, and the loss read as a number. PyTorch runs in
 NCHW and in channels_last, and the faster counts. Inference of minidl is that of the network with its batch norms folded
-into the convolutions; PyTorch's is `eval()` under `inference_mode`. Speed is measured in turn in one process; peak memory
-in a process of its own for each side, with its own library alone, after three steps (PyTorch in its faster layout).
+into the convolutions; PyTorch's is `eval()` under `inference_mode`. Speed is measured in turn in one process, peak
+memory in a process of its own for each side, with its own library alone, after three steps (PyTorch in its faster
+layout).
 
 Run: `python benchmarks/networks.py [NETWORK ...]`.
 """
@@ -109,7 +110,7 @@ model = torch_networks.{torch_name}().to(memory_format={form})
 optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 for _ in range(3):
     optimizer.zero_grad()
-    loss = F.cross_entropy(model(torch.ones({shape}).to(memory_format={form})), torch.zeros({labels}, dtype=torch.int64))
+    loss = F.cross_entropy(model(torch.ones({shape}).to(memory_format={form})), torch.zeros({labels}, dtype=torch.long))
     loss.backward()
     optimizer.step()
 """

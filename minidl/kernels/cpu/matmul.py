@@ -19,6 +19,7 @@ from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.product import start_row, sums
 from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
 from minidl.kernels.cpu.threads import thread_count
+from minidl.kernels.cpu.tile import copy_vector
 
 A_BYTES = 256 * 1024      # of A that a thread uses at a time, and columns of B; measured with benchmarks/matmul_conv.py
 COLUMNS = 256
@@ -90,7 +91,7 @@ def multiply(threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_row
     tiles, panels = (m + TILE_ROWS - 1) // TILE_ROWS, (n + width - 1) // width
     units = parts * downs * acrosses
     for thread in prange(threads):
-        table, step = np.empty((2, most_rows), np.int64), np.zeros(1, np.int64)
+        table, no_step = np.empty((2, most_rows), np.int64), np.zeros(1, np.int64)
         scratch = np.empty(len(bias), a.dtype)                       # where rows past the last one are written
         for unit in range(thread * units // threads, (thread + 1) * units // threads):
             part, strip, side = unit // (downs * acrosses), unit // acrosses % downs, unit % acrosses
@@ -100,15 +101,15 @@ def multiply(threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_row
             for i in range(most_rows):
                 table[1, i] = out[part, first + i, begin:].ctypes.data if i < rows else scratch.ctypes.data
             p, end = part * k // parts, (part + 1) * k // parts
-            start = bias[begin:].ctypes.data
-            while p < end:
-                depth = min(most_depth, end - p)
+            start, steps = bias[begin:].ctypes.data, (end - p + most_depth - 1) // most_depth
+            for step in range(steps):
+                depth = (end - p) // (steps - step)
                 stride = lay_rows(a, a_turned, first, rows, p, depth, a_room[thread], table[0])
                 data, to_panel, to_row = lay_columns(b, p, depth, begin, columns, b_room[thread])
                 p += depth
                 for j in range(0, columns * size, PANEL_BYTES):
                     for i in range(0, rows, TILE_ROWS):
-                        sums(a, table[0, i:].ctypes.data, table[1, i:].ctypes.data, j, step.ctypes.data, 1, depth,
+                        sums(a, table[0, i:].ctypes.data, table[1, i:].ctypes.data, j, no_step.ctypes.data, 1, depth,
                              stride, data + j // PANEL_BYTES * to_panel, to_row, start + j if start != 0 else 0,
                              min(PANEL_BYTES, columns * size - j) // size, relu if p == end else 0)
                 start = 0                                            # from here on, add to what is there
@@ -125,7 +126,7 @@ def lay_rows(a, a_turned, first, rows, p, depth, room, table):
     lines, length = (rows, depth) if a_turned == 0 else (depth, rows)
     data, apart = a[down:, along:].ctypes.data, a.shape[1] * size
     if len(room):
-        copy_lines(a[down:down + lines, along:along + length], room, length + GAP)
+        copy_lines(a, data, apart, lines, length, room.ctypes.data, (length + GAP) * size)
         data, apart = room.ctypes.data, (length + GAP) * size
     row_apart, stride = (apart, size) if a_turned == 0 else (size, apart)
     for i in range(len(table)):
@@ -134,13 +135,13 @@ def lay_rows(a, a_turned, first, rows, p, depth, room, table):
 
 
 @inner
-def copy_lines(source, target, apart):
-    """Copy each row of `source` to `target`, `apart` numbers after the one before."""
-    lines, length = source.shape
+def copy_lines(like, data, apart, lines, length, target, target_apart):
+    """Copy `lines` lines of `length` numbers, `apart` bytes from one to the next, to `target`, target_apart bytes."""
+    lanes = VECTOR_BYTES // like.itemsize
     for i in range(lines):
-        line, copied = source[i], target[i * apart:i * apart + length]
-        for j in range(length):
-            copied[j] = line[j]
+        for j in range(0, length, lanes):
+            at = j * like.itemsize
+            copy_vector(like, data + i * apart + at, target + i * target_apart + at, length - j)
 
 
 @inner
@@ -150,14 +151,10 @@ def lay_columns(b, p, depth, begin, columns, room):
     If there is room, they are copied there, panel by panel.
     """
     size = b.itemsize
-    width, apart = PANEL_BYTES // size, b.shape[1] * size
+    width, apart, data = PANEL_BYTES // size, b.shape[1] * size, b[p, begin:].ctypes.data
     if len(room) == 0:
-        return b[p, begin:].ctypes.data, PANEL_BYTES, apart
-    for panel in range((columns + width - 1) // width):
-        real = min(width, columns - panel * width)
-        copied = room[panel * depth * width:(panel + 1) * depth * width].reshape(depth, width)
-        for q in range(depth):
-            source, target = b[p + q, begin + panel * width:begin + panel * width + real], copied[q]
-            for j in range(real):
-                target[j] = source[j]
+        return data, PANEL_BYTES, apart
+    for j in range(0, columns, width):
+        copy_lines(b, data + j * size, apart, depth, min(width, columns - j), room.ctypes.data + j * depth * size,
+                   PANEL_BYTES)
     return room.ctypes.data, depth * PANEL_BYTES, PANEL_BYTES

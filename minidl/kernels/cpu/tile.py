@@ -59,6 +59,31 @@ def make_tile(vectors, masked, vector_bytes=VECTOR_BYTES, height=TILE_ROWS):
     return tile
 
 
+@intrinsic
+def copy_vector(typingctx, like, source, target, wanted):
+    """Copy `wanted` numbers, at most one vector of them, from one address to another."""
+    def generate(context, builder, signature, values):
+        element = context.get_data_type(signature.args[0].dtype)
+        size = 4 if isinstance(element, ir.FloatType) else 8
+        lanes = VECTOR_BYTES // size
+        vector = ir.VectorType(element, lanes)
+        source, target = (builder.inttoptr(address, vector.as_pointer()) for address in values[1:3])
+        with builder.if_else(builder.icmp_signed(">=", values[3], number(lanes))) as (whole, part):
+            with whole:
+                builder.store(builder.load(source, align=size), target, align=size)
+            with part:
+                mask = column_masks(builder, lanes, 1, values[3])[0]
+                name, zero = f"v{lanes}f{size * 8}.p0", ir.Constant(vector, [0.0] * lanes)
+                load = intrinsic_function(builder, vector, [source.type, LANE, mask.type, vector],
+                                          f"llvm.masked.load.{name}")
+                store = intrinsic_function(builder, ir.VoidType(), [vector, target.type, LANE, mask.type],
+                                           f"llvm.masked.store.{name}")
+                numbers = builder.call(load, [source, ir.Constant(LANE, size), mask, zero])
+                builder.call(store, [numbers, target, ir.Constant(LANE, size), mask])
+        return context.get_dummy_value()
+    return types.void(like, *[types.int64] * 3), generate
+
+
 def emit(builder, element, vector_bytes, height, vectors, masked,
          rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns, relu):
     """Write the instructions of a tile."""
