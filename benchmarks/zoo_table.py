@@ -84,7 +84,7 @@ def seconds(function):
 
 def ours(model, images):
     """(a training step, an inference) of minidl."""
-    frozen = model.eval() if type(model) is zoo.lenet.LeNet5Of1998 else nn.fold_batch_norm(model.eval(), images[:1])
+    frozen = nn.fold_batch_norm(model.eval(), images[:1])
     with no_grad():
         shape = frozen(Tensor(images)).shape
     labels = rng.integers(0, shape[1], (shape[0], *shape[2:]))
@@ -162,11 +162,11 @@ those of the paper, `_cifar` are versions for images of 32 x 32 pixels; paramete
 training alone, multiply-adds are for one image in use.
 
 Images a second on two cores: minidl, and in brackets how many times PyTorch's. A training step is forward, loss,
-backward and SGD with momentum; in use, batch norms are folded into convolutions. PyTorch runs in its faster memory
-format, and is compared where its network stands in `benchmarks/torch_networks.py` or `tests/zoo/torch_networks.py`; in
-the latter ReLU does not work in place. These are a few steps each, one side after the other;
-`benchmarks/networks.py` measures more carefully, and fewer networks. Not measured, because others of the same family
-tell as much: {unmeasured}.
+backward and SGD with momentum; in use, minidl's batch norms are folded into convolutions, PyTorch's are as its users
+have them. PyTorch runs in its faster memory format, and is compared where its network stands in
+`benchmarks/torch_networks.py` or `tests/zoo/torch_networks.py`; in the latter ReLU does not work in place. These are a
+few steps each, one side after the other, and may be off by a fifth; `benchmarks/networks.py` measures more carefully,
+and fewer networks. Not measured, because others of the same family tell as much: {unmeasured}.
 
 Written by `benchmarks/zoo_table.py` from `benchmarks/results/zoo.json`: {machine["date"]}, {machine["processor"]},
 {machine["threads"]} threads, Python {machine["python"]}, NumPy {machine["numpy"]}, Numba {machine["numba"]}, PyTorch
