@@ -152,8 +152,8 @@ def both(kind, sizes, settings, shape, **more):
                  shape, **more)
 
 
-def measure(layer, peaks):
-    """For each pass: its unit, the rates of both sides, their ratio, and the share of the machine's peak."""
+def measure(layer):
+    """For each pass: its unit, the rates of both sides, and their ratio."""
     arrays = [array(layer.shape) for _ in range(layer.inputs)]
     grad = array(layer.ours()(*map(Tensor, arrays)).shape)
     unit = "GFLOP/s" if layer.flops else "GB/s"
@@ -163,8 +163,7 @@ def measure(layer, peaks):
         functions = [our_pass(layer, arrays, grad, name), *(their_pass(layer, arrays, grad, name, f) for f in forms)]
         ours, *theirs = common.alternate(functions, rounds=9, seconds=0.01)
         work = (layer.flops or traffic(layer, arrays, grad, name)) / 1e9
-        result[name] = {"unit": unit, "minidl": work / ours, "torch": work / min(theirs), "ratio": min(theirs) / ours,
-                        "share": work / ours / peaks[unit]}
+        result[name] = {"unit": unit, "minidl": work / ours, "torch": work / min(theirs), "ratio": min(theirs) / ours}
     return result
 
 
@@ -261,8 +260,8 @@ def main(parts):
     results = {name: r for name, r in common.load("layers").get("layers", {}).items() if name in every}
     for name, layer in every.items():
         if not parts or any(part in name for part in parts):
-            results[name] = measure(layer, peaks)
-            cells = (f"{r['minidl']:6.0f} /{r['torch']:5.0f} ={r['ratio']:5.2f}x{r['share']:5.0%}"
+            results[name] = measure(layer)
+            cells = (f"{r['minidl']:6.0f} /{r['torch']:5.0f} ={r['ratio']:5.2f}x{r['minidl'] / peaks[r['unit']]:5.0%}"
                      for r in results[name].values())
             print(f"{name:40}" + "   ".join(cells), flush=True)
     results = {name: results[name] for name in every if name in results}

@@ -16,7 +16,8 @@ def layers(figures):
     peaks = figures["peaks"]
     by_unit = {"GFLOP/s": [], "GB/s": []}
     for name, result in figures["layers"].items():
-        cells = [f"{r['minidl']:.0f} ({r['ratio']:.2f}x, {r['share']:.0%})" for r in result.values()]
+        cells = [f"{r['minidl']:.0f} ({r['ratio']:.2f}x, {r['minidl'] / peaks[r['unit']]:.0%})"
+                 for r in result.values()]
         by_unit[result["forward"]["unit"]].append(f"| {name} | {' | '.join(cells)} |")
     told = "; ".join(f"{name}: geometric mean {ratio['geometric_mean']:.2f}, least {ratio['least']:.2f}"
                      for name, ratio in figures["ratios"].items())
