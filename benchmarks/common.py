@@ -77,3 +77,9 @@ def save(name, result):
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), **result}, indent=1) + "\n")
     print(f"\nwritten to {path}")
+
+
+def load(name):
+    """What `save` wrote last; nothing if it never did."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}

@@ -1,0 +1,275 @@
+"""Each layer, forward and each gradient, next to PyTorch's best layout, on shapes from the networks of the zoo.
+
+Both sides are layers as a network calls them, recording for the gradient. PyTorch runs in NCHW and in channels_last,
+and the faster counts; its ReLU and its residual addition work in place, as torchvision's networks have it.
+GFLOP/s counts the products of the plain algorithm, so that Winograd's may pass the processor's peak, which is measured
+with the register tile alone; GB/s counts each array once, and its peak is that of a copy of 128 MiB, which arrays that
+fit in a cache may pass.
+
+Run: `python benchmarks/layers.py [PART OF A NAME ...]`. Results of other layers stay as an earlier run left them.
+"""
+
+import sys
+from typing import NamedTuple
+
+import common
+import numpy as np
+import torch
+from numba import prange
+from torch import nn as torch_nn
+
+from minidl import Tensor, nn
+from minidl.kernels import Window
+from minidl.kernels.cpu.compile import kernel
+from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
+from minidl.kernels.cpu.tile import wide_tile
+
+CONVOLUTIONS = {       # name: (N, C, H, F, K, stride, padding, groups)
+    "lenet5 conv1": (128, 1, 28, 6, 5, 1, 2, 1),
+    "lenet5 conv2": (128, 6, 14, 16, 5, 1, 0, 1),
+    "resnet20 conv1": (128, 3, 32, 16, 3, 1, 1, 1),
+    "resnet20 layer1": (128, 16, 32, 16, 3, 1, 1, 1),
+    "resnet20 layer2, strided": (128, 16, 32, 32, 3, 2, 1, 1),
+    "resnet20 layer2": (128, 32, 16, 32, 3, 1, 1, 1),
+    "resnet20 layer3": (128, 64, 8, 64, 3, 1, 1, 1),
+    "vgg16_cifar conv1": (64, 3, 32, 64, 3, 1, 1, 1),
+    "vgg16_cifar stage 1": (64, 64, 32, 64, 3, 1, 1, 1),
+    "vgg16_cifar stage 2": (64, 128, 16, 128, 3, 1, 1, 1),
+    "vgg16_cifar stage 3": (64, 256, 8, 256, 3, 1, 1, 1),
+    "vgg16_cifar stage 4": (64, 512, 4, 512, 3, 1, 1, 1),
+    "vgg16_cifar stage 5": (64, 512, 2, 512, 3, 1, 1, 1),
+    "mobilenet_v1_cifar block 1, 1x1": (64, 32, 32, 64, 1, 1, 0, 1),
+    "mobilenet_v1_cifar block 8, 1x1": (64, 512, 4, 512, 1, 1, 0, 1),
+    "mobilenet_v1_cifar block 1, depthwise": (64, 32, 32, 32, 3, 1, 1, 32),
+    "mobilenet_v1_cifar block 2, depthwise": (64, 64, 32, 64, 3, 2, 1, 64),
+    "mobilenet_v1_cifar block 8, depthwise": (64, 512, 4, 512, 3, 1, 1, 512),
+    "unet 16 channels, up.3": (4, 32, 128, 16, 3, 1, 1, 1),
+    "vgg16 stage 1": (2, 64, 224, 64, 3, 1, 1, 1),
+    "resnet18 conv1": (8, 3, 224, 64, 7, 2, 3, 1),
+    "resnet18 layer1": (8, 64, 56, 64, 3, 1, 1, 1),
+    "resnet18 layer2, strided": (8, 64, 56, 128, 3, 2, 1, 1),
+    "resnet18 layer2, shortcut": (8, 64, 56, 128, 1, 2, 0, 1),
+    "resnet18 layer3": (8, 256, 14, 256, 3, 1, 1, 1),
+    "resnet18 layer4": (8, 512, 7, 512, 3, 1, 1, 1),
+    "resnet50 layer1, widening": (8, 64, 56, 256, 1, 1, 0, 1),
+    "resnet50 layer3, narrowing": (8, 1024, 14, 256, 1, 1, 0, 1),
+    "alexnet conv1": (16, 3, 224, 64, 11, 4, 2, 1),
+    "alexnet conv2": (16, 64, 27, 192, 5, 1, 2, 1),
+    "alexnet_2012 conv2, 2 groups": (16, 96, 27, 256, 5, 1, 2, 2),
+    "googlenet_2014 inception4a, 5x5": (16, 16, 14, 48, 5, 1, 2, 1),
+    "mobilenet_v2 block 2, depthwise": (8, 96, 112, 96, 3, 2, 1, 96),
+    "mobilenet_v2 block 3, depthwise": (8, 144, 56, 144, 3, 1, 1, 144),
+}
+TRANSPOSED = {         # name: (N, C, H, F), windows of 2x2, stride 2
+    "unet 16 channels, lowest rise": (4, 256, 8, 128),
+    "unet 16 channels, highest rise": (4, 32, 64, 16),
+}
+LINEAR = {             # name: (N, K, F)
+    "lenet5 fc1": (128, 400, 120),
+    "vgg16_cifar head": (64, 512, 10),
+    "alexnet fc1": (16, 9216, 4096),
+    "alexnet fc3": (16, 4096, 1000),
+}
+NORMS = {              # name: (N, C, H, whether a shortcut is added), ReLU behind all of them
+    "resnet20 layer1, norm + ReLU": (128, 16, 32, False),
+    "resnet20 layer1, norm + add + ReLU": (128, 16, 32, True),
+    "vgg16_bn_cifar stage 1, norm + ReLU": (64, 64, 32, False),
+    "vgg16_bn_cifar stage 5, norm + ReLU": (64, 512, 2, False),
+    "resnet18 conv1, norm + ReLU": (8, 64, 112, False),
+    "resnet18 layer1, norm + add + ReLU": (8, 64, 56, True),
+    "resnet18 layer4, norm + add + ReLU": (8, 512, 7, True),
+}
+POOLS = {              # name: (N, C, H, K, stride, padding), the maximum; K = H: the average of all pixels
+    "lenet5 pool1": (128, 6, 28, 2, 2, 0),
+    "vgg16_cifar pool1": (64, 64, 32, 2, 2, 0),
+    "resnet18 maxpool": (8, 64, 112, 3, 2, 1),
+    "alexnet pool1": (16, 64, 55, 3, 2, 0),
+    "resnet50 avgpool": (8, 2048, 7, 7, 7, 0),
+}
+PRODUCT_PASSES, OTHER_PASSES = ("forward", "input gradient", "weight gradient"), ("forward", "gradient")
+FORMATS = (torch.contiguous_format, torch.channels_last)
+COPY_BYTES = 128 * 2**20
+DEPTH = 128            # products of a sum, when the peak is measured: A and B then fit in the L1 cache
+rng = np.random.default_rng(0)
+
+
+class Layer(NamedTuple):
+    """What is measured: `ours()` and `theirs()` make the layer, called with `inputs` images or rows of one shape.
+
+    flops   floating-point operations of a pass, if products are what it does
+    reread  how many arrays like x and the output its gradient reads besides the gradient of the output
+    """
+
+    ours: object
+    theirs: object
+    shape: tuple
+    inputs: int = 1
+    flops: int = 0
+    reread: int = 0
+
+
+class OurNorm(nn.BatchNorm2d):
+    """Batch norm, the addition of a shortcut if there is one, and ReLU: in one pass."""
+
+    def forward(self, x, add=None):
+        return super().forward(x, add=add, relu=True)
+
+
+class TheirNorm(torch_nn.BatchNorm2d):
+    """The same in PyTorch."""
+
+    def forward(self, x, add=None):
+        out = super().forward(x)
+        if add is not None:
+            out += add
+        return out.relu_()
+
+
+def layers():
+    """All that are measured, by name."""
+    result = {}
+    for name, (n, c, h, f, k, stride, padding, groups) in CONVOLUTIONS.items():
+        oh, ow = Window((k, k), (stride, stride), ((padding, padding),) * 2).out((h, h))
+        result[name] = both("Conv2d", (c, f, k, stride, padding), {"groups": groups, "bias": False}, (n, c, h, h),
+                            flops=2 * n * f * oh * ow * c // groups * k * k)
+    for name, (n, c, h, f) in TRANSPOSED.items():
+        result[name] = both("ConvTranspose2d", (c, f, 2, 2), {}, (n, c, h, h), flops=2 * n * c * h * h * f * 4)
+    for name, (n, k, f) in LINEAR.items():
+        result[name] = both("Linear", (k, f), {}, (n, k), flops=2 * n * k * f)
+    for name, (n, c, h, adds) in NORMS.items():
+        result[name] = Layer(lambda c=c: OurNorm(c), lambda c=c: TheirNorm(c), (n, c, h, h), 1 + adds, reread=2)
+    for name, (n, c, h, k, stride, padding) in POOLS.items():
+        if k == h:
+            result[name] = both("AdaptiveAvgPool2d", (1,), {}, (n, c, h, h))
+        else:
+            result[name] = both("MaxPool2d", (k, stride, padding), {}, (n, c, h, h))
+    return result
+
+
+def both(kind, sizes, settings, shape, **more):
+    """A layer that has the same name and settings on both sides."""
+    return Layer(lambda: getattr(nn, kind)(*sizes, **settings), lambda: getattr(torch_nn, kind)(*sizes, **settings),
+                 shape, **more)
+
+
+def measure(layer):
+    """For each pass: its unit, the rates of both sides, and their ratio."""
+    arrays = [array(layer.shape) for _ in range(layer.inputs)]
+    grad = array(layer.ours()(*map(Tensor, arrays)).shape)
+    unit = "GFLOP/s" if layer.flops else "GB/s"
+    result = {}
+    for name in PRODUCT_PASSES if layer.flops else OTHER_PASSES:
+        forms = FORMATS if len(layer.shape) == 4 else FORMATS[:1]
+        functions = [our_pass(layer, arrays, grad, name), *(their_pass(layer, arrays, grad, name, f) for f in forms)]
+        ours, *theirs = common.alternate(functions, rounds=9, seconds=0.01)
+        work = (layer.flops or traffic(layer, arrays, grad, name)) / 1e9
+        result[name] = {"unit": unit, "minidl": work / ours, "torch": work / min(theirs), "ratio": min(theirs) / ours}
+    return result
+
+
+def array(shape):
+    """Normally distributed float32 numbers; images lie channels last in memory."""
+    if len(shape) == 2:
+        return rng.standard_normal(shape, dtype=np.float32)
+    n, c, h, w = shape
+    return rng.standard_normal((n, h, w, c), dtype=np.float32).transpose(0, 3, 1, 2)
+
+
+def traffic(layer, arrays, grad, name):
+    """Bytes of the arrays that a pass must read or write, each once."""
+    once = sum(a.nbytes for a in arrays) + grad.nbytes
+    return once if name == "forward" else once + layer.reread * grad.nbytes
+
+
+def our_pass(layer, arrays, grad, name):
+    """One pass of minidl, as a function without arguments."""
+    made = layer.ours()
+    inputs = [Tensor(a, requires_grad=name != "weight gradient") for a in arrays]
+    for parameter in made.parameters():
+        parameter.requires_grad = name != "input gradient"
+    if name == "forward":
+        return lambda: made(*inputs)
+    out, leaves = made(*inputs), [t for t in (*inputs, *made.parameters()) if t.requires_grad]
+
+    def gradient():
+        for leaf in leaves:
+            leaf.grad = None
+        out.backward(grad, retain_graph=True)
+    return gradient
+
+
+def their_pass(layer, arrays, grad, name, form):
+    """The same of PyTorch, in one memory format."""
+    made = layer.theirs().to(memory_format=form)
+    inputs = [formed(a, form).requires_grad_(name != "weight gradient") for a in arrays]
+    made.requires_grad_(name != "input gradient")
+    if name == "forward":
+        return lambda: made(*inputs)
+    out, leaves = made(*inputs), [t for t in (*inputs, *made.parameters()) if t.requires_grad]
+    grad = formed(grad, form)
+    return lambda: torch.autograd.grad(out, leaves, grad, retain_graph=True)
+
+
+def formed(a, form):
+    """The array as a tensor; images in one memory format."""
+    tensor = torch.from_numpy(np.ascontiguousarray(a))
+    return tensor.to(memory_format=form) if a.ndim == 4 else tensor
+
+
+def machine_peaks():
+    """GFLOP/s of the register tile where all that it reads is in the L1 cache, and GB/s of a large copy."""
+    columns, calls = 2 * VECTOR_BYTES // 4, 20000
+    a, b, out = array((TILE_ROWS, DEPTH)), array((DEPTH, columns)), np.empty((TILE_ROWS, columns), np.float32)
+    source, target = torch.ones(COPY_BYTES // 4), torch.empty(COPY_BYTES // 4)
+    products, = common.alternate([lambda: tiles(a, b, out, calls)])
+    copy, = common.alternate([lambda: target.copy_(source)])
+    return {"GFLOP/s": 2 * common.THREADS * calls * TILE_ROWS * DEPTH * columns / products / 1e9,
+            "GB/s": 2 * COPY_BYTES / copy / 1e9}
+
+
+@kernel
+def tiles(threads, a, b, out, calls):
+    """The same tile `calls` times in each thread."""
+    for _thread in prange(threads):
+        own, zeros, step = np.empty_like(out), np.zeros(out.shape[1], out.dtype), np.zeros(1, np.int64)
+        table = np.empty((2, len(a)), np.int64)
+        for m in range(len(a)):
+            table[0, m], table[1, m] = a[m].ctypes.data, own[m].ctypes.data
+        for _ in range(calls):
+            wide_tile(a, table[0].ctypes.data, table[1].ctypes.data, 0, step.ctypes.data, 1, a.shape[1], a.itemsize,
+                      b.ctypes.data, b.strides[0], zeros.ctypes.data, out.shape[1], 0)
+
+
+def summarized(results):
+    """The geometric mean and the least of the ratios to PyTorch, in all and for each pass."""
+    ratios = {}
+    for result in results.values():
+        for name, measured in result.items():
+            ratios.setdefault(name, []).append(measured["ratio"])
+    every = [ratio for some in ratios.values() for ratio in some]
+    return {name: {"geometric_mean": common.geometric_mean(some), "least": min(some)}
+            for name, some in {"all": every, **ratios}.items()}
+
+
+def main(parts):
+    """Measure, print a line for each layer, keep the figures."""
+    peaks = machine_peaks()
+    print(f"peak {peaks['GFLOP/s']:.0f} GFLOP/s, copy {peaks['GB/s']:.1f} GB/s\n")
+    print("minidl / PyTorch = ratio, share of the peak")
+    every = layers()
+    results = {name: r for name, r in common.load("layers").get("layers", {}).items() if name in every}
+    for name, layer in every.items():
+        if not parts or any(part in name for part in parts):
+            results[name] = measure(layer)
+            cells = (f"{r['minidl']:6.0f} /{r['torch']:5.0f} ={r['ratio']:5.2f}x{r['minidl'] / peaks[r['unit']]:5.0%}"
+                     for r in results[name].values())
+            print(f"{name:40}" + "   ".join(cells), flush=True)
+    results = {name: results[name] for name in every if name in results}
+    summary = summarized(results)
+    for name, told in summary.items():
+        print(f"{name:16} geometric mean {told['geometric_mean']:.2f}x, least {told['least']:.2f}x")
+    common.save("layers", {"peaks": peaks, "layers": results, "ratios": summary})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
