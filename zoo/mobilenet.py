@@ -64,7 +64,7 @@ class ConvNorm(nn.Module):
         if self.tf_padding:
             h, w = x.shape[2:]
             x = F.pad(x, pad=(w % 2, 1, h % 2, 1))
-        return F.relu6(self.bn(self.conv(x)))
+        return self.bn(self.conv(x), relu=True, ceiling=6)
 
 
 class Separable(nn.Module):

@@ -15,12 +15,14 @@ from minidl.tensor import op
 
 
 @op
-def relu(x, /):
-    """max(x, 0), elementwise."""
-    out = kernels_for(x).relu(x)
+def relu(x, /, *, ceiling=None):
+    """max(x, 0), elementwise; no more than `ceiling` if one is given, which PyTorch's function has not."""
+    ceiling = above_zero("relu", ceiling)
+    out = kernels_for(x).relu(x, ceiling)
 
     def backward(grad):
-        return kernels_for(out).relu_gradient(grad, out)     # names `out`, which the next layer keeps: x can be freed
+        # names `out`, which the next layer keeps: x can be freed
+        return kernels_for(out).relu_gradient(grad, out, ceiling)
     return out, backward
 
 
@@ -149,3 +151,10 @@ def finite(name, setting, value):
     if not isinstance(value, Real) or not math.isfinite(value):
         raise ValueError(f"{name}: {setting}={value!r} must be a finite number")
     return float(value)
+
+
+def above_zero(name, ceiling):
+    """The ceiling of a ReLU as a Python float, or None if it has none; it must be above 0."""
+    if ceiling is not None and finite(name, "ceiling", ceiling) <= 0:
+        raise ValueError(f"{name}: ceiling={ceiling!r} must be larger than 0")
+    return None if ceiling is None else float(ceiling)

@@ -7,6 +7,7 @@ norm), some channels of one example (group norm). Local response normalization, 
 import math
 
 from minidl.device import array_module
+from minidl.functional.activation import above_zero
 from minidl.functional.linear import check_dtypes
 from minidl.functional.pooling import check_images
 from minidl.kernels import kernels_for
@@ -14,12 +15,13 @@ from minidl.tensor import op
 
 
 @op
-def batch_norm(x, weight, bias, add=None, /, *, mean=None, var=None, training=True, eps=1e-5, relu=False):
-    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; no less than 0 if `relu`.
+def batch_norm(x, weight, bias, add=None, /, *, mean=None, var=None, training=True, eps=1e-5, relu=False,
+               ceiling=None):
+    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; if `relu`, from 0 to `ceiling`.
 
     x (N, C, H, W) or (N, C); weight, bias (C,) or None for ones and zeros; add like x, or None  ->  the shape of x
-    `add`, the shortcut of a residual block, and `relu` are what PyTorch's function has not: they come in the same pass
-    over memory, and the result is that of relu(batch_norm(x, weight, bias) + add).
+    `add`, the shortcut of a residual block, `relu` and its `ceiling` are what PyTorch's function has not: they come in
+    the same pass over memory, and the result is that of relu(batch_norm(x, weight, bias) + add, ceiling=ceiling).
     In training `mean` and `var` are the moments of this batch, computed here unless given, and the gradient takes
     into account that they depend on x; otherwise they are constants that must be given, such as running statistics.
     Unlike PyTorch's, this function changes nothing: the layer keeps the running statistics.
@@ -36,8 +38,11 @@ def batch_norm(x, weight, bias, add=None, /, *, mean=None, var=None, training=Tr
                              f"one number per channel of x {x.shape}")
     if not training and (mean is None or var is None):
         raise ValueError("batch_norm: training=False needs mean and var")
+    if ceiling is not None and not relu:
+        raise ValueError(f"batch_norm: ceiling={ceiling!r} is one of ReLU; it needs relu=True")
     if training:
         check_several(images)
+    ceiling = above_zero("batch_norm", ceiling)
     kernels, eps = kernels_for(x), float(eps)
     if mean is None or var is None:
         mean, var = kernels.channel_moments(images)
@@ -45,12 +50,12 @@ def batch_norm(x, weight, bias, add=None, /, *, mean=None, var=None, training=Tr
     shift = (mean * 0) if bias is None else bias
 
     shortcut, adds = None if add is None else add.reshape(images.shape), add is not None
-    out = kernels.batch_norm(images, scale, shift, shortcut, mean, var, eps, relu)
+    out = kernels.batch_norm(images, scale, shift, shortcut, mean, var, eps, relu, ceiling)
     rectified = out if relu else None                        # without ReLU, `out` is not needed again
 
     def backward(grad):
         dx, dweight, dbias, dadd = kernels.batch_norm_gradient(
-            grad.reshape(images.shape), rectified, images, scale, mean, var, eps, training, adds)
+            grad.reshape(images.shape), rectified, images, scale, mean, var, eps, training, adds, ceiling)
         return dx.reshape(x.shape), dweight, dbias, dadd.reshape(x.shape) if adds else None
     return out.reshape(x.shape), backward
 

@@ -138,26 +138,27 @@ def channel_moments(x):
     return mean, ((x - by_channel(mean)) ** 2).mean((0, 2, 3))
 
 
-def batch_norm(x, weight, bias, add, mean, var, eps, relu):
-    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; no less than 0 if `relu`.
+def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
+    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; if `relu`, from 0 to `ceiling`.
 
     x, add (N, C, H, W) or None; weight, bias, mean, var (C,)  ->  (N, C, H, W)
     """
     xp = array_module(x)
     out = (x - by_channel(mean)) * by_channel(weight / xp.sqrt(var + eps)) + by_channel(bias)
     out = out if add is None else out + add
-    return xp.maximum(out, 0) if relu else out
+    out = xp.maximum(out, 0) if relu else out
+    return out if ceiling is None else xp.minimum(out, ceiling)
 
 
-def batch_norm_gradient(grad, out, x, weight, mean, var, eps, training, adds):
+def batch_norm_gradient(grad, out, x, weight, mean, var, eps, training, adds, ceiling=None):
     """The gradients of batch_norm by x, weight, bias and add (None unless `adds`).
 
-    `out` is what batch_norm gave if it did ReLU, which lets grad pass where out > 0, else None. What passes is the
-    gradient by add; with it, xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad):
-    in training, where mean and var depend on x,
+    `out` is what batch_norm gave if it did ReLU, which lets grad pass where 0 < out < ceiling, else None. What passes
+    is the gradient by add; with it, xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and
+    dbias = sum(grad): in training, where mean and var depend on x,
     dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),   m = N*H*W;  else the first term alone.
     """
-    grad = grad if out is None else relu_gradient(grad, out)
+    grad = grad if out is None else relu_gradient(grad, out, ceiling)
     deviation = 1 / array_module(x).sqrt(var + eps)
     xhat = (x - by_channel(mean)) * by_channel(deviation)
     dbias, dweight = channel_sums(grad), channel_sums(grad * xhat)

@@ -50,7 +50,7 @@ def fold_batch_norm(model, example):
 
 
 class Call(NamedTuple):
-    """One call of a layer, as it was seen; `bare` if it asked for nothing more, or for `relu` alone."""
+    """One call of a layer, as it was seen; `bare` if it asked for nothing more, or for ReLU alone."""
 
     layer: Module
     x: Tensor
@@ -101,11 +101,11 @@ class NormedConv2d(Module):
         self.conv.weight = Parameter(conv.weight.data * r[:, None, None, None])
         self.conv.bias = Parameter(bias)
 
-    def forward(self, x, add=None, relu=False):
-        if add is None:
+    def forward(self, x, add=None, relu=False, ceiling=None):
+        if add is None and ceiling is None:
             return self.conv(x, relu=relu)
-        out = self.conv(x) + add
-        return F.relu(out) if relu else out
+        out = self.conv(x) if add is None else self.conv(x) + add
+        return F.relu(out, ceiling=ceiling) if relu else out
 
 
 @no_grad()

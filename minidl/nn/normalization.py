@@ -18,7 +18,8 @@ from minidl.tensor import Tensor, as_array
 class BatchNorm(Module):
     """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel.
 
-    layer(x, add=shortcut, relu=True) is F.relu(layer(x) + shortcut) in one pass over memory; so is each alone.
+    layer(x, add=shortcut, relu=True) is F.relu(layer(x) + shortcut) in one pass over memory; so is each alone, and
+    layer(x, relu=True, ceiling=6) is F.relu6(layer(x)).
     In training mean and var are the moments of the batch, otherwise the running statistics
     running <- (1 - momentum) * running + momentum * moment,  of which the variance is the unbiased one.
     momentum             None: every batch counts the same, momentum = 1 / num_batches_tracked
@@ -43,16 +44,17 @@ class BatchNorm(Module):
         self.running_var = Tensor(np.ones(num_features, np.float32)) if track_running_stats else None
         self.num_batches_tracked = Tensor(np.zeros((), np.int64)) if track_running_stats else None
 
-    def forward(self, x, add=None, relu=False):
+    def forward(self, x, add=None, relu=False, ceiling=None):
         if x.ndim != self.ndim or x.shape[1] != self.num_features:
             wanted = (self.num_features, "H", "W")[:self.ndim - 1]
             raise ValueError(f"{type(self).__name__}: x must be (N, {', '.join(map(str, wanted))}), not {x.shape}")
         tracked = self.running_mean is not None
         if tracked and not self.training:
             return F.batch_norm(x, self.weight, self.bias, add, mean=self.running_mean.data, var=self.running_var.data,
-                                training=False, eps=self.eps, relu=relu)
+                                training=False, eps=self.eps, relu=relu, ceiling=ceiling)
         mean, var = channel_moments(as_array(x))
-        out = F.batch_norm(x, self.weight, self.bias, add, mean=mean, var=var, training=True, eps=self.eps, relu=relu)
+        out = F.batch_norm(x, self.weight, self.bias, add, mean=mean, var=var, training=True, eps=self.eps, relu=relu,
+                           ceiling=ceiling)
         if tracked:
             self.track(mean, var, x.size // self.num_features)
         return out

@@ -2,16 +2,22 @@
 
 `Sequential` computes what its layers say, in their order. It takes one liberty for the sake of speed: a convolution, a
 dense layer or a batch normalization can rectify its output in the pass that writes it, so a ReLU behind one is asked of
-that layer, as `layer(x, relu=True)`, and not called itself. The result is the same.
+that layer, as `layer(x, relu=True)`, and not called itself; so is a ReLU6 behind a batch normalization. The result is
+the same.
 """
 
-from minidl.nn.activation import ReLU
+from minidl.nn.activation import ReLU, ReLU6
 from minidl.nn.folding import NormedConv2d
 from minidl.nn.layers import Conv2d, Linear
 from minidl.nn.module import Module
 from minidl.nn.normalization import BatchNorm1d, BatchNorm2d
 
-RECTIFIERS = (Conv2d, Linear, BatchNorm1d, BatchNorm2d, NormedConv2d)
+NORMS = (BatchNorm1d, BatchNorm2d, NormedConv2d)
+# activation: the layers that can do its work, and how they are asked
+ASKED = {
+    ReLU: ((Conv2d, Linear, *NORMS), {"relu": True}),
+    ReLU6: (NORMS, {"relu": True, "ceiling": 6}),
+}
 
 
 class Sequential(Module):
@@ -39,9 +45,13 @@ class Sequential(Module):
 
 
 def calls(layers):
-    """Yield (layer, settings) for every call to make; a ReLU becomes a setting of the layer before it where it can."""
+    """Yield (layer, settings) for every call to make; a ReLU becomes settings of the layer before it where it can."""
     for before, layer, behind in zip([None, *layers], layers, [*layers[1:], None], strict=False):
-        if type(layer) in RECTIFIERS and type(behind) is ReLU:
-            yield layer, {"relu": True}
-        elif not (type(layer) is ReLU and type(before) in RECTIFIERS):
-            yield layer, {}
+        if not settings_for(layer, before):
+            yield layer, settings_for(behind, layer)
+
+
+def settings_for(activation, layer):
+    """The settings that make `layer` do the work of `activation`, which stands behind it; none if it cannot."""
+    layers, settings = ASKED.get(type(activation), ((), {}))
+    return settings if type(layer) in layers else {}

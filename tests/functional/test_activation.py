@@ -80,6 +80,14 @@ def test_leaky_relu_with_another_slope(xp, shape, slope, seed):
     check_gradients(leaky, xp.asarray(x), seed=seed)
 
 
+@given(shape=shapes(), ceiling=st.floats(0.1, 9), seed=seeds)
+def test_relu_with_a_ceiling(xp, shape, ceiling, seed):
+    x = 8 * distinct_values(shape, seed=seed)[0]
+    capped = partial(F.relu, ceiling=ceiling)
+    np.testing.assert_array_equal(capped(xp.asarray(x)).numpy(), np.clip(x, 0, ceiling))
+    check_gradients(capped, xp.asarray(np.where(abs(x - ceiling) < 0.01, 0.05, x)), seed=seed)
+
+
 def check_variant(activation, formula, xp, x, seed):
     """An activation with other settings than its own."""
     expected = np.vectorize(formula, otypes=[float])(x)
@@ -176,6 +184,8 @@ def test_bad_axes(activation, axis, error):
 @pytest.mark.parametrize(("call", "message"), [
     (lambda x: F.gelu(x, approximate="erf"), r"gelu: approximate='erf' is neither 'none' nor 'tanh'"),
     (lambda x: F.elu(x, alpha=math.inf), r"elu: alpha=inf must be a finite number"),
+    (lambda x: F.relu(x, ceiling=0), r"relu: ceiling=0 must be larger than 0"),
+    (lambda x: F.relu(x, ceiling=math.inf), r"relu: ceiling=inf must be a finite number"),
     (lambda x: F.leaky_relu(x, negative_slope="0.1"), r"leaky_relu: negative_slope='0\.1' must be a finite number"),
     (lambda x: F.softplus(x, beta=0), r"softplus: beta=0 leaves nothing to divide by"),
     (lambda x: F.softplus(x, beta=math.nan), r"softplus: beta=nan must be a finite number"),

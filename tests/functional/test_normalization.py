@@ -70,19 +70,21 @@ def test_gradients_with_constants(xp, shape, layout, seed):
     check_gradients(constant, *inputs, seed=seed)
 
 
-def fused_and_apart(x, *others, adds, relu, affine, training):
+def fused_and_apart(x, *others, adds, relu, ceiling, affine, training):
     """F.batch_norm with its settings, and the same said with F.batch_norm, + and F.relu; `others` as from `values`."""
     weight, bias, add, mean, var = others
     settings = {"training": training, "eps": EPS} | ({} if training else {"mean": mean.data, "var": var.data})
     weight, bias = (weight, bias) if affine else (None, None)
-    fused = F.batch_norm(x, weight, bias, add if adds else None, **settings, relu=relu)
+    fused = F.batch_norm(x, weight, bias, add if adds else None, **settings, relu=relu,
+                         ceiling=ceiling if relu else None)
     apart = F.batch_norm(x, weight, bias, **settings)
     apart = apart + add if adds else apart
-    return fused, F.relu(apart) if relu else apart
+    return fused, F.relu(apart, ceiling=ceiling) if relu else apart
 
 
 dtypes = st.sampled_from(["float32", "float64"])
-combinations = st.fixed_dictionaries(dict.fromkeys(("adds", "relu", "affine", "training"), st.booleans()))
+combinations = st.fixed_dictionaries(dict.fromkeys(("adds", "relu", "affine", "training"), st.booleans())
+                                     | {"ceiling": st.sampled_from([None, 0.3, 6])})
 
 
 @given(shape=rows | images, case=combinations, layout=layouts, dtype=dtypes, seed=seeds)
@@ -119,8 +121,17 @@ def test_gradients_of_the_fused(xp, shape, case, layout, seed):
         constants = {} if case["training"] else {"mean": mean.astype(x.dtype), "var": var.astype(x.dtype)}
         weight_and_bias, add = (others[:2], others[2:]) if affine else ((None, None), others)
         return F.batch_norm(x, *weight_and_bias, *add, **constants, training=case["training"], eps=EPS,
-                            relu=case["relu"])
+                            relu=case["relu"], ceiling=case["ceiling"] if case["relu"] else None)
     check_gradients(fused, x, *affine, *adds, seed=seed)
+
+
+def test_no_gradient_passes_at_either_end_of_a_capped_relu(xp):
+    """As in PyTorch: what comes out as exactly 0 or the ceiling counts as outside."""
+    x = Tensor(xp.asarray(np.array([[-1.0], [0], [1], [5], [6], [7]])), requires_grad=True)
+    out = F.batch_norm(x, None, None, mean=xp.zeros(1), var=xp.ones(1), training=False, eps=0, relu=True, ceiling=6)
+    out.sum().backward()
+    np.testing.assert_array_equal(out.numpy()[:, 0], [0, 0, 1, 5, 6, 6])
+    np.testing.assert_array_equal(Tensor(x.grad).numpy()[:, 0], [0, 0, 1, 1, 0, 0])
 
 
 @given(shape=rows | images, layout=layouts, seed=seeds)
@@ -170,6 +181,18 @@ BAD_SHAPES = [
 def test_bad_shapes(x, weight, bias, message):
     with pytest.raises(ValueError, match=rf"^batch_norm: {message}"):
         F.batch_norm(np.ones(x), np.ones(weight), np.ones(bias))
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"ceiling": 6}, r"ceiling=6 is one of ReLU; it needs relu=True"),
+    ({"relu": True, "ceiling": 0}, r"ceiling=0 must be larger than 0"),
+    ({"relu": True, "ceiling": -1.5}, r"ceiling=-1.5 must be larger than 0"),
+    ({"relu": True, "ceiling": float("nan")}, r"ceiling=nan must be a finite number"),
+    ({"relu": True, "ceiling": "6"}, r"ceiling='6' must be a finite number"),
+])
+def test_bad_ceilings(settings, message):
+    with pytest.raises(ValueError, match=f"^batch_norm: {message}"):
+        F.batch_norm(np.ones((2, 3)), None, None, **settings)
 
 
 def test_bad_constants():

@@ -253,33 +253,50 @@ def test_nan_stays_in_its_channel(kernels, dtype):
         assert np.isnan(moment).tolist() == [False, True, False]
 
 
-@given(shape=image_shapes, adds=st.booleans(), relu=st.booleans(), layout=layouts, seed=seeds)
+relus = st.sampled_from([(False, None), (True, None), (True, 0.4)])      # relu and its ceiling, for batch norm
+
+
+@given(shape=image_shapes, adds=st.booleans(), relu=relus, layout=layouts, seed=seeds)
 def test_batch_norm(kernels, dtype, shape, adds, relu, layout, seed):
     c = shape[1:2]
     x, add, weight, bias, mean, var = distinct_values(shape, shape, c, c, c, c, seed=seed)
     ours = laid_out(layout, dtype, x, weight, bias, add, mean, var + 1.5)
     ours[3] = ours[3] if adds else None
     expected = reference.batch_norm(x, weight, bias, mean, var + 1.5, 1e-3) + (add if adds else 0)
-    near(kernels.batch_norm(*ours, 1e-3, relu), np.where(relu & (expected < 0), 0, expected), dtype)
+    expected = np.clip(expected, 0, relu[1]) if relu[0] else expected
+    near(kernels.batch_norm(*ours, 1e-3, *relu), expected, dtype)
 
 
 def test_rectified_norms_let_nan_through(kernels, dtype):
     x, one = np.array([[[[np.nan, -1, 1, np.inf]]]], dtype), np.ones(1, dtype)
-    out = kernels.batch_norm(x, one, one * 0, None, one * 0, one, 0.0, True)
-    np.testing.assert_array_equal(out, np.array([[[[np.nan, 0, 1, np.inf]]]], dtype))
+    for ceiling, top in ((None, np.inf), (2, 2)):
+        out = kernels.batch_norm(x, one, one * 0, None, one * 0, one, 0.0, True, ceiling)
+        np.testing.assert_array_equal(out, np.array([[[[np.nan, 0, 1, top]]]], dtype))
+
+
+def test_where_rectified_norms_let_gradients_pass(kernels, dtype):
+    """Between the ends and not at them; without a ceiling there is no upper end, not even infinity."""
+    one, ceiling = np.ones(1, dtype), np.array(0.1, dtype)
+    out = np.array([[[[np.nan, 0, 1e-30, np.nextafter(ceiling, np.zeros_like(ceiling)), ceiling, np.inf]]]], dtype)
+    settings = (out, np.zeros_like(out), one, one * 0, one, 0.0, False, True)
+    for c, expected in ((None, [0, 0, 1, 1, 1, 1]), (0.1, [0, 0, 1, 1, 0, 0])):
+        for of_what in (0, 3):                           # x and add
+            passed = kernels.batch_norm_gradient(np.ones_like(out), *settings, c)[of_what]
+            np.testing.assert_array_equal(passed.ravel(), expected)
 
 
 @pytest.mark.parametrize("training", [True, False])
-@given(shape=image_shapes, relu=st.booleans(), layout=layouts, seed=seeds)
+@given(shape=image_shapes, relu=relus, layout=layouts, seed=seeds)
 def test_batch_norm_gradient(kernels, training, shape, relu, layout, seed):
     """Against a central difference of the naive forward; in training the moments move with x."""
     c, eps = shape[1:2], 0.1                          # so that a channel of one element has a finite slope
     x, grad, out, weight, bias, mean, var = distinct_values(shape, shape, shape, c, c, c, c, seed=seed)
     mean, var = plain.channel_moments(x) if training else (mean, var + 1.5)
     ours = laid_out(layout, "float64", grad, out, x, weight, mean, var)
+    relu, ceiling = relu
     ours[1] = ours[1] if relu else None
-    *gradients, dadd = kernels.batch_norm_gradient(*ours, eps, training, True)
-    passed = np.where(relu & (out < 0), 0, grad)
+    *gradients, dadd = kernels.batch_norm_gradient(*ours, eps, training, True, ceiling)
+    passed = np.where(relu & ((out < 0) | (out > (ceiling or np.inf))), 0, grad)
     inputs = [x, weight, bias]
 
     def slope(i, direction, step=1e-6):
@@ -293,19 +310,20 @@ def test_batch_norm_gradient(kernels, training, shape, relu, layout, seed):
         direction = np.random.default_rng(seed).standard_normal(a.shape)
         np.testing.assert_allclose((gradient * direction).sum(), slope(i, direction), rtol=1e-5, atol=1e-7)
     np.testing.assert_array_equal(dadd, passed)
-    assert kernels.batch_norm_gradient(*ours, eps, training, False)[3] is None
+    assert kernels.batch_norm_gradient(*ours, eps, training, False, ceiling)[3] is None
 
 
-@given(shape=image_shapes, training=st.booleans(), relu=st.booleans(), layout=layouts, seed=seeds)
+@given(shape=image_shapes, training=st.booleans(), relu=relus, layout=layouts, seed=seeds)
 def test_batch_norm_gradient_in_float32(kernels, shape, training, relu, layout, seed):
     c = shape[1:2]
     grad, out, x, weight, mean, var = distinct_values(shape, shape, shape, c, c, c, seed=seed)
     mean, var = plain.channel_moments(x) if training else (mean, var + 1.5)
     ours, theirs = laid_out(layout, "float32", grad, out, x, weight, mean, var), [grad, out, x, weight, mean, var]
+    relu, ceiling = relu
     if not relu:
         ours[1] = theirs[1] = None
-    for actual, expected in zip(kernels.batch_norm_gradient(*ours, 0.1, training, True),
-                                plain.batch_norm_gradient(*theirs, 0.1, training, True), strict=True):
+    for actual, expected in zip(kernels.batch_norm_gradient(*ours, 0.1, training, True, ceiling),
+                                plain.batch_norm_gradient(*theirs, 0.1, training, True, ceiling), strict=True):
         near(actual, expected, "float32")
 
 

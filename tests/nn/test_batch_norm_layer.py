@@ -85,6 +85,7 @@ def test_shortcut_and_relu_in_the_same_call(ndim, training):
         ({"add": shortcut, "relu": True}, lambda out: F.relu(out + shortcut)),
         ({"add": shortcut}, lambda out: out + shortcut),
         ({"relu": True}, F.relu),
+        ({"relu": True, "ceiling": 0.5}, lambda out: F.relu(out, ceiling=0.5)),
     ]:
         np.testing.assert_array_equal(layer(Tensor(x), **settings).data, apart(twin(Tensor(x))).data)
     for name, array in layer.state_dict().items():

@@ -27,6 +27,13 @@ class PlainConv(nn.Conv2d):
         return super().forward(x)
 
 
+def loud_norm(channels):
+    """A batch norm whose outputs reach beyond 6."""
+    norm = nn.BatchNorm2d(channels)
+    norm.weight.data[...] = 7
+    return norm
+
+
 def one_by_one(layers, x):
     for layer in layers:
         x = layer(x)
@@ -38,6 +45,7 @@ def one_by_one(layers, x):
     lambda: [nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2)],
     lambda: [nn.ReLU(), nn.Conv2d(2, 3, 3), nn.ReLU(), nn.ReLU(), nn.Conv2d(3, 2, 1)],
     lambda: [nn.Flatten(), nn.Linear(72, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 2), nn.ReLU()],
+    lambda: [nn.Conv2d(2, 3, 3), loud_norm(3), nn.ReLU6(), nn.Conv2d(3, 2, 1), nn.ReLU6()],
     lambda: [PlainConv(2, 3, 3), nn.ReLU()],
     lambda: [nn.Conv2d(2, 3, 3), nn.LeakyReLU(), nn.Tanh()],
     list,
@@ -55,6 +63,15 @@ def test_which_relus_are_called(monkeypatch):
     out = model(Tensor(RNG.standard_normal((4, 1, 3, 3)).astype(np.float32)))
     assert called == [model[2], model[6]]
     assert out.data.min() == 0                    # the others were computed all the same
+
+
+def test_which_relu6s_are_called(monkeypatch):
+    called = []
+    monkeypatch.setattr(nn.ReLU6, "forward", lambda self, x: called.append(self) or x)
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU6(), loud_norm(2), nn.ReLU6(), nn.ReLU6())
+    out = model(Tensor(RNG.standard_normal((4, 1, 3, 3)).astype(np.float32)))
+    assert called == [model[1], model[4]]
+    assert (out.data.min(), out.data.max()) == (0, 6)         # by the other one
 
 
 def test_a_relu_of_another_class_is_called():

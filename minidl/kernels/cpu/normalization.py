@@ -6,6 +6,8 @@ precision, and over blocks in doubles: as accurate as doubles all through, nearl
 rows are cut into slices depends on the shape alone, so the bits do not depend on the number of threads.
 """
 
+import math
+
 import numpy as np
 from numba import prange
 
@@ -134,62 +136,74 @@ def moments(threads, rows, mean, var):
         var[k] = 0 if spread < 0 else spread                  # NaN stays NaN
 
 
-def batch_norm(x, weight, bias, add, mean, var, eps, relu):
-    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; no less than 0 if `relu`.
+def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
+    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; if `relu`, from 0 to `ceiling`.
 
     x, add (N, C, H, W) or None; weight, bias, mean, var (C,)  ->  (N, C, H, W)
     """
     rows = as_rows(x)
     out = empty(rows.shape, rows.dtype)
     scale = weight / np.sqrt(var + eps)
-    normalize(rows, rows if add is None else as_rows(add), mean, scale, bias, add is not None, relu, out)
+    top = math.inf if ceiling is None else float(ceiling)
+    normalize(rows, rows if add is None else as_rows(add), mean, scale, bias, add is not None, relu, top, out)
     return as_image(out, x.shape)
 
 
+@inner
+def clipped(value, least, top):
+    """min(max(value, least), top); NaN, which is neither below nor above a number, stays NaN."""
+    above = least if value < least else value
+    return top if above > top else above
+
+
 @kernel
-def normalize(threads, rows, add, mean, scale, bias, adds, relu, out):
-    """out = (rows - mean) * scale + bias, + add if `adds`, and no less than 0 if `relu`"""
+def normalize(threads, rows, add, mean, scale, bias, adds, relu, top, out):
+    """out = (rows - mean) * scale + bias, + add if `adds`; no less than 0 if `relu`, and no more than `top`"""
     n, length = rows.shape
     middle, scale, bias = repeated(mean, length), repeated(scale, length), repeated(bias, length)
-    least = rows.dtype.type(0 if relu else -np.inf)
+    least, top = rows.dtype.type(0 if relu else -np.inf), rows.dtype.type(top)
     for i in prange(n):
         if adds:
             for j in range(length):
                 value = (rows[i, j] - middle[j]) * scale[j] + bias[j] + add[i, j]
-                out[i, j] = least if value < least else value                # NaN is not below it
+                out[i, j] = clipped(value, least, top)
         else:
             for j in range(length):
                 value = (rows[i, j] - middle[j]) * scale[j] + bias[j]
-                out[i, j] = least if value < least else value
+                out[i, j] = clipped(value, least, top)
 
 
-def batch_norm_gradient(grad, out, x, weight, mean, var, eps, training, adds):
+def batch_norm_gradient(grad, out, x, weight, mean, var, eps, training, adds, ceiling=None):
     """The gradients of batch_norm by x, weight, bias and add (None unless `adds`).
 
-    `out` is what batch_norm gave if it did ReLU, which lets grad pass where out > 0, else None. What passes is the
-    gradient by add; with it, xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad):
-    in training, where mean and var depend on x,
+    `out` is what batch_norm gave if it did ReLU, which lets grad pass where 0 < out < ceiling, else None. What passes
+    is the gradient by add; with it, xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and
+    dbias = sum(grad): in training, where mean and var depend on x,
     dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),   m = N*H*W;  else the first term alone.
     """
     grads, rows, relu, c = as_rows(grad), as_rows(x), out is not None, x.shape[1]
     outs = as_rows(out) if relu else grads
     deviation = 1 / np.sqrt(var + eps)
     dweight, dbias = np.empty(c, x.dtype), np.empty(c, x.dtype)
-    sum_products(grads, outs, rows, mean, deviation, relu, dweight, dbias)
+    last = math.inf if ceiling is None else float(np.nextafter(x.dtype.type(ceiling), x.dtype.type(0)))
+    sum_products(grads, outs, rows, mean, deviation, relu, last, dweight, dbias)
     dx = empty(rows.shape, rows.dtype)
     keep = adds and relu
     passed = empty(rows.shape, rows.dtype) if keep else dx
     share = 1 / (x.size // c) if training else 0.0
-    combine(grads, outs, rows, mean, deviation, weight, dweight, dbias, share, relu, keep, dx, passed)
+    combine(grads, outs, rows, mean, deviation, weight, dweight, dbias, share, relu, last, keep, dx, passed)
     dadd = as_image(passed, x.shape) if keep else grad if adds else None
     return as_image(dx, x.shape), dweight, dbias, dadd
 
 
 @kernel
-def sum_products(threads, grads, outs, rows, mean, deviation, relu, dweight, dbias):
-    """dweight, dbias = the sums of grad * xhat and of grad in each channel, after ReLU's gradient if `relu`"""
+def sum_products(threads, grads, outs, rows, mean, deviation, relu, last, dweight, dbias):
+    """dweight, dbias = the sums of grad * xhat and of grad in each channel, of a grad that passed ReLU if `relu`
+
+    ReLU lets a grad pass where 0 < out <= last: the number next below the ceiling, or infinity.
+    """
     n, length = rows.shape
-    slices, zero, every = slices_of(n), rows.dtype.type(0), not relu
+    slices, zero, last, every = slices_of(n), rows.dtype.type(0), rows.dtype.type(last), not relu
     middle = repeated(mean, length)
     partial = np.zeros((2, slices, length))
     for s in prange(slices):
@@ -200,7 +214,7 @@ def sum_products(threads, grads, outs, rows, mean, deviation, relu, dweight, dbi
             products[:] = zero
             for i in range(start, min(stop, start + BLOCK)):
                 for j in range(length):
-                    grad = grads[i, j] if every | (outs[i, j] > zero) else zero
+                    grad = grads[i, j] if every | ((outs[i, j] > zero) & (outs[i, j] <= last)) else zero
                     sums[j] += grad
                     products[j] += grad * (rows[i, j] - middle[j])
             for j in range(length):
@@ -213,19 +227,19 @@ def sum_products(threads, grads, outs, rows, mean, deviation, relu, dweight, dbi
 
 
 @kernel
-def combine(threads, grads, outs, rows, mean, deviation, weight, dweight, dbias, share, relu, keep, dx, passed):
-    """dx = weight * deviation * (grad - share * (dbias + xhat * dweight)), grad after ReLU's gradient if `relu`
+def combine(threads, grads, outs, rows, mean, deviation, weight, dweight, dbias, share, relu, last, keep, dx, passed):
+    """dx = weight * deviation * (grad - share * (dbias + xhat * dweight)), of a grad that passed ReLU if `relu`
 
     `passed` gets that grad if `keep`.
     """
     n, length = rows.shape
-    zero, every, share = rows.dtype.type(0), not relu, rows.dtype.type(share)
+    zero, last, every, share = rows.dtype.type(0), rows.dtype.type(last), not relu, rows.dtype.type(share)
     middle, scale = repeated(mean, length), repeated(weight * deviation, length)
     constant, slope = repeated(dbias * share, length), repeated(dweight * deviation * share, length)
     for i in prange(n):
         for j in range(length):
-            grad = grads[i, j] if every | (outs[i, j] > zero) else zero
+            grad = grads[i, j] if every | ((outs[i, j] > zero) & (outs[i, j] <= last)) else zero
             dx[i, j] = scale[j] * (grad - constant[j] - slope[j] * (rows[i, j] - middle[j]))
         if keep:
             for j in range(length):
-                passed[i, j] = grads[i, j] if every | (outs[i, j] > zero) else zero
+                passed[i, j] = grads[i, j] if every | ((outs[i, j] > zero) & (outs[i, j] <= last)) else zero
