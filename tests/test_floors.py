@@ -19,7 +19,7 @@ FLOORS = [                                            # lowest first
     {"kernels"},
     {"tensor"},
     {"functional"},
-    {"nn", "optim", "testing"},
+    {"nn", "optim", "profiling", "testing"},
     {"data", "io", "summary"},
     {"train"},
     {"minidl"},                                       # minidl/__init__.py: what a user imports
