@@ -2,8 +2,8 @@
 
 Three facts shape this file. A second pool (OpenBLAS's, say) taking turns with this one costs milliseconds a switch, so
 matrix products use this pool too. Threads that sleep between kernels may wake on one core and stay there until the
-scheduler's next tick, which makes a call of 0.3 ms take 8 ms; so on Linux each worker is given a core of its own,
-unless a worker of another process has it already.
+scheduler's next tick, which makes a call of 0.3 ms take 8 ms; so on Linux each worker is given a core of its own, if
+the pool has a thread for every core: then several processes at once have one thread each on every core, none too many.
 The main thread stays free to run anywhere: what it starts later, threads and programs, inherits its affinity.
 And threads that wait for each other spin, for milliseconds by default: two processes on the same cores then wait for
 each other's waiting, and run 10 times slower than need be. Ours spin for the length of a short kernel and then sleep.
@@ -12,7 +12,6 @@ each other's waiting, and run 10 times slower than need be. Ours spin for the le
 import functools
 import multiprocessing
 import os
-import socket
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,12 +33,13 @@ def thread_count():
     """
     if not parallel._is_initialized:
         numba.config.NUMBA_NUM_THREADS = parallel.NUM_THREADS = wanted_threads()     # Numba asks both
-    before = tasks()
     with spinning_shortly():
+        touch.compile("void(int64[::1])")          # Numba may bring SciPy along, which has threads of its own
+        before = tasks()
         touch(np.zeros(numba.config.NUMBA_NUM_THREADS, np.int64))
     workers = sorted(tasks() - before)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if may_pin() and len(workers) + 1 == len(cores) and claim(cores[1:]):
+    if may_pin() and len(workers) + 1 == len(cores):
         for worker, core in zip(workers, cores[1:], strict=True):
             os.sched_setaffinity(worker, {core})
     return numba.config.NUMBA_NUM_THREADS
@@ -83,25 +83,6 @@ def may_pin():
     """Whether the cores are this process's own to hand out: not if OpenMP does it, nor in one process of several."""
     chosen = "OMP_PROC_BIND" in os.environ or "GOMP_CPU_AFFINITY" in os.environ or os.environ.get("MINIDL_PIN") == "0"
     return not chosen and multiprocessing.parent_process() is None
-
-
-claims = []            # kept open as long as the process lives
-
-
-def claim(cores):
-    """Whether all these cores could be made ours: no other process of this machine has claimed one of them.
-
-    A claim is a socket whose name, which only one process can have, stands for the core. The name is in no folder
-    (Linux's abstract names), so any user can claim, and the system takes it back when the process ends, however it ends.
-    """
-    try:
-        for core in cores:
-            claims.append(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-            claims[-1].bind(f"\0minidl core {core}")
-    except OSError:
-        while claims:
-            claims.pop().close()
-    return len(claims) == len(cores)
 
 
 def tasks():
