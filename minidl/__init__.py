@@ -2,6 +2,7 @@
 
 from minidl import functional
 from minidl.device import Device, DeviceError, manual_seed
+from minidl.profiling import profile
 from minidl.tensor import NonFiniteError, Tensor, detect_nonfinite, no_grad
 from minidl.version import __version__
 
@@ -15,4 +16,5 @@ __all__ = [
     "functional",
     "manual_seed",
     "no_grad",
+    "profile",
 ]

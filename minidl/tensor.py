@@ -186,7 +186,8 @@ def op(function):
 
     `function` sees arrays only. It returns its output and `backward`, which maps the gradient of that output to a
     gradient for each positional argument, in order. A gradient given as a `lambda` is computed only if it is wanted.
-    Wrong shapes and types come out as ValueError, TypeError or IndexError that begin with the operation's name.
+    Wrong shapes and types come out as ValueError, TypeError or IndexError that begin with the operation's name; so
+    does MemoryError.
     """
     name = function.__name__.lstrip("_")
 
@@ -195,8 +196,8 @@ def op(function):
         arrays = [x.data if isinstance(x, Tensor) else plain(name, x) for x in inputs]
         same_device(name, arrays)
         try:
-            out, backward = function(*arrays, **settings)
-        except (ValueError, TypeError, IndexError) as error:
+            out, backward = watched(function, "forward", name)(*arrays, **settings)
+        except (ValueError, TypeError, IndexError, MemoryError) as error:
             if re.match(r"\w+: ", str(error)):       # it says already whose it is
                 raise
             raise named(error, name, arrays) from error
@@ -220,7 +221,10 @@ def backpropagate(root, gradient, retain_graph=False):
         if node in grads:
             if node.keeps_grad:
                 node.grad = grads[node] if node.grad is None else node.grad + grads[node]
-            pass_on(node, grads)
+            try:
+                watched(pass_on, "backward", node.name)(node, grads)
+            except MemoryError as error:
+                raise named(error, f"backward of {node.name}", node.parents) from error
             if node.backward is not None and not retain_graph:
                 node.backward = spent
 
@@ -280,9 +284,15 @@ class Mode(threading.local):
 
     recording = True
     finite_only = False
+    watcher = None                                  # an open profile: see profiling.py
 
 
 mode = Mode()
+
+
+def watched(function, phase, name):
+    """`function` itself; or, while a profile is open, the same function with its calls measured under that name."""
+    return function if mode.watcher is None else mode.watcher.watch(function, phase, name)
 
 
 @contextmanager
@@ -359,5 +369,6 @@ def same_device(name, arrays):
 def named(error, name, arrays):
     """`error` with the operation's name in front and the shapes of its inputs behind."""
     shapes = ", ".join(str(x.shape) if hasattr(x, "shape") else repr(x) for x in arrays)
-    kind = next(kind for kind in (IndexError, ValueError, TypeError) if isinstance(error, kind))
-    return kind(f"{name}: {error} (inputs: {shapes})")
+    kind = next(k for k in (IndexError, ValueError, TypeError, MemoryError) if isinstance(error, k))
+    remedy = "; reduce the batch size or the image size" if kind is MemoryError else ""
+    return kind(f"{name}: {error or 'out of memory'} (inputs: {shapes}){remedy}")

@@ -19,7 +19,7 @@ FLOORS = [                                            # lowest first
     {"kernels"},
     {"tensor"},
     {"functional"},
-    {"nn", "optim", "testing"},
+    {"nn", "optim", "profiling", "testing"},
     {"io", "summary"},
     {"data"},
     {"train"},

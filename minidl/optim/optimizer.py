@@ -13,7 +13,7 @@ import numpy as np
 
 from minidl.device import CPU, array_module
 from minidl.kernels import Arrays, kernels_for
-from minidl.tensor import Tensor
+from minidl.tensor import Tensor, watched
 
 
 class Setting:
@@ -114,7 +114,8 @@ class Optimizer:
         for batch in self.batches:
             for state in batch.states:
                 state["steps"] += 1
-            self.update(kernels_for(batch.xs[0]), batch, [p.grad for p in batch.parameters])
+            update = watched(self.update, "step", type(self).__name__)
+            update(kernels_for(batch.xs[0]), batch, [p.grad for p in batch.parameters])
 
     def make_batches(self):
         """The parameters that have gradients, parted by group, number of steps, and kind of array."""

@@ -4,7 +4,9 @@ Each step of training makes the same large arrays anew. From the system they com
 cleared, one page fault for every 4 KiB, which can cost more than computing what goes into them; and when they are freed
 the system takes them back. So large blocks are kept when the last array that uses them dies, and given out again. The
 most recently freed block of a fitting size is the one most likely to be in the cache still. Blocks in use and spare
-ones together take no more than those in use once took, and a little: keeping them hardly raises the peak.
+ones together take no more than those in use once took, and a little: keeping them hardly raises the peak. Where the
+system has no more to give, the spare blocks go back to it first. The store counts what it lends, which is what the
+profiler reports.
 """
 
 import math
@@ -37,7 +39,9 @@ class Store:
 
     def __init__(self):
         self.spare, self.spare_bytes = [], 0
-        self.used_bytes, self.peak = 0, 0
+        self.lent = self.most = 0          # bytes in use now, and the most since `most` was last set
+        self.peak = 0                      # the most since the store was last cleared
+        self.total = 0                     # bytes handed out so far
         self.lock = threading.RLock()      # re-entrant: garbage collected under it may come back to it
 
     def take(self, size):
@@ -46,8 +50,9 @@ class Store:
             memory = self.fitting(size)
             if memory is None:
                 memory = aligned(size)
-            self.used_bytes += len(memory)
-            self.peak = max(self.peak, self.used_bytes)
+            self.lent += len(memory)
+            self.most, self.peak = max(self.most, self.lent), max(self.peak, self.lent)
+            self.total += len(memory)
             self.shrink()
             return memory
 
@@ -62,20 +67,20 @@ class Store:
     def put(self, memory):
         """Keep a block; the least recently used ones make room for it."""
         with self.lock:
+            self.lent -= len(memory)
             self.spare.append(memory)
             self.spare_bytes += len(memory)
-            self.used_bytes -= len(memory)
             self.shrink()
 
     def shrink(self):
         """Give spare blocks back to the system, the oldest first, while there are too many."""
-        while self.spare and self.used_bytes + self.spare_bytes > self.peak + SLACK:
+        while self.spare and self.lent + self.spare_bytes > self.peak + SLACK:
             self.spare_bytes -= len(self.spare.pop(0))
 
     def clear(self):
         """Give all spare blocks back to the system, and begin anew to see how much is needed."""
         with self.lock:
-            self.spare, self.spare_bytes, self.peak = [], 0, self.used_bytes
+            self.spare, self.spare_bytes, self.peak = [], 0, self.lent
 
 
 store = Store()
@@ -83,17 +88,27 @@ store = Store()
 
 def aligned(size):
     """So many bytes, new, from the beginning of a cache line on."""
-    memory = np.empty(size + LINE, np.uint8)
+    try:
+        memory = np.empty(size + LINE, np.uint8)
+    except MemoryError:
+        store.clear()
+        memory = np.empty(size + LINE, np.uint8)
     start = -memory.__array_interface__["data"][0] % LINE             # quicker to ask than .ctypes.data
     return memory[start:start + size]
 
 
 def empty(shape, dtype):
-    """A C-contiguous array of `shape`, not filled, as numpy.empty makes it; the larger ones begin with a cache line."""
+    """A C-contiguous array of `shape`, not filled, as numpy.empty makes it; the larger ones begin with a cache line.
+
+    Raises MemoryError that says how much was asked for.
+    """
     dtype = np.dtype(dtype)
     size = dtype.itemsize * math.prod(shape)
-    if size < TINY:
-        return np.empty(shape, dtype)
-    if size < SMALL:
-        return aligned(size).view(dtype).reshape(shape)
-    return np.asarray(Block(store.take(size), shape, dtype))
+    try:
+        if size < TINY:
+            return np.empty(shape, dtype)
+        if size < SMALL:
+            return aligned(size).view(dtype).reshape(shape)
+        return np.asarray(Block(store.take(size), shape, dtype))
+    except MemoryError as error:
+        raise MemoryError(f"no memory for {size / 2**20:,.1f} MiB, an array {shape} of {dtype}") from error

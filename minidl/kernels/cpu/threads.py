@@ -2,7 +2,8 @@
 
 Three facts shape this file. A second pool (OpenBLAS's, say) taking turns with this one costs milliseconds a switch, so
 matrix products use this pool too. Threads that sleep between kernels may wake on one core and stay there until the
-scheduler's next tick, which makes a call of 0.3 ms take 8 ms; so on Linux each worker is given a core of its own.
+scheduler's next tick, which makes a call of 0.3 ms take 8 ms; so on Linux each worker is given a core of its own, if
+the pool has a thread for every core: then several processes at once have one thread each on every core, none too many.
 The main thread stays free to run anywhere: what it starts later, threads and programs, inherits its affinity.
 And threads that wait for each other spin, for milliseconds by default: two processes on the same cores then wait for
 each other's waiting, and run 10 times slower than need be. Ours spin for the length of a short kernel and then sleep.
@@ -12,9 +13,11 @@ import functools
 import multiprocessing
 import os
 from contextlib import contextmanager
+from pathlib import Path
 
 import numba
 import numpy as np
+from numba.np.ufunc import parallel
 
 SPINS = "10000"        # about 100 microseconds
 
@@ -24,12 +27,15 @@ if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
 
 @functools.cache
 def thread_count():
-    """How many parts to cut the work of a kernel into: the number of threads (NUMBA_NUM_THREADS, else all cores).
+    """How many parts to cut the work of a kernel into: the number of threads.
 
     The first call starts the pool and gives each worker its core.
     """
-    before = tasks()
+    if not parallel._is_initialized:
+        numba.config.NUMBA_NUM_THREADS = parallel.NUM_THREADS = wanted_threads()     # Numba asks both
     with spinning_shortly():
+        touch.compile("void(int64[::1])")          # Numba may bring SciPy along, which has threads of its own
+        before = tasks()
         touch(np.zeros(numba.config.NUMBA_NUM_THREADS, np.int64))
     workers = sorted(tasks() - before)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -37,6 +43,27 @@ def thread_count():
         for worker, core in zip(workers, cores[1:], strict=True):
             os.sched_setaffinity(worker, {core})
     return numba.config.NUMBA_NUM_THREADS
+
+
+def wanted_threads():
+    """NUMBA_NUM_THREADS, else OMP_NUM_THREADS, else one for each core that this process may use."""
+    config = numba.config
+    if "NUMBA_NUM_THREADS" in os.environ or config.NUMBA_NUM_THREADS != config.NUMBA_DEFAULT_NUM_THREADS:
+        return config.NUMBA_NUM_THREADS
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()          # a list is for nested loops
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    return max(1, min(config.NUMBA_DEFAULT_NUM_THREADS, quota()))
+
+
+def quota(groups="/sys/fs/cgroup", own="/proc/self/cgroup"):
+    """The cores' worth of time that a container is given (Linux, cgroup v2), rounded up; without bound, infinity."""
+    try:
+        path = next(line[3:] for line in Path(own).read_text().splitlines() if line.startswith("0::"))
+        limit, period = Path(f"{groups}{path}/cpu.max").read_text().split()
+        return -(-int(limit) // int(period))
+    except (OSError, StopIteration, ValueError):             # no such system, or the limit is "max"
+        return float("inf")
 
 
 @contextmanager
