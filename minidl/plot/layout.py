@@ -1,0 +1,272 @@
+"""Where everything in the drawing of a network stands.
+
+Each group is laid out by itself, inner ones first. Its stacks and groups stand in rows, by how many steps they are from
+the group's entry, and in columns: one that reads another goes on in its column, unless that column goes on already.
+Around its main column, at x = 0, a group reaches so far to the left and so far to the right; y runs down from its top.
+Edges leave at the bottom and arrive at the top. What runs past rows goes straight down where nothing stands in its
+way, and otherwise to the right of them all; level pieces run in the gaps between rows, those that would touch below
+each other. So no edge crosses a box.
+"""
+
+import itertools
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from minidl.plot.graph import Box, Group, boxes_in, groups_in, links_in, ranks_of
+
+GAP, TRACK = 26, 9            # the height of a gap between rows; between two level pieces in it
+ASIDE, LANE = 24, 16          # between columns; between what runs down on the right
+FRAME, TITLE = 14, 16         # between a group's content and its frame; the height of its title
+
+
+@dataclass(eq=False)
+class Port:
+    """Where what the box `source` gives crosses the top of a group, or, `below`, its bottom."""
+
+    source: Box
+    below: bool
+
+
+@dataclass(eq=False)
+class Plan:
+    """The layout of a group.
+
+    left, right, height   how far it reaches to the sides of its main column, and down
+    x, y                  {item: number} the middle of the top of each stack, group and port
+    routes                {(item, item, source): points} the way of each link
+    """
+
+    left: float = 0
+    right: float = 0
+    height: float = 0
+    x: dict = field(default_factory=dict)
+    y: dict = field(default_factory=dict)
+    routes: dict = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Layout:
+    """Where all of a graph stands.
+
+    width, height   of the whole
+    boxes, groups   {box or group: (left, top, width, height)}; the outermost group has no place
+    routes          {(box, box): points} for every edge but those between boxes that touch
+    """
+
+    width: float
+    height: float
+    boxes: dict
+    groups: dict
+    routes: dict
+
+
+def lay_out(graph, sizes, titles):
+    """The Layout of a graph, in which boxes have the `sizes` (width, height), and groups `titles` so wide."""
+    plans = {}
+    for group in groups_in(graph.root):
+        plans[group] = plan(group, graph.edges, sizes, plans, titles.get(group))
+    whole = plans[graph.root]
+    layout = Layout(whole.left + whole.right, whole.height, {}, {}, {})
+    origins = {graph.root: (whole.left, 0)}
+    for group in reversed(groups_in(graph.root)):                    # the outer ones first
+        left, top = origins[group]
+        for item in group.items:
+            x, y = left + plans[group].x[item], top + plans[group].y[item]
+            if isinstance(item, Group):
+                origins[item] = x, y
+                inner = plans[item]
+                layout.groups[item] = x - inner.left, y, inner.left + inner.right, inner.height
+            else:
+                for box in item.boxes:
+                    width, height = sizes[box]
+                    layout.boxes[box] = x - width / 2, y, width, height
+                    y += height
+    for above, below in graph.edges:
+        if points := corners(way(graph.root, above, below, plans, origins)):
+            layout.routes[above, below] = points
+    return layout
+
+
+def way(group, above, below, plans, origins):
+    """The points from one box to another, as far as they lie in a group: it begins or ends at a port, if need be."""
+    if group is None:
+        return []
+    start, end = (next((item for item in group.items if box in boxes_in(item)), None) for box in (above, below))
+    inside = [item if isinstance(item, Group) else None for item in (start, end)]
+    if start is end:
+        return way(inside[0], above, below, plans, origins)
+    x, y = origins[group]
+    routes = plans[group].routes
+    here = [(x + px, y + py) for px, py in routes.get((start, end, above), ())]
+    return way(inside[0], above, below, plans, origins) + here + way(inside[1], above, below, plans, origins)
+
+
+def corners(points):
+    """The points at which a way turns, and its ends."""
+    kept = []
+    for point in points:
+        if kept and point == kept[-1]:
+            continue
+        if len(kept) > 1 and any(kept[-2][axis] == kept[-1][axis] == point[axis] for axis in (0, 1)):
+            kept.pop()
+        kept.append(point)
+    return kept
+
+
+def plan(group, edges, sizes, plans, title):
+    """The Plan of a group whose inner groups have theirs. `title` is the width of its title, None for no frame."""
+    outside = {}
+    links = {}                                       # the link with ports: the link as the group sees it
+    for start, end, source in links_in(group, edges):
+        ends = [item or outside.setdefault((source, below), Port(source, below))
+                for item, below in ((start, False), (end, True))]
+        links[(*ends, source)] = start, end, source
+    entries, exits = ([port for (_, below), port in outside.items() if below is side] for side in (False, True))
+    items = [*entries, *group.items, *exits]
+    ranks = ranks_of(items, links)
+    ranks.update(dict.fromkeys(exits, max(ranks[item] for item in group.items) + 1))
+    rows = [[item for item in items if ranks[item] == rank] for rank in range(max(ranks.values()) + 1)]
+
+    def extent(item):
+        if isinstance(item, Port):
+            return 0, 0, 0
+        if isinstance(item, Group):
+            return plans[item].left, plans[item].right, plans[item].height
+        return sizes[item.boxes[0]][0] / 2, sizes[item.boxes[0]][0] / 2, sum(sizes[box][1] for box in item.boxes)
+
+    extents = {item: extent(item) for item in items}
+    x = places_in_rows(rows, ranks, links, extents)
+
+    def end_of(item, source, below):
+        """The x at which an edge from `source` leaves or enters an item."""
+        if not isinstance(item, Group):
+            return x[item]
+        return x[item] + next(px for port, px in plans[item].x.items()
+                              if isinstance(port, Port) and port.source is source and port.below is below)
+
+    ends = {link: (end_of(link[0], link[2], True), end_of(link[1], link[2], False)) for link in links}
+    lanes = lanes_of(ends, ranks, rows, x, extents)
+    tracks = tracks_of(ends, lanes, ranks)
+    result = Plan(x=x)
+    frame = 0 if title is None else FRAME
+    reached = [x[item] - extents[item][0] for item in items], [x[item] + extents[item][1] for item in items]
+    result.left = frame - min(reached[0] + list(lanes.values()))
+    result.right = frame + max(reached[1] + list(lanes.values()))
+    if title is not None:
+        result.left = max(result.left, title + FRAME)
+    level, y = {}, 0                                 # level: the y of each level piece
+    for rank, row in enumerate(rows):
+        result.y.update(dict.fromkeys(row, y))
+        y += max(extents[item][2] for item in row)
+        here = tracks[rank]
+        if title is not None and rank == 0:
+            y += TITLE if here else TITLE / 2
+        for key, number in here.items():
+            level[key, rank] = y + GAP * 0.4 + number * TRACK
+        if rank < len(rows) - 1:
+            y += GAP + TRACK * max([0, *here.values()]) if here or rank < len(rows) - 2 or not exits else FRAME
+    result.height = y
+    for link, (start, end) in ends.items():
+        above, below, _ = link
+        lane = lanes[link]
+        points = [(start, result.y[above] + extents[above][2])]
+        if lane != start:
+            points += [(start, level[(above, start), ranks[above]]), (lane, level[(above, start), ranks[above]])]
+        if lane != end:
+            points += [(lane, level[(below, end), ranks[below] - 1]), (end, level[(below, end), ranks[below] - 1])]
+        result.routes[links[link]] = [*points, (end, result.y[below])]
+    return result
+
+
+def places_in_rows(rows, ranks, links, extents):
+    """{item: x}, from the column of each item, and the room that columns need where there are several."""
+    column, last = columns_of(rows, ranks, links)
+    x = dict.fromkeys(column, 0)
+    aside = [any(column[item] and ranks[item] <= rank <= last[item] for item in column) for rank in range(len(rows))]
+    for several, run in itertools.groupby(range(len(rows)), key=aside.__getitem__):
+        run = list(run)
+        if not several:
+            continue
+        present = [item for item in column if ranks[item] in run]
+        at, edge = {}, None
+        for number in sorted({column[item] for item in present}):
+            mine = [item for item in present if column[item] == number]
+            at[number] = 0 if edge is None else edge + ASIDE + max(extents[item][0] for item in mine)
+            edge = at[number] + max(extents[item][1] for item in mine)
+        before, behind = ([row for rank, row in enumerate(rows) if rank == near] for near in (run[0] - 1, run[-1] + 1))
+        parted = before and behind and len(before[0]) == len(behind[0]) == 1
+        middle = (min(at.values()) + max(at.values())) / 2 if parted else 0
+        x.update({item: at[column[item]] - middle for item in present})
+    return x
+
+
+def columns_of(rows, ranks, links):
+    """{item: its column, from 0}, {item: the last row in which the column is kept for what it gives}."""
+    read, readers = defaultdict(list), defaultdict(list)
+    for above, below, _ in links:
+        read[below].append(above)
+        readers[above].append(below)
+    ahead = ranks_of([item for row in reversed(rows) for item in row], [(b, a, s) for a, b, s in links])
+    column, last, until = {}, {}, defaultdict(lambda: -1)
+    for rank, row in enumerate(rows):
+        for item in sorted(row, key=lambda item: -ahead[item]) if len(row) == 2 else row:    # of two, the longer way
+            heirs = [above for above in read[item] if above not in last]
+            if heirs:
+                above = min(heirs, key=column.get)
+                column[item], last[above] = column[above], rank - 1
+            else:
+                taken = {column.get(other) for other in row}
+                column[item] = next(c for c in itertools.count() if until[c] < rank and c not in taken)
+            until[column[item]] = max([rank, *(ranks[reader] for reader in readers[item])])
+    for item in column:
+        last.setdefault(item, max([ranks[item], *(ranks[reader] - 1 for reader in readers[item])]))
+    return column, last
+
+
+def lanes_of(ends, ranks, rows, x, extents):
+    """{link: the x at which it runs down}; short links choose first."""
+    arriving = defaultdict(set)
+    for link, (start, end) in ends.items():
+        arriving[link[1], end].add(start)
+    lanes, taken = {}, []                            # taken: (x, first row, last row)
+    for link in sorted(ends, key=lambda link: ranks[link[1]] - ranks[link[0]]):
+        start, end = ends[link]
+        first, last = ranks[link[0]] + 1, ranks[link[1]] - 1
+        if first > last:
+            lanes[link] = start if len(arriving[link[1], end]) > 1 else end
+            continue
+        blocks = [(x[item] - extents[item][0], x[item] + extents[item][1])
+                  for row in rows[first : last + 1] for item in row]
+        blocks += [(lane, lane) for lane, top, bottom in taken if top <= last and first <= bottom]
+        right = max(edge for _, edge in blocks) + LANE
+        free = (lane for lane in (start, end) if all(lane <= a - LANE / 2 or lane >= b + LANE / 2 for a, b in blocks))
+        lanes[link] = next(free, right)
+        taken.append((lanes[link], first, last))
+    return lanes
+
+
+def tracks_of(ends, lanes, ranks):
+    """For each row {(item, x): number}: the level pieces in the gap below it, numbered from the top.
+
+    Those that leave an item at x stand above those that arrive at one, and those that overlap below each other.
+    """
+    spans = defaultdict(dict)                        # (rank, whether it arrives): {(item, x): [from, to]}
+    for link, (start, end) in ends.items():
+        lane = lanes[link]
+        leaves, arrives = (link[0], start, ranks[link[0]], False), (link[1], end, ranks[link[1]] - 1, True)
+        for item, x, rank, arriving in (leaves, arrives):
+            if lane != x:
+                span = spans[rank, arriving].setdefault((item, x), [x, x])
+                span[:] = min(span[0], lane), max(span[1], lane)
+    tracks = defaultdict(dict)
+    for (rank, _), found in sorted(spans.items(), key=lambda entry: entry[0]):
+        lowest = len(set(tracks[rank].values()))
+        filled = []
+        for key, (start, end) in found.items():
+            number = next((i for i, others in enumerate(filled) if all(end < a or b < start for a, b in others)), None)
+            if number is None:
+                number = len(filled)
+                filled.append([])
+            filled[number].append((start, end))
+            tracks[rank][key] = lowest + number
+    return tracks
