@@ -29,6 +29,8 @@ text { font-family: 'Helvetica Neue', Helvetica, Arial, sans-serif; font-size: 1
 .deep { fill: #f7f9fb }
 .edge { fill: none; stroke: #55616e; stroke-width: 1.4 }
 """
+ARROW = ('<defs><marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" '
+         'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.8 L8 4 L0 7.2 z" fill="#55616e"/></marker></defs>')
 
 
 def network(model, input_shape, fold=True, depth=None):
@@ -62,8 +64,7 @@ def svg(graph, head, below):
              f'viewBox="0 0 {width:.0f} {height:.0f}">',
              f"<title>{clean(head)}</title>",
              f"<style>{STYLE}</style>",
-             '<defs><marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" '
-             'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.8 L8 4 L0 7.2 z" fill="#55616e"/></marker></defs>',
+             ARROW,
              f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
              text(MARGIN, MARGIN + 17, head, "head"),
              text(MARGIN, MARGIN + 37, below, "soft"),
@@ -82,7 +83,7 @@ def labels_of(root):
         for item in group.items:
             if isinstance(item, Group):
                 row = f" … {inner_name(item.until, group)}" if item.times > 1 else ""
-                times = f"{item.times} × " if item.times > 1 else ""
+                times = f"{item.times} x " if item.times > 1 else ""
                 titles[item] = inner_name(item.name, group) + row, times + item.layer
             else:
                 labels |= {box: label(box, group, above)
@@ -141,7 +142,8 @@ def frame(group, place, title, level):
     style = "frame deep" if level % 2 == 0 else "frame"
     behind = [rect(left + by, top + by, width, height, 7, style) for by in (8, 4) if group.times > 1]
     name, layer = map(cut, title)
-    words = text(left + PAD, top + 16, name, "name") + text(left + PAD + text_width(name + " "), top + 16, layer, "soft")
+    behind_name = left + PAD + text_width(name + " ")
+    words = text(left + PAD, top + 16, name, "name") + text(behind_name, top + 16, layer, "soft")
     told = f"{group.name}: {group.layer}, {group.parameters:,} parameters"
     return f"<g><title>{clean(told)}</title>{''.join(behind)}{rect(left, top, width, height, 7, style)}{words}</g>"
 
@@ -204,6 +206,6 @@ def clean(words):
 def text_width(words):
     """About how many pixels a text of 11 pixels takes, in bold letters of Helvetica."""
     words = cut(words)
-    narrow, wide = (sum(letter in letters for letter in words) for letters in ("fijltI.,:;'|!()[] ", "mwMW@%×…"))
+    narrow, wide = (sum(letter in letters for letter in words) for letters in ("fijltI.,:;'|!()[] ", "mwMW@%…"))
     foreign = sum(ord(letter) > 0x2FFF for letter in words)
     return 6.5 * (len(words) - narrow - wide - foreign) + 3.4 * narrow + 9.6 * wide + 11 * foreign

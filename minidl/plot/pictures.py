@@ -28,7 +28,8 @@ class Picture(NamedTuple):
 def filters(model, layer=None):
     """The filters of a layer, by default the first that has any: a Picture of its weight (F, C, KH, KW).
 
-    Filters of colours are shown in colours. Of others each channel, of the first 16, is a tile, a row for each filter. Grey is 0; each tile has a scale of its own.
+    Filters of colours are shown in colours. Of others each channel, of the first 16, is a tile, a row for each filter.
+    Grey is 0, and each tile has a scale of its own.
     """
     name, weight = filters_of(model, layer)
     _, c, kh, kw = weight.shape
