@@ -237,7 +237,9 @@ def lanes_of(ends, ranks, rows, x, extents):
             continue
         blocks = [(x[item] - extents[item][0], x[item] + extents[item][1])
                   for row in rows[first : last + 1] for item in row]
-        blocks += [(lane, lane) for lane, top, bottom in taken if top <= last and first <= bottom]
+        blocks += [(lane, lane) for lane, top, bottom in taken if top <= last + 1 and first <= bottom + 1]
+        blocks += [(a, a) for (item, _, _), (a, _) in ends.items() if ranks[item] == first - 1 and item is not link[0]]
+        blocks += [(b, b) for (_, item, _), (_, b) in ends.items() if ranks[item] == last + 1 and item is not link[1]]
         right = max(edge for _, edge in blocks) + LANE
         free = (lane for lane in (start, end) if all(lane <= a - LANE / 2 or lane >= b + LANE / 2 for a, b in blocks))
         lanes[link] = next(free, right)
@@ -248,25 +250,29 @@ def lanes_of(ends, ranks, rows, x, extents):
 def tracks_of(ends, lanes, ranks):
     """For each row {(item, x): number}: the level pieces in the gap below it, numbered from the top.
 
-    Those that leave an item at x stand above those that arrive at one, and those that overlap below each other.
+    Those that leave an item at x stand above those that arrive at one, and those that overlap below each other. Where
+    one comes from above at the x at which another goes on down, it stands above the other, so that they do not meet.
     """
-    spans = defaultdict(dict)                        # (rank, whether it arrives): {(item, x): [from, to]}
+    spans = defaultdict(lambda: defaultdict(set))    # (rank, whether it arrives): {(item, x): its lanes}
     for link, (start, end) in ends.items():
-        lane = lanes[link]
-        leaves, arrives = (link[0], start, ranks[link[0]], False), (link[1], end, ranks[link[1]] - 1, True)
-        for item, x, rank, arriving in (leaves, arrives):
-            if lane != x:
-                span = spans[rank, arriving].setdefault((item, x), [x, x])
-                span[:] = min(span[0], lane), max(span[1], lane)
+        if lanes[link] != start:
+            spans[ranks[link[0]], False][link[0], start].add(lanes[link])
+        if lanes[link] != end:
+            spans[ranks[link[1]] - 1, True][link[1], end].add(lanes[link])
     tracks = defaultdict(dict)
-    for (rank, _), found in sorted(spans.items(), key=lambda entry: entry[0]):
-        lowest = len(set(tracks[rank].values()))
-        filled = []
-        for key, (start, end) in found.items():
-            number = next((i for i, others in enumerate(filled) if all(end < a or b < start for a, b in others)), None)
-            if number is None:
-                number = len(filled)
-                filled.append([])
-            filled[number].append((start, end))
+    for (rank, arriving), found in sorted(spans.items(), key=lambda entry: entry[0]):
+        def over(one, other, arriving=arriving, found=found):
+            return other[1] in found[one] if arriving else one[1] in found[other]
+
+        lowest, placed, waiting = 1 + max(tracks[rank].values(), default=-1), {}, list(found)
+        while waiting:
+            free = (key for key in waiting if not any(over(other, key) for other in waiting if other is not key))
+            key = next(free, waiting[0])
+            waiting.remove(key)
+            start, end = min(key[1], *found[key]), max(key[1], *found[key])
+            number = max((placed[other][0] + 1 for other in placed if over(other, key)), default=0)
+            while any(number == n and a <= end and start <= b for n, a, b in placed.values()):
+                number += 1
+            placed[key] = number, start, end
             tracks[rank][key] = lowest + number
     return tracks
