@@ -115,67 +115,81 @@ def corners(points):
 
 def plan(group, edges, sizes, plans, title):
     """The Plan of a group whose inner groups have theirs. `title` is the width of its title, None for no frame."""
-    outside = {}
-    links = {}                                       # the link with ports: the link as the group sees it
-    for start, end, source in links_in(group, edges):
-        ends = [item or outside.setdefault((source, below), Port(source, below))
-                for item, below in ((start, False), (end, True))]
-        links[(*ends, source)] = start, end, source
-    entries, exits = ([port for (_, below), port in outside.items() if below is side] for side in (False, True))
+    links, entries, exits = with_ports(group, edges)
     items = [*entries, *group.items, *exits]
     ranks = ranks_of(items, links)
     ranks.update(dict.fromkeys(exits, max(ranks[item] for item in group.items) + 1))
     rows = [[item for item in items if ranks[item] == rank] for rank in range(max(ranks.values()) + 1)]
-
-    def extent(item):
-        if isinstance(item, Port):
-            return 0, 0, 0
-        if isinstance(item, Group):
-            return plans[item].left, plans[item].right, plans[item].height
-        return sizes[item.boxes[0]][0] / 2, sizes[item.boxes[0]][0] / 2, sum(sizes[box][1] for box in item.boxes)
-
-    extents = {item: extent(item) for item in items}
+    extents = {item: extent(item, sizes, plans) for item in items}
     x = places_in_rows(rows, ranks, links, extents)
-
-    def end_of(item, source, below):
-        """The x at which an edge from `source` leaves or enters an item."""
-        if not isinstance(item, Group):
-            return x[item]
-        return x[item] + next(px for port, px in plans[item].x.items()
-                              if isinstance(port, Port) and port.source is source and port.below is below)
-
-    ends = {link: (end_of(link[0], link[2], True), end_of(link[1], link[2], False)) for link in links}
+    ends = {link: (x[link[0]] + port_x(link[0], link[2], True, plans),
+                   x[link[1]] + port_x(link[1], link[2], False, plans)) for link in links}
     lanes = lanes_of(ends, ranks, rows, x, extents)
     tracks = tracks_of(ends, lanes, ranks)
-    result = Plan(x=x)
+    y, level, height = heights(rows, extents, tracks, title is not None, bool(exits))
+    result = Plan(x=x, y=y, height=height)
     frame = 0 if title is None else FRAME
-    reached = [x[item] - extents[item][0] for item in items], [x[item] + extents[item][1] for item in items]
-    result.left = frame - min(reached[0] + list(lanes.values()))
-    result.right = frame + max(reached[1] + list(lanes.values()))
+    result.left = frame - min([x[item] - extents[item][0] for item in items] + list(lanes.values()))
+    result.right = frame + max([x[item] + extents[item][1] for item in items] + list(lanes.values()))
     if title is not None:
-        result.left = max(result.left, title + FRAME)
-    level, y = {}, 0                                 # level: the y of each level piece
-    for rank, row in enumerate(rows):
-        result.y.update(dict.fromkeys(row, y))
-        y += max(extents[item][2] for item in row)
-        here = tracks[rank]
-        if title is not None and rank == 0:
-            y += TITLE if here else TITLE / 2
-        for key, number in here.items():
-            level[key, rank] = y + GAP * 0.4 + number * TRACK
-        if rank < len(rows) - 1:
-            y += GAP + TRACK * max([0, *here.values()]) if here or rank < len(rows) - 2 or not exits else FRAME
-    result.height = y
+        result.left = max(result.left, title + FRAME)                # the main column passes the title by
     for link, (start, end) in ends.items():
         above, below, _ = link
-        lane = lanes[link]
-        points = [(start, result.y[above] + extents[above][2])]
-        if lane != start:
-            points += [(start, level[(above, start), ranks[above]]), (lane, level[(above, start), ranks[above]])]
-        if lane != end:
-            points += [(lane, level[(below, end), ranks[below] - 1]), (end, level[(below, end), ranks[below] - 1])]
-        result.routes[links[link]] = [*points, (end, result.y[below])]
+        points = [(start, y[above] + extents[above][2])]
+        if lanes[link] != start:
+            out = level[above, start, ranks[above]]
+            points += [(start, out), (lanes[link], out)]
+        if lanes[link] != end:
+            into = level[below, end, ranks[below] - 1]
+            points += [(lanes[link], into), (end, into)]
+        result.routes[links[link]] = [*points, (end, y[below])]
     return result
+
+
+def with_ports(group, edges):
+    """{link: the link as the group sees it}, with ports for what is outside; and the ports at the top and bottom."""
+    ports, links = {}, {}
+    for start, end, source in links_in(group, edges):
+        above = start or ports.setdefault((source, False), Port(source, False))
+        below = end or ports.setdefault((source, True), Port(source, True))
+        links[above, below, source] = start, end, source
+    entries, exits = ([port for port in ports.values() if port.below is below] for below in (False, True))
+    return links, entries, exits
+
+
+def extent(item, sizes, plans):
+    """How far something reaches to the left and right of its middle, and down."""
+    if isinstance(item, Port):
+        return 0, 0, 0
+    if isinstance(item, Group):
+        return plans[item].left, plans[item].right, plans[item].height
+    half = sizes[item.boxes[0]][0] / 2
+    return half, half, sum(sizes[box][1] for box in item.boxes)
+
+
+def port_x(item, source, below, plans):
+    """How far to the right of an item's middle what the box `source` gives leaves it below, or enters it above."""
+    if not isinstance(item, Group):
+        return 0
+    return next(x for port, x in plans[item].x.items()
+                if isinstance(port, Port) and port.source is source and port.below is below)
+
+
+def heights(rows, extents, tracks, framed, leaves):
+    """{item: y of its top}, {(item, x, rank): y of a level piece}, and the height of it all."""
+    tops, level, y = {}, {}, 0
+    for rank, row in enumerate(rows):
+        tops.update(dict.fromkeys(row, y))
+        y += max(extents[item][2] for item in row)
+        if framed and rank == 0:
+            y += TITLE if tracks[rank] else TITLE / 2
+        for (item, x), number in tracks[rank].items():
+            level[item, x, rank] = y + 0.4 * GAP + number * TRACK
+        if tracks[rank] or rank < len(rows) - 2 or (rank == len(rows) - 2 and not leaves):
+            y += GAP + TRACK * max([0, *tracks[rank].values()])
+        elif rank == len(rows) - 2:
+            y += FRAME
+    return tops, level, y
 
 
 def places_in_rows(rows, ranks, links, extents):
