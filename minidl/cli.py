@@ -33,6 +33,8 @@ def parser():
     commands.add_parser("info", help="versions, the processor and the GPU")
     add_summary(commands.add_parser("summary", help="the layers of a network and what they cost"))
     add_zoo(commands.add_parser("zoo", help="all networks: parameters, multiply-adds, images per second"))
+    add_draw(commands.add_parser("draw", help="draw a network as a picture for the browser (SVG)"))
+    add_look(commands.add_parser("look", help="a network's filters, what it makes of an image, and where it looks"))
     add_predict(commands.add_parser("predict", help="tell what is in images, with a model file"))
     add_convert(commands.add_parser("convert", help="make a model file of weights that others have published"))
     return top
@@ -48,6 +50,23 @@ def add_zoo(command):
     command.add_argument("names", nargs="*", metavar="NAME", help="these networks only")
     command.add_argument("--measure", action="store_true", help="also how many images per second they take in, here")
     command.add_argument("--device", default="cpu", help="where to measure: cpu, gpu or gpu:1 (cpu)")
+
+
+def add_draw(command):
+    command.add_argument("model", metavar="MODEL", help="such as resnet18, or a model file")
+    command.add_argument("--input", type=lengths, metavar="C,H,W", help="the images; those it was made for by default")
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="such as resnet18.svg")
+    command.add_argument("--unfold", action="store_true", help="draw blocks that are alike one by one")
+    command.add_argument("--depth", type=int, metavar="N", help="how many levels of modules to open (all)")
+
+
+def add_look(command):
+    command.add_argument("image", metavar="IMAGE", help="a photograph")
+    command.add_argument("--model", required=True, metavar="FILE", help="as for `minidl predict`")
+    command.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder for the pictures")
+    command.add_argument("--layer", metavar="NAME", help="the layer whose maps are shown and weighed "
+                         "(the first for the maps, the last for Grad-CAM)")
+    command.add_argument("--target", type=int, metavar="N", help="the number of the class to look for (the likeliest)")
 
 
 def add_predict(command):

@@ -81,7 +81,7 @@ def zeros_for(model, input_shape):
     """One input of zeros, of the dtype and on the device of the model's parameters."""
     shape = tuple(input_shape)
     if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise ValueError(f"summary: input_shape={shape} must be whole numbers of at least 1, such as (1, 28, 28)")
+        raise ValueError(f"input_shape={shape} must be whole numbers of at least 1, such as (1, 28, 28)")
     for p in model.parameters():
         return Tensor(np.zeros((1, *shape), p.dtype)).to(p.device)
     return Tensor(np.zeros((1, *shape), np.float32))

@@ -21,7 +21,7 @@ FLOORS = [                                            # lowest first
     {"functional"},
     {"nn", "optim", "profiling", "testing"},
     {"io", "summary"},
-    {"data"},
+    {"data", "plot"},
     {"train"},
     {"minidl"},                                       # minidl/__init__.py: what a user imports
     {"zoo"},

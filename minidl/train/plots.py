@@ -1,14 +1,11 @@
 """Pictures of a run: how it learned, and what it mistakes for what.
 
-Matplotlib is imported when the first picture is drawn, since that takes as long as training an epoch; it draws into
-memory, so no screen is needed.
+Matplotlib is imported when the first picture is drawn (see `plot/figure.py`).
 """
-
-import io
 
 import numpy as np
 
-from minidl.io import replacing
+from minidl.plot.figure import new_figure, write_png
 
 TRAIN, VALIDATION, RATE = "#c1440e", "#1f5fa8", "#7a7a7a"
 
@@ -54,21 +51,3 @@ def draw_confusion(path, confusion, names, title=""):
             color = "white" if parts[row, column] > 0.4 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)
     write_png(path, figure)
-
-
-def new_figure(width, height, title):
-    """An empty figure of so many inches, for no screen."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    if title:
-        figure.suptitle(title)
-    return figure
-
-
-def write_png(path, figure):
-    """Write the picture in one go, as every file of a run."""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    with replacing(path) as file:
-        file.write(picture.getvalue())

@@ -1,0 +1,149 @@
+"""A graph made easier to look at; what it says stays the same.
+
+Small steps join the layer before them in a stack; groups around a single thing dissolve; groups that stand in a row and
+are alike become one, drawn once; groups that are deeper than asked, or have too many branches for a page, become boxes.
+"""
+
+from minidl.plot.graph import Box, Graph, Group, Stack, boxes_in, groups_in, links_in, ranks_of
+
+BRANCHES = 8                  # a group with more of them side by side is drawn as one box
+KINDS = {"conv": "convolution", "linear": "dense", "matmul": "dense", "pool": "resize", "upsample": "resize",
+         "interpolate": "resize", "norm": "norm", "cat": "join", "add": "join", "stack": "join"}
+
+
+def arrange(graph, fold=True, depth=None):
+    """The Graph with all of this done, in which every box lies in a Stack.
+
+    fold   whether groups that are alike become one
+    depth  how many levels of groups are kept; all by default
+    """
+    root, edges = graph.root, graph.edges
+    edges = close(root, edges, depth)
+    glue(root, edges)
+    dissolve(root)
+    return Graph(root, fold_rows(root, edges) if fold else edges)
+
+
+def kind(box):
+    """What a box is, which tells its colour: the first word of KINDS in its layer's name, or "other"."""
+    if not box.layer:
+        return "end"                                 # the input, or an output
+    return next((kind for word, kind in KINDS.items() if word in box.layer.lower()), "other")
+
+
+def close(root, edges, depth):
+    """Make boxes of the groups in `root` that are too deep or too broad; returns the edges between what is left."""
+    place = {}
+
+    def visit(group, level):
+        for i, item in enumerate(group.items):
+            if isinstance(item, Group):
+                if level == depth or broad(item, edges):
+                    group.items[i] = closed(item)
+                    place.update(dict.fromkeys(boxes_in(item), group.items[i]))
+                else:
+                    visit(item, level + 1)
+
+    visit(root, 0)
+    return rewired(edges, place)
+
+
+def broad(group, edges):
+    """Whether a group has more than BRANCHES things side by side."""
+    ranks = list(ranks_of(group.items, links_in(group, edges)).values())
+    return max(map(ranks.count, ranks)) > BRANCHES
+
+
+def closed(group):
+    """One Box for a group; its shape is that of the group's last step."""
+    boxes = boxes_in(group)
+    layers = [name for box in boxes for name in box.layers]
+    return Box(group.name, group.layer, f" of {len(layers)} layers", boxes[-1].shape, group.parameters, layers)
+
+
+def rewired(edges, place):
+    """The edges, each box replaced by the one at its place if there is one."""
+    moved = {(place.get(above, above), place.get(below, below)): None for above, below in edges}
+    return [(above, below) for above, below in moved if above is not below]
+
+
+def glue(group, edges):
+    """Put all boxes into stacks: a small step with the only thing it reads, if nothing else reads that."""
+    read, readers = {}, {}
+    for above, below in edges:
+        read.setdefault(below, []).append(above)
+        readers.setdefault(above, []).append(below)
+    for inner in groups_in(group):
+        stacks = {}                                  # by their last box
+        for item in inner.items:
+            above = read.get(item, [])
+            if len(above) == 1 and above[0] in stacks and small(item) and len(readers[above[0]]) == 1:
+                stacks[item] = stacks.pop(above[0])
+                stacks[item].boxes.append(item)
+            elif isinstance(item, Box):
+                stacks[item] = Stack([item])
+        first = {stack.boxes[0]: stack for stack in stacks.values()}
+        inner.items = [first.get(item, item) for item in inner.items if item in first or isinstance(item, Group)]
+
+
+def small(box):
+    """Whether a box can stand below another without a gap: it has few weights or none, and pools nothing."""
+    return kind(box) == "norm" or (kind(box) in ("other", "join") and not box.parameters)
+
+
+def dissolve(group):
+    """Take away the frames that hold only one thing."""
+    for inner in groups_in(group):
+        for i, item in enumerate(inner.items):
+            if isinstance(item, Group) and len(item.items) == 1:
+                [only] = item.items
+                if isinstance(only, Group):
+                    item.items = only.items
+                else:
+                    inner.items[i] = only
+
+
+def fold_rows(root, edges):
+    """Make one of groups that follow each other and are alike; returns the edges between what is left."""
+    for group in groups_in(root):
+        links = links_in(group, edges)
+        rows = []
+        for item in group.items:
+            if rows and follows(rows[-1][-1], item, links) and likeness(rows[-1][-1], edges) == likeness(item, edges):
+                rows[-1].append(item)
+            else:
+                rows.append([item])
+        group.items = [row[0] for row in rows]
+        for first, *rest in rows:
+            if rest:
+                edges = merged(first, rest, edges)
+    return edges
+
+
+def follows(above, below, links):
+    """Whether two groups follow each other: the second reads the first alone, and nothing else reads that."""
+    ways = [link[:2] for link in links if link[0] is above or link[1] is below]
+    return isinstance(above, Group) and isinstance(below, Group) and set(ways) == {(above, below)}
+
+
+def likeness(item, edges):
+    """What two groups have in common that can be drawn as one: layers, settings, shapes and connections."""
+    boxes = boxes_in(item)
+    number = {box: i for i, box in enumerate(boxes)}
+    ways = {(number.get(above), number.get(below)) for above, below in edges if above in number or below in number}
+    return [(box.layer, box.settings, box.shape, box.parameters, len(box.layers)) for box in boxes], ways
+
+
+def merged(first, rest, edges):
+    """Let `first` stand for the groups after it as well; returns the edges between what is left."""
+    boxes = boxes_in(first)
+    first.times, first.until = 1 + len(rest), rest[-1].name
+    place = {}
+    for group in rest:
+        first.parameters += group.parameters
+        for box, copy in zip(boxes, boxes_in(group), strict=True):
+            box.layers.extend(copy.layers)
+            place[copy] = box
+    order = {box: i for i, box in enumerate(boxes)}
+    return [(above, below) for above, below in rewired(edges, place)
+            if not (above in order and below in order and order[above] >= order[below])]

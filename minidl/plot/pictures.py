@@ -1,0 +1,99 @@
+"""Pictures of what goes on in a network: its filters, its feature maps, and where it looks.
+
+Each function gives a Picture: the numbers, and a figure of Matplotlib's that shows them.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from minidl.plot.figure import new_figure, write_png
+from minidl.plot.inside import cam_of, filters_of, maps_of
+
+MOST = 256                    # tiles that a picture shows
+
+
+class Picture(NamedTuple):
+    """Numbers, NumPy, and a figure of them."""
+
+    values: np.ndarray
+    figure: object
+
+    def save(self, path):
+        """Write the figure as PNG."""
+        write_png(path, self.figure)
+
+
+def filters(model, layer=None):
+    """The filters of a layer, by default the first that has any: a Picture of its weight (F, C, KH, KW).
+
+    Filters of colours are shown in colours. Of others each channel, of the first 16, is a tile, a row for each filter.
+    Grey is 0, and each tile has a scale of its own.
+    """
+    name, weight = filters_of(model, layer)
+    _, c, kh, kw = weight.shape
+    if c == 3:
+        columns, tiles = None, weight.transpose(0, 2, 3, 1)
+    else:
+        columns = None if c == 1 else min(c, 16)
+        tiles = weight[:, :columns or 1].reshape(-1, kh, kw)
+    tiles = tiles[:MOST]
+    largest = np.abs(tiles).max(tuple(range(1, tiles.ndim)), keepdims=True)
+    return grid(weight, tiles / np.where(largest, 2 * largest, 1) + 0.5, f"{name}: {shape(weight)}", columns, "gray")
+
+
+def feature_maps(model, x, layer):
+    """What a layer gives for an image x (C, H, W): a Picture of its maps (F, OH, OW), each on a scale of its own."""
+    maps = maps_of(model, x, layer)
+    low, high = maps.min((1, 2), keepdims=True), maps.max((1, 2), keepdims=True)
+    tiles = (maps - low) / np.where(high > low, high - low, 1)
+    return grid(maps, tiles[:MOST], f"{layer}: {shape(maps)}", None, "viridis")
+
+
+def grad_cam(model, x, layer=None, target=None, image=None, classes=()):
+    """Where in an image x (C, H, W) a network sees a class: a Picture of the map (H, W), laid over the image.
+
+    layer   whose maps are weighed; by default the last that gives maps of more than one pixel
+    target  the number of the class; by default the one with the highest score
+    image   what to show below the map, (H, W) or (H, W, 3) from 0 to 1; by default x, from its least to its largest
+    classes their names, for the title
+    How the map comes about is told in `inside.cam_of`.
+    """
+    cam, layer, target = cam_of(model, x, layer, target)
+    if image is None:
+        image = np.asarray(x).reshape(np.shape(x)[-3:])
+        image = (image - image.min()) / (np.ptp(image) or 1)
+        image = image.transpose(1, 2, 0) if len(image) == 3 else image.mean(0)
+    name = classes[target] if target < len(classes) else f"class {target}"
+    figure = new_figure(6.4, 3.5, f"{name}, seen by {layer}")
+    for axes, overlaid in zip(figure.subplots(1, 2), (False, True), strict=True):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=1)
+        if overlaid:
+            axes.imshow(cam, cmap="jet", alpha=0.45)
+        axes.set_axis_off()
+    return Picture(cam, figure)
+
+
+def grid(values, tiles, title, columns, colours):
+    """A Picture of tiles (T, H, W) or (T, H, W, 3), from 0 to 1, side by side with white lines between them."""
+    columns = columns or math.ceil(math.sqrt(len(tiles)))
+    rows = math.ceil(len(tiles) / columns)
+    height, width = tiles.shape[1:3]
+    line = max(1, min(height, width) // 12)
+    sheet = np.full((rows * (height + line) - line, columns * (width + line) - line, *tiles.shape[3:]), np.nan)
+    for i, tile in enumerate(tiles):
+        top, left = i // columns * (height + line), i % columns * (width + line)
+        sheet[top : top + height, left : left + width] = tile
+    size = 6.0
+    figure = new_figure(size, min(2 * size, size * sheet.shape[0] / sheet.shape[1]) + 0.4, title)
+    axes = figure.subplots()
+    axes.imshow(sheet if sheet.ndim == 2 else np.nan_to_num(sheet, nan=1.0), cmap=colours, vmin=0, vmax=1,
+                interpolation="nearest")
+    axes.set_axis_off()
+    return Picture(values, figure)
+
+
+def shape(array):
+    """16 x 5 x 5"""
+    return " x ".join(map(str, array.shape))
