@@ -185,7 +185,7 @@ def test_inputs_on_two_devices():
 
 def test_an_op_keeps_its_name_and_its_words():
     assert F.relu.__name__ == "relu"
-    assert F.relu.__doc__ == "max(x, 0), elementwise."
+    assert F.relu.__doc__.startswith("max(x, 0), elementwise")
 
     @op
     def twice(x, /):

@@ -100,7 +100,7 @@ def test_a_damaged_file_is_named(tmp_path):
     ("--output-dir taken", "taken holds a run already; go on with it by --resume auto"),
     ("--output-dir file/run", "cannot make the output folder file/run"),
     ("--evaluate", "runs/lenet_mnist/best.safetensors: there is no such file"),
-    ("--evaluate --resume file", "file: not a safetensors file, or a damaged one"),
+    ("--evaluate --resume file", "file: neither safetensors nor .npz nor a file of PyTorch; it is empty"),
     ("--validation 421", "cannot split 421 off 420 images"),
 ])
 def test_a_users_mistake_is_one_sentence(tmp_path, line, message):
