@@ -73,12 +73,23 @@ def test_much_larger_blocks_are_not_wasted_on_small_requests():
     assert address(memory.empty((LARGE,), np.float32)) != where
 
 
-def test_no_more_than_so_much_is_kept(store, monkeypatch):
-    monkeypatch.setattr(memory, "SPARE", 10 * LARGE)
+def test_used_and_spare_blocks_take_no_more_than_was_ever_used(store, monkeypatch):
+    monkeypatch.setattr(memory, "SLACK", 0)
     arrays = [memory.empty((LARGE + 7 * i,), np.float32) for i in range(6)]
+    peak = sum(a.nbytes for a in arrays)
     del arrays
-    assert 0 < store.size <= 10 * LARGE
-    assert store.size == sum(map(len, store.spare))
+    assert store.spare_bytes == sum(map(len, store.spare)) == store.peak == peak
+    large = memory.empty((3 * LARGE,), np.float32)                   # fits none of them, so the oldest must go
+    assert store.used_bytes == large.nbytes
+    assert store.peak == peak
+    assert 0 < store.spare_bytes == sum(map(len, store.spare)) <= peak - large.nbytes
+    assert max(map(len, store.spare)) == 4 * (LARGE + 14)            # a list frees its last element first
+
+
+def test_clear_gives_everything_back(store):
+    kept = memory.empty((LARGE,), np.float32)
+    memory.empty((2 * LARGE,), np.float32)
     store.clear()
-    assert store.size == 0
     assert store.spare == []
+    assert store.spare_bytes == 0
+    assert store.peak == store.used_bytes == kept.nbytes

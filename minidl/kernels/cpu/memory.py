@@ -3,16 +3,19 @@
 Each step of training makes the same large arrays anew. From the system they come as pages that must first be mapped and
 cleared, one page fault for every 4 KiB, which can cost more than computing what goes into them; and when they are freed
 the system takes them back. So large blocks are kept when the last array that uses them dies, and given out again. The
-most recently freed block of a fitting size is the one most likely to be in the cache still. Where the system has no more
-to give, the spare blocks go back to it first. The store counts what it lends, which is what the profiler reports.
+most recently freed block of a fitting size is the one most likely to be in the cache still. Blocks in use and spare
+ones together take no more than those in use once took, and a little: keeping them hardly raises the peak. And where the
+system has no more to give, it first gets the spare ones back.
 """
 
+import math
 import threading
 
 import numpy as np
 
+SLACK = 32 * 1024**2       # bytes by which they may; with none, blocks of many sizes would be given back and made anew
+TINY = 16 * 1024           # below this, alignment is not worth the trouble
 SMALL = 128 * 1024         # below this, NumPy's own allocator does the same
-SPARE = 256 * 1024**2      # at most so many bytes are kept unused
 LINE = 64                  # bytes of a cache line: a vector that straddles two costs twice
 
 
@@ -24,7 +27,7 @@ class Block:
     def __init__(self, memory, shape, dtype):
         self.bytes = memory
         self.__array_interface__ = {
-            "version": 3, "shape": shape, "typestr": dtype.str, "data": (memory.ctypes.data, False)}
+            "version": 3, "shape": shape, "typestr": dtype.str, "data": memory.__array_interface__["data"]}
 
     def __del__(self):
         store.put(self.bytes)
@@ -34,40 +37,48 @@ class Store:
     """The blocks that nobody uses at the moment, the most recently used last."""
 
     def __init__(self):
-        self.spare, self.size = [], 0
-        self.lent = self.most = 0          # bytes in use now, and the most since `most` was last set
-        self.total = 0                     # bytes handed out so far
+        self.spare, self.spare_bytes = [], 0
+        self.used_bytes, self.peak = 0, 0
+        self.given_bytes = self.watermark = 0        # all ever given out; the most in use since it was last set
         self.lock = threading.RLock()      # re-entrant: garbage collected under it may come back to it
 
     def take(self, size):
         """A spare block of `size` bytes or up to an eighth more, else a new one."""
         with self.lock:
-            for i in range(len(self.spare) - 1, -1, -1):
-                if size <= len(self.spare[i]) <= size + size // 8:
-                    self.size -= len(self.spare[i])
-                    return self.lend(self.spare.pop(i))
-            return self.lend(aligned(size))
+            memory = self.fitting(size)
+            if memory is None:
+                memory = aligned(size)
+            self.used_bytes += len(memory)
+            self.given_bytes += len(memory)
+            self.peak, self.watermark = max(self.peak, self.used_bytes), max(self.watermark, self.used_bytes)
+            self.shrink()
+            return memory
 
-    def lend(self, memory):
-        """Count a block that goes out."""
-        self.lent += len(memory)
-        self.most = max(self.most, self.lent)
-        self.total += len(memory)
-        return memory
+    def fitting(self, size):
+        """Take a block that fits from the spare ones; None if there is none."""
+        for i in range(len(self.spare) - 1, -1, -1):
+            if size <= len(self.spare[i]) <= size + size // 8:
+                self.spare_bytes -= len(self.spare[i])
+                return self.spare.pop(i)
+        return None
 
     def put(self, memory):
         """Keep a block; the least recently used ones make room for it."""
         with self.lock:
-            self.lent -= len(memory)
             self.spare.append(memory)
-            self.size += len(memory)
-            while self.size > SPARE:
-                self.size -= len(self.spare.pop(0))
+            self.spare_bytes += len(memory)
+            self.used_bytes -= len(memory)
+            self.shrink()
+
+    def shrink(self):
+        """Give spare blocks back to the system, the oldest first, while there are too many."""
+        while self.spare and self.used_bytes + self.spare_bytes > self.peak + SLACK:
+            self.spare_bytes -= len(self.spare.pop(0))
 
     def clear(self):
-        """Give all spare blocks back to the system."""
+        """Give all spare blocks back to the system, and begin anew to see how much is needed."""
         with self.lock:
-            self.spare, self.size = [], 0
+            self.spare, self.spare_bytes, self.peak = [], 0, self.used_bytes
 
 
 store = Store()
@@ -85,14 +96,14 @@ def aligned(size):
 
 
 def empty(shape, dtype):
-    """A C-contiguous array of `shape`, not filled, as numpy.empty makes it, from the beginning of a cache line on.
+    """A C-contiguous array of `shape`, not filled, as numpy.empty makes it; the larger ones begin with a cache line.
 
-    Raises MemoryError that says how much was asked for.
+    Raises MemoryError that tells how much was asked for.
     """
     dtype = np.dtype(dtype)
-    size = dtype.itemsize
-    for length in shape:
-        size *= length
+    size = dtype.itemsize * math.prod(shape)
+    if size < TINY:
+        return np.empty(shape, dtype)
     try:
         if size < SMALL:
             return aligned(size).view(dtype).reshape(shape)
