@@ -97,8 +97,9 @@ class Profile:
         out, backward = function(*inputs, **settings)
         meter.stop()
         work = Work(multiplications(name, arrays, out), nbytes(arrays), ", ".join(str(x.shape) for x in arrays))
-        moved = 0 if any(looks_at(out, x) for x in arrays) else work.bytes + out.nbytes
-        self.record(name, "forward", meter, [out], 2 * work.products, moved, work.shapes)
+        made = [] if any(looks_at(out, x) for x in arrays) else [out]
+        moved = work.bytes + out.nbytes if made else 0
+        self.record(name, "forward", meter, made, 2 * work.products, moved, work.shapes)
         self.work[backward] = work
         return out, backward
 
@@ -241,7 +242,7 @@ def multiplications(name, arrays, out):
 
 def looks_at(out, x):
     """Whether `out` is a view of the memory of x, or x itself."""
-    return array_module(x).may_share_memory(out, x)
+    return type(out) is type(x) and array_module(x).may_share_memory(out, x)
 
 
 def nbytes(arrays):

@@ -109,4 +109,5 @@ def empty(shape, dtype):
             return aligned(size).view(dtype).reshape(shape)
         return np.asarray(Block(store.take(size), shape, dtype))
     except MemoryError as error:
-        raise MemoryError(f"no memory for {size / 2**20:,.1f} MiB, an array {shape} of {dtype}") from error
+        amount = f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"
+        raise MemoryError(f"no memory for {amount}, an array {shape} of {dtype}") from error
