@@ -4,8 +4,8 @@
 writes every single call to a file that chrome://tracing and ui.perfetto.dev open.
 
 What is counted, and how:
-- GFLOP/s  of conv2d, conv_transpose2d, linear and matmul alone: two for each multiplication and addition in the formula,
-           padding included, and as many again for each gradient by an image or a weight that was really computed.
+- GFLOP/s  of conv2d, conv_transpose2d, linear and matmul alone: two for each multiplication with its addition in the
+           formula, padding included; backward, as many for each gradient by an image or a weight that was computed.
            Winograd's way needs fewer products than the formula, so it may show more than the processor can do.
 - GB/s     of each array that goes in and each that comes out, once; backward: the gradient that comes, the inputs, and
            the gradients that are made. What only looks at an array (reshape, a slice) moves nothing. An update reads
@@ -97,8 +97,9 @@ class Profile:
         out, backward = function(*inputs, **settings)
         meter.stop()
         work = Work(multiplications(name, arrays, out), nbytes(arrays), ", ".join(str(x.shape) for x in arrays))
-        moved = 0 if any(looks_at(out, x) for x in arrays) else work.bytes + out.nbytes
-        self.record(name, "forward", meter, [out], 2 * work.products, moved, work.shapes)
+        made = [] if any(looks_at(out, x) for x in arrays) else [out]
+        moved = work.bytes + out.nbytes if made else 0
+        self.record(name, "forward", meter, made, 2 * work.products, moved, work.shapes)
         self.work[backward] = work
         return out, backward
 
@@ -177,11 +178,11 @@ class Memory:
     """Which bytes are in use, of those that operations asked for since the profile began."""
 
     def __init__(self):
-        self.store = SimpleNamespace(lent=0, most=0, total=0)
+        self.store = SimpleNamespace(used_bytes=0, watermark=0, given_bytes=0)
         if kernels.chosen() != "plain":
             from minidl.kernels.cpu import memory  # imported late: it brings Numba
             self.store = memory.store
-        self.before = self.store.lent
+        self.before = self.store.used_bytes
         self.others = {}                                     # results that are not the store's, by id: bytes
 
     def add(self, array):
@@ -197,9 +198,9 @@ class Memory:
         weakref.finalize(owner, self.others.pop, id(owner)).atexit = False
         return owner.nbytes
 
-    def live(self):
-        """Bytes in use: from the store, and others."""
-        return self.store.lent - self.before, sum(list(self.others.values()))
+    def other_bytes(self):
+        """Bytes in use that are not the store's."""
+        return sum(list(self.others.values()))               # the list is made at once, whatever other threads free
 
 
 class Meter:
@@ -207,8 +208,8 @@ class Meter:
 
     def __init__(self, memory, inputs):
         self.memory, self.xp = memory, array_module(*inputs)
-        self.others, self.total = memory.live()[1], memory.store.total
-        memory.store.most = memory.store.lent
+        self.others, self.given = memory.other_bytes(), memory.store.given_bytes
+        memory.store.watermark = memory.store.used_bytes
         self.wait()
         self.begin = perf_counter()
 
@@ -225,9 +226,9 @@ class Meter:
     def memory_of(self, results):
         """(bytes allocated by the call, the most in use meanwhile, in use now)"""
         store, before = self.memory.store, self.memory.before
-        allocated = store.total - self.total + sum(self.memory.add(x) for x in results)
-        live = sum(self.memory.live())
-        return allocated, max(live, store.most - before + self.others), live
+        allocated = store.given_bytes - self.given + sum(map(self.memory.add, results))
+        live = store.used_bytes - before + self.memory.other_bytes()
+        return allocated, max(live, store.watermark - before + self.others), live
 
 
 def multiplications(name, arrays, out):
@@ -241,7 +242,7 @@ def multiplications(name, arrays, out):
 
 def looks_at(out, x):
     """Whether `out` is a view of the memory of x, or x itself."""
-    return array_module(x).may_share_memory(out, x)
+    return type(out) is type(x) and array_module(x).may_share_memory(out, x)
 
 
 def nbytes(arrays):

@@ -371,4 +371,4 @@ def named(error, name, arrays):
     shapes = ", ".join(str(x.shape) if hasattr(x, "shape") else repr(x) for x in arrays)
     kind = next(k for k in (IndexError, ValueError, TypeError, MemoryError) if isinstance(error, k))
     remedy = "; reduce the batch size or the image size" if kind is MemoryError else ""
-    return kind(f"{name}: {error or 'out of memory'} (inputs: {shapes}){remedy}")
+    return kind(f"{name}: {str(error) or 'out of memory'} (inputs: {shapes}){remedy}")

@@ -14,15 +14,14 @@ import numpy as np
 # What CuPy (13 and 14) documents, as far as the engine may want it: look a name up before adding it here.
 # https://docs.cupy.dev/en/stable/reference/comparison.html
 FUNCTIONS = """
-    abs add all amax amin any arange argmax argmin argsort around array array_equal asarray ascontiguousarray
-    bincount bitwise_and bitwise_or broadcast_arrays broadcast_to ceil clip concatenate copysign cos cumsum diag divide
-    dot einsum empty empty_like equal exp expand_dims expm1 eye flip floor floor_divide full full_like greater
-    greater_equal hypot isclose isfinite isin isinf isnan less less_equal linspace log log10 log1p log2 logaddexp
-    logical_and logical_not logical_or matmul max maximum mean meshgrid min minimum mod moveaxis multiply nan_to_num
-    negative nonzero not_equal ones ones_like outer pad power prod put_along_axis reciprocal remainder
-    repeat reshape rint roll searchsorted sign signbit sin sort split sqrt square squeeze stack std subtract sum
-    swapaxes take take_along_axis tan tanh tensordot tile transpose tril triu true_divide unique var where zeros
-    zeros_like
+    abs add all amax amin any arange argmax argmin argsort around array array_equal asarray ascontiguousarray bincount
+    bitwise_and bitwise_or broadcast_arrays broadcast_to ceil clip concatenate copysign cos cumsum diag divide dot
+    einsum empty empty_like equal exp expand_dims expm1 eye flip floor floor_divide full full_like greater greater_equal
+    hypot isclose isfinite isin isinf isnan less less_equal linspace log log10 log1p log2 logaddexp logical_and
+    logical_not logical_or matmul max maximum may_share_memory mean meshgrid min minimum mod moveaxis multiply
+    nan_to_num negative nonzero not_equal ones ones_like outer pad power prod put_along_axis reciprocal remainder repeat
+    reshape rint roll searchsorted sign signbit sin sort split sqrt square squeeze stack std subtract sum swapaxes take
+    take_along_axis tan tanh tensordot tile transpose tril triu true_divide unique var where zeros zeros_like
 """
 CONSTANTS = """
     bool_ dtype e finfo float16 float32 float64 iinfo inf int16 int32 int64 int8 nan newaxis pi promote_types

@@ -80,7 +80,7 @@ def test_used_and_spare_blocks_take_no_more_than_was_ever_used(store, monkeypatc
     del arrays
     assert store.spare_bytes == sum(map(len, store.spare)) == store.peak == peak
     large = memory.empty((3 * LARGE,), np.float32)                   # fits none of them, so the oldest must go
-    assert store.lent == large.nbytes
+    assert store.used_bytes == large.nbytes
     assert store.peak == peak
     assert 0 < store.spare_bytes == sum(map(len, store.spare)) <= peak - large.nbytes
     assert max(map(len, store.spare)) == 4 * (LARGE + 14)            # a list frees its last element first
@@ -92,4 +92,4 @@ def test_clear_gives_everything_back(store):
     store.clear()
     assert store.spare == []
     assert store.spare_bytes == 0
-    assert store.peak == store.lent == kept.nbytes
+    assert store.peak == store.used_bytes == kept.nbytes

@@ -58,7 +58,9 @@ def cross_entropy_all(threads, logits, strides, shape, target, weight, ignore_in
         for part in prange(PARTS):
             some = target[part * len(target) // PARTS:(part + 1) * len(target) // PARTS]
             totals[part] = weigh(some, weight, ignore_index)
-    total = totals.sum()
+    total = 0.0
+    for part in range(PARTS):                              # .sum() would be dealt out to the threads
+        total += totals[part]
     scale = 1.0
     if mean:
         scale = 0.0 if total == 0 else 1 / total

@@ -4,9 +4,8 @@ Each step of training makes the same large arrays anew. From the system they com
 cleared, one page fault for every 4 KiB, which can cost more than computing what goes into them; and when they are freed
 the system takes them back. So large blocks are kept when the last array that uses them dies, and given out again. The
 most recently freed block of a fitting size is the one most likely to be in the cache still. Blocks in use and spare
-ones together take no more than those in use once took, and a little: keeping them hardly raises the peak. Where the
-system has no more to give, the spare blocks go back to it first. The store counts what it lends, which is what the
-profiler reports.
+ones together take no more than those in use once took, and a little: keeping them hardly raises the peak. And where the
+system has no more to give, it first gets the spare ones back.
 """
 
 import math
@@ -39,9 +38,8 @@ class Store:
 
     def __init__(self):
         self.spare, self.spare_bytes = [], 0
-        self.lent = self.most = 0          # bytes in use now, and the most since `most` was last set
-        self.peak = 0                      # the most since the store was last cleared
-        self.total = 0                     # bytes handed out so far
+        self.used_bytes, self.peak = 0, 0
+        self.given_bytes = self.watermark = 0        # all ever given out; the most in use since it was last set
         self.lock = threading.RLock()      # re-entrant: garbage collected under it may come back to it
 
     def take(self, size):
@@ -50,9 +48,9 @@ class Store:
             memory = self.fitting(size)
             if memory is None:
                 memory = aligned(size)
-            self.lent += len(memory)
-            self.most, self.peak = max(self.most, self.lent), max(self.peak, self.lent)
-            self.total += len(memory)
+            self.used_bytes += len(memory)
+            self.given_bytes += len(memory)
+            self.peak, self.watermark = max(self.peak, self.used_bytes), max(self.watermark, self.used_bytes)
             self.shrink()
             return memory
 
@@ -67,20 +65,20 @@ class Store:
     def put(self, memory):
         """Keep a block; the least recently used ones make room for it."""
         with self.lock:
-            self.lent -= len(memory)
             self.spare.append(memory)
             self.spare_bytes += len(memory)
+            self.used_bytes -= len(memory)
             self.shrink()
 
     def shrink(self):
         """Give spare blocks back to the system, the oldest first, while there are too many."""
-        while self.spare and self.lent + self.spare_bytes > self.peak + SLACK:
+        while self.spare and self.used_bytes + self.spare_bytes > self.peak + SLACK:
             self.spare_bytes -= len(self.spare.pop(0))
 
     def clear(self):
         """Give all spare blocks back to the system, and begin anew to see how much is needed."""
         with self.lock:
-            self.spare, self.spare_bytes, self.peak = [], 0, self.lent
+            self.spare, self.spare_bytes, self.peak = [], 0, self.used_bytes
 
 
 store = Store()
@@ -100,15 +98,16 @@ def aligned(size):
 def empty(shape, dtype):
     """A C-contiguous array of `shape`, not filled, as numpy.empty makes it; the larger ones begin with a cache line.
 
-    Raises MemoryError that says how much was asked for.
+    Raises MemoryError that tells how much was asked for.
     """
     dtype = np.dtype(dtype)
     size = dtype.itemsize * math.prod(shape)
+    if size < TINY:
+        return np.empty(shape, dtype)
     try:
-        if size < TINY:
-            return np.empty(shape, dtype)
         if size < SMALL:
             return aligned(size).view(dtype).reshape(shape)
         return np.asarray(Block(store.take(size), shape, dtype))
     except MemoryError as error:
-        raise MemoryError(f"no memory for {size / 2**20:,.1f} MiB, an array {shape} of {dtype}") from error
+        amount = f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"
+        raise MemoryError(f"no memory for {amount}, an array {shape} of {dtype}") from error

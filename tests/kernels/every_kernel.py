@@ -1,0 +1,106 @@
+"""Every kernel once or more, on numbers from a seed: what must not change with threads, and little with vector widths.
+
+The sizes are such that each way of each kernel is taken, that its threads have work, and that something is left over
+beside whole vectors and tiles. `python every_kernel.py` prints a hash of all results, `... FILE` writes them there.
+"""
+
+import hashlib
+import sys
+
+import numpy as np
+
+from minidl.functional.resize import linear
+from minidl.kernels import Arrays, Window, cpu
+
+DTYPES = ("float32", "float64")
+ODD = Window((3, 3), (2, 1), ((1, 1), (1, 0)), (1, 2))
+SAME = Window((3, 3), padding=((1, 1), (1, 1)))
+HALF = Window((2, 2), (2, 2))
+CONVOLUTIONS = {               # x, weight, window, groups
+    "direct": ((5, 6, 13, 12), (40, 6, 3, 3), ODD, 1),
+    "of one channel": ((6, 1, 28, 28), (6, 1, 5, 5), Window((5, 5), padding=((2, 2), (2, 2))), 1),
+    "grouped": ((3, 12, 9, 8), (20, 3, 3, 3), ODD, 4),
+    "1x1": ((3, 40, 9, 8), (50, 40, 1, 1), Window((1, 1)), 1),
+    "Winograd's, 2x2": ((1, 32, 4, 4), (48, 32, 3, 3), SAME, 1),
+    "Winograd's, 4x4": ((2, 32, 18, 18), (48, 32, 3, 3), SAME, 1),
+    "depthwise": ((3, 70, 13, 12), (70, 1, 3, 3), SAME, 70),
+    "depthwise, odd": ((3, 21, 13, 12), (42, 1, 3, 3), ODD, 21),
+}
+
+
+def results(dtype):
+    """{what: array} of all kernels in one dtype."""
+    rng = np.random.default_rng(0)
+
+    def draw(*shape):
+        return rng.standard_normal(shape).astype(dtype)
+
+    out = {}
+    for name, (x_shape, w_shape, window, groups) in CONVOLUTIONS.items():
+        x, w, b, n, f = draw(*x_shape), draw(*w_shape), draw(w_shape[0]), x_shape[0], w_shape[0]
+        grad = draw(n, f, *window.out(x_shape[2:]))
+        out[name] = cpu.conv2d(x, w, b, window, groups, relu=True)
+        out[f"{name}, gradient by x"] = cpu.conv2d_input_gradient(grad, w, x.shape, window, groups)
+        out[f"{name}, gradient by weight"] = cpu.conv2d_weight_gradient(grad, x, window, groups)
+    out["matmul"] = cpu.matmul(draw(100, 130), draw(130, 77))
+    for c in (3, 40):
+        x = draw(4, c, 30, 29)
+        for name, window in (("odd", ODD), ("half", HALF)):
+            pooled, place = cpu.max_pool2d(x, window)
+            grad = draw(*pooled.shape)
+            out |= {f"max, {c}, {name}": pooled, f"place, {c}, {name}": place,
+                    f"max, {c}, {name}, gradient": cpu.max_pool2d_gradient(grad, place, x.shape, window),
+                    f"mean, {c}, {name}": cpu.avg_pool2d(x, window, 0.25),
+                    f"mean, {c}, {name}, gradient": cpu.avg_pool2d_gradient(grad, x.shape, window, 0.25)}
+        mean, var = cpu.channel_moments(x)
+        weight, bias, grad, other = draw(c), draw(c), draw(*x.shape), draw(*x.shape)
+        normed = cpu.batch_norm(x, weight, bias, other, mean, var, 1e-5, True)
+        by_x, by_weight, by_bias, *rest = cpu.batch_norm_gradient(grad, normed, x, weight, mean, var, 1e-5, True, True)
+        out |= {f"moments, {c}": mean, f"variance, {c}": var, f"sums, {c}": cpu.channel_sums(x), f"norm, {c}": normed,
+                f"norm, {c}, by x": by_x, f"norm, {c}, by weight": by_weight, f"norm, {c}, by bias": by_bias}
+        out |= {f"norm, {c}, by the addition": array for array in rest if array is not None}
+        out[f"response, {c}"] = cpu.local_response_norm(x, 5, 1.0, 0.75, 2.0)
+        out[f"response, {c}, gradient"] = cpu.local_response_norm_gradient(grad, x, 5, 1.0, 0.75, 2.0)
+        out[f"resample, {c}"] = cpu.resample(x, linear(30, 47, 30 / 47, False)[0], linear(29, 11, 29 / 11, False)[0])
+        out[f"relu, {c}"] = cpu.relu(x, 6.0)
+        out[f"relu, {c}, gradient"] = cpu.relu_gradient(grad, x, 6.0)
+    for shape in ((700, 10), (3, 5, 40, 30)):
+        target = rng.integers(shape[1], size=(shape[0], *shape[2:]))
+        losses, total, gradient = cpu.cross_entropy(3 * draw(*shape), target, abs(draw(shape[1])), -100, 0.1, True)
+        out |= {f"losses {shape}": losses, f"total {shape}": np.asarray(total), f"of softmax {shape}": gradient}
+    return out | updates(draw)
+
+
+def updates(draw):
+    """Parameters after a step of each optimizer."""
+    shapes = [(40, 30, 3, 3), (40,), (1000, 37)]
+    out = {}
+    for name, update in {
+        "sgd": lambda xs, grads, v, s, m: cpu.sgd(xs, grads, v, 0.1, 0.9, 0.01, True),
+        "adam": lambda xs, grads, v, s, m: cpu.adam(xs, grads, m, s, 3, 0.1, (0.9, 0.99), 1e-2, 0.1, True),
+        "rmsprop": lambda xs, grads, v, s, m: cpu.rmsprop(xs, grads, s, v, m, 0.1, 0.9, 1e-1, 0.1, 0.5),
+        "lerp": lambda xs, grads, v, s, m: cpu.lerp(xs, grads, 0.3),
+    }.items():
+        xs, grads, velocities, squares, means = ([draw(*shape) for shape in shapes] for _ in range(5))
+        squares = [np.square(x) for x in squares]
+        update(Arrays(xs), grads, Arrays(velocities), Arrays(squares), Arrays(means))
+        out |= {f"{name}, {kind} {i}": array for kind, arrays in (("x", xs), ("velocity", velocities))
+                for i, array in enumerate(arrays)}
+    return out
+
+
+def digest():
+    """A hash of the bits of all results."""
+    bits = hashlib.sha256()
+    for dtype in DTYPES:
+        for array in results(dtype).values():
+            bits.update(np.ascontiguousarray(array).tobytes())
+    return bits.hexdigest()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        np.savez(sys.argv[1], **{f"{dtype} {name}".replace("/", "|"): array
+                                 for dtype in DTYPES for name, array in results(dtype).items()})
+    else:
+        print(digest())

@@ -1,0 +1,113 @@
+"""Where there is not enough memory: the error says who asked for how much, and what to reduce; then all goes on."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minidl.functional as F
+from minidl import Tensor, kernels, no_grad
+from minidl.tensor import op
+
+ROOT = Path(__file__).parent.parent
+REMEDY = r"; reduce the batch size or the image size$"
+
+
+def vast(*shape):
+    """An array that only seems to have so many elements: all of them are the same."""
+    return Tensor(np.broadcast_to(np.float32(1), shape))
+
+
+@pytest.fixture(params=["fast", "plain"])
+def way(request):
+    if request.param == "fast" and kernels.chosen() == "plain":
+        pytest.skip("the fast kernels need Numba's compiler")
+    with kernels.using(request.param):
+        yield request.param
+
+
+@pytest.mark.parametrize(("name", "call", "others"), [
+    ("conv2d", lambda x: F.conv2d(x, np.ones((4, 2, 3, 3), np.float32), padding=1), r", \(4, 2, 3, 3\)"),
+    ("conv_transpose2d", lambda x: F.conv_transpose2d(x, np.ones((2, 4, 3, 3), np.float32)), r", \(2, 4, 3, 3\)"),
+    ("max_pool2d", lambda x: F.max_pool2d(x, 2), ", 2"),
+    ("avg_pool2d", lambda x: F.avg_pool2d(x, 3), ", 3"),
+    ("linear", lambda x: F.linear(x, np.ones((3, x.shape[3]), np.float32)), r", \(3, 16384\)"),
+    ("relu", F.relu, ""),
+    ("add", lambda x: x + 1, ", 1"),
+])
+def test_an_operation(way, name, call, others):
+    x = vast(1 << 14, 2, 1 << 14, 1 << 14)                   # 32 TiB
+    message = rf"^{name}: .*\d (GiB|TiB).*\(inputs: \(16384, 2, 16384, 16384\){others}\){REMEDY}"
+    with no_grad(), pytest.raises(MemoryError, match=message) as caught:
+        call(x)
+    assert isinstance(caught.value.__cause__, MemoryError)
+    with no_grad():
+        call(vast(1, 2, 8, 8))                               # all is well again
+
+
+def test_the_way_back():
+    @op
+    def greedy(x, /):
+        def backward(grad):
+            return lambda: np.empty(1 << 50, np.float32)
+        return x * 1, backward
+
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    y = greedy(x)
+    with pytest.raises(MemoryError, match=rf"^backward of greedy: .*PiB.*\(inputs: \(2, 3\)\){REMEDY}"):
+        y.backward(np.ones((2, 3)))
+    assert x.grad is None
+
+
+def test_an_error_without_words():
+    @op
+    def silent(x, /):
+        raise MemoryError
+
+    with pytest.raises(MemoryError, match=rf"^silent: out of memory \(inputs: \(2,\)\){REMEDY}"):
+        silent(np.ones(2))
+
+
+@pytest.mark.parametrize(("rows", "amount"), [(1 << 20, r"4,096\.0 GiB"), (1 << 40, r"4,294,967,296\.0 GiB")])
+def test_the_store_says_how_much(rows, amount):
+    if kernels.chosen() == "plain":
+        pytest.skip("the plain way has no store")
+    from minidl.kernels.cpu import memory
+    used = memory.store.used_bytes
+    with pytest.raises(MemoryError, match=rf"^no memory for {amount}, an array \({rows}, 1048576\) of float32$"):
+        memory.empty((rows, 1 << 20), np.float32)
+    assert memory.store.used_bytes == used
+
+
+SPARE = """
+import resource
+import numpy as np
+from minidl.kernels.cpu import memory
+
+MIB = 2**20
+blocks = [memory.empty((size * MIB,), np.uint8) for size in (100, 200)]
+del blocks                                                   # the store has 300 MiB to spare
+in_use = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (in_use + 64 * MIB,) * 2)
+print(memory.store.spare_bytes // MIB)
+block = memory.empty((300 * MIB,), np.uint8)                 # fits no spare block, and the limit only without them
+print(memory.store.spare_bytes, block.size // MIB)
+try:
+    memory.empty((600 * MIB,), np.uint8)
+except MemoryError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit and how to learn what is used are Linux's")
+def test_spare_blocks_are_given_back_first():
+    if kernels.chosen() == "plain":
+        pytest.skip("the plain way has no store")
+    done = subprocess.run([sys.executable, "-c", SPARE], env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+                          capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "300", "0 300", f"no memory for 600.0 MiB, an array ({600 * 2**20},) of uint8"]
