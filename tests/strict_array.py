@@ -56,6 +56,7 @@ class ndarray:
     nbytes = property(lambda self: self.held.nbytes)
     itemsize = property(lambda self: self.held.itemsize)
     flags = property(lambda self: self.held.flags)
+    base = property(lambda self: None if self.held.base is None else ndarray(self.held.base))
     T = property(lambda self: ndarray(self.held.T))
 
     def get(self):
