@@ -44,6 +44,7 @@ class ndarray:
     __array_ufunc__ = None
     __hash__ = None
     device = SimpleNamespace(id=0)
+    base = None
 
     def __init__(self, held):
         self.held = held
