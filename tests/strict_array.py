@@ -44,6 +44,7 @@ class ndarray:
     __array_ufunc__ = None
     __hash__ = None
     device = SimpleNamespace(id=0)
+    base = None                                   # of a view it is another array in CuPy; nobody here asks which
 
     def __init__(self, held):
         self.held = held
@@ -56,7 +57,6 @@ class ndarray:
     nbytes = property(lambda self: self.held.nbytes)
     itemsize = property(lambda self: self.held.itemsize)
     flags = property(lambda self: self.held.flags)
-    base = property(lambda self: None if self.held.base is None else ndarray(self.held.base))
     T = property(lambda self: ndarray(self.held.T))
 
     def get(self):
