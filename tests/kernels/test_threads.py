@@ -24,7 +24,8 @@ workers = sorted(listed[1] - listed[0])
 print((count, [sorted(os.sched_getaffinity(worker)) for worker in workers], sorted(os.sched_getaffinity(0))))
 """
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-linux = pytest.mark.skipif(not CORES, reason="the system does not tell on which cores a process may run")
+linux = pytest.mark.skipif(not CORES or threads.quota() < len(CORES),
+                           reason="the system does not tell on which cores a process may run, or there is a quota")
 several = pytest.mark.skipif(len(CORES) < 2, reason="this process has one core only")
 CHOICES = {"NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "MINIDL_PIN"}
 
