@@ -57,6 +57,24 @@ def test_whatever_was_imported_before(library):
 
 @linux
 @several
+@pytest.mark.parametrize("allowed", [CORES, CORES[1:]])
+def test_a_main_thread_on_a_workers_core_moves_home(monkeypatch, allowed):
+    """And may run anywhere afterwards, as before; but not where its user has forbidden it to go."""
+    moves = []
+    monkeypatch.setattr(threads, "home", CORES[0])
+    monkeypatch.setattr(threads, "current_core", lambda: CORES[1])
+    monkeypatch.setattr(os, "sched_getaffinity", lambda thread: set(allowed))
+    monkeypatch.setattr(os, "sched_setaffinity", lambda thread, cores: moves.append(cores))
+    threads.come_home()
+    assert moves == ([{CORES[0]}, set(CORES)] if allowed == CORES else [])
+    monkeypatch.setattr(threads, "current_core", lambda: CORES[0])
+    moves.clear()
+    threads.come_home()
+    assert not moves
+
+
+@linux
+@several
 @pytest.mark.parametrize("choice", [{"MINIDL_PIN": "0"}, {"NUMBA_NUM_THREADS": str(len(CORES) + 1)}])
 def test_workers_run_anywhere(choice):
     """Where the user says so, and where the threads are not as many as the cores."""

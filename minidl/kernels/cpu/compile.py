@@ -15,7 +15,7 @@ import numba
 from numba.core import event
 
 from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
-from minidl.kernels.cpu.threads import thread_count
+from minidl.kernels.cpu.threads import come_home, thread_count
 
 pool = threading.Lock()
 
@@ -49,6 +49,7 @@ def kernel(function):
     @functools.wraps(function)
     def run(*arguments):
         with pool:
+            come_home()
             return compiled(thread_count(), *arguments)
     return run
 

@@ -4,11 +4,13 @@ Three facts shape this file. A second pool (OpenBLAS's, say) taking turns with t
 matrix products use this pool too. Threads that sleep between kernels may wake on one core and stay there until the
 scheduler's next tick, which makes a call of 0.3 ms take 8 ms; so on Linux each worker is given a core of its own, if
 the pool has a thread for every core: then several processes at once have one thread each on every core, none too many.
-The main thread stays free to run anywhere: what it starts later, threads and programs, inherits its affinity.
+The main thread stays free to run anywhere: what it starts later, threads and programs, inherits its affinity. Only if
+the system has put it on a worker's core, because another program is busy on its own, it is moved back before a kernel.
 And threads that wait for each other spin, for milliseconds by default: two processes on the same cores then wait for
 each other's waiting, and run 10 times slower than need be. Ours spin for the length of a short kernel and then sleep.
 """
 
+import ctypes
 import functools
 import multiprocessing
 import os
@@ -20,6 +22,8 @@ import numpy as np
 from numba.np.ufunc import parallel
 
 SPINS = "10000"        # about 100 microseconds
+current_core = getattr(ctypes.CDLL(None), "sched_getcpu", None) if os.name == "posix" else None
+home = None            # the core that pinned workers leave to the thread that starts the kernels
 
 if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
     numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]     # the quickest to start a loop comes first
@@ -31,6 +35,7 @@ def thread_count():
 
     The first call starts the pool and gives each worker its core.
     """
+    global home
     if not parallel._is_initialized:
         numba.config.NUMBA_NUM_THREADS = parallel.NUM_THREADS = wanted_threads()     # Numba asks both
     with spinning_shortly():
@@ -42,7 +47,20 @@ def thread_count():
     if may_pin() and len(workers) + 1 == len(cores):
         for worker, core in zip(workers, cores[1:], strict=True):
             os.sched_setaffinity(worker, {core})
+        home = cores[0] if workers and current_core else None
     return numba.config.NUMBA_NUM_THREADS
+
+
+def come_home():
+    """Move the calling thread to the core that the workers leave to it, if it runs on another.
+
+    Two threads of the pool on one core would take turns, and wait for each other, at every kernel.
+    """
+    if home is not None and current_core() != home:
+        anywhere = os.sched_getaffinity(0)
+        if home in anywhere:
+            os.sched_setaffinity(0, {home})
+            os.sched_setaffinity(0, anywhere)
 
 
 def wanted_threads():
