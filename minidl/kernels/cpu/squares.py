@@ -45,35 +45,46 @@ def addresses(of):
 
 
 @inner
+def distances(side, image):
+    """How far the side*side pixels of a square are from its first, in an image (N, H, W, C); and a table like that."""
+    pixel, line = image.shape[3] * image.itemsize, image.shape[2] * image.shape[3] * image.itemsize
+    table = np.empty((2, side * side), np.int64)
+    for i in range(side):
+        for j in range(side):
+            table[0, i * side + j] = i * line + j * pixel
+    return table
+
+
+@inner
 def locate(table, side, square, squares, image, outside):
-    """The addresses of the side*side pixels of a square in an image (N, H, W, C); `outside` for those beyond it."""
+    """(The address of a square's first pixel, that of a table: how far the other pixels are from there).
+
+    table   the `distances` of the image; its second line is for squares that the image's border cuts: pixels beyond
+            it are at the address `outside`
+    """
     _, h, w, c = image.shape
     pixel = c * image.itemsize
-    start = image.ctypes.data + square // (squares.down * squares.across) * h * w * pixel
     top = square // squares.across % squares.down * squares.m - squares.above
     left = square % squares.across * squares.m - squares.left
-    first, last = max(0, -left), min(side, w - left)                 # of the pixels in a line, those in the image
+    start = image.ctypes.data + ((square // (squares.down * squares.across) * h + top) * w + left) * pixel
+    if top >= 0 and left >= 0 and top + side <= h and left + side <= w:
+        return start, table.ctypes.data
     for i in range(side):
-        y, line = top + i, table[i * side:(i + 1) * side]
-        if y < 0 or y >= h or first >= last:
-            line[:] = outside
-            continue
-        at = start + (y * w + left) * pixel
         for j in range(side):
-            line[j] = at + j * pixel
-        line[:first] = outside
-        line[last:] = outside
+            within = 0 <= top + i < h and 0 <= left + j < w
+            table[1, i * side + j] = table[0, i * side + j] if within else outside - start
+    return start, table[1].ctypes.data
 
 
 @inner
 def transform_input(x, squares, first, count, zeros, v):
     """Row t of v at each position = the transform of square first + t of the input x, t < count."""
     row, side = x.shape[3] * x.itemsize, squares.m + 2
-    sources, targets = np.empty(side * side, np.int64), addresses(v)
+    table, targets = distances(side, x), addresses(v)
     for t in range(count):
-        locate(sources, side, first + t, squares, x, zeros.ctypes.data)
+        start, pixels = locate(table, side, first + t, squares, x, zeros.ctypes.data)
         for at in range(0, row, VECTOR_BYTES):
-            input_map(squares.m, x, sources.ctypes.data, at, targets.ctypes.data, t * row + at)
+            input_map(squares.m, x, pixels, start + at, targets.ctypes.data, t * row + at)
 
 
 @inner
@@ -82,11 +93,11 @@ def transform_gradient(grad, squares, first, count, begin, wanted, zeros, z):
 
     The panel begins `begin` bytes into a pixel, `wanted` bytes of it count, and its rows are PANEL_BYTES apart.
     """
-    sources, targets = np.empty(squares.m**2, np.int64), addresses(z)
+    table, targets = distances(squares.m, grad), addresses(z)
     for t in range(count):
-        locate(sources, squares.m, first + t, squares, grad, zeros.ctypes.data)
+        start, pixels = locate(table, squares.m, first + t, squares, grad, zeros.ctypes.data)
         for at in range(0, wanted, VECTOR_BYTES):
-            gradient_map(squares.m, grad, sources.ctypes.data, begin + at, targets.ctypes.data, t * PANEL_BYTES + at)
+            gradient_map(squares.m, grad, pixels, start + begin + at, targets.ctypes.data, t * PANEL_BYTES + at)
 
 
 @inner
@@ -105,11 +116,11 @@ def transform_filters(filters, turned, m, begin, wanted, u):
 def finish_output(products, squares, first, count, begin, wanted, bias, relu, out):
     """Squares first, first + 1, ... of `out`, a panel of channels = the map of the products, with bias and ReLU."""
     scratch = np.empty(PANEL_BYTES, np.uint8)                        # where pixels beyond the image are written
-    sources, targets = addresses(products), np.empty(squares.m**2, np.int64)
+    sources, table = addresses(products), distances(squares.m, out)
     for t in range(count):
-        locate(targets, squares.m, first + t, squares, out, scratch.ctypes.data - begin)
+        start, pixels = locate(table, squares.m, first + t, squares, out, scratch.ctypes.data - begin)
         for at in range(0, wanted, VECTOR_BYTES):
-            output_map(squares.m, out, sources.ctypes.data, t * PANEL_BYTES + at, targets.ctypes.data, begin + at,
+            output_map(squares.m, out, sources.ctypes.data, t * PANEL_BYTES + at, pixels, start + begin + at,
                        bias.ctypes.data + begin + at, relu)
 
 

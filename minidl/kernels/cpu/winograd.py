@@ -34,7 +34,7 @@ from minidl.kernels.cpu.target import LOW_ROWS, TILE_ROWS
 from minidl.kernels.cpu.threads import thread_count
 from minidl.kernels.cpu.tile import low_single_tile, low_tile, single_tile, wide_tile
 
-CHUNK_BYTES = 2 * 2**20    # of transformed squares, about: they should stay in a core's caches
+CHUNK_BYTES = 2**20        # of transformed squares, about: they should stay in a core's caches
 LEAST = 5 * TILE_ROWS      # squares in a chunk: fewer would not repay the transform of the filters
 BLOCK = 4 * TILE_ROWS      # rows of M at a time
 UNITS = 16                 # parts that a weight gradient is cut into: a fixed number, so that the bits don't depend on
@@ -76,8 +76,8 @@ def convolved(x, filters, turned, bias, relu, pads, m, out):
 
 def chunk_length(squares, size, panels):
     """How many squares of `size` bytes a thread takes at a time: equally many, and all threads should have work."""
-    chunks = -(-squares // max(LEAST, CHUNK_BYTES // size))
-    while chunks * panels < 3 * thread_count() and squares // (chunks + 1) >= LEAST:
+    chunks, threads = -(-squares // max(LEAST, CHUNK_BYTES // size)), thread_count()
+    while (chunks * panels < 3 * threads or chunks * panels % threads) and squares // (chunks + 1) >= LEAST:
         chunks += 1
     return -(-squares // chunks)
 
