@@ -80,12 +80,13 @@ def getitem(x, /, *, index):
     Where an index names an element several times, its gradients add up.
     """
     shape, xp = x.shape, array_module(x)
+    like = xp.empty_like(x, shape=(2,) * x.ndim)          # has x's order of memory, and does not keep x alive
     index = index_of(index, xp)
     parts = index if isinstance(index, tuple) else (index,)
     repeats = any(hasattr(part, "dtype") and part.dtype != bool for part in parts)
 
     def backward(grad):
-        dx = xp.zeros(shape, dtype=grad.dtype)
+        dx = xp.zeros_like(like, shape=shape)
         if repeats:
             xp.add.at(dx, index, grad)
         else:

@@ -21,6 +21,7 @@ from minidl.kernels.window import Window
 
 __all__ = [
     "adam",
+    "add",
     "avg_pool2d",
     "avg_pool2d_gradient",
     "batch_norm",
@@ -54,6 +55,11 @@ def matmul(a, b, bias=None, relu=False):
     if bias is not None:
         out += bias
     return array_module(a).maximum(out, 0) if relu else out
+
+
+def add(a, b):
+    """a + b, elementwise, with NumPy's broadcasting."""
+    return a + b
 
 
 def relu(x, ceiling=None):

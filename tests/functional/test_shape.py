@@ -99,6 +99,15 @@ def test_getitem_by_a_mask(xp, shape, axes, layout, seed):
     check(lambda x: x[Tensor(ours)], x[mask > 0], layout(xp.asarray(x)), seed)
 
 
+def test_the_gradient_of_getitem_lies_in_memory_as_its_input_does():
+    """A part of an image that is channels last gives a gradient that is; copying it into that order would cost."""
+    x = Tensor(np.ones((2, 6, 5, 4)).transpose(0, 3, 1, 2), requires_grad=True)
+    for index in (np.s_[:, :, ::2, ::2], np.s_[0], [1, 1]):
+        x.grad = None
+        x[index].sum().backward()
+        assert x.grad.strides == x.data.strides
+
+
 def test_getitem_mixed(xp):
     x, = distinct_values((4, 3, 5), seed=0)
     rows = np.array([0, 2, 2])

@@ -62,6 +62,7 @@ def results(dtype):
         out[f"response, {c}"] = cpu.local_response_norm(x, 5, 1.0, 0.75, 2.0)
         out[f"response, {c}, gradient"] = cpu.local_response_norm_gradient(grad, x, 5, 1.0, 0.75, 2.0)
         out[f"resample, {c}"] = cpu.resample(x, linear(30, 47, 30 / 47, False)[0], linear(29, 11, 29 / 11, False)[0])
+        out[f"sum, {c}"] = cpu.add(x, other)
         out[f"relu, {c}"] = cpu.relu(x, 6.0)
         out[f"relu, {c}, gradient"] = cpu.relu_gradient(grad, x, 6.0)
     for shape in ((700, 10), (3, 5, 40, 30)):

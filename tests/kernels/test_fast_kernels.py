@@ -127,6 +127,19 @@ def test_relu_of_arrays_large_enough_for_threads(dtype):
             assert out.dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_of_arrays_large_enough_for_threads(dtype):
+    x = np.random.default_rng(0).standard_normal((3, 40, 30, 20)).astype(dtype)
+    x[0, 0, 0, :3] = np.nan, np.inf, -np.inf
+    last = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
+    for a in (x, last, np.repeat(x, 2, axis=3)[..., ::2], x[::-1]):
+        for b in (x + 1, last * 2, x[:, :, ::-1], x[:1], x.astype(np.float32)):
+            out = cpu.add(a, b)
+            np.testing.assert_array_equal(out, a + b)
+            assert out.dtype == (a + b).dtype
+    assert cpu.add(last, last).strides == last.strides
+
+
 def test_an_unknown_vector_width_is_refused():
     assert "MINIDL_VECTOR_BYTES=48 is none of 16, 32, 64" in run(
         "-c", "try:\n import minidl.kernels.cpu\nexcept ValueError as error: print(error)", MINIDL_VECTOR_BYTES="48")

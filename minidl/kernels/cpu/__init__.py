@@ -6,6 +6,7 @@ don't mix, `window_tile.py` takes the place of the tile: read `depthwise.py`, th
 Images are channels last in memory here; any other order is right too, and costs a copy.
 """
 
+from minidl.kernels.cpu.addition import add
 from minidl.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from minidl.kernels.cpu.elementwise import relu, relu_gradient
 from minidl.kernels.cpu.loss import cross_entropy
@@ -18,6 +19,7 @@ from minidl.kernels.cpu.update import adam, lerp, rmsprop, sgd
 
 __all__ = [
     "adam",
+    "add",
     "avg_pool2d",
     "avg_pool2d_gradient",
     "batch_norm",

@@ -8,11 +8,14 @@ from minidl.kernels.cpu.memory import empty
 
 def channels_last(x):
     """x (N, C, H, W) as a C-contiguous array (N, H, W, C): a view, if that is how it lies in memory, else a copy."""
-    x = x.transpose(0, 2, 3, 1)
+    n, c, h, w = x.shape
+    turned = x.transpose(0, 2, 3, 1)
+    if turned.flags.c_contiguous:
+        return turned.reshape(-1).reshape(n, h, w, c)    # an axis of length 1 may have any stride; here it has its own
     if x.flags.c_contiguous:
-        return x.reshape(-1).reshape(x.shape)       # an axis of length 1 may have any stride; here it gets its true one
-    out = empty(x.shape, x.dtype)
-    out[...] = x
+        return transposed(x.reshape(n, c, h * w)).reshape(n, h, w, c)
+    out = empty(turned.shape, x.dtype)
+    out[...] = turned
     return out
 
 
