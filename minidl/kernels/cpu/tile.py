@@ -4,7 +4,8 @@ It computes TILE_ROWS rows, or LOW_ROWS, and one or two vectors of columns of a 
 
     C[m, :] = start + sum over t, k of A[m, t, k] * B[t * K + k, :]
 
-with every sum held in a register from the first product to the last. What makes one tile serve matrix products,
+with every sum held in a register from the first product to the last; meanwhile the cache fetches the lines of C, for
+which the processor would wait otherwise when it stores them. What makes one tile serve matrix products,
 convolution and both gradients is where A comes from: element (m, t, k) lies at the address
 
     rows[m] + steps[t] + k * stride
@@ -27,6 +28,7 @@ from minidl.kernels.cpu.target import LOW_ROWS, TILE_ROWS, VECTOR_BYTES
 
 INT = ir.IntType(64)
 LANE = ir.IntType(32)
+BYTE = ir.IntType(8)
 
 
 def number(n):
@@ -114,6 +116,15 @@ def emit(builder, element, vector_bytes, height, vectors, masked,
     def entry(table, i):
         return builder.load(builder.inttoptr(builder.add(table, builder.mul(i, number(8))), INT.as_pointer()))
 
+    def announce(m):
+        """Ask the cache for row m of C, which will be written in the end: row by row, lest too many are awaited."""
+        last = number(height - 1)
+        row = builder.add(entry(outs, builder.select(builder.icmp_signed("<", m, last), m, last)), offset)
+        for v in range(vectors):
+            line = builder.inttoptr(builder.add(row, number(v * vector_bytes)), BYTE.as_pointer())
+            prefetch = intrinsic_function(builder, ir.VoidType(), [line.type, LANE, LANE, LANE], "llvm.prefetch.p0")
+            builder.call(prefetch, [line, LANE(1), LANE(3), LANE(1)])            # to write, to keep, of data
+
     def spread_at(address):
         scalar = builder.load(builder.inttoptr(address, element.as_pointer()), align=size)
         return spread(builder, scalar, lanes)
@@ -138,7 +149,8 @@ def emit(builder, element, vector_bytes, height, vectors, masked,
     b_row = cgutils.alloca_once_value(builder, b)
     with cgutils.for_range(builder, taps) as over_taps:
         distance = cgutils.alloca_once_value(builder, entry(steps, over_taps.index))
-        with cgutils.for_range(builder, k):
+        with cgutils.for_range(builder, k) as over_products:
+            announce(over_products.index)
             at, row = hidden(builder, builder.load(distance)), builder.load(b_row)
             b_vectors = [vector_at(row, v) for v in range(vectors)]
             for m in range(height):
