@@ -15,7 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from minidl.kernels.cpu.target import VECTOR_BYTES
-from minidl.kernels.cpu.tile import INT, intrinsic_function, number, spread
+from minidl.kernels.cpu.tile import INT, intrinsic_function, number, spread, will_write
 
 
 def make_square_map(*factors, ending="store"):
@@ -28,7 +28,8 @@ def make_square_map(*factors, ending="store"):
     `ending` says what becomes of the pixels of Y:
     "store"   they are stored;  bias and relu mean nothing
     "add"     they are added to what the targets hold;  likewise
-    "finish"  the vector at the address `bias` is added; if relu is 1, what is below 0 becomes 0; then they are stored
+    "finish"  the vector at the address `bias` is added; if relu is 1, what is below 0 becomes 0; then they are stored,
+              and the cache is asked for the pixels m further to the right, which come next
     """
 
     @intrinsic
@@ -49,9 +50,11 @@ def emit(builder, element, factors, ending, sources, at, targets, to, bias, relu
     vector = ir.VectorType(element, lanes)
     n, m = len(factors[-1][0]), len(factors[0])
 
+    def entry(table, i):
+        return builder.load(builder.inttoptr(builder.add(table, number(8 * i)), INT.as_pointer()))
+
     def pixel(table, i, offset):
-        address = builder.load(builder.inttoptr(builder.add(table, number(8 * i)), INT.as_pointer()))
-        return builder.inttoptr(builder.add(address, offset), vector.as_pointer())
+        return builder.inttoptr(builder.add(entry(table, i), offset), vector.as_pointer())
 
     def load(pointer):
         return builder.load(pointer, align=size)
@@ -61,6 +64,7 @@ def emit(builder, element, factors, ending, sources, at, targets, to, bias, relu
     if ending == "finish":
         on = builder.icmp_signed("!=", relu, number(0))
         floor = builder.select(on, ir.Constant(element, 0.0), ir.Constant(element, -math.inf))
+        further = builder.mul(builder.sub(entry(targets, 1), entry(targets, 0)), number(m))
         least, start = spread(builder, floor, lanes), load(builder.inttoptr(bias, vector.as_pointer()))
     for i in range(m):
         row = mapped(builder, factors, [column[i] for column in columns])    # row i of (T X) T'
@@ -72,6 +76,7 @@ def emit(builder, element, factors, ending, sources, at, targets, to, bias, relu
                 value = builder.fadd(value, start)
                 below = builder.fcmp_ordered("<", value, least)              # NaN is below nothing
                 value = builder.select(below, least, value)
+                will_write(builder, builder.add(builder.ptrtoint(target, INT), further))
             builder.store(value, target, align=size)
 
 

@@ -121,9 +121,7 @@ def emit(builder, element, vector_bytes, height, vectors, masked,
         last = number(height - 1)
         row = builder.add(entry(outs, builder.select(builder.icmp_signed("<", m, last), m, last)), offset)
         for v in range(vectors):
-            line = builder.inttoptr(builder.add(row, number(v * vector_bytes)), BYTE.as_pointer())
-            prefetch = intrinsic_function(builder, ir.VoidType(), [line.type, LANE, LANE, LANE], "llvm.prefetch.p0")
-            builder.call(prefetch, [line, LANE(1), LANE(3), LANE(1)])            # to write, to keep, of data
+            will_write(builder, builder.add(row, number(v * vector_bytes)))
 
     def spread_at(address):
         scalar = builder.load(builder.inttoptr(address, element.as_pointer()), align=size)
@@ -174,6 +172,13 @@ def column_masks(builder, lanes, vectors, columns):
     wanted = spread(builder, columns, lanes)
     return [builder.icmp_signed("<", ir.Constant(count, [v * lanes + i for i in range(lanes)]), wanted)
             for v in range(vectors)]
+
+
+def will_write(builder, address):
+    """Ask the cache for the line at an address, which will be written soon; any address will do."""
+    line = builder.inttoptr(address, BYTE.as_pointer())
+    prefetch = intrinsic_function(builder, ir.VoidType(), [line.type, LANE, LANE, LANE], "llvm.prefetch.p0")
+    builder.call(prefetch, [line, LANE(1), LANE(3), LANE(1)])                    # to write, to keep, of data
 
 
 def spread(builder, scalar, lanes):
