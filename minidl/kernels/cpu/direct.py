@@ -29,19 +29,18 @@ def conv2d(x, weight, bias, window, groups=1, relu=False):
     out = empty((n, oh, ow, f), x.dtype)
     # A tap is a run of neighbours in memory: a row of the window if nothing lies between its pixels, else one pixel.
     per_row, k = (1, kw * cg) if dw == groups == 1 else (kw, cg)
-    steps = distances(range(kh), range(per_row), sy * dh, sx * dw)
+    steps = distances(groups, range(kh), range(per_row), cg * sc, sy * dh, sx * dw)
     useful = useful_taps(oh, sh, range(-top, kh * dh - top, dh), h, per_row)
-    filters = weight.transpose(2, 3, 1, 0)                                        # (KH, KW, C/groups, F)
-    for g in range(groups):
-        part = filters[..., g * fg:(g + 1) * fg].reshape(len(steps), k, fg)
-        start = start_row(x, None if bias is None else bias[g * fg:(g + 1) * fg], fg)
-        product((n, oh, ow), Rows(x, g * cg * sc, (sn, sy * sh, sx * sw)), steps, k, sc, packed(part), fg, start,
-                Rows(out, g * fg * sc, out.strides[:3]), useful=useful, relu=relu)
+    filters = weight.transpose(2, 3, 1, 0).reshape(kh, kw, cg, groups, fg)
+    product((n, oh, ow), Rows(x, 0, (sn, sy * sh, sx * sw)), steps, k, sc, packed(filters), fg,
+            start_row(x, bias, fg, groups), Rows(out, 0, out.strides[:3], fg * sc), useful=useful, relu=relu)
     return logical(out)
 
 
-def conv2d_input_gradient(grad, weight, shape, window, groups=1):
+def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
     """The gradient of conv2d by x.   grad (N, F, OH, OW), weight (F, C/groups, KH, KW)  ->  (N, C, H, W) = shape
+
+    With `bias` (C,), that is added: the forward pass of a transposed convolution.
 
     Input row y feeds output row o through window row i if  o * s + i * d = y + top. With stride s, the input rows
     y = r, r + s, r + 2s, ... meet the same window rows: those where r + top - i * d is a multiple of s. So each of
@@ -57,22 +56,19 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1):
     sn, sy, sx, sc = grad.strides
     on, oy, ox, _ = out.strides
     sh, sw = window.stride
-    filters = weight.transpose(2, 3, 0, 1)                                        # (KH, KW, F, C/groups)
-    zeros = start_row(grad, None, cg)
+    filters = weight.transpose(2, 3, 0, 1).reshape(*window.kernel, groups, fg, cg).transpose(0, 1, 3, 2, 4)
+    start = start_row(grad, bias, cg, groups)
     for r, (lines, i_places, i_taps) in enumerate(down):
         for q, (pixels, j_places, j_taps) in enumerate(across):
             if not lines or not pixels:
                 continue
             if not i_places or not j_places:
-                out[:, r::sh, q::sw] = 0
+                out[:, r::sh, q::sw] = 0 if bias is None else bias
                 continue
-            steps = distances(i_places, j_places, sy, sx)
+            steps = distances(groups, i_places, j_places, fg * sc, sy, sx)
             useful = useful_taps(lines, 1, tuple(p - above for p in i_places), oh, len(j_places))
-            taps = filters[i_taps, j_taps].reshape(len(steps), f, cg)
-            for g in range(groups):
-                product((n, lines, pixels), Rows(grad, g * fg * sc, (sn, sy, sx)), steps, fg, sc,
-                        packed(taps[:, g * fg:(g + 1) * fg]), cg, zeros,
-                        Rows(out, r * oy + q * ox + g * cg * sc, (on, oy * sh, ox * sw)), useful=useful)
+            product((n, lines, pixels), Rows(grad, 0, (sn, sy, sx)), steps, fg, sc, packed(filters[i_taps, j_taps]),
+                    cg, start, Rows(out, r * oy + q * ox, (on, oy * sh, ox * sw), cg * sc), useful=useful)
     return logical(out)
 
 
@@ -89,16 +85,14 @@ def conv2d_weight_gradient(grad, x, window, groups=1):
     (kh, kw), (sh, sw), (dh, dw) = window.kernel, window.stride, window.dilation
     fg, cg = f // groups, x.shape[3] // groups
     out = empty((kh, kw, cg, f), x.dtype)
-    steps = distances(range(n), range(oh), sn, sy * sh)
-    if not len(steps):
+    steps = distances(groups, range(n), range(oh), cg * sc, sn, sy * sh)
+    if not steps.size:
         out[...] = 0                                                              # an empty batch
-    splits = min(SPLITS, max(1, len(steps))) if out.size * out.itemsize <= 2**20 else 1
+    splits = max(1, min(SPLITS, steps.shape[1])) if out.nbytes <= 2**20 else 1
     partial = out[None] if splits == 1 else empty((splits, *out.shape), x.dtype)
-    zeros = start_row(x, None, fg)
-    for g in range(groups):
-        product((kh, kw, cg), Rows(x, g * cg * sc, (sy * dh, sx * dw, sc)), steps, ow, sx * sw,
-                Columns(grad, g * fg * sc, panel_width(x) * sc, f * sc), fg, zeros,
-                Rows(partial, g * fg * sc, out.strides[:3]), splits, out.nbytes)
+    product((kh, kw, cg), Rows(x, 0, (sy * dh, sx * dw, sc)), steps, ow, sx * sw,
+            Columns(grad, fg * sc, panel_width(x) * sc, f * sc), fg, start_row(x, None, fg, groups),
+            Rows(partial, 0, out.strides[:3], fg * sc), splits, out.nbytes)
     if splits > 1:
         partial.sum(0, out=out)
     return out.transpose(3, 2, 0, 1)

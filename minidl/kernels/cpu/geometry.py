@@ -10,9 +10,10 @@ remembered = functools.lru_cache(maxsize=512)
 
 
 @remembered
-def distances(rows, columns, down, right):
-    """The byte distances rows[i] * down + columns[j] * right of the taps (i, j), row by row, as int64 (taps,)."""
-    return (np.array(rows)[:, None] * down + np.array(columns) * right).ravel()
+def distances(groups, rows, columns, apart, down, right):
+    """The byte distances g * apart + rows[i] * down + columns[j] * right of the taps (i, j), as int64 (groups, taps)."""
+    taps = (np.array(rows)[:, None] * down + np.array(columns) * right).ravel()
+    return np.arange(groups)[:, None] * apart + taps
 
 
 @remembered
