@@ -6,12 +6,15 @@ below only say, each for its own sum, what the rows are, where they lie, and how
 from image to image, sy from row to row, sx from pixel to pixel, sc from channel to channel.
 """
 
+import numpy as np
+
 from minidl.kernels.cpu.geometry import distances, phases, useful_taps
-from minidl.kernels.cpu.layout import channels_last, logical, padded
+from minidl.kernels.cpu.layout import channels_last, fill, logical, padded
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.product import Columns, Rows, packed, panel_width, product, start_row
 
 SPLITS = 16        # partial results of a weight gradient; a fixed number, so that the bits don't depend on the threads
+PARTIAL_BYTES = 2**20      # of all of them: to add them up takes time too
 
 
 def conv2d(x, weight, bias, window, groups=1, relu=False):
@@ -46,6 +49,8 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
     y = r, r + s, r + 2s, ... meet the same window rows: those where r + top - i * d is a multiple of s. So each of
     the s * s phases (r of rows, q of columns) is a convolution of stride 1 over grad, with some taps of the window.
     """
+    if groups == 1 and side_by_side(window, shape[2:]):
+        return patches(grad, weight, shape, bias)
     n, c, h, w = shape
     f, fg, cg, oh = len(weight), len(weight) // groups, c // groups, grad.shape[2]
     out = empty((n, h, w, c), grad.dtype)
@@ -58,17 +63,37 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
     sh, sw = window.stride
     filters = weight.transpose(2, 3, 0, 1).reshape(*window.kernel, groups, fg, cg).transpose(0, 1, 3, 2, 4)
     start = start_row(grad, bias, cg, groups)
+    if not all(places for _, places, _ in (*down, *across)):
+        fill(start_row(grad, bias, c)[:c], out)                                   # some pixels feed no output
     for r, (lines, i_places, i_taps) in enumerate(down):
         for q, (pixels, j_places, j_taps) in enumerate(across):
-            if not lines or not pixels:
-                continue
-            if not i_places or not j_places:
-                out[:, r::sh, q::sw] = 0 if bias is None else bias
+            if not (lines and pixels and i_places and j_places):
                 continue
             steps = distances(groups, i_places, j_places, fg * sc, sy, sx)
             useful = useful_taps(lines, 1, tuple(p - above for p in i_places), oh, len(j_places))
             product((n, lines, pixels), Rows(grad, 0, (sn, sy, sx)), steps, fg, sc, packed(filters[i_taps, j_taps]),
                     cg, start, Rows(out, r * oy + q * ox, (on, oy * sh, ox * sw), cg * sc), useful=useful)
+    return logical(out)
+
+
+def side_by_side(window, size):
+    """Whether each pixel of images of this size belongs to one window."""
+    return (window.kernel == window.stride and window.dilation == (1, 1) and not any(map(any, window.padding))
+            and not any(length % s for length, s in zip(size, window.stride, strict=True)))
+
+
+def patches(grad, weight, shape, bias):
+    """conv2d_input_gradient for windows side by side: each pixel of grad gives the KH * KW pixels of its own window.
+
+    A row of the window is KW * C numbers side by side: the columns of one product for each of the KH rows.
+    """
+    (f, c, kh, kw), (n, _, h, w) = weight.shape, shape
+    grad, out = channels_last(grad), empty((n, h, w, c), grad.dtype)
+    on, oy, ox, oc = out.strides
+    filters = weight.transpose(0, 2, 3, 1).reshape(1, 1, f, kh, kw * c)
+    start = start_row(grad, None if bias is None else np.tile(bias, kh * kw), kw * c, kh)
+    product(grad.shape[:3], Rows(grad, 0, grad.strides[:3]), np.zeros((kh, 1), np.int64), f, oc, packed(filters),
+            kw * c, start, Rows(out, 0, (on, oy * kh, ox * kw), oy))
     return logical(out)
 
 
@@ -88,7 +113,7 @@ def conv2d_weight_gradient(grad, x, window, groups=1):
     steps = distances(groups, range(n), range(oh), cg * sc, sn, sy * sh)
     if not steps.size:
         out[...] = 0                                                              # an empty batch
-    splits = max(1, min(SPLITS, steps.shape[1])) if out.nbytes <= 2**20 else 1
+    splits = max(1, min(SPLITS, steps.shape[1], PARTIAL_BYTES // max(1, out.nbytes)))
     partial = out[None] if splits == 1 else empty((splits, *out.shape), x.dtype)
     product((kh, kw, cg), Rows(x, 0, (sy * dh, sx * dw, sc)), steps, ow, sx * sw,
             Columns(grad, fg * sc, panel_width(x) * sc, f * sc), fg, start_row(x, None, fg, groups),

@@ -53,6 +53,17 @@ def surround(threads, x, out, top, left):
             line[:] = 0
 
 
+@kernel
+def fill(threads, pixel, out):
+    """Make all pixels of out (N, H, W, C) like `pixel` (C,)."""
+    n, h, w, c = out.shape
+    for row in prange(n * h):
+        line = out[row // h, row % h]
+        for x in range(w):
+            for i in range(c):
+                line[x, i] = pixel[i]
+
+
 SQUARE = 16        # numbers to a side that are turned at a time
 
 

@@ -90,13 +90,14 @@ def sweep(threads, bias, n0, n1, n2, a, a0, a1, a2, steps, k, stride, b, b_group
     fair = (tiles * panels * splits + 4 * threads - 1) // (4 * threads)
     new = groups * k * size
     apart = min(abs(a2), new) if n2 > 1 else new                     # windows overlap: a row brings so many new bytes
-    block = max(1, min(A_BYTES // (TILE_ROWS * max(size, apart)), fair, MOST_TILES))
-    blocks = (tiles + block - 1) // block
+    most_tiles = max(1, min(A_BYTES // (TILE_ROWS * max(size, apart)), fair, MOST_TILES))
+    blocks = (tiles + most_tiles - 1) // most_tiles
+    block = (tiles + blocks - 1) // blocks                           # equally many, or some threads would wait
     units = blocks * panels * splits
     # One call of the tile sums as many products as B_BYTES allow: several taps, or a part of one.
-    most = B_BYTES // (width * size)
-    part = min(k, most)
-    together = max(1, most // max(1, k))
+    products = B_BYTES // (width * size)
+    part = min(k, products)
+    together = max(1, products // max(1, k))
 
     for thread in prange(threads):
         table, ranges = np.empty((2, block * TILE_ROWS), np.int64), np.empty((block, 2), np.int64)
