@@ -4,6 +4,8 @@ from numba import prange
 
 from minidl.kernels.cpu.compile import kernel
 from minidl.kernels.cpu.memory import empty
+from minidl.kernels.cpu.target import VECTOR_BYTES
+from minidl.kernels.cpu.turn_tile import turn_into
 
 
 def channels_last(x):
@@ -64,9 +66,6 @@ def fill(threads, pixel, out):
                 line[x, i] = pixel[i]
 
 
-SQUARE = 16        # numbers to a side that are turned at a time
-
-
 def transposed(x):
     """The transpose of each matrix.   x (B, R, C), C-contiguous  ->  (B, C, R)"""
     b, r, c = x.shape
@@ -77,14 +76,10 @@ def transposed(x):
 
 @kernel
 def turn(threads, x, out):
-    """out[b, j, i] = x[b, i, j], square by square: lines of memory are then read, and written, as a whole."""
+    """out[b, j, i] = x[b, i, j], band by band of columns."""
     b, r, c = x.shape
-    bands = (c + SQUARE - 1) // SQUARE
+    width = VECTOR_BYTES // x.itemsize
+    bands = (c + width - 1) // width
     for unit in prange(b * bands):
-        source, target, first = x[unit // bands], out[unit // bands], unit % bands * SQUARE
-        last = min(c, first + SQUARE)
-        for begin in range(0, r, SQUARE):
-            end = min(r, begin + SQUARE)
-            for j in range(first, last):
-                for i in range(begin, end):
-                    target[j, i] = source[i, j]
+        band = slice(unit % bands * width, min(c, unit % bands * width + width))
+        turn_into(out[unit // bands, band], x[unit // bands, :, band])

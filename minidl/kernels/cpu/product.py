@@ -20,10 +20,10 @@ import numpy as np
 from numba import prange
 
 from minidl.kernels.cpu.compile import inner, kernel
-from minidl.kernels.cpu.layout import SQUARE
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
 from minidl.kernels.cpu.tile import edge_tile, half_tile, single_tile, wide_tile
+from minidl.kernels.cpu.turn_tile import turn_into
 
 # Bytes of B that one sweep over rows uses, and of A that one sweep over columns uses: what is used again should still
 # be in the L1 and L2 caches. Found by measuring with benchmarks/matmul_conv.py.
@@ -187,15 +187,12 @@ def pack_panels(threads, source, panels):
         real = min(width, columns - panel * width)
         part = source[tap // kw, tap % kw, :, group, panel * width:panel * width + real]
         rows = panels[group, panel, tap // kw, tap % kw]
-        if part.strides[1] <= part.strides[0]:
+        if part.strides[0] == part.itemsize:                         # columns lie as rows would
+            turn_into(rows, part.T)
+        else:
             for i in range(k):
                 for f in range(real):
                     rows[i, f] = part[i, f]
-        else:                                                        # read what lies side by side
-            for begin in range(0, k, SQUARE):
-                for f in range(real):
-                    for i in range(begin, min(k, begin + SQUARE)):
-                        rows[i, f] = part[i, f]
 
 
 def packed(source):
