@@ -34,7 +34,7 @@ def conv2d(x, weight, bias, window, groups=1, relu=False):
     per_row, k = (1, kw * cg) if dw == groups == 1 else (kw, cg)
     steps = distances(groups, range(kh), range(per_row), cg * sc, sy * dh, sx * dw)
     useful = useful_taps(oh, sh, range(-top, kh * dh - top, dh), h, per_row)
-    filters = weight.transpose(2, 3, 1, 0).reshape(kh, kw, cg, groups, fg)
+    filters = weight.transpose(2, 3, 1, 0).reshape(kh, kw, cg, groups, fg)        # the columns of each group
     product((n, oh, ow), Rows(x, 0, (sn, sy * sh, sx * sw)), steps, k, sc, packed(filters), fg,
             start_row(x, bias, fg, groups), Rows(out, 0, out.strides[:3], fg * sc), useful=useful, relu=relu)
     return logical(out)
@@ -52,7 +52,7 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
     if groups == 1 and side_by_side(window, shape[2:]):
         return patches(grad, weight, shape, bias)
     n, c, h, w = shape
-    f, fg, cg, oh = len(weight), len(weight) // groups, c // groups, grad.shape[2]
+    fg, cg, oh = len(weight) // groups, c // groups, grad.shape[2]
     out = empty((n, h, w, c), grad.dtype)
     (down, above, below), (across, before, behind) = [
         phases(*axis) for axis in zip((h, w), window.kernel, window.stride, window.dilation, window.padding,
@@ -61,7 +61,8 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
     sn, sy, sx, sc = grad.strides
     on, oy, ox, _ = out.strides
     sh, sw = window.stride
-    filters = weight.transpose(2, 3, 0, 1).reshape(*window.kernel, groups, fg, cg).transpose(0, 1, 3, 2, 4)
+    filters = weight.transpose(2, 3, 0, 1).reshape(*window.kernel, groups, fg, cg)
+    filters = filters.transpose(0, 1, 3, 2, 4)                                    # (KH, KW, F/groups, groups, C/groups)
     start = start_row(grad, bias, cg, groups)
     if not all(places for _, places, _ in (*down, *across)):
         fill(start_row(grad, bias, c)[:c], out)                                   # some pixels feed no output
@@ -77,15 +78,16 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
 
 
 def side_by_side(window, size):
-    """Whether each pixel of images of this size belongs to one window."""
+    """Whether each pixel of images of this size lies in exactly one window."""
     return (window.kernel == window.stride and window.dilation == (1, 1) and not any(map(any, window.padding))
             and not any(length % s for length, s in zip(size, window.stride, strict=True)))
 
 
 def patches(grad, weight, shape, bias):
-    """conv2d_input_gradient for windows side by side: each pixel of grad gives the KH * KW pixels of its own window.
+    """conv2d_input_gradient for windows side by side: each pixel of grad feeds the KH * KW pixels of its own window.
 
-    A row of the window is KW * C numbers side by side: the columns of one product for each of the KH rows.
+    A row of the window is KW * C numbers in one stretch of memory, the columns of a product. The KH rows are its
+    groups, which all read the same pixel.
     """
     (f, c, kh, kw), (n, _, h, w) = weight.shape, shape
     grad, out = channels_last(grad), empty((n, h, w, c), grad.dtype)

@@ -11,7 +11,10 @@ remembered = functools.lru_cache(maxsize=512)
 
 @remembered
 def distances(groups, rows, columns, apart, down, right):
-    """The byte distances g * apart + rows[i] * down + columns[j] * right of the taps (i, j), as int64 (groups, taps)."""
+    """How many bytes away each group's taps (i, j) are: g * apart + rows[i] * down + columns[j] * right.
+
+    int64 (groups, taps), the taps row by row
+    """
     taps = (np.array(rows)[:, None] * down + np.array(columns) * right).ravel()
     return np.arange(groups)[:, None] * apart + taps
 

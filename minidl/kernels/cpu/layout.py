@@ -77,7 +77,7 @@ def transposed(x):
 @kernel
 def turn(threads, x, out):
     """out[b, j, i] = x[b, i, j], band by band of columns."""
-    b, r, c = x.shape
+    b, _, c = x.shape
     width = VECTOR_BYTES // x.itemsize
     bands = (c + width - 1) // width
     for unit in prange(b * bands):

@@ -88,8 +88,8 @@ def sweep(threads, bias, n0, n1, n2, a, a0, a1, a2, steps, k, stride, b, b_group
     tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
     # A block holds as many tiles as A_BYTES allow, but there must be blocks enough to keep all threads busy.
     fair = (tiles * panels * splits + 4 * threads - 1) // (4 * threads)
-    new = groups * k * size
-    apart = min(abs(a2), new) if n2 > 1 else new                     # windows overlap: a row brings so many new bytes
+    length = groups * k * size
+    apart = min(abs(a2), length) if n2 > 1 else length               # windows overlap: a row brings so many new bytes
     most_tiles = max(1, min(A_BYTES // (TILE_ROWS * max(size, apart)), fair, MOST_TILES))
     blocks = (tiles + most_tiles - 1) // most_tiles
     block = (tiles + blocks - 1) // blocks                           # equally many, or some threads would wait
