@@ -27,7 +27,6 @@ from minidl.kernels.cpu.target import LOW_ROWS, TILE_ROWS, VECTOR_BYTES
 
 INT = ir.IntType(64)
 LANE = ir.IntType(32)
-LINE = 64          # bytes of a cache line
 
 
 def number(n):
@@ -119,12 +118,6 @@ def emit(builder, element, vector_bytes, height, vectors, masked,
         scalar = builder.load(builder.inttoptr(address, element.as_pointer()), align=size)
         return spread(builder, scalar, lanes)
 
-    def prefetch(address):
-        byte = ir.IntType(8).as_pointer()
-        function = intrinsic_function(builder, ir.VoidType(), [byte, LANE, LANE, LANE], "llvm.prefetch.p0")
-        settings = (ir.Constant(LANE, n) for n in (1, 3, 1))         # for writing, into the nearest cache, as data
-        builder.call(function, [builder.inttoptr(address, byte), *settings])
-
     # The sums stand in memory here; LLVM promotes each to a register.
     cells = [(m, v) for m in range(height) for v in range(vectors)]
     sums = {cell: cgutils.alloca_once(builder, vector) for cell in cells}
@@ -141,9 +134,6 @@ def emit(builder, element, vector_bytes, height, vectors, masked,
                 builder.store(vector_at(start, v), starts[v])
             for m, v in cells:
                 builder.store(builder.load(starts[v]), sums[m, v])
-            for row in c_rows:                                       # fetch what is written in the end
-                for byte in range(0, vectors * vector_bytes, LINE):
-                    prefetch(builder.add(row, number(byte)))
 
     b_row = cgutils.alloca_once_value(builder, b)
     with cgutils.for_range(builder, taps) as over_taps:
