@@ -33,9 +33,7 @@ def conv_transpose2d(x, weight, bias=None, /, *, stride=1, padding=0, output_pad
                          f"{window.stride} and padding {padding} gives images of {size} pixels")
     kernels, (h, w) = kernels_for(x), x.shape[2:]
     x = filled_up(x, window.out(size))
-    out = kernels.conv2d_input_gradient(x, weight, (len(x), filters, *size), window, groups)
-    if bias is not None:
-        out += bias[:, None, None]
+    out = kernels.conv2d_input_gradient(x, weight, (len(x), filters, *size), window, groups, bias)
 
     def backward(grad):
         return (

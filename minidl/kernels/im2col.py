@@ -83,13 +83,19 @@ def conv2d(x, weight, bias, window, groups=1, relu=False):
     return as_image(out, len(x), window.out(x.shape[2:]))
 
 
-def conv2d_input_gradient(grad, weight, shape, window, groups=1):
-    """The gradient of conv2d by x.   grad (N, F, OH, OW), weight (F, C/groups, KH, KW)  ->  (N, C, H, W) = shape"""
+def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
+    """The gradient of conv2d by x.   grad (N, F, OH, OW), weight (F, C/groups, KH, KW)  ->  (N, C, H, W) = shape
+
+    With `bias` (C,), that is added: the forward pass of a transposed convolution.
+    """
     n, c, h, w = shape
-    return array_module(grad).concatenate([
+    out = array_module(grad).concatenate([
         col2im(as_rows(gg) @ wg.reshape(len(wg), -1), (n, c // groups, h, w), window)
         for gg, wg in zip(by_group(grad, groups), by_filter(weight, groups), strict=True)
     ], axis=1)
+    if bias is not None:
+        out += bias[:, None, None]
+    return out
 
 
 def conv2d_weight_gradient(grad, x, window, groups=1):

@@ -20,7 +20,9 @@ CONVOLUTIONS = {               # x, weight, window, groups
     "direct": ((5, 6, 13, 12), (40, 6, 3, 3), ODD, 1),
     "of one channel": ((6, 1, 28, 28), (6, 1, 5, 5), Window((5, 5), padding=((2, 2), (2, 2))), 1),
     "grouped": ((3, 12, 9, 8), (20, 3, 3, 3), ODD, 4),
+    "side by side": ((3, 6, 10, 12), (40, 6, 2, 2), HALF, 1),
     "1x1": ((3, 40, 9, 8), (50, 40, 1, 1), Window((1, 1)), 1),
+    "1x1, strided": ((3, 40, 9, 8), (50, 40, 1, 1), Window((1, 1), (2, 2)), 1),
     "Winograd's, 2x2": ((1, 32, 4, 4), (48, 32, 3, 3), SAME, 1),
     "Winograd's, 4x4": ((2, 32, 18, 18), (48, 32, 3, 3), SAME, 1),
     "depthwise": ((3, 70, 13, 12), (70, 1, 3, 3), SAME, 70),
@@ -40,7 +42,7 @@ def results(dtype):
         x, w, b, n, f = draw(*x_shape), draw(*w_shape), draw(w_shape[0]), x_shape[0], w_shape[0]
         grad = draw(n, f, *window.out(x_shape[2:]))
         out[name] = cpu.conv2d(x, w, b, window, groups, relu=True)
-        out[f"{name}, gradient by x"] = cpu.conv2d_input_gradient(grad, w, x.shape, window, groups)
+        out[f"{name}, gradient by x"] = cpu.conv2d_input_gradient(grad, w, x.shape, window, groups, draw(x_shape[1]))
         out[f"{name}, gradient by weight"] = cpu.conv2d_weight_gradient(grad, x, window, groups)
     out["matmul"] = cpu.matmul(draw(100, 130), draw(130, 77))
     for c in (3, 40):

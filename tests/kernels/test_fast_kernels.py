@@ -16,6 +16,7 @@ if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
 
 from minidl.kernels import cpu
 from minidl.kernels.cpu import target
+from minidl.kernels.cpu.layout import transposed
 from minidl.kernels.cpu.product import panel_width
 from minidl.kernels.cpu.target import TILE_ROWS
 
@@ -58,9 +59,17 @@ def test_nothing_outside_the_result_is_written():
         from minidl.kernels.cpu.product import Rows, packed, product, start_row
         inside = around[1:-1, 20:-20]
         offset = inside.__array_interface__["data"][0] - around.__array_interface__["data"][0]
-        product((1, 1, 15), Rows(a, 0, (0, 0, a.strides[0])), np.zeros(1, np.int64), 9, 4, packed(b[None]), n,
-                start_row(a, None, n), Rows(around, offset, (0, 0, around.strides[0])))
+        product((1, 1, 15), Rows(a, 0, (0, 0, a.strides[0])), np.zeros((1, 1), np.int64), 9, 4,
+                packed(b[None, None, :, None]), n, start_row(a, None, n),
+                Rows(around, offset, (0, 0, around.strides[0])))
         np.testing.assert_array_equal(around, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 16, 48), (3, 17, 45), (1, 200, 8), (2, 3, 100)])
+def test_rows_become_columns(shape, dtype):
+    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    np.testing.assert_array_equal(transposed(x), x.transpose(0, 2, 1))
 
 
 def test_every_kernel_takes_part():

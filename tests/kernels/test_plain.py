@@ -67,14 +67,15 @@ def test_conv2d(kernels, dtype, case, layout, biased, seed):
     near(out, reference.conv2d(x, weight, bias if biased else None, **case.settings), dtype)
 
 
-@given(case=convolutions(), layout=layouts, seed=seeds)
-def test_conv2d_gradients(kernels, dtype, case, layout, seed):
+@given(case=convolutions(), layout=layouts, biased=st.booleans(), seed=seeds)
+def test_conv2d_gradients(kernels, dtype, case, layout, biased, seed):
     window, groups = convolution_window(case), case.settings["groups"]
     out = (case.x[0], case.weight[0], *window.out(case.x[2:]))
-    x, weight, grad = distinct_values(case.x, case.weight, out, seed=seed)
-    our_x, our_weight, our_grad = laid_out(layout, dtype, x, weight, grad)
-    dx = kernels.conv2d_input_gradient(our_grad, our_weight, case.x, window, groups)
-    near(dx, reference.conv2d_input_gradient(grad, weight, case.x, **case.settings), dtype)
+    x, weight, grad, bias = distinct_values(case.x, case.weight, out, case.x[1:2], seed=seed)
+    our_x, our_weight, our_grad, our_bias = laid_out(layout, dtype, x, weight, grad, bias)
+    dx = kernels.conv2d_input_gradient(our_grad, our_weight, case.x, window, groups, our_bias if biased else None)
+    expected = reference.conv2d_input_gradient(grad, weight, case.x, **case.settings)
+    near(dx, expected + bias[:, None, None] if biased else expected, dtype)
     dweight = kernels.conv2d_weight_gradient(our_grad, our_x, window, groups)
     near(dweight, reference.conv2d_weight_gradient(grad, x, case.weight, **case.settings), dtype)
 
@@ -96,6 +97,11 @@ LARGER = [  # x, weight, settings: more channels, filters and pixels than any ti
     ((2, 5, 23, 17), (33, 5, 5, 7), {"stride": (2, 3), "padding": (2, 3)}),
     ((1, 40, 12, 11), (40, 1, 3, 3), {"padding": 1, "groups": 40}),
     ((2, 36, 10, 10), (24, 12, 3, 3), {"padding": 2, "dilation": 2, "groups": 3}),
+    ((1, 18, 9, 8), (80, 9, 3, 3), {"padding": 1, "groups": 2}),
+    ((2, 64, 7, 7), (96, 2, 3, 3), {"padding": 1, "groups": 32}),
+    ((2, 37, 8, 15), (35, 37, 2, 3), {"stride": (2, 3)}),
+    ((2, 36, 8, 9), (36, 9, 2, 3), {"stride": (2, 3), "groups": 4}),
+    ((2, 40, 9, 8), (33, 40, 1, 1), {"stride": 2}),
 ]
 
 
@@ -105,13 +111,13 @@ def test_larger_convolutions(kernels, dtype, x, weight, settings):
     pads = reference.pads(full["padding"], weight[2:], full["dilation"])
     window = Window(weight[2:], reference.pair(full["stride"]), pads, reference.pair(full["dilation"]))
     out = (x[0], weight[0], *window.out(x[2:]))
-    x, weight, bias, grad = (a * 4 for a in distinct_values(x, weight, weight[:1], out, seed=0))
-    ours = [a.astype(dtype) for a in (x, weight, bias, grad)]
+    x, weight, bias, grad, start = (a * 4 for a in distinct_values(x, weight, weight[:1], out, x[1:2], seed=0))
+    ours = [a.astype(dtype) for a in (x, weight, bias, grad, start)]
     groups = full["groups"]
     for actual, expected in [
         (kernels.conv2d(*ours[:3], window, groups), reference.conv2d(x, weight, bias, **full)),
-        (kernels.conv2d_input_gradient(ours[3], ours[1], x.shape, window, groups),
-         reference.conv2d_input_gradient(grad, weight, x.shape, **full)),
+        (kernels.conv2d_input_gradient(ours[3], ours[1], x.shape, window, groups, ours[4]),
+         reference.conv2d_input_gradient(grad, weight, x.shape, **full) + start[:, None, None]),
         (kernels.conv2d_weight_gradient(ours[3], ours[0], window, groups),
          reference.conv2d_weight_gradient(grad, x, weight.shape, **full)),
     ]:

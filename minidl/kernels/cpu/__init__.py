@@ -2,7 +2,8 @@
 
 Read `tile.py` (the innermost loop), `product.py` (its driver), `direct.py` (convolution in terms of it), then
 `winograd.py` (convolution with fewer products), `matmul.py` and `convolution.py` (which of them when). Where channels
-don't mix, `window_tile.py` takes the place of the tile: read `depthwise.py`, then `pooling.py`.
+don't mix, `window_tile.py` takes the place of the tile: read `depthwise.py`, then `pooling.py`. `turn_tile.py` turns
+rows of numbers into columns.
 Images are channels last in memory here; any other order is right too, and costs a copy.
 """
 

@@ -35,16 +35,26 @@ def conv2d(x, weight, bias, window, groups=1, relu=False):
     return direct.conv2d(x, weight, bias, window, groups, relu)
 
 
-def conv2d_input_gradient(grad, weight, shape, window, groups=1):
-    """The gradient of conv2d by x.   grad (N, F, OH, OW), weight (F, C/groups, KH, KW)  ->  (N, C, H, W) = shape"""
+def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
+    """The gradient of conv2d by x.   grad (N, F, OH, OW), weight (F, C/groups, KH, KW)  ->  (N, C, H, W) = shape
+
+    With `bias` (C,), that is added: the forward pass of a transposed convolution.
+    """
     if groups == shape[1] > 1:
-        return depthwise.conv2d_input_gradient(grad, weight, shape, window)
+        return plus(depthwise.conv2d_input_gradient(grad, weight, shape, window), bias)
     if is_pointwise(window, groups, grad.size):
-        return pointwise.conv2d_input_gradient(grad, weight)
+        return pointwise.conv2d(grad, weight.transpose(1, 0, 2, 3), bias)
     m = square(grad, shape, len(weight), window, groups)
     if m:
-        return winograd.conv2d_input_gradient(grad, weight, shape, window, m)
-    return direct.conv2d_input_gradient(grad, weight, shape, window, groups)
+        return plus(winograd.conv2d_input_gradient(grad, weight, shape, window, m), bias)
+    return direct.conv2d_input_gradient(grad, weight, shape, window, groups, bias)
+
+
+def plus(out, bias):
+    """out (N, C, H, W), to which a bias (C,) is added if there is one."""
+    if bias is not None:
+        out += bias[:, None, None]
+    return out
 
 
 def conv2d_weight_gradient(grad, x, window, groups=1):

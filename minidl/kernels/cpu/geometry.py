@@ -10,9 +10,13 @@ remembered = functools.lru_cache(maxsize=512)
 
 
 @remembered
-def distances(rows, columns, down, right):
-    """The byte distances rows[i] * down + columns[j] * right of the taps (i, j), row by row, as int64 (taps,)."""
-    return (np.array(rows)[:, None] * down + np.array(columns) * right).ravel()
+def distances(groups, rows, columns, apart, down, right):
+    """How many bytes away each group's taps (i, j) are: g * apart + rows[i] * down + columns[j] * right.
+
+    int64 (groups, taps), the taps row by row
+    """
+    taps = (np.array(rows)[:, None] * down + np.array(columns) * right).ravel()
+    return np.arange(groups)[:, None] * apart + taps
 
 
 @remembered

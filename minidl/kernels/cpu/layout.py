@@ -4,6 +4,8 @@ from numba import prange
 
 from minidl.kernels.cpu.compile import kernel
 from minidl.kernels.cpu.memory import empty
+from minidl.kernels.cpu.target import VECTOR_BYTES
+from minidl.kernels.cpu.turn_tile import turn_into
 
 
 def channels_last(x):
@@ -56,7 +58,15 @@ def surround(threads, x, out, top, left):
             line[:] = 0
 
 
-SQUARE = 16        # numbers to a side that are turned at a time
+@kernel
+def fill(threads, pixel, out):
+    """Make all pixels of out (N, H, W, C) like `pixel` (C,)."""
+    n, h, w, c = out.shape
+    for row in prange(n * h):
+        line = out[row // h, row % h]
+        for x in range(w):
+            for i in range(c):
+                line[x, i] = pixel[i]
 
 
 def transposed(x):
@@ -69,14 +79,10 @@ def transposed(x):
 
 @kernel
 def turn(threads, x, out):
-    """out[b, j, i] = x[b, i, j], square by square: lines of memory are then read, and written, as a whole."""
-    b, r, c = x.shape
-    bands = (c + SQUARE - 1) // SQUARE
+    """out[b, j, i] = x[b, i, j], band by band of columns."""
+    b, _, c = x.shape
+    width = VECTOR_BYTES // x.itemsize
+    bands = (c + width - 1) // width
     for unit in prange(b * bands):
-        source, target, first = x[unit // bands], out[unit // bands], unit % bands * SQUARE
-        last = min(c, first + SQUARE)
-        for begin in range(0, r, SQUARE):
-            end = min(r, begin + SQUARE)
-            for j in range(first, last):
-                for i in range(begin, end):
-                    target[j, i] = source[i, j]
+        band = slice(unit % bands * width, min(c, unit % bands * width + width))
+        turn_into(out[unit // bands, band], x[unit // bands, :, band])
