@@ -29,7 +29,7 @@ channels together, so that they cost little. Two more heads half-way up send gra
 `googlenet` is torchvision's, whose weights load by name: batch normalization behind every convolution, and 3x3 windows
 where the paper has 5x5 (a slip that became the standard). `googlenet_2014` is the paper's: no such normalization, but
 local response normalization at the bottom. `googlenet_cifar` has inception3a on the 32 x 32 pixels, behind one 3x3
-convolution with 192 filters. Train with `googlenet_loss` where there are two more heads.
+convolution with 192 filters. What it is trained with, where there are two more heads, is its method `loss`.
 """
 
 from typing import NamedTuple
@@ -177,6 +177,13 @@ class GoogLeNet(nn.Module):
             return GoogLeNetOutputs(logits, self.aux2(below2), self.aux1(below1))
         return logits
 
+    def loss(self, outputs, labels):
+        """Cross entropy; in training with 0.3 times that of each of the two other heads (section 5)."""
+        if not isinstance(outputs, GoogLeNetOutputs):
+            return F.cross_entropy(outputs, labels)
+        logits, aux2, aux1 = outputs
+        return F.cross_entropy(logits, labels) + 0.3 * (F.cross_entropy(aux2, labels) + F.cross_entropy(aux1, labels))
+
 
 class GoogLeNet2014(GoogLeNet):
     """The paper's: another stem, other convolutions."""
@@ -208,14 +215,6 @@ def from_imagenet(x):
     colours = [x[:, i : i + 1] * (deviation / 0.5) + (mean - 0.5) / 0.5
                for i, (mean, deviation) in enumerate([(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)])]
     return F.cat(colours, 1)
-
-
-def googlenet_loss(outputs, labels):
-    """Cross entropy; in training with 0.3 times that of each of the two other heads (section 5)."""
-    if not isinstance(outputs, GoogLeNetOutputs):
-        return F.cross_entropy(outputs, labels)
-    logits, aux2, aux1 = outputs
-    return F.cross_entropy(logits, labels) + 0.3 * (F.cross_entropy(aux2, labels) + F.cross_entropy(aux1, labels))
 
 
 @nn.architecture
