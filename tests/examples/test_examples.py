@@ -186,7 +186,8 @@ def test_look_inside(tmp_path, monkeypatch, capsys, small_sets):
     monkeypatch.setattr(sys, "argv", ["look_inside.py", "--epochs", "1", "--output-dir", str(folder)])
     runpy.run_path(str(ROOT / "examples" / "look_inside.py"), run_name="__main__")
     epoch, drawn = capsys.readouterr().out.splitlines()
-    assert epoch.startswith("1 ") and drawn.startswith("a drawn ")
+    assert epoch.startswith("1 ")
+    assert drawn.startswith("a drawn ")
     assert sorted(os.listdir(folder)) == ["filters.png", "grad_cam.png", "maps.png", "resnet20.svg", "unet.svg"]
     for name in ("unet", "resnet20"):
         assert (folder / f"{name}.svg").read_text(encoding="utf-8").startswith("<svg ")
