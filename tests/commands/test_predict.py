@@ -139,7 +139,8 @@ def wrong_files(folder):
     save_checkpoint(folder / "nan", {name: np.full_like(array, np.nan) for name, array in weights.items()},
                     {"architecture": zoo.create("lenet5").architecture, "input": [1, 28, 28]})
     return {"weights": "does not say which network", "text": "neither safetensors nor", "nothing": "no such file",
-            "nan": "NaN or infinity", "no input": "does not say which images it is for", "classes": "names 1 classes, but the model tells 10"}
+            "nan": "NaN or infinity",
+            "no input": "does not say which images it is for", "classes": "names 1 classes, but the model tells 10"}
 
 
 def test_what_is_no_model_file_is_one_line(capsys, folder):
