@@ -20,16 +20,17 @@ channels together, so that they cost little. Two more heads half-way up send gra
     inception4c  14 x  14        512       128   128 -> 256    24 ->  64        64
     inception4d  14 x  14        528       112   144 -> 288    32 ->  64        64      aux2 looks here
     inception4e  14 x  14        832       256   160 -> 320    32 -> 128       128
-    maxpool4      7 x   7        832       2x2, stride 2
+    maxpool4      7 x   7        832       2x2, stride 2; in the paper 3x3
     inception5a   7 x   7        832       256   160 -> 320    32 -> 128       128
     inception5b   7 x   7      1,024       384   192 -> 384    48 -> 128       128
     avgpool       1 x   1      1,024
     fc                         1,000
 
-`googlenet` is torchvision's, whose weights load by name: batch normalization behind every convolution, and 3x3 windows
-where the paper has 5x5 (a slip that became the standard). `googlenet_2014` is the paper's: no such normalization, but
-local response normalization at the bottom. `googlenet_cifar` has inception3a on the 32 x 32 pixels, behind one 3x3
-convolution with 192 filters. What it is trained with, where there are two more heads, is its method `loss`.
+`googlenet` is torchvision's, whose weights load by name: batch normalization behind every convolution, 3x3 windows
+where the paper has 5x5 (a slip that became the standard), and 2x2 where maxpool4 has 3x3. `googlenet_2014` is the
+paper's: no such normalization, but local response normalization at the bottom. `googlenet_cifar` has inception3a on
+the 32 x 32 pixels, behind one 3x3 convolution with 192 filters. Where there are two more heads, the method `loss`
+weighs them.
 """
 
 from typing import NamedTuple
@@ -186,10 +187,13 @@ class GoogLeNet(nn.Module):
 
 
 class GoogLeNet2014(GoogLeNet):
-    """The paper's: another stem, other convolutions."""
+    """The paper's: another stem, other convolutions and a larger last pooling."""
+
+    smallest = 31
 
     def __init__(self, in_channels, num_classes, aux_logits):
         super().__init__(in_channels, num_classes, aux_logits, False, 0.4, PlainConv2d, large=5)
+        self.maxpool4 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         self.norm = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1)
 
     def stem(self, x):

@@ -24,7 +24,7 @@ SLACK = 1.1                                      # a download may be so many tim
 
 
 class Published(NamedTuple):
-    """A file, about its size in MiB, the network it is for, settings that this one needs, and how images are resized."""
+    """A file, its size in MiB or so, the network it is for, settings that this needs, and how images are resized."""
 
     file: str
     size: float
