@@ -26,7 +26,7 @@ import torch_networks
 import zoo
 from minidl import Tensor, nn, no_grad, optim
 from minidl.summary import summary
-from zoo.googlenet import googlenet_loss
+from minidl.train import loss_of
 
 ROOT = Path(__file__).parents[1]
 FAMILIES = {            # how its names begin: (year of the paper, its idea), the longest beginning first
@@ -94,7 +94,7 @@ def ours(model, images):
     def step():
         model.train()
         optimizer.zero_grad()
-        loss = googlenet_loss(model(Tensor(images)), labels)          # cross entropy, of several heads if there are
+        loss = loss_of(model)(model(Tensor(images)), labels)          # cross entropy, of several heads if there are
         loss.backward()
         optimizer.step()
         return float(loss)

@@ -1,12 +1,15 @@
 """The command line: what can be typed after `minidl`. What each command does is told in its file in `commands/`.
 
-A mistake of the user's ends in one sentence on stderr and the exit code 2. The file of a command is imported when it
-runs, so that `minidl --help` is quick.
+A mistake of the user's ends in one sentence on stderr and the exit code 2, Ctrl-C in 130. MINIDL_TRACEBACK=1 lets every
+error through, for whoever looks for a bug. The file of a command is imported when it runs, so that `minidl --help` is
+quick.
 """
 
 import argparse
 import importlib
 import json
+import os
+import signal
 import sys
 
 from minidl.device import DeviceError
@@ -18,11 +21,23 @@ def main(argv=None):
     args = parser().parse_args(argv)
     try:
         return importlib.import_module(f"minidl.commands.{args.command}").run(args) or 0
-    except (ValueError, DeviceError, OSError) as error:
-        if isinstance(error, OSError) and error.strerror:
-            error = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-        print(f"minidl {args.command}: {error}", file=sys.stderr)
-        return 2
+    except BrokenPipeError:                      # whoever read along has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except (ValueError, DeviceError, OSError, MemoryError, KeyboardInterrupt) as error:
+        if os.environ.get("MINIDL_TRACEBACK") == "1":
+            raise
+        print(f"minidl {args.command}: {sentence(error)}", file=sys.stderr)
+        return 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 2
+
+
+def sentence(error):
+    """What an error tells the user. An OSError's own text begins with its number, which says nothing to anyone."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped"
+    return str(error) or "out of memory"
 
 
 def parser():

@@ -11,6 +11,7 @@ import inspect
 
 import minidl.io
 import minidl.nn as nn
+from minidl.io.model import rebuilt
 from zoo.alexnet import alexnet, alexnet_2012, alexnet_cifar
 from zoo.googlenet import googlenet, googlenet_2014, googlenet_cifar
 from zoo.lenet import lenet5, lenet5_1998
@@ -136,8 +137,8 @@ def build_pretrained(name, settings, source):
     find(name)                                   # a wrong name is told before anything is downloaded
     weights, facts = minidl.io.pretrained(source)
     made = facts.get("architecture")
-    needed = made["settings"] if isinstance(made, dict) and made.get("name") == name else {}
-    model = build(name, {**needed, **settings})
+    own = isinstance(made, dict) and made.get("name") == name
+    model = rebuilt(source, weights, made, settings) if own else build(name, settings)
     return minidl.io.load_into(model, weights, source, new_head="num_classes" in settings)
 
 

@@ -20,16 +20,17 @@ channels together, so that they cost little. Two more heads half-way up send gra
     inception4c  14 x  14        512       128   128 -> 256    24 ->  64        64
     inception4d  14 x  14        528       112   144 -> 288    32 ->  64        64      aux2 looks here
     inception4e  14 x  14        832       256   160 -> 320    32 -> 128       128
-    maxpool4      7 x   7        832       2x2, stride 2
+    maxpool4      7 x   7        832       2x2, stride 2; in the paper 3x3
     inception5a   7 x   7        832       256   160 -> 320    32 -> 128       128
     inception5b   7 x   7      1,024       384   192 -> 384    48 -> 128       128
     avgpool       1 x   1      1,024
     fc                         1,000
 
-`googlenet` is torchvision's, whose weights load by name: batch normalization behind every convolution, and 3x3 windows
-where the paper has 5x5 (a slip that became the standard). `googlenet_2014` is the paper's: no such normalization, but
-local response normalization at the bottom. `googlenet_cifar` has inception3a on the 32 x 32 pixels, behind one 3x3
-convolution with 192 filters. Train with `googlenet_loss` where there are two more heads.
+`googlenet` is torchvision's, whose weights load by name: batch normalization behind every convolution, 3x3 windows
+where the paper has 5x5 (a slip that became the standard), and 2x2 where maxpool4 has 3x3. `googlenet_2014` is the
+paper's: no such normalization, but local response normalization at the bottom. `googlenet_cifar` has inception3a on
+the 32 x 32 pixels, behind one 3x3 convolution with 192 filters. Where there are two more heads, the method `loss`
+weighs them.
 """
 
 from typing import NamedTuple
@@ -177,12 +178,22 @@ class GoogLeNet(nn.Module):
             return GoogLeNetOutputs(logits, self.aux2(below2), self.aux1(below1))
         return logits
 
+    def loss(self, outputs, labels):
+        """Cross entropy; in training with 0.3 times that of each of the two other heads (section 5)."""
+        if not isinstance(outputs, GoogLeNetOutputs):
+            return F.cross_entropy(outputs, labels)
+        logits, aux2, aux1 = outputs
+        return F.cross_entropy(logits, labels) + 0.3 * (F.cross_entropy(aux2, labels) + F.cross_entropy(aux1, labels))
+
 
 class GoogLeNet2014(GoogLeNet):
-    """The paper's: another stem, other convolutions."""
+    """The paper's: another stem, other convolutions and a larger last pooling."""
+
+    smallest = 31
 
     def __init__(self, in_channels, num_classes, aux_logits):
         super().__init__(in_channels, num_classes, aux_logits, False, 0.4, PlainConv2d, large=5)
+        self.maxpool4 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         self.norm = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1)
 
     def stem(self, x):
@@ -208,14 +219,6 @@ def from_imagenet(x):
     colours = [x[:, i : i + 1] * (deviation / 0.5) + (mean - 0.5) / 0.5
                for i, (mean, deviation) in enumerate([(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)])]
     return F.cat(colours, 1)
-
-
-def googlenet_loss(outputs, labels):
-    """Cross entropy; in training with 0.3 times that of each of the two other heads (section 5)."""
-    if not isinstance(outputs, GoogLeNetOutputs):
-        return F.cross_entropy(outputs, labels)
-    logits, aux2, aux1 = outputs
-    return F.cross_entropy(logits, labels) + 0.3 * (F.cross_entropy(aux2, labels) + F.cross_entropy(aux1, labels))
 
 
 @nn.architecture

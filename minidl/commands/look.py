@@ -6,7 +6,7 @@ import numpy as np
 
 from minidl import plot
 from minidl.io import load_model
-from minidl.io.image import Preprocessing, read_image
+from minidl.io.image import Preprocessing
 
 
 def run(args):
@@ -16,15 +16,15 @@ def run(args):
         preprocessing = Preprocessing.of(model.about)
     except ValueError as error:
         raise ValueError(f"{args.model}: {error}") from error
-    x = preprocessing(read_image(args.image, preprocessing.input[0]))
-    folder = Path(args.output)
-    folder.mkdir(parents=True, exist_ok=True)
+    x = preprocessing.read(args.image)
     first, _ = plot.inside.filters_of(model)
     pictures = {
         "filters.png": plot.filters(model),
         "maps.png": plot.feature_maps(model, x, args.layer or first),
         "grad_cam.png": seen(model, x, preprocessing, args.layer, args.target),
     }
+    folder = Path(args.output)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
         picture.save(folder / name)
         print(folder / name)

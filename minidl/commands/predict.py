@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from minidl.device import Device
 from minidl.io import load_model
-from minidl.io.image import SUFFIXES, Preprocessing, read_image
+from minidl.io.image import SUFFIXES, Preprocessing
 from minidl.train import predict
 
 
@@ -27,14 +27,18 @@ def run(args):
         preprocessing = Preprocessing.of(model.about)
     except ValueError as error:
         raise ValueError(f"{args.model}: {error}") from error
+    write = write_json if args.json else write_csv if args.csv else write_text
     results = []
-    with tqdm(find(args.images), unit=" images", file=sys.stderr, disable=None) as files:
-        for batch in batches(files, args.batch_size):
-            results += classify(model, preprocessing, batch, args.top, device)
+    try:
+        with tqdm(find(args.images), unit=" images", file=sys.stderr, disable=None) as files:
+            for batch in batches(files, args.batch_size):
+                results += classify(model, preprocessing, batch, args.top, device)
+    except KeyboardInterrupt:
+        write(results)                           # what is known so far is not lost
+        raise
     bad = [result for result in results if "error" in result]
     for result in bad:
         print(f"minidl predict: {result['error']}", file=sys.stderr)
-    write = write_json if args.json else write_csv if args.csv else write_text
     write(results)
     return 1 if bad else 0
 
@@ -70,7 +74,7 @@ def classify(model, preprocessing, files, top, device):
     for file in files:
         results.append({"file": file})
         try:
-            images.append(preprocessing(read_image(file, preprocessing.input[0])))
+            images.append(preprocessing.read(file))
         except IsADirectoryError:
             results[-1]["error"] = f"{file}: there is no image in this folder"
         except OSError as error:
@@ -92,6 +96,8 @@ def likeliest(logits, classes, top):
     names = classes or list(map(str, range(len(logits))))
     if len(names) != len(logits):
         raise ValueError(f"the model file names {len(names)} classes, but the model tells {len(logits)} apart")
+    if not np.isfinite(logits).all():
+        raise ValueError("the model gives NaN or infinity: its weights are damaged, or were never trained well")
     exponentials = np.exp(logits - logits.max())
     probabilities = exponentials / exponentials.sum()
     return [{"class": names[i], "index": int(i), "probability": float(probabilities[i])}

@@ -27,8 +27,9 @@ def replacing(path):
         os.replace(part, path)
         sync_folder(path.parent)
     except OSError as error:
-        kept = "; what was saved there before is kept" if path.exists() else ""
-        raise OSError(error.errno, f"cannot write {path}: {error.strerror or error}{kept}") from error
+        kept = "; what was saved there before is kept" if path.is_file() else ""
+        reason = error.strerror or error if path.parent.exists() else f"there is no folder {path.parent}"
+        raise OSError(error.errno, f"cannot write {path}: {reason}{kept}") from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -9,12 +9,13 @@ import json
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import deserialize, safe_open
 from safetensors.numpy import save
 
 from minidl.io.atomic import replacing
 
 MAX_SIZE = 1 << 34                               # bytes; a network of four thousand million weights
+TYPES = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F16", "BF16", "F32", "F64"}
 OPTIMIZER, AVERAGE = "optimizer/", "average/"    # begin the names of arrays that are not weights, which have no slash
 
 
@@ -37,7 +38,8 @@ def save_checkpoint(path, arrays, metadata=None):
 def load_checkpoint(path):
     """The arrays and the facts in a safetensors file.   ->  ({name: NumPy array}, {key: value})
 
-    Facts that are not JSON, as other programs write them, stay strings. Raises FileNotFoundError, or CheckpointError.
+    Facts that are not JSON, as other programs write them, stay strings; bfloat16 becomes float32. Raises
+    FileNotFoundError, or CheckpointError.
     """
     path = Path(path)
     if not path.is_file():
@@ -46,10 +48,22 @@ def load_checkpoint(path):
         raise CheckpointError(f"{path}: {path.stat().st_size} bytes are more than a checkpoint can have ({MAX_SIZE})")
     try:
         with safe_open(path, "np") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dictionary)
+            types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118  (no dictionary)
+            if foreign := set(types.values()) - TYPES:
+                raise CheckpointError(f"numbers of type {' and '.join(sorted(foreign))} are not read here")
+            raw = dict(deserialize(path.read_bytes())) if "BF16" in types.values() else {}
+            arrays = {name: float32(raw[name]["data"]).reshape(raw[name]["shape"]) if kind == "BF16"
+                      else file.get_tensor(name) for name, kind in types.items()}
             return arrays, {key: parsed(text) for key, text in (file.metadata() or {}).items()}
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     except Exception as error:                   # of many kinds: the library's own, KeyError for a type NumPy lacks ...
         raise CheckpointError(f"{path}: not a safetensors file, or a damaged one ({error})") from error
+
+
+def float32(content):
+    """Numbers of type bfloat16, which NumPy lacks: each is the upper half of a float32.   bytes -> (N,)"""
+    return (np.frombuffer(content, "<u2").astype(np.uint32) << 16).view(np.float32)
 
 
 def weights_among(arrays):

@@ -9,6 +9,7 @@ lying on their sides) is done rightly here, and what cannot be is an ImageError.
 
 import math
 import warnings
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -32,18 +33,20 @@ def read_image(path, channels=3):
     """
     if channels not in MODES:
         raise ValueError(f"read_image: images have 1 channel or 3, not {channels}")
+    if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
+        raise ImageError(f"{path}: a pipe or a device, not a file")  # which would keep us waiting
     with open(path, "rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")          # of Pillow's on odd files: they are read, or end in an error
         try:
             with Image.open(file, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
-                    raise ImageError(f"{image.width} x {image.height} pixels are too many")
+                    raise ImageError(f"{image.width} x {image.height} pixels are too many (at most {MAX_PIXELS:,})")
                 image.load()
                 return coloured(ImageOps.exif_transpose(image), image.format, MODES[channels])
         except ImageError as error:
             problem = error
         except Image.DecompressionBombError:
-            problem = "it has too many pixels"
+            problem = f"its pixels are too many (at most {MAX_PIXELS:,})"
         except UnidentifiedImageError:
             problem = f"not an image, or of another kind than {', '.join(FORMATS)}"
         except Exception as error:               # of many kinds, one or more for each format
@@ -90,6 +93,14 @@ class Preprocessing(NamedTuple):
         if not (all(map(math.isfinite, mean)) and all(map(math.isfinite, std)) and min(std) > 0):
             raise ValueError(f"its mean {mean} and std {std} are not what pixels can have")
         return cls(tuple(shape), resize, mean, std)
+
+    def read(self, path):
+        """The image in a file as an input.   ->  float32 (C, H, W)   Raises OSError, or ImageError that names it."""
+        image = read_image(path, self.input[0])
+        try:
+            return self(image)
+        except ImageError as error:
+            raise ImageError(f"{path}: {error}") from error
 
     def __call__(self, image):
         """A Pillow image  ->  float32 (C, H, W)   Raises ImageError for one so narrow that it would become huge."""

@@ -15,6 +15,7 @@ from minidl.nn.init import at_most
 from minidl.version import __version__
 
 LARGEST = 1 << 20                                # no setting of a network is a larger number
+OWN = 1 << 28                                    # numbers that a network may draw if its user asks for other settings
 ABOUT = ("classes", "input", "resize", "mean", "std")
 
 
@@ -60,10 +61,10 @@ def describe(model):
     return {"minidl": __version__, "architecture": made, "modules": repr(model)}
 
 
-def rebuilt(path, arrays, made):
-    """A new network like the one that the file says it is for."""
-    if not isinstance(made, dict) or not isinstance(made.get("settings"), dict):
-        told = f"is for {made!r}, which is not in the zoo" if made else "does not say which network it is for"
+def rebuilt(path, arrays, made, settings=None):
+    """A new network like the one that the file says it is for, but for the `settings` given here."""
+    if not (isinstance(made, dict) and isinstance(made.get("name"), str) and isinstance(made.get("settings"), dict)):
+        told = f"is for {made!r:.100}, which is not in the zoo" if made else "does not say which network it is for"
         raise CheckpointError(f"{path}: it {told}; load it with create=, a function that makes the model, "
                               "or turn it into a model file with `minidl convert`")
     if not all(map(is_setting, made["settings"].values())):
@@ -71,8 +72,8 @@ def rebuilt(path, arrays, made):
     zoo = importlib.import_module("zoo")         # by name, because the zoo stands above this room
     try:
         # some networks draw their weights twice; settings that ask for far more than the file holds are forged
-        with at_most(4 * sum(array.size for array in arrays.values())):
-            return zoo.build(made.get("name"), made["settings"])
+        with at_most(max(4 * sum(array.size for array in arrays.values()), OWN if settings else 0)):
+            return zoo.build(made["name"], {**made["settings"], **(settings or {})})
     except (ValueError, TypeError, ArithmeticError, AttributeError, MemoryError) as error:
         raise CheckpointError(f"{path}: the network it is for cannot be made ({error})") from error
 

@@ -20,10 +20,11 @@ from minidl.io.imagenet import imagenet_facts
 from minidl.io.weights import read_weights
 
 HOST = "https://download.pytorch.org/models/"
+SLACK = 1.1                                      # a download may be so many times as large as is written here
 
 
 class Published(NamedTuple):
-    """A file, its size in MiB, the network it is for, settings that this one needs, and how images are resized."""
+    """A file, its size in MiB or so, the network it is for, settings that this needs, and how images are resized."""
 
     file: str
     size: float
@@ -79,13 +80,13 @@ def published_facts(source):
 
 
 def obtain(source):
-    """The path of a published file, downloaded if need be; its size and its digest are right."""
+    """The path of a published file, downloaded if need be; its digest is right."""
     digest = Path(source.file).stem.rpartition("-")[2]
     folders = places()
     found = next((folder / source.file for folder in folders if (folder / source.file).is_file()), None)
     if found is None:
         try:
-            limit = int((source.size + 0.001) * (1 << 20))
+            limit = int(SLACK * source.size * (1 << 20))             # the digest tells whether it is the right file
             return fetch(source.file, [HOST + source.file], f"sha256:{digest}", folders[-1], limit)
         except DownloadError as error:
             raise DownloadError(f"{error}\nIt is looked for in {' and in '.join(map(str, folders))}.") from error

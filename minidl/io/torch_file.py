@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from minidl.io.checkpoint import MAX_SIZE, CheckpointError
+from minidl.io.checkpoint import MAX_SIZE, CheckpointError, float32
 from minidl.io.pickles import ForeignName, PickleError, read_pickle
 
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."          # a pickle of one large number
 LEGACY_PROTOCOL = 1001
-BFLOAT16 = "bfloat16"                            # the upper half of a float32; NumPy lacks it
+BFLOAT16 = "bfloat16"                            # NumPy lacks it
 DTYPES = {
     "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "BFloat16Storage": BFLOAT16,
     "LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1",
@@ -57,11 +57,13 @@ def read_torch_zip(path):
     try:
         with zipfile.ZipFile(path) as archive:
             members = plain_members(archive, path.stat().st_size)
-            (pickle,) = (name for name in members if name == "data.pkl" or name.endswith("/data.pkl"))
-            folder = pickle.removesuffix("data.pkl")
+            pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
+            if len(pickles) != 1:
+                raise CheckpointError(f"a zip archive with {len(pickles)} entries data.pkl; torch.save writes one")
+            folder = pickles[0].removesuffix("data.pkl")
             if f"{folder}byteorder" in members and archive.read(f"{folder}byteorder") != b"little":
                 raise CheckpointError("its numbers have their bytes in the reverse order (big-endian)")
-            tree = read_pickle(archive.read(pickle), NAMES, stored)
+            tree = read_pickle(archive.read(pickles[0]), NAMES, stored)
 
             def content(storage):
                 name = f"{folder}data/{storage.key}"
@@ -110,9 +112,11 @@ def legacy_places(memory, keys, known):
             raise CheckpointError(f"it holds numbers that belong to no tensor (storage {key!r})")
         count = int.from_bytes(memory[place:place + 8], "little")
         place += 8
-        if count != known[key].count or place + known[key].bytes > len(memory):
-            raise CheckpointError(f"storage {key!r} has {count} numbers, where {known[key].count} were declared, "
-                                  "or is cut short")
+        if count != known[key].count:
+            raise CheckpointError(f"storage {key!r} has {count} numbers, where {known[key].count} were declared")
+        if place + known[key].bytes > len(memory):
+            raise CheckpointError(f"cut short: storage {key!r} has {known[key].bytes} bytes, of which "
+                                  f"{max(0, len(memory) - place)} are there")
         places[key] = place
         place += known[key].bytes
     return places
@@ -125,7 +129,7 @@ def stored(identity):
         raise PickleError("a damaged pickle (no storage)")
     if any(part is not None for part in view):
         raise PickleError("its storages are parts of others, as PyTorch wrote them before 0.4")
-    return Storage(key, dtype, whole("a storage", count))
+    return Storage(key, dtype, whole("the length of a storage", count))
 
 
 def rebuild_tensor(storage, offset, size, stride, *_):
@@ -146,7 +150,7 @@ def rebuild_tensor(storage, offset, size, stride, *_):
 def whole(what, number):
     """`number`, if it is a whole one of at least 0."""
     if type(number) is not int or number < 0:
-        raise PickleError(f"a damaged pickle ({what} is no whole number)")
+        raise PickleError(f"a damaged pickle ({what} is {number!r:.40}, no whole number of at least 0)")
     return number
 
 
@@ -163,6 +167,8 @@ NAMES = {
     "torch Size": tuple,
     **{f"torch {name}": dtype for name, dtype in DTYPES.items()},
 }
+
+FOREIGN_TENSORS = ("torch._utils._rebuild_", *(f"torch.{kind}" for kind in ("Q", "Complex", "Untyped", "storage.")))
 
 
 class Contents:
@@ -184,8 +190,7 @@ class Contents:
         if storage not in self.read:
             content = self.content(storage)
             if storage.dtype == BFLOAT16:
-                upper = np.frombuffer(content, "<u2", storage.count).astype(np.uint32)
-                self.read[storage] = (upper << 16).view(np.float32)
+                self.read[storage] = float32(content[:storage.bytes])
             else:
                 self.read[storage] = np.frombuffer(content, storage.dtype, storage.count)
         return self.read[storage]
@@ -222,7 +227,9 @@ def storages(tree):
 
 def refusal(path, error):
     """The error that tells of `path` what went wrong with it."""
-    if isinstance(error, ForeignName):
+    if isinstance(error, ForeignName) and error.name.startswith(FOREIGN_TENSORS):
+        reason = f"{error}: tensors that are sparse, quantized, complex and the like are not read here"
+    elif isinstance(error, ForeignName):
         reason = (f"{error}. It was saved as a whole program object, which cannot be read safely; where it was made, "
                   "save its weights alone: torch.save(model.state_dict(), path)")
     elif isinstance(error, CheckpointError | PickleError):

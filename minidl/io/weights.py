@@ -57,6 +57,8 @@ def beginning(start):
     """What the first bytes of a file tell."""
     if start.startswith(b"\x89HDF"):
         return "is HDF5; save the arrays with numpy.savez instead"
+    if start.startswith(b"\x93NUMPY"):
+        return "is one array of NumPy's without a name; save all with numpy.savez instead"
     if start.startswith(b"\x80"):
         return "is a pickle of another program; save the arrays with numpy.savez or safetensors instead"
     return f"begins with {start!r}" if start else "is empty"

@@ -24,7 +24,7 @@ text { font-family: 'Helvetica Neue', Helvetica, Arial, sans-serif; font-size: 1
 .head { font-size: 19px; font-weight: bold }
 .name { font-weight: bold }
 .soft { fill: #66727f }
-.end text { fill: #ffffff }
+.end tspan { fill: #ffffff }
 .frame { fill: #ffffff; stroke: #c3cbd4; stroke-width: 1 }
 .deep { fill: #f7f9fb }
 .edge { fill: none; stroke: #55616e; stroke-width: 1.4 }
@@ -66,8 +66,8 @@ def svg(graph, head, below):
              f"<style>{STYLE}</style>",
              ARROW,
              f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
-             text(MARGIN, MARGIN + 17, head, "head"),
-             text(MARGIN, MARGIN + 37, below, "soft"),
+             f'<text x="{MARGIN}" y="{MARGIN + 17}" class="head">{clean(cut(head))}</text>',
+             text(MARGIN, MARGIN + 37, "", below),
              f'<g transform="translate({shift:.1f} {MARGIN + HEAD})">']
     levels = levels_of(graph.root)
     parts += [frame(group, layout.groups[group], titles[group], levels[group]) for group in layout.groups]
@@ -141,9 +141,7 @@ def frame(group, place, title, level):
     left, top, width, height = place
     style = "frame deep" if level % 2 == 0 else "frame"
     behind = [rect(left + by, top + by, width, height, 7, style) for by in (8, 4) if group.times > 1]
-    name, layer = map(cut, title)
-    behind_name = left + PAD + text_width(name + " ")
-    words = text(left + PAD, top + 16, name, "name") + text(behind_name, top + 16, layer, "soft")
+    words = text(left + PAD, top + 16, *title)
     told = f"{group.name}: {group.layer}, {group.parameters:,} parameters"
     return f"<g><title>{clean(told)}</title>{''.join(behind)}{rect(left, top, width, height, 7, style)}{words}</g>"
 
@@ -156,9 +154,8 @@ def drawn(box, place, lines):
              rect(left, top, 4, height, 2, "", f' fill="{stripe}"')]
     for i, (bold, plain, right) in enumerate(lines):
         y = top + 15 + 16 * i + (2 if len(lines) > 1 else 0)
-        parts.append(text(left + PAD + 2, y, cut(bold), "name"))
-        parts.append(text(left + PAD + 2 + text_width(cut(bold) + " " * bool(bold)), y, cut(plain), "soft"))
-        parts.append(text(left + width - PAD, y, right, "soft", ' text-anchor="end"'))
+        parts.append(text(left + PAD + 2, y, bold, plain))
+        parts.append(text(left + width - PAD, y, "", right, ' text-anchor="end"'))
     told = f"{', '.join(box.layers) or box.name or 'a function'}: {' '.join(' '.join(line) for line in lines)}"
     return f'<g class="box {kind(box)}"><title>{clean(told)}</title>{"".join(parts)}</g>'
 
@@ -188,9 +185,11 @@ def rect(left, top, width, height, corner, style, more=""):
             f"{style}{more}/>")
 
 
-def text(x, y, words, style, more=""):
-    """A line of text; nothing if there is none."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}"{more}>{clean(words)}</text>' if words else ""
+def text(x, y, bold, plain, more=""):
+    """A line of text, of which the first words are bold; nothing if there is none."""
+    parts = [f'<tspan class="{style}">{clean(cut(words))}</tspan>'
+             for words, style in ((bold, "name"), (plain, "soft")) if words]
+    return f'<text x="{x:.1f}" y="{y:.1f}"{more}>{" ".join(parts)}</text>' if parts else ""
 
 
 def cut(words):

@@ -239,7 +239,8 @@ def told(call):
     else:
         words = [] if module.parameters() else list(filter(None, [module.extra_repr()]))
     asked = [name for name, value in call.settings.items() if value is True or isinstance(value, Tensor)]
-    behind = [", ReLU" if name == "relu" else f", {name}" for name in asked]
+    relu = f"ReLU{call.settings.get('ceiling') or ''}"
+    behind = [f", {relu}" if name == "relu" else f", {name}" for name in asked]
     return "".join([" " * bool(words), ", ".join(words), *behind])
 
 

@@ -5,7 +5,7 @@ Command lines take their flags from `arguments.py` and leave their errors to `co
 
 from minidl.train.arguments import fit_settings, parse, training_parser
 from minidl.train.command import run_main
-from minidl.train.evaluation import Evaluation, evaluate, in_order, predict
+from minidl.train.evaluation import Evaluation, evaluate, in_order, loss_of, predict
 from minidl.train.fit import fit
 from minidl.train.folder import RunError
 from minidl.train.interrupt import Interrupted
@@ -24,6 +24,7 @@ __all__ = [
     "fit_settings",
     "in_order",
     "load_weights",
+    "loss_of",
     "parse",
     "precision_recall_f1",
     "predict",

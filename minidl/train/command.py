@@ -21,7 +21,7 @@ def run_main(main):
         sys.exit(main())
     except NonFiniteError as error:
         leave(error, 1)
-    except (DeviceError, OSError, ValueError) as error:              # ValueError: DataError, CheckpointError, RunError
+    except (DeviceError, OSError, ValueError, MemoryError) as error:  # ValueError: DataError, CheckpointError, RunError
         leave(error, 2)
     except Interrupted as stop:
         leave(stop, 128 + stop.signal)

@@ -36,11 +36,21 @@ def predict(model, images, device="cpu"):
     return np.concatenate(parts)
 
 
-def evaluate(model, batches, classes, device="cpu", loss=F.cross_entropy):
+def loss_of(model):
+    """The loss that a model is trained with: its own `loss(outputs, labels)`, if it has one, else cross entropy.
+
+    Networks that give more than logits in training, as GoogLeNet does, have one of their own.
+    """
+    own = getattr(model, "loss", None)
+    return own if callable(own) else F.cross_entropy
+
+
+def evaluate(model, batches, classes, device="cpu", loss=None):
     """Hold a model against the labels.   batches of (images (n, C, H, W), labels (n,))  ->  Evaluation
 
-    `loss(logits, labels)` gives the mean over a batch.
+    `loss(logits, labels)` gives the mean over a batch; by default it is `loss_of(model)`.
     """
+    loss = loss or loss_of(model)
     place = Device.parse(device)
     total, confusion = 0.0, np.zeros((classes, classes), np.int64)
     with in_use(model), no_grad():

@@ -4,10 +4,10 @@ import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 
-import minidl.functional as F
 from minidl.data import DataLoader
 from minidl.device import Device
 from minidl.optim import ExponentialMovingAverage, ReduceLROnPlateau
+from minidl.train.evaluation import loss_of
 from minidl.train.folder import RunError, RunFolder
 from minidl.train.interrupt import Interruption
 from minidl.train.log import write_log
@@ -18,7 +18,7 @@ from minidl.train.run import Run, load_weights
 
 
 def fit(model, optimizer, train_set, validation_set=None, test_set=None, *, output_dir, epochs, batch_size=128,
-        loss=F.cross_entropy, schedule=None, schedule_every="step", device="cpu", seed=0, patience=None, prefetch=2,
+        loss=None, schedule=None, schedule_every="step", device="cpu", seed=0, patience=None, prefetch=2,
         accumulate=1, ema_decay=None, resume=False, checkpoint_interval=60.0, log_interval=10.0, detect_nan=False,
         dry_run=False, recipe=None):
     """Train a classifier, and leave in `output_dir` all that is to be known of it. Returns the rows of the log.
@@ -26,7 +26,8 @@ def fit(model, optimizer, train_set, validation_set=None, test_set=None, *, outp
     train_set            an ImageDataset; shuffled anew for each epoch, by `seed`
     validation_set       held out, to choose the best epoch; without it the last one is the best
     test_set             looked at once, at the end, with the best weights
-    loss                 loss(logits, labels) -> the mean over the batch
+    loss                 loss(logits, labels) -> the mean over the batch; by default the model's own, if it has a
+                         method of this name, else cross entropy
     schedule             of the optimizer's learning rate; takes a step after every "step" or every "epoch"
     accumulate           work on each batch in so many parts, one after the other: the same step in less memory, but
                          for batch normalization, which then sees the parts
@@ -60,6 +61,7 @@ def fit(model, optimizer, train_set, validation_set=None, test_set=None, *, outp
         few = [part if part is None else part.take(2 * batch_size) for part in (train_set, validation_set, test_set)]
         train_set, validation_set, test_set = few
         epochs, resume = 1, False
+    loss = loss or loss_of(model)
     device = Device.parse(device)
     model.to(device)
     recipe = {**(recipe or {}), "epochs": epochs, "batch_size": batch_size, "seed": seed, "patience": patience,

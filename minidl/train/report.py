@@ -1,13 +1,12 @@
 """The last word on a trained model: how it does on images that it has never seen."""
 
-import minidl.functional as F
 from minidl.io import replacing
 from minidl.train.evaluation import evaluate, in_order
 from minidl.train.metrics import class_table, confusion_table, precision_recall_f1
 from minidl.train.plots import draw_confusion
 
 
-def report(model, dataset, device="cpu", loss=F.cross_entropy, folder=None):
+def report(model, dataset, device="cpu", loss=None, folder=None):
     """Evaluate the model and print accuracy, each class's precision, recall and F1, and the confusion matrix.
 
     With a RunFolder, the same goes into report.txt, metrics.json and confusion.png. Returns the Evaluation.

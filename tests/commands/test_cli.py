@@ -51,6 +51,29 @@ def test_a_mistake_is_one_line(arguments, told, capsys):
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(("error", "code", "told"), [
+    (MemoryError("no memory for 9 TiB"), 2, "no memory for 9 TiB"), (MemoryError(), 2, "out of memory"),
+    (KeyboardInterrupt(), 130, "stopped"), (FileNotFoundError(2, "No such file", "a"), 2, "No such file: a"),
+])
+def test_what_stops_a_command_is_one_line(monkeypatch, capsys, error, code, told):
+    def fail(args):
+        raise error
+    monkeypatch.setattr("minidl.commands.info.run", fail)
+    assert main(["info"]) == code
+    assert capsys.readouterr().err == f"minidl info: {told}\n"
+    monkeypatch.setenv("MINIDL_TRACEBACK", "1")
+    with pytest.raises(type(error)):
+        main(["info"])
+
+
+def test_a_reader_who_has_seen_enough():
+    command = f"{sys.executable} -m minidl zoo lenet5 lenet5_1998 simple_cnn | head -n 1"
+    done = subprocess.run(command, shell=True, cwd=Path(__file__).parents[2], capture_output=True, text=True,
+                          check=True)
+    assert done.stdout.startswith("network")
+    assert "Error" not in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [
     [], ["dance"], ["summary", "lenet5"], ["summary", "lenet5", "--input", "28"],
     ["summary", "lenet5", "--input", "1,0,2"], ["summary", "lenet5", "--input", "a,b,c"],

@@ -14,7 +14,7 @@ from PIL import Image
 import minidl.nn as nn
 import zoo
 from minidl.cli import main
-from minidl.io import load_model, save_checkpoint, save_model
+from minidl.io import CheckpointError, load_model, save_checkpoint, save_model
 from minidl.io.image import Preprocessing, read_image
 from minidl.train import predict
 
@@ -101,6 +101,17 @@ def test_what_cannot_be_read_is_told_and_left_out(capsys, folder, model_file):
         assert part in line
 
 
+def test_ctrl_c_tells_what_is_known_so_far(capsys, folder, model_file, monkeypatch):
+    def stopped(preprocessing, file):
+        if file.endswith("b.png"):
+            raise KeyboardInterrupt
+        return preprocessing(read_image(file))
+    monkeypatch.setattr(Preprocessing, "read", stopped)
+    code, out, err = run(capsys, "predict", "images", "--model", model_file, "--json", "-b", 1)
+    assert (code, err.splitlines()[-1]) == (130, "minidl predict: stopped")
+    assert [result["file"] for result in json.loads(out)] == [os.path.join("images", "a.JPG")]
+
+
 def test_nothing_that_can_be_read(capsys, folder, model_file):
     code, out, _ = run(capsys, "predict", "images/notes.txt", "--model", model_file, "--csv")
     assert (code, out.splitlines()) == (1, ["file,rank,class,index,probability"])
@@ -125,7 +136,10 @@ def wrong_files(folder):
     (folder / "text").write_text("hello, this is no model at all")
     save_model(folder / "no input", zoo.create("lenet5"))
     save_model(folder / "classes", zoo.create("lenet5"), classes=["a"], input=(1, 28, 28))
+    save_checkpoint(folder / "nan", {name: np.full_like(array, np.nan) for name, array in weights.items()},
+                    {"architecture": zoo.create("lenet5").architecture, "input": [1, 28, 28]})
     return {"weights": "does not say which network", "text": "neither safetensors nor", "nothing": "no such file",
+            "nan": "NaN or infinity",
             "no input": "does not say which images it is for", "classes": "names 1 classes, but the model tells 10"}
 
 
@@ -179,6 +193,10 @@ def test_weights_become_a_model_file(capsys, tmp_path):
     (["--model", "lenet5", "--set", "num_classes=4"], "for 10 classes and the model is for 4"),
     (["--model", "simple_cnn"], "is missing"),
     (["--model", "lenet5", "--classes", "nothing"], "No such file or directory: nothing"),
+    (["--model", "lenet5", "--classes", __file__], "names of classes for a network that tells 10 apart"),
+    (["--model", "lenet5", "--input", "3,28,28"], "--input 3,28,28 for a network of images with 1 channels"),
+    (["--model", "lenet5", "--mean", "0.5,0.5"], "means or deviations (0.5, 0.5) for 1 channels"),
+    (["--model", "lenet5", "--std", "0"], "std (0.0,) are not what pixels can have"),
 ])
 def test_weights_that_do_not_become_one(capsys, tmp_path, more, reason):
     np.savez(tmp_path / "w.npz", **zoo.create("lenet5").state_dict())
@@ -186,6 +204,34 @@ def test_weights_that_do_not_become_one(capsys, tmp_path, more, reason):
     assert (code, out) == (2, "")
     assert reason in err
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(("made", "reason"), [
+    ({"settings": {}}, "which is not in the zoo"), ({"name": ["lenet5"], "settings": {}}, "which is not in the zoo"),
+    ({"name": "lenet5", "settings": {"num_classes": 1 << 20}}, "more than is allowed"),
+    ("lenet5", "does not say which network it is for"),
+])
+def test_what_weights_say_of_themselves_is_not_believed(capsys, tmp_path, made, reason):
+    save_checkpoint(tmp_path / "w", zoo.create("lenet5").state_dict(), {"architecture": made})
+    code, _, err = run(capsys, "convert", tmp_path / "w", "-o", tmp_path / "m")
+    assert code == 2
+    assert reason in err
+
+
+def test_nor_does_the_zoo_believe_it(tmp_path):
+    settings = {"num_classes": 1 << 20}
+    save_checkpoint(tmp_path / "w", {"x": np.zeros(1)}, {"architecture": {"name": "lenet5", "settings": settings}})
+    with pytest.raises(CheckpointError, match="more than is allowed"):
+        zoo.create("lenet5", pretrained=tmp_path / "w")
+
+
+def test_names_in_another_encoding(capsys, tmp_path):
+    np.savez(tmp_path / "w.npz", **zoo.create("lenet5").state_dict())
+    (tmp_path / "names").write_bytes(b"caf\xe9")
+    code, _, err = run(capsys, "convert", tmp_path / "w.npz", "--model", "lenet5", "--classes", tmp_path / "names",
+                       "-o", tmp_path / "m")
+    assert code == 2
+    assert f"{tmp_path / 'names'}: not a text in UTF-8" in err
 
 
 # zoo

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from minidl import data
 from minidl.io import load_checkpoint
@@ -160,7 +161,7 @@ def test_kill_9_at_random_moments(tmp_path):
 @pytest.fixture
 def small_sets(monkeypatch):
     """Every data set is a few drawn digits."""
-    monkeypatch.setattr(data, "load", lambda name, split, root=None: data.drawn_digits(300))
+    monkeypatch.setattr(data, "load", lambda name, split="train", root=None: data.drawn_digits(300))
 
 
 def test_fashion(tmp_path, monkeypatch, capsys, small_sets):
@@ -178,3 +179,18 @@ def test_by_hand(monkeypatch, capsys, small_sets):
     *epochs, last = capsys.readouterr().out.splitlines()
     assert len(epochs) == 5
     assert last.endswith("% of the 300 test images are told right")
+
+
+def test_look_inside(tmp_path, monkeypatch, capsys, small_sets):
+    folder = tmp_path / "pictures"
+    monkeypatch.setattr(sys, "argv", ["look_inside.py", "--epochs", "1", "--output-dir", str(folder)])
+    runpy.run_path(str(ROOT / "examples" / "look_inside.py"), run_name="__main__")
+    epoch, drawn = capsys.readouterr().out.splitlines()
+    assert epoch.startswith("1 ")
+    assert drawn.startswith("a drawn ")
+    assert sorted(os.listdir(folder)) == ["filters.png", "grad_cam.png", "maps.png", "resnet20.svg", "unet.svg"]
+    for name in ("unet", "resnet20"):
+        assert (folder / f"{name}.svg").read_text(encoding="utf-8").startswith("<svg ")
+    for name in ("filters", "grad_cam", "maps"):
+        with Image.open(folder / f"{name}.png") as picture:
+            assert len(picture.getcolors(1 << 20)) > 20              # not an empty sheet

@@ -52,8 +52,15 @@ def test_a_disk_that_is_really_full(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(OSError, match=r"cannot write .*nowhere.*No such file"), replacing(tmp_path / "nowhere" / "a"):
+    with pytest.raises(OSError, match=r"cannot write .*: there is no folder .*nowhere$"), replacing(
+            tmp_path / "nowhere" / "a"):
         pass
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path):
+    with pytest.raises(OSError, match=r"cannot write .*: Is a directory$"), replacing(tmp_path) as file:
+        file.write(b"")
+    assert tmp_path.is_dir()
 
 
 def test_sweep_removes_only_what_killed_writers_left(tmp_path):

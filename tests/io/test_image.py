@@ -1,5 +1,6 @@
 """Photographs of every kind: right, or a clear error. The files are made by Pillow, or by hand."""
 
+import os
 import struct
 import tracemalloc
 import zlib
@@ -220,6 +221,22 @@ def test_an_image_that_would_become_huge(monkeypatch):
     with pytest.raises(ImageError, match="1 x 60000 pixels are too narrow"):
         Preprocessing((3, 224, 224), 256, (0.0,) * 3, (1.0,) * 3)(Image.new("RGB", (1, 60_000)))
     assert image.MAX_PIXELS < 256 * 256 * 60_000
+
+
+def test_a_file_as_an_input(tmp_path):
+    preprocessing = Preprocessing((3, 2, 3), 2, (0.0,) * 3, (1.0,) * 3)
+    np.testing.assert_allclose(preprocessing.read(saved(tmp_path / "a.png", Image.fromarray(COLOURS))),
+                               COLOURS.transpose(2, 0, 1) / 255, atol=1e-6)
+    narrow = saved(tmp_path / "narrow.png", Image.new("L", (1, 60_000)))
+    with pytest.raises(ImageError, match=r"narrow\.png: 1 x 60000 pixels are too narrow"):
+        Preprocessing((3, 224, 224), 256, (0.0,) * 3, (1.0,) * 3).read(narrow)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_nobody_waits_for_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(ImageError, match=r"pipe\.jpg: a pipe or a device"):
+        read_image(tmp_path / "pipe.jpg")
 
 
 def test_preprocessing_from_what_is_known_of_a_model():

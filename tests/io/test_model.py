@@ -82,10 +82,11 @@ def test_what_cannot_be_saved(path):
 
 MADE = {
     "an unknown network": ({"name": "lenet6", "settings": {}}, "did you mean lenet5"),
-    "a number for a name": ({"name": 3, "settings": {}}, "cannot be made"),
-    "a list for a name": ({"name": ["lenet5"], "settings": {}}, "cannot be made"),
+    "a number for a name": ({"name": 3, "settings": {}}, "not in the zoo"),
+    "a list for a name": ({"name": ["lenet5"], "settings": {}}, "not in the zoo"),
     "an unknown setting": ({"name": "lenet5", "settings": {"depth": 3}}, "no setting 'depth'"),
     "text for a number": ({"name": "lenet5", "settings": {"num_classes": "10"}}, "cannot be made"),
+    "no name": ({"settings": {}}, "not in the zoo"),
     "no settings": ({"name": "lenet5"}, "not in the zoo"),
     "a module's name": ("os.system", "not in the zoo"),
     "another network": ({"name": "simple_cnn", "settings": {}}, "is missing"),

@@ -52,7 +52,9 @@ def test_the_table():
         assert len(digest) == 8
         assert int(digest, 16)
         assert name.startswith(stem.partition("-")[0])
-        zoo.find(source.network)                         # raises for an unknown one
+        factory, _ = zoo.find(source.network)            # raises for an unknown one
+        parameters = int(factory.__doc__.split(" ", 1)[0].replace(",", ""))
+        assert 4 * parameters < source.size * 2**20 < 4.1 * parameters + 2**16    # float32, and a little more
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -94,7 +96,7 @@ def test_a_download_is_checked_by_its_digest(folders, small, monkeypatch):
     monkeypatch.setattr(published, "fetch", fetch)
     assert len(pretrained("small")[0]) == 10
     file = PUBLISHED["small"].file
-    assert calls == [(file, [published.HOST + file], f"sha256:{file[6:14]}", int(0.301 * 2**20))]
+    assert calls == [(file, [published.HOST + file], f"sha256:{file[6:14]}", int(1.1 * 0.3 * 2**20))]
 
 
 def test_a_file_of_ones_own(tmp_path, folders, offline):

@@ -91,15 +91,15 @@ FORGED = {
     "a tensor beyond its storage": (one(shape=(2, 4), strides=(4, 1)), "reaches beyond the 6 numbers"),
     "an offset beyond its storage": (one(offset=1), "reaches beyond"),
     "a stride beyond its storage": (one(strides=(1 << 60, 1)), "reaches beyond"),
-    "a negative offset": (one(offset=-1), "offset is no whole number"),
-    "a negative stride": (one(strides=(-3, 1)), "stride is no whole number"),
-    "a negative size": (one(shape=(-2, 3)), "size is no whole number"),
-    "a size of text": (one(shape=("2", 3)), "size is no whole number"),
+    "a negative offset": (one(offset=-1), "offset is .*, no whole number"),
+    "a negative stride": (one(strides=(-3, 1)), "stride is .*, no whole number"),
+    "a negative size": (one(shape=(-2, 3)), "size is .*, no whole number"),
+    "a size of text": (one(shape=("2", 3)), "size is .*, no whole number"),
     "too few strides": (one(strides=(1,)), "no tensor"),
     "a huge tensor of one number": (one(shape=(1 << 40, 1 << 20), strides=(0, 0)), "larger than is allowed"),
     "a huge empty tensor": (one(shape=(0, 1 << 62), strides=(1, 1)), "larger than is allowed"),
     "a storage larger than the file": (one(count=1 << 50), "bytes declared|were declared"),
-    "a negative storage": (one(count=-1), "storage is no whole number"),
+    "a negative storage": (one(count=-1), "storage is -1, no whole number"),
     "a storage that is not there": (one(key="1"), "is missing|belong to no tensor"),
     "an unknown type": (one(kind="Quantum"), "torch.QuantumStorage"),
     "no tensors": ({"epoch": 3}, "holds no weights with names|belong to no tensor"),
@@ -107,6 +107,30 @@ FORGED = {
     "a number for a tensor": (pickled(3), "holds no weights with names|belong to no tensor"),
     "names that are numbers": ({1: one()["w"]}, "its weights have no names"),
 }
+
+
+@every_format
+@pytest.mark.parametrize("name", ["torch QInt8Storage", "torch._utils _rebuild_sparse_tensor"])
+def test_other_tensors_are_not_called_programs(tmp_path, kind, name):
+    write(kind, tmp_path / "a", b"\x80\x02" + encoded({"w": Name(name)}) + b".", {})
+    with pytest.raises(CheckpointError, match=rf"{name.replace(' ', '.')}.*tensors that are sparse, quantized"):
+        load_weights(tmp_path / "a")
+
+
+def test_a_storage_cut_short(tmp_path):
+    write("legacy", tmp_path / "a", one(), {"0": NUMBERS.tobytes()})
+    (tmp_path / "a").write_bytes((tmp_path / "a").read_bytes()[:-5])
+    with pytest.raises(CheckpointError, match="cut short: storage '0' has 24 bytes, of which 19 are there"):
+        load_weights(tmp_path / "a")
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_an_archive_of_another_program(tmp_path, count):
+    with zipfile.ZipFile(tmp_path / "a", "w") as archive:
+        for name in ["word/document.xml", *(f"{i}/data.pkl" for i in range(count))]:
+            archive.writestr(name, b"N.")
+    with pytest.raises(CheckpointError, match=f"a zip archive with {count} entries data.pkl; torch.save writes one"):
+        load_weights(tmp_path / "a")
 
 
 @every_format

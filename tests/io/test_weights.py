@@ -89,6 +89,7 @@ def test_the_facts_of_a_file_and_no_optimizer(tmp_path):
 @pytest.mark.parametrize(("content", "reason"), [
     (b"", "is empty"), (b"hello, world and more", "begins with b'hello, world an"), (b"\x89HDF\r\n\x1a\n", "HDF5"),
     (b"PK\x03\x04 and no more", "cut short or damaged"), (b"\x80\x04N.", "a pickle of another program"),
+    (b"\x93NUMPY\x01\x00", "one array of NumPy's without a name"),
 ])
 def test_other_files_are_refused(tmp_path, content, reason):
     (tmp_path / "a.pth").write_bytes(content)
@@ -144,6 +145,23 @@ def test_a_forged_npz_is_refused_and_takes_no_memory(tmp_path, content):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize(("shape", "small", "reason"), [
+    ((4,), 1 << 28, r"w\.npy declares float32 of shape \(4,\), but holds 16777216 bytes"),
+    ((1 << 22,), 1 << 20, "its entries declare 167772[0-9]* bytes, more than such a file holds"),
+])
+def test_zeros_packed_to_nothing_take_no_memory(tmp_path, monkeypatch, shape, small, reason):
+    """Whether the header tells of them or not."""
+    monkeypatch.setattr("minidl.io.npz.SMALL", small)
+    write_npz(tmp_path / "a.npz", zipfile.ZIP_DEFLATED, w=npy(shape, content=bytes(1 << 24)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError, match=rf"a\.npz: {reason}"):
+            load_weights(tmp_path / "a.npz")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
 def test_an_entry_that_declares_more_than_it_can_hold(tmp_path):
     path = tmp_path / "a.npz"
     write_npz(path, zipfile.ZIP_DEFLATED, w=npy((4,), content=bytes(16)))
@@ -151,7 +169,7 @@ def test_an_entry_that_declares_more_than_it_can_hold(tmp_path):
     start = content.index(b"PK\x01\x02")
     content[start + 24:start + 28] = struct.pack("<I", 0xF0000000)   # the size that the directory tells
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="more than the file can hold"):
+    with pytest.raises(CheckpointError, match="more than such a file holds"):
         load_weights(path)
 
 

@@ -201,6 +201,12 @@ def test_a_residual_block_and_the_row_it_stands_in():
     assert edges["layer2.0.bn2", "layer2.1.bn2"] == edges["pad", "layer2.0.bn2"] == 1
 
 
+def test_the_ceiling_of_a_relu_is_told():
+    told = [box.settings for box in boxes_in(trace(zoo.create("mobilenet_v2_cifar", width=0.25), (3, 32, 32)).root)]
+    assert {", ReLU6", "", ", add"} < set(told)
+    assert ", ReLU" not in told
+
+
 def test_unet_hands_each_level_over():
     model, shape = small("unet")
     graph = trace(model, shape)

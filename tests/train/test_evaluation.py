@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import toy_run
 
+import minidl
 import minidl.functional as F
 from minidl import Tensor
 from minidl.data import DataLoader
-from minidl.train import evaluate, in_order, predict
+from minidl.train import evaluate, in_order, loss_of, predict
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,20 @@ def test_another_loss():
     other = evaluate(toy_run.net(), in_order(toy_run.DIGITS), 10, loss=smoothed)
     assert plain.loss != other.loss
     assert plain.accuracy == other.accuracy
+
+
+def test_a_model_may_have_a_loss_of_its_own():
+    class Halved(toy_run.Net):
+        def loss(self, outputs, labels):
+            return 0.5 * F.cross_entropy(outputs, labels)
+
+    minidl.manual_seed(7)
+    halved, plain = Halved(), toy_run.net()
+    whole = evaluate(plain, in_order(toy_run.DIGITS), 10).loss
+    assert evaluate(halved, in_order(toy_run.DIGITS), 10).loss == pytest.approx(whole / 2)
+    assert evaluate(halved, in_order(toy_run.DIGITS), 10, loss=F.cross_entropy).loss == pytest.approx(whole)
+    plain.loss = 0.25                                                # a number that someone keeps there is none
+    assert loss_of(plain) is F.cross_entropy
 
 
 def test_more_classes_in_the_labels_than_in_the_model():

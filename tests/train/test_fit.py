@@ -12,10 +12,12 @@ import toy_run
 from PIL import Image
 
 import minidl
+import minidl.functional as F
 from minidl.io import load_checkpoint
 from minidl.optim import SGD
 from minidl.train import Evaluation, evaluate, fit, in_order, load_weights
 from minidl.train.loop import Loop
+from zoo.googlenet import GoogLeNet, GoogLeNetOutputs
 
 FILES = ["args.json", "best.safetensors", "confusion.png", "curves.png", "last.safetensors", "log.csv", "metrics.json",
          "report.txt"]
@@ -75,6 +77,28 @@ def test_the_model_ends_with_the_best_weights(tmp_path, monkeypatch):
     assert [row["validation_accuracy"] for row in rows] == [0.5, 0.7, 0.6]
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, best[name])
+
+
+def test_a_network_with_several_outputs_brings_its_loss(tmp_path):
+    class TwoHeads(toy_run.Net):
+        """GoogLeNet's manner: in training a head more, which the loss weighs."""
+
+        loss = GoogLeNet.loss
+
+        def __init__(self):
+            super().__init__()
+            self.aux = minidl.nn.Linear(28 * 28, 10)
+
+        def forward(self, x):
+            logits, aux = super().forward(x), self.aux(F.flatten(x, 1))
+            return GoogLeNetOutputs(logits, aux, aux) if self.training else logits
+
+    model = TwoHeads()
+    before = model.aux.weight.numpy().copy()
+    rows = fit(model, SGD(model.named_parameters(), 0.01), toy_run.TRAIN_SET, toy_run.VALIDATION_SET,
+               output_dir=tmp_path, accumulate=2, **toy_run.SETTINGS | {"epochs": 1})
+    assert rows[0]["train_loss"] > 1.3 * rows[0]["validation_loss"]  # three heads, and one
+    assert not np.array_equal(model.aux.weight.numpy(), before)
 
 
 def test_args_json(finished):

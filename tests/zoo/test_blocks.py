@@ -158,6 +158,7 @@ def test_transform_input():
 def test_googlenet_2014_has_large_windows_and_no_batch_norm():
     model = GoogLeNet2014(3, 10, aux_logits=False)
     assert model.inception3a.branch3[1].conv.weight.shape == (32, 16, 5, 5)
+    assert model.maxpool4.kernel_size == (3, 3)
     kinds = {type(module) for _, module in model.named_modules()}
     assert nn.BatchNorm2d not in kinds
     assert BasicConv2d not in kinds

@@ -6,7 +6,8 @@ import pytest
 import minidl.nn as nn
 import zoo
 from minidl import Tensor, manual_seed, no_grad, optim
-from zoo.googlenet import GoogLeNetOutputs, googlenet_loss
+from minidl.train import loss_of
+from zoo.googlenet import GoogLeNetOutputs
 
 
 def narrow(name):
@@ -46,7 +47,7 @@ def test_all_of_it_gets_gradients_and_it_learns_eight_images_by_heart(name):
     for step in range(60):
         optimizer.zero_grad()
         outputs = model(images)
-        googlenet_loss(outputs, labels).backward()
+        loss_of(model)(outputs, labels).backward()
         if step == 0:
             assert [key for key, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
         if (outputs.data.argmax(1) == labels).all():
@@ -82,7 +83,7 @@ def test_more_heads_in_training_only():
     assert isinstance(outputs, GoogLeNetOutputs)
     assert [o.shape for o in outputs] == [(8, 8)] * 3
     assert outputs.data is outputs.logits.data
-    top, high, low = (float(googlenet_loss(o, labels)) for o in outputs)
-    np.testing.assert_allclose(float(googlenet_loss(outputs, labels)), top + 0.3 * (high + low), rtol=1e-5)
+    top, high, low = (float(model.loss(o, labels)) for o in outputs)
+    np.testing.assert_allclose(float(model.loss(outputs, labels)), top + 0.3 * (high + low), rtol=1e-5)
     assert isinstance(model.eval()(images), Tensor)
     assert isinstance(zoo.create("googlenet", aux_logits=False, in_channels=1)(images), Tensor)

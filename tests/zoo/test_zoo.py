@@ -17,6 +17,7 @@ SMALLEST = {                  # name: (settings, least side of an image)
     "vgg11": ({"width": 4, "hidden": 8}, 32),
     "vgg16_bn_cifar": ({"width": 4}, 32),
     "googlenet": ({}, 15),
+    "googlenet_2014": ({}, 31),
     "googlenet_cifar": ({}, 2),
 }
 
