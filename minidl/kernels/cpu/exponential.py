@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 from numba import types
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 
 from minidl.kernels.activation import SINGLE
 from minidl.kernels.cpu.compile import inner
@@ -22,11 +22,12 @@ LOG_2_HIGH = np.float32(0.693359375)                       # a few bits of log 2
 LOG_2_LOW = np.float32(math.log(2) - 0.693359375)
 ROUNDER = np.float32(1.5 * 2**23)                          # added to x, it leaves round(x) in the lowest bits
 LEAST = np.float32(-87)                                    # exp of less is taken for 0; exp(-87) is 1.6e-38
-ONE, C2, C3, C4, C5, C6, C7 = (np.float32(1 / math.factorial(k)) for k in range(1, 8))
-A3, A5, A7, A9, A11, A13, A15 = (np.float32(1 / k) for k in range(3, 16, 2))
-ZERO, HALF, TWO, BIAS, EXPONENT = np.float32(0), np.float32(0.5), np.float32(2), np.int32(127), np.int32(23)
+OF_EXP = tuple(np.float32([1 / math.factorial(k) for k in range(1, 8)]))             # (exp(r) - 1) / r
+OF_ARTANH = tuple(np.float32([1 / k for k in range(1, 16, 2)]))                       # artanh(u) / u, in u**2
+OF_NORMAL = tuple(np.float32(SINGLE))
+ZERO, HALF, ONE, TWO = np.float32([0, 0.5, 1, 2])
+BIAS, EXPONENT = np.int32(127), np.int32(23)
 ROOT_HALF = np.float32(math.sqrt(0.5)).view(np.int32)      # the bits of the smallest f
-P0, P1, P2, P3, P4, P5, P6, P7, P8, P9 = np.float32(SINGLE)
 NEAR, NINE = np.float32(4.5), np.float32(9)
 
 
@@ -40,14 +41,31 @@ def of_float32(single):
     return register
 
 
+@intrinsic
+def fma(typingctx, a, b, c):
+    """a * b + c, rounded once: the processor has an instruction for it, which LLVM does not choose by itself."""
+    def generate(context, builder, signature, values):
+        return builder.fma(*values)
+    return a(a, a, a), generate
+
+
+@inner
+def polynomial(x, coefficients):
+    """c[0] + c[1] * x + c[2] * x**2 + ..."""
+    total = coefficients[-1]
+    for i in range(2, len(coefficients) + 1):
+        total = fma(total, x, coefficients[-i])
+    return total
+
+
 @inner
 def in_parts(x):
     """2**n and exp(r) - 1."""
-    rounded = x * LOG2_E + ROUNDER
+    rounded = fma(x, LOG2_E, ROUNDER)
     n = rounded - ROUNDER
-    r = x - n * LOG_2_HIGH - n * LOG_2_LOW
+    r = fma(n, -LOG_2_LOW, fma(n, -LOG_2_HIGH, x))
     power = np.int32((np.float32(rounded).view(np.int32) + BIAS) << EXPONENT).view(np.float32)
-    return power, ((((((C7 * r + C6) * r + C5) * r + C4) * r + C3) * r + C2) * r + ONE) * r
+    return power, r * polynomial(r, OF_EXP)
 
 
 @inner
@@ -67,7 +85,7 @@ def exp(x):
 def expm1_32(x):
     """exp(x) - 1 of a float32, to 2 parts in 10**7."""
     power, series = in_parts(x)
-    return -ONE if x < LEAST else series * power + (power - ONE)
+    return -ONE if x < LEAST else fma(series, power, power - ONE)
 
 
 @of_float32(expm1_32)
@@ -97,8 +115,7 @@ def log32(x):
     n = (bits - ROOT_HALF) >> EXPONENT
     f = np.int32(bits - (n << EXPONENT)).view(np.float32)
     u = (f - ONE) / (f + ONE)
-    square = u * u
-    series = (((A9 * square + A7) * square + A5) * square + A3) * square + ONE
+    series = polynomial(u * u, OF_ARTANH[:5])
     n = np.float32(n)
     return n * LOG_2_HIGH + (n * LOG_2_LOW + TWO * u * series) if x == x else x       # NaN alone is not itself
 
@@ -113,9 +130,7 @@ def log(x):
 def log1p_32(x):
     """log(1 + x) of a float32, to 2 parts in 10**7: here f = 1 + x and u = x / (x + 2) <= 1/3, up to u**15."""
     u = x / (x + TWO)
-    square = u * u
-    series = (((((A15 * square + A13) * square + A11) * square + A9) * square + A7) * square + A5) * square + A3
-    return TWO * u * (series * square + ONE)
+    return TWO * u * polynomial(u * u, OF_ARTANH)
 
 
 @of_float32(log1p_32)
@@ -129,8 +144,7 @@ def normal_share32(x):
     """The same of a float32, off by 2 parts in 10**7, as `kernels/activation.py` explains."""
     z = abs(x)
     s = NINE / (z + NEAR) - ONE
-    series = ((((((((P9 * s + P8) * s + P7) * s + P6) * s + P5) * s + P4) * s + P3) * s + P2) * s + P1) * s + P0
-    above = series * exp32(-HALF * (z * z))
+    above = polynomial(s, OF_NORMAL) * exp32(-HALF * (z * z))
     return ONE - above if x > ZERO else above
 
 
