@@ -14,6 +14,7 @@ from minidl.kernels.cpu.memory import empty
 
 CHUNK = 8192       # elements that a thread takes at a time
 FEW = 8192         # so many elements one thread has done before the others are under way
+function = None    # stands in the loops for one of the curves: see `over_array`
 
 
 def relu(x, ceiling=None):
@@ -60,14 +61,14 @@ def gradients(function, grad, kept, *settings):
 
 
 @functools.cache
-def over_array(loop, function):
-    """The kernel that `loop` is with `function` in it.
+def over_array(loop, curve):
+    """The kernel that `loop` is with `curve` as its `function`.
 
-    A copy of the loop under a name of its own, whose global `function` this is. (An argument or a closure would do the
-    same, but Numba cannot keep the result on disk then.)
+    It is a copy of the loop with a name and a global of its own. (With an argument or a closure Numba would compile the
+    same, but could not keep the result on disk.)
     """
-    copy = FunctionType(loop.__code__, globals() | {"function": function})
-    copy.__qualname__ = f"{loop.__name__}_of_{function.__name__}"
+    copy = FunctionType(loop.__code__, globals() | {"function": curve})
+    copy.__qualname__ = f"{loop.__name__}_of_{curve.__name__}"
     return kernel(copy)
 
 
