@@ -5,6 +5,7 @@ Below stand the public names, and the one table that gives Tensor its operators 
 
 from minidl.functional.activation import (
     elu,
+    gelu,
     hardswish,
     leaky_relu,
     log_softmax,
@@ -42,7 +43,6 @@ from minidl.functional.elementwise import (
     sub,
     where,
 )
-from minidl.functional.gelu import gelu
 from minidl.functional.linear import linear, matmul
 from minidl.functional.loss import (
     binary_cross_entropy_with_logits,

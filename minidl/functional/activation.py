@@ -1,8 +1,7 @@
 """Activations: the bends between the layers.
 
-Each is one function of one number, but for softmax, which looks along an axis. Where e**x could overflow, it is written
-with e**-|x| instead; and where two formulas meet in 0, both are computed and added, because NumPy's `where` takes ten
-times as long. GELU, which needs the normal distribution, has a file of its own: `gelu.py`.
+Each is one function of one number, but for softmax, which looks along an axis. How they and their slopes are computed
+is told in `kernels/activation.py`; here stands what they are, and what their gradient needs to know.
 """
 
 import math
@@ -39,86 +38,73 @@ def relu6(x, /):
 @op
 def leaky_relu(x, /, *, negative_slope=0.01):
     """x where x > 0, else negative_slope * x."""
-    xp, slope = array_module(x), finite("leaky_relu", "negative_slope", negative_slope)
-
-    def backward(grad):
-        return grad * (x > 0) + grad * (x <= 0) * slope
-    return xp.maximum(x, 0) + xp.minimum(x, 0) * slope, backward
+    return of_input("leaky_relu", x, finite("leaky_relu", "negative_slope", negative_slope))
 
 
 @op
 def elu(x, /, *, alpha=1.0):
     """x where x > 0, else alpha * (exp(x) - 1).   Clevert et al., "Exponential linear units", ICLR 2016."""
-    xp, alpha = array_module(x), finite("elu", "alpha", alpha)
+    return of_input("elu", x, finite("elu", "alpha", alpha))
 
-    def backward(grad):
-        return grad * (x > 0) + grad * (x <= 0) * xp.exp(xp.minimum(x, 0)) * alpha
-    return xp.maximum(x, 0) + xp.expm1(xp.minimum(x, 0)) * alpha, backward
+
+@op
+def gelu(x, /, *, approximate="none"):
+    """x * Phi(x), where Phi(x) is the probability that a standard normal variable is below x.
+
+    approximate="tanh":  x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2, which is near it and cheaper
+    Hendrycks and Gimpel, "Gaussian error linear units", 2016.
+    """
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: approximate={approximate!r} is neither 'none' nor 'tanh'")
+    return of_input("gelu" if approximate == "none" else "gelu_tanh", x)
 
 
 @op
 def silu(x, /):
     """x * sigmoid(x), elementwise; also named swish.   Elfwing et al., Neural Networks 107 (2018)."""
-    gate = logistic(x)
-    out = x * gate
-
-    def backward(grad):
-        return grad * (gate + out * (1 - gate))
-    return out, backward
+    return of_input("silu", x)
 
 
 @op
 def hardswish(x, /):
     """x * relu6(x + 3) / 6, elementwise: a silu of straight lines.   Howard et al., "MobileNetV3", ICCV 2019."""
-    xp = array_module(x)
-    gate = xp.clip(x + 3, 0, 6) * (1 / 6)
-
-    def backward(grad):
-        return grad * (gate + x * (xp.abs(x) < 3) * (1 / 6))
-    return x * gate, backward
+    return of_input("hardswish", x)
 
 
 @op
 def softplus(x, /, *, beta=1.0, threshold=20.0):
-    """log(1 + exp(beta * x)) / beta, elementwise: a smooth relu; x itself where beta * x > threshold.
-
-    log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)), which cannot overflow.
-    """
-    xp, beta = array_module(x), finite("softplus", "beta", beta)
-    threshold = finite("softplus", "threshold", threshold)
+    """log(1 + exp(beta * x)) / beta, elementwise: a smooth relu; x itself where beta * x > threshold."""
+    beta, threshold = finite("softplus", "beta", beta), finite("softplus", "threshold", threshold)
     if beta == 0:
         raise ValueError("softplus: beta=0 leaves nothing to divide by")
-    z = x * beta
-    bent = z <= threshold
+    return of_input("softplus", x, beta, threshold)
 
+
+def of_input(name, x, *settings):
+    """An activation and its backward, which finds the slope from the input."""
     def backward(grad):
-        return grad * (logistic(z) * bent + ~bent)
-    return xp.where(bent, xp.maximum(z, 0) + xp.log1p(xp.exp(-xp.abs(z))), z) / beta, backward
+        return kernels_for(x).activation_gradient(name, grad, x, *settings)
+    return kernels_for(x).activation(name, x, *settings), backward
 
 
 @op
 def sigmoid(x, /):
     """1 / (1 + exp(-x)), elementwise."""
-    out = logistic(x)
-
-    def backward(grad):
-        return grad * out * (1 - out)
-    return out, backward
-
-
-def logistic(x):
-    """1 / (1 + exp(-x)) of an array; exp(-|x|) cannot overflow, and loses no digits on either side."""
-    xp = array_module(x)
-    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
+    return of_output("sigmoid", x)
 
 
 @op
 def tanh(x, /):
     """The hyperbolic tangent, elementwise."""
-    out = array_module(x).tanh(x)
+    return of_output("tanh", x)
+
+
+def of_output(name, x):
+    """An activation and its backward, which finds the slope from the output; x can be freed."""
+    out = kernels_for(x).activation(name, x)
 
     def backward(grad):
-        return grad * (1 - out * out)
+        return kernels_for(out).activation_gradient(name, grad, out)
     return out, backward
 
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from minidl.device import array_module
-from minidl.functional.activation import finite, logistic
+from minidl.functional.activation import finite
 from minidl.kernels import kernels_for
 from minidl.tensor import op
 
@@ -147,7 +147,7 @@ def binary_cross_entropy_with_logits(x, target, weight=None, pos_weight=None, /,
     loss = weight * ((softplus - x) * positive + softplus * (1 - target))
 
     def backward(grad):
-        p = logistic(x)
+        p = kernels_for(x).activation("sigmoid", x)
         scale = grad / max(1, x.size) if reduction == "mean" else grad
         return (
             lambda: scale * weight * (p * (positive + 1 - target) - positive),

@@ -7,6 +7,7 @@ functions and are tested against these. Convolution has a file of its own, `im2c
 import math
 
 from minidl.device import array_module
+from minidl.kernels.activation import activation, activation_gradient
 from minidl.kernels.im2col import (
     col2im,
     conv2d,
@@ -20,6 +21,8 @@ from minidl.kernels.update import adam, lerp, rmsprop, sgd
 from minidl.kernels.window import Window
 
 __all__ = [
+    "activation",
+    "activation_gradient",
     "adam",
     "add",
     "avg_pool2d",

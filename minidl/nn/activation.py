@@ -1,6 +1,6 @@
 """The activations as layers, for Sequential and for tables: each keeps its settings and calls the function of its name.
 
-They have no parameters. What they compute is told in `functional/activation.py` and `functional/gelu.py`.
+They have no parameters. What they compute is told in `functional/activation.py`.
 """
 
 import minidl.functional as F

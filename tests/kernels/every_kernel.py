@@ -11,6 +11,7 @@ import numpy as np
 
 from minidl.functional.resize import linear
 from minidl.kernels import Arrays, Window, cpu
+from minidl.kernels.cpu.curves import CURVES
 
 DTYPES = ("float32", "float64")
 ODD = Window((3, 3), (2, 1), ((1, 1), (1, 0)), (1, 2))
@@ -67,7 +68,12 @@ def results(dtype):
         out[f"sum, {c}"] = cpu.add(x, other)
         out[f"relu, {c}"] = cpu.relu(x, 6.0)
         out[f"relu, {c}, gradient"] = cpu.relu_gradient(grad, x, 6.0)
-    for shape in ((700, 10), (3, 5, 40, 30)):
+    x, grad = 3 * draw(5, 7, 60, 50), draw(5, 7, 60, 50)
+    for name in CURVES:
+        settings = {"leaky_relu": (0.1,), "elu": (1.0,), "softplus": (2.0, 20.0)}.get(name, ())
+        out[name] = cpu.activation(name, x, *settings)
+        out[f"{name}, gradient"] = cpu.activation_gradient(name, grad, x, *settings)
+    for shape in ((700, 10), (70, 1000), (3, 5, 40, 30)):
         target = rng.integers(shape[1], size=(shape[0], *shape[2:]))
         losses, total, gradient = cpu.cross_entropy(3 * draw(*shape), target, abs(draw(shape[1])), -100, 0.1, True)
         out |= {f"losses {shape}": losses, f"total {shape}": np.asarray(total), f"of softmax {shape}": gradient}

@@ -9,7 +9,7 @@ Images are channels last in memory here; any other order is right too, and costs
 
 from minidl.kernels.cpu.addition import add
 from minidl.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
-from minidl.kernels.cpu.elementwise import relu, relu_gradient
+from minidl.kernels.cpu.elementwise import activation, activation_gradient, relu, relu_gradient
 from minidl.kernels.cpu.loss import cross_entropy
 from minidl.kernels.cpu.matmul import matmul
 from minidl.kernels.cpu.normalization import batch_norm, batch_norm_gradient, channel_moments, channel_sums
@@ -19,6 +19,8 @@ from minidl.kernels.cpu.response_norm import local_response_norm, local_response
 from minidl.kernels.cpu.update import adam, lerp, rmsprop, sgd
 
 __all__ = [
+    "activation",
+    "activation_gradient",
     "adam",
     "add",
     "avg_pool2d",

@@ -1,64 +1,100 @@
-"""ReLU with all threads: NumPy makes one pass with one thread for each arithmetic sign, this one pass in all."""
+"""Functions of each element by itself, in one pass with all threads: ReLU, and the activations of `curves.py`.
 
-import math
+NumPy makes one pass over memory with one thread for each arithmetic sign of a formula.
+"""
+
+import functools
+from types import FunctionType
 
 from numba import prange
 
-from minidl.kernels import plain
+from minidl.kernels.cpu import curves
 from minidl.kernels.cpu.compile import kernel
 from minidl.kernels.cpu.memory import empty
 
 CHUNK = 8192       # elements that a thread takes at a time
-FEW = 32768        # so many elements NumPy has done before the threads are under way
+FEW = 8192         # so many elements one thread has done before the others are under way
+function = None    # stands in the loops for one of the curves: see `over_array`
 
 
 def relu(x, ceiling=None):
     """max(x, 0), elementwise, or min(max(x, 0), ceiling); NaN stays NaN."""
-    if x.size < FEW:
-        return plain.relu(x, ceiling)
-    source, axes = in_memory_order(x)
-    out = empty(source.shape, x.dtype)
-    rectify(source.reshape(-1), out.reshape(-1), math.inf if ceiling is None else float(ceiling))
-    return out.transpose(axes)
-
-
-@kernel
-def rectify(threads, x, out, ceiling):
-    """out = min(max(x, 0), ceiling)"""
-    zero, top = x.dtype.type(0), x.dtype.type(ceiling)
-    for part in prange((len(x) + CHUNK - 1) // CHUNK):
-        source, target = x[part * CHUNK:(part + 1) * CHUNK], out[part * CHUNK:(part + 1) * CHUNK]
-        for i in range(len(source)):                         # from 0 on: LLVM vectorizes no index that may be negative
-            above = zero if source[i] < zero else source[i]              # NaN is not below 0, nor above the top
-            target[i] = top if above > top else above
+    return values(curves.relu, x) if ceiling is None else values(curves.capped_relu, x, ceiling)
 
 
 def relu_gradient(grad, out, ceiling=None):
     """grad where out > 0, and out < ceiling if there is one; else 0."""
-    if out.size < FEW:
-        return plain.relu_gradient(grad, out, ceiling)
-    above, axes = in_memory_order(out)
-    dx = empty(above.shape, grad.dtype)
+    if ceiling is None:
+        return gradients(curves.relu_gradient, grad, out)
+    return gradients(curves.capped_relu_gradient, grad, out, ceiling)
+
+
+def activation(name, x, *settings):
+    """The activation of that name, elementwise; its settings in the order that the functional one has them."""
+    return values(curves.CURVES[name][0], x, *settings)
+
+
+def activation_gradient(name, grad, kept, *settings):
+    """grad times the slope of that activation, at its input x or, for sigmoid and tanh, where its output is `kept`."""
+    return gradients(curves.CURVES[name][1], grad, kept, *settings)
+
+
+def values(function, x, *settings):
+    """function(x, *settings) of each element, in memory as x is."""
+    source, axes = in_memory_order(x)
+    out = empty(source.shape, x.dtype)
+    over_array(each_value, function)(source.reshape(-1), out.reshape(-1), tuple(map(x.dtype.type, settings)))
+    return out.transpose(axes)
+
+
+def gradients(function, grad, kept, *settings):
+    """function(grad, kept, *settings) of each two elements, in memory as `kept` is."""
+    source, axes = in_memory_order(kept)
+    dx = empty(source.shape, grad.dtype)
     grad = grad.transpose(sorted(range(grad.ndim), key=axes.__getitem__))
     if not grad.flags.c_contiguous:
         dx[...] = grad
         grad = dx
-    top = None if ceiling is None else float(ceiling)
-    rectify_gradient(grad.reshape(-1), above.reshape(-1), dx.reshape(-1), top)
+    settings = tuple(map(kept.dtype.type, settings))
+    over_array(each_gradient, function)(grad.reshape(-1), source.reshape(-1), dx.reshape(-1), settings)
     return dx.transpose(axes)
 
 
-@kernel
-def rectify_gradient(threads, grad, out, dx, ceiling):
-    """dx = grad where out > 0, and out < ceiling unless that is None, else 0"""
-    zero = out.dtype.type(0)
-    top = zero if ceiling is None else out.dtype.type(ceiling)
-    for part in prange((len(out) + CHUNK - 1) // CHUNK):
+@functools.cache
+def over_array(loop, curve):
+    """The kernel that `loop` is with `curve` as its `function`.
+
+    It is a copy of the loop with a name and a global of its own. (With an argument or a closure Numba would compile the
+    same, but could not keep the result on disk.)
+    """
+    copy = FunctionType(loop.__code__, globals() | {"function": curve})
+    copy.__qualname__ = f"{loop.__name__}_of_{curve.__name__}"
+    return kernel(copy)
+
+
+def each_value(threads, x, out, settings):
+    """out = function(x, *settings)"""
+    if len(x) <= FEW:
+        for i in range(len(x)):
+            out[i] = function(x[i], *settings)
+        return
+    for part in prange((len(x) + CHUNK - 1) // CHUNK):
+        source, target = x[part * CHUNK:(part + 1) * CHUNK], out[part * CHUNK:(part + 1) * CHUNK]
+        for i in range(len(source)):                         # from 0 on: LLVM vectorizes no index that may be negative
+            target[i] = function(source[i], *settings)
+
+
+def each_gradient(threads, grad, kept, dx, settings):
+    """dx = function(grad, kept, *settings)"""
+    if len(grad) <= FEW:
+        for i in range(len(grad)):
+            dx[i] = function(grad[i], kept[i], *settings)
+        return
+    for part in prange((len(grad) + CHUNK - 1) // CHUNK):
         some = slice(part * CHUNK, (part + 1) * CHUNK)
-        above, source, target = out[some], grad[some], dx[some]
-        for i in range(len(above)):
-            passes = above[i] > zero if ceiling is None else (above[i] > zero) & (above[i] < top)
-            target[i] = source[i] if passes else zero
+        source, point, target = grad[some], kept[some], dx[some]
+        for i in range(len(source)):
+            target[i] = function(source[i], point[i], *settings)
 
 
 def in_memory_order(x):

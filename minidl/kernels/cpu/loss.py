@@ -5,20 +5,18 @@ For a target t with softmax p, class weights w and smoothing s,
     loss = -(1 - s) * w[t] * log p[t] - s / C * sum over c of w[c] * log p[c]
     gradient[c] = p[c] * ((1 - s) * w[t] + s / C * sum(w)) - s / C * w[c] - (1 - s) * w[t] where c = t
 
-Sums over classes are vector code because LANES targets are worked on side by side, whatever the number of classes.
+Targets are worked on side by side, as `lanes.py` tells.
 """
-
-import math
 
 import numpy as np
 from numba import prange
 
 from minidl.kernels.cpu.compile import inner, kernel
-from minidl.kernels.cpu.exponential import exp, log
+from minidl.kernels.cpu.exponential import log
+from minidl.kernels.cpu.lanes import bring, find_largest, lanes_for, lines_along, take, to_powers
 from minidl.kernels.cpu.memory import empty
 
-LANES = 16         # targets side by side
-PARTS = 32         # into which the blocks of LANES targets are dealt, for the threads to take
+PARTS = 32         # into which the blocks of targets are dealt, for the threads to take
 FEW = 4096         # so many scores one thread has done before the others are under way
 
 
@@ -29,28 +27,25 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     ->  losses (N, ...), total = the sum of w[t], gradient (N, C, ...) of sum(losses) or of sum(losses) / total
     Targets that are ignore_index count nothing; without any others the gradient is 0.
     """
-    n, c, *inside = logits.shape
-    pixels = math.prod(inside)
     memory = logits.transpose(0, *range(2, logits.ndim), 1)          # all scores of a target side by side
-    shape, strides = (1, n * pixels, c), (0, c, 1)
     planes = logits.flags.c_contiguous and not memory.flags.c_contiguous
-    if planes:                                                       # all scores of a class
-        memory, shape, strides = logits, (n, pixels, c), (pixels * c, 1, pixels)
-    memory = np.ascontiguousarray(memory)
+    memory = np.ascontiguousarray(logits if planes else memory)      # if planes, all scores of a class
     gradient, losses = empty(memory.shape, memory.dtype), empty(target.shape, logits.dtype)
     total = cross_entropy_all(
-        memory.reshape(-1), strides, shape, target.reshape(-1).astype(np.int64, copy=False),
-        np.ascontiguousarray(weight), ignore_index, smoothing, mean, losses.reshape(-1), gradient.reshape(-1))
+        memory.reshape(-1), lines_along(memory.shape, 1 if planes else memory.ndim - 1),
+        target.reshape(-1).astype(np.int64, copy=False), np.ascontiguousarray(weight), ignore_index, smoothing, mean,
+        losses.reshape(-1), gradient.reshape(-1))
     if not planes:
         gradient = gradient.transpose(0, -1, *range(1, logits.ndim - 1))
     return losses, total, gradient
 
 
 @kernel
-def cross_entropy_all(threads, logits, strides, shape, target, weight, ignore_index, smoothing, mean, losses, gradient):
-    """Fill losses and gradient, and return the total weight. Strides and shape are of images, pixels and classes."""
-    images, pixels, _ = shape
-    blocks = images * ((pixels + LANES - 1) // LANES)
+def cross_entropy_all(threads, logits, lines, target, weight, ignore_index, smoothing, mean, losses, gradient):
+    """Fill losses and gradient, and return the total weight."""
+    groups, count, classes, _ = lines
+    lanes = lanes_for(classes)
+    blocks = groups * ((count + lanes - 1) // lanes)
     totals = np.zeros(PARTS)
     if len(logits) <= FEW:
         totals[0] = weigh(target, weight, ignore_index)
@@ -65,10 +60,10 @@ def cross_entropy_all(threads, logits, strides, shape, target, weight, ignore_in
     if mean:
         scale = 0.0 if total == 0 else 1 / total
     if len(logits) <= FEW:
-        some_blocks(0, blocks, logits, strides, shape, target, weight, ignore_index, smoothing, scale, losses, gradient)
+        some_blocks(0, blocks, lanes, logits, lines, target, weight, ignore_index, smoothing, scale, losses, gradient)
     else:
         for part in prange(PARTS):
-            some_blocks(part * blocks // PARTS, (part + 1) * blocks // PARTS, logits, strides, shape, target, weight,
+            some_blocks(part * blocks // PARTS, (part + 1) * blocks // PARTS, lanes, logits, lines, target, weight,
                         ignore_index, smoothing, scale, losses, gradient)
     return total
 
@@ -84,59 +79,49 @@ def weigh(target, weight, ignore_index):
 
 
 @inner
-def some_blocks(first, last, logits, strides, shape, target, weight, ignore_index, smoothing, scale, losses, gradient):
-    """The blocks from `first` up to `last`, counted through all images.
+def some_blocks(first, last, lanes, logits, lines, target, weight, ignore_index, smoothing, scale, losses, gradient):
+    """The blocks of targets from `first` up to `last`, counted through all groups.
 
-    A block is LANES targets. Where there are fewer, the lanes left over compute the last one again.
+    Each quantity of the lanes is an array of its own: of views of one array LLVM does not know that they lie apart, and
+    makes no vector code.
     """
-    over_images, over_pixels, over_classes = strides
-    _, pixels, classes = shape
-    blocks = (pixels + LANES - 1) // LANES
+    _, lines_of_group, classes, apart = lines
+    blocks = (lines_of_group + lanes - 1) // lanes
     real = logits.dtype.type
-    zero, one, lowest, kept, scale = real(0), real(1), real(-np.inf), real(1 - smoothing), real(scale)
+    zero, one, kept, scale = real(0), real(1), real(1 - smoothing), real(scale)
     even, all_weights = real(smoothing / classes), weight.sum()
-    powers = np.empty((classes, LANES), logits.dtype)
-    largest, sums, spread, counted, right, score, loss, of_softmax = np.empty((8, LANES), logits.dtype)
-    places, labels = np.empty((2, LANES), np.int64)
+    scores = np.zeros((classes, lanes), logits.dtype)
+    largest, sums, spread = np.zeros(lanes, real), np.zeros(lanes, real), np.zeros(lanes, real)
+    score, counted, right = np.zeros(lanes, real), np.zeros(lanes, real), np.zeros(lanes, real)
+    labels = np.empty(lanes, np.int64)
     for block in range(first, last):
-        image, pixel = block // blocks, block % blocks * LANES
-        count, begin = min(LANES, pixels - pixel), image * pixels + pixel
-        for r in range(LANES):
-            places[r] = image * over_images + (pixel + min(r, count - 1)) * over_pixels
-            largest[r], sums[r], spread[r] = lowest, zero, zero
-        for c in range(classes):
-            for r in range(LANES):
-                z = logits[places[r] + c * over_classes]
-                powers[c, r] = z
-                largest[r] = z if z > largest[r] else largest[r]
-        for r in range(LANES):
-            t = target[begin + min(r, count - 1)]
+        group, line = block // blocks, block % blocks * lanes
+        count, begin = min(lanes, lines_of_group - line), group * lines_of_group + line
+        start = group * lines_of_group * classes + line * (classes if apart == 1 else 1)
+        bring(logits, start, apart, count, scores)
+        find_largest(scores, largest)
+        for r in range(count):
+            t = target[begin + r]
             counted[r] = zero if t == ignore_index else one
             labels[r] = 0 if t == ignore_index else t
             right[r] = counted[r] * kept * weight[labels[r]]
-            score[r] = powers[labels[r], r]
-        for c in range(classes):
-            w = weight[c]
-            for r in range(LANES):
-                z = powers[c, r] - largest[r]
-                power = exp(z)
-                powers[c, r] = power
-                sums[r] += power
-                spread[r] += w * z
-        for r in range(LANES):
+            score[r] = scores[labels[r], r] - largest[r]
+        spread[:] = 0
+        if smoothing > 0:
+            for c in range(classes):
+                for r in range(lanes):
+                    spread[r] += weight[c] * (scores[c, r] - largest[r])
+        to_powers(scores, largest, sums)
+        for r in range(count):
             log_sum = log(sums[r])
-            some = right[r] * (log_sum - (score[r] - largest[r]))
-            some += even * (all_weights * log_sum - spread[r]) if smoothing > 0 else zero
-            loss[r] = some if counted[r] > zero else zero
-            of_softmax[r] = scale * (right[r] + counted[r] * even * all_weights) / sums[r]
+            loss = right[r] * (log_sum - score[r]) + even * (all_weights * log_sum - spread[r])
+            losses[begin + r] = loss if counted[r] > zero else zero
+        for r in range(lanes):
+            sums[r] = scale * (right[r] + counted[r] * even * all_weights) / sums[r]
             counted[r] *= scale * even
         for c in range(classes):
-            w = weight[c]
-            for r in range(LANES):
-                powers[c, r] = powers[c, r] * of_softmax[r] - w * counted[r]
+            for r in range(lanes):
+                scores[c, r] = scores[c, r] * sums[r] - weight[c] * counted[r]
         for r in range(count):
-            losses[begin + r] = loss[r]
-            powers[labels[r], r] -= scale * right[r]
-        for c in range(classes):
-            for r in range(count):
-                gradient[places[r] + c * over_classes] = powers[c, r]
+            scores[labels[r], r] -= scale * right[r]
+        take(scores, count, gradient, start, apart)
