@@ -1,13 +1,15 @@
 """Group normalization, with batch norm's loops: each image is a set of its own, and channels share their moments.
 
-The loops give sums for each channel of each image; a group's are made of those of its channels, which are few numbers:
-array code in doubles. The loops take moments and slopes for each channel of each image again.
+Those loops give sums for each channel of each image, and take factors for each. Between, here, the channels of a group
+join theirs: few numbers, in doubles.
 """
 
 import math
 
 import numpy as np
+from numba import prange
 
+from minidl.kernels.cpu.compile import kernel
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.moments import moments
 from minidl.kernels.cpu.normalization import combine, normalize, sum_products
@@ -23,16 +25,31 @@ def group_norm(x, groups, weight, bias, eps):
     (n, c), rows = x.shape[:2], as_rows(x, len(x))
     means, variances = np.empty((2, n, c))
     moments(rows, means, variances)
-    means, variances = (v.reshape(n, groups, c // groups) for v in (means, variances))
-    mean = means.mean(2)
-    var = (variances + (means - mean[..., None]) ** 2).mean(2)
-    middle, deviation = mean.astype(x.dtype), 1 / np.sqrt(var + eps)
-    scale = weight * spread(deviation, c)
-    shift = bias + spread(middle - mean, c) * scale                  # `mean` has more digits than `middle`
+    mean, deviation = np.empty((2, n, groups))
+    middle, scale, shift = np.empty((3, n, c), x.dtype)
+    join_moments(means, variances, weight, bias, eps, mean, deviation, middle, scale, shift)
     out = empty(rows.shape, rows.dtype)
-    normalize(rows, rows, spread(middle, c), scale.astype(x.dtype), shift.astype(x.dtype), False, False, math.inf,
-              math.inf, out, marks_for(rows[:0]))
+    normalize(rows, rows, middle, scale, shift, False, False, math.inf, math.inf, out, marks_for(rows[:0]))
     return as_image(out, x.shape), mean, deviation
+
+
+@kernel
+def join_moments(threads, means, variances, weight, bias, eps, mean, deviation, middle, scale, shift):
+    """mean, deviation = those of groups, from the moments of channels;  (x - middle) * scale + shift = the output"""
+    (n, groups), c = mean.shape, len(weight)
+    size = c // groups
+    for e in prange(n):
+        for g in range(groups):
+            m, var = 0.0, 0.0
+            for k in range(g * size, (g + 1) * size):
+                m += means[e, k] / size
+            for k in range(g * size, (g + 1) * size):
+                var += (variances[e, k] + (means[e, k] - m)**2) / size
+            mean[e, g], deviation[e, g] = m, 1 / math.sqrt(var + eps)
+            for k in range(g * size, (g + 1) * size):
+                middle[e, k] = m
+                scale[e, k] = weight[k] * deviation[e, g]
+                shift[e, k] = bias[k] + (middle[e, k] - m) * weight[k] * deviation[e, g]    # m has more digits
 
 
 def group_norm_gradient(grad, x, weight, mean, deviation):
@@ -42,19 +59,31 @@ def group_norm_gradient(grad, x, weight, mean, deviation):
     g = grad * weight,  dx = deviation * (g - mean of g - xhat * mean of g * xhat), the means over a group.
     """
     (n, c), groups, rows = x.shape[:2], mean.shape[1], as_rows(x, len(x))
-    middle, slope = spread(mean.astype(x.dtype), c), spread(deviation, c)
     grads, nothing = as_rows(grad, n), marks_for(rows[:0])
+    middle = mean.astype(x.dtype).repeat(c // groups, 1)
     sums, products = sum_products(grads, nothing, rows, middle, False)
-    products = (products + sums * (middle - spread(mean, c))) * slope
-    size = c // groups * math.prod(x.shape[2:])
-    mean_of_g, mean_of_products = (spread((v * weight).reshape(n, groups, -1).sum(2) / size, c)
-                                   for v in (sums, products))
+    scale, constant, slope = np.empty((3, n, c), x.dtype)
+    share = groups / max(1, c * math.prod(x.shape[2:]))
+    join_sums(sums, products, weight, mean, deviation, share, middle, scale, constant, slope)
     dx = empty(rows.shape, rows.dtype)
-    slopes = slope * weight, slope * mean_of_g, slope**2 * mean_of_products
-    combine(grads, nothing, rows, middle, *(v.astype(x.dtype) for v in slopes), False, False, dx, dx)
+    combine(grads, nothing, rows, middle, scale, constant, slope, False, False, dx, dx)
     return as_image(dx, x.shape), products.sum(0).astype(x.dtype), sums.sum(0).astype(x.dtype)
 
 
-def spread(v, c):
-    """Numbers for each group, given to its channels.   (N, groups)  ->  (N, C)"""
-    return v.repeat(c // v.shape[1], 1)
+@kernel
+def join_sums(threads, sums, products, weight, mean, deviation, share, middle, scale, constant, slope):
+    """dx = scale * grad - constant - slope * (x - middle);  products, of grad by x - middle, become those by xhat
+
+    `share` makes a mean over a group of a sum.
+    """
+    (n, groups), c = mean.shape, len(weight)
+    size = c // groups
+    for e in prange(n):
+        for g in range(groups):
+            d, first, second = deviation[e, g], 0.0, 0.0
+            for k in range(g * size, (g + 1) * size):
+                products[e, k] = (products[e, k] + (middle[e, k] - mean[e, g]) * sums[e, k]) * d
+                first += weight[k] * sums[e, k] * share
+                second += weight[k] * products[e, k] * share
+            for k in range(g * size, (g + 1) * size):
+                scale[e, k], constant[e, k], slope[e, k] = weight[k] * d, first * d, second * d * d

@@ -38,18 +38,22 @@ def layer_norm(x, weight, bias, eps):
 def memory_order(x, ndim):
     """The last `ndim` axes of x, counted from the first of these, the one with the longest stride first."""
     strides = x.strides[x.ndim - ndim:]
-    return sorted(range(ndim), key=lambda axis: -strides[axis])
+    return range(ndim) if x.flags.c_contiguous else sorted(range(ndim), key=lambda axis: -strides[axis])
 
 
 def as_rows(x, axes):
     """x (..., *shape) as rows (examples, numbers), its last axes in the order `axes`; a copy if they lie otherwise."""
-    examples, shape = x.shape[:x.ndim - len(axes)], x.shape[x.ndim - len(axes):]
-    x = x.transpose(*range(len(examples)), *(len(examples) + axis for axis in axes))
-    return np.ascontiguousarray(x).reshape(math.prod(examples), math.prod(shape))
+    outer = x.ndim - len(axes)
+    examples, length = math.prod(x.shape[:outer]), math.prod(x.shape[outer:])
+    if not isinstance(axes, range):
+        x = x.transpose(*range(outer), *(outer + axis for axis in axes))
+    return np.ascontiguousarray(x).reshape(examples, length)
 
 
 def as_array(rows, axes, shape):
     """The inverse of as_rows, for an array of `shape`."""
+    if isinstance(axes, range):
+        return rows.reshape(shape)
     outer = len(shape) - len(axes)
     back = sorted(range(len(axes)), key=axes.__getitem__)
     x = rows.reshape(*shape[:outer], *(shape[outer + axis] for axis in axes))
@@ -87,9 +91,13 @@ def moments_of(rows, i):
         middle = rows[i, first]
         middle += sum_distances(rows, start, middle, count)[0] / rows.dtype.type(count)
         d, dd = sum_distances(rows, start, middle, count)
-        off = np.float64(middle) + np.float64(d) / count - mean
-        mean += off * count / (first + count)
-        squares += dd - np.float64(d) * d / count + off * off * first * count / (first + count)
+        about, spread = np.float64(middle) + np.float64(d) / count, dd - np.float64(d) * d / count
+        if first == 0:
+            mean, squares = about, spread
+        else:
+            off, part = about - mean, count / (first + count)
+            mean += off * part
+            squares += spread + off * off * first * part
     return mean, max(squares, 0.0) / length if squares == squares else squares
 
 

@@ -5,12 +5,14 @@ forward pass leaves marks, one word for each vector of a row, and the gradient r
 Written as LLVM instructions: no loop in Python turns a comparison of vectors into bits.
 """
 
+import math
+
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from minidl.kernels.cpu.memory import empty
+from minidl.kernels.cpu.memory import SMALL, empty
 from minidl.kernels.cpu.target import VECTOR_BYTES
 from minidl.kernels.cpu.tile import number
 from minidl.kernels.cpu.window_tile import Vectors, lanes_of, moved, walk
@@ -20,8 +22,8 @@ BIT, WORD = ir.IntType(1), ir.IntType(16)         # a word holds the bits of the
 
 def marks_for(rows):
     """Room for the marks of all rows: (len(rows), words of a row)"""
-    lanes = VECTOR_BYTES // rows.itemsize
-    return empty((len(rows), -(-rows.shape[1] // lanes)), np.uint16)
+    shape = len(rows), -(-rows.shape[1] * rows.itemsize // VECTOR_BYTES)
+    return empty(shape, np.uint16) if 2 * math.prod(shape) >= SMALL else np.empty(shape, np.uint16)
 
 
 @intrinsic
@@ -69,12 +71,21 @@ def pass_marked(typingctx, like, source, marks, target, count):
 def each_word(builder, element, count, addresses, body):
     """Loop over vectors of numbers, and the words of their marks at the last address: body(few, *addresses).
 
-    `few` is None but for the numbers left over, when it says how many.
+    Four vectors in a round, since there is little to do for each. `few` is None but for the numbers left over, when it
+    says how many.
     """
     lanes = number(lanes_of(element))
     whole, rest = builder.udiv(count, lanes), builder.urem(count, lanes)
     steps = [number(VECTOR_BYTES)] * (len(addresses) - 1) + [number(WORD.width // 8)]
-    with walk(builder, whole, addresses, steps) as here:
+
+    def on(addresses, vectors):
+        return [moved(builder, a, (vectors, step)) for a, step in zip(addresses, steps, strict=True)]
+
+    fours, single = builder.udiv(whole, number(4)), builder.urem(whole, number(4))
+    with walk(builder, fours, addresses, [builder.mul(number(4), step) for step in steps]) as here:
+        for v in range(4):
+            body(None, *on(here, v))
+    with walk(builder, single, on(addresses, builder.sub(whole, single)), steps) as here:
         body(None, *here)
     with builder.if_then(builder.icmp_signed(">", rest, number(0))):
-        body(rest, *(moved(builder, a, (whole, step)) for a, step in zip(addresses, steps, strict=True)))
+        body(rest, *on(addresses, whole))

@@ -46,8 +46,10 @@ def repeated(v, length):
     """Numbers per channel, repeated for each pixel of a row of `length` numbers.   (sets, C)  ->  (sets, length)"""
     sets, c = v.shape
     out = np.empty((sets, length), v.dtype)
-    for start in range(0, length, c):
-        out[:, start:start + c] = v
+    for e in range(sets):
+        for start in range(0, length, c):
+            for k in range(c):
+                out[e, start + k] = v[e, k]
     return out
 
 
