@@ -79,6 +79,15 @@ NORMS = {              # name: (N, C, H, whether a shortcut is added), ReLU behi
     "resnet18 layer1, norm + add + ReLU": (8, 64, 56, True),
     "resnet18 layer4, norm + add + ReLU": (8, 512, 7, True),
 }
+LAYER_NORMS = {        # name: shape of x, normalized over all but its first axis
+    "layer norm of 64 x 512": (64, 512),
+    "layer norm of 4096 x 256": (4096, 256),
+    "layer norm of images": (8, 64, 56, 56),
+}
+GROUP_NORMS = {        # name: (N, C, H), in 32 groups
+    "group norm of 256 channels": (8, 256, 28),
+    "group norm of 64 channels": (4, 64, 112),
+}
 POOLS = {              # name: (N, C, H, K, stride, padding), the maximum; K = H: the average of all pixels
     "lenet5 pool1": (128, 6, 28, 2, 2, 0),
     "vgg16_cifar pool1": (64, 64, 32, 2, 2, 0),
@@ -138,6 +147,10 @@ def layers():
         result[name] = both("Linear", (k, f), {}, (n, k), flops=2 * n * k * f)
     for name, (n, c, h, adds) in NORMS.items():
         result[name] = Layer(lambda c=c: OurNorm(c), lambda c=c: TheirNorm(c), (n, c, h, h), 1 + adds, reread=2)
+    for name, shape in LAYER_NORMS.items():
+        result[name] = both("LayerNorm", (shape[1:],), {}, shape, reread=1)
+    for name, (n, c, h) in GROUP_NORMS.items():
+        result[name] = both("GroupNorm", (32, c), {}, (n, c, h, h), reread=1)
     for name, (n, c, h, k, stride, padding) in POOLS.items():
         if k == h:
             result[name] = both("AdaptiveAvgPool2d", (1,), {}, (n, c, h, h))

@@ -50,12 +50,11 @@ def batch_norm(x, weight, bias, add=None, /, *, mean=None, var=None, training=Tr
     shift = (mean * 0) if bias is None else bias
 
     shortcut, adds = None if add is None else add.reshape(images.shape), add is not None
-    out = kernels.batch_norm(images, scale, shift, shortcut, mean, var, eps, relu, ceiling)
-    rectified = out if relu else None                        # without ReLU, `out` is not needed again
+    out, passed = kernels.batch_norm(images, scale, shift, shortcut, mean, var, eps, relu, ceiling)
 
     def backward(grad):
         dx, dweight, dbias, dadd = kernels.batch_norm_gradient(
-            grad.reshape(images.shape), rectified, images, scale, mean, var, eps, training, adds, ceiling)
+            grad.reshape(images.shape), passed, images, scale, mean, var, eps, training, adds)
         return dx.reshape(x.shape), dweight, dbias, dadd.reshape(x.shape) if adds else None
     return out.reshape(x.shape), backward
 
@@ -89,13 +88,14 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, /, eps=1e-5):
     if not shape or 0 in shape or x.shape[-len(shape):] != shape:
         raise ValueError(f"layer_norm: x {x.shape} must end in normalized_shape={shape}, none of it 0")
     check_affine("layer_norm", x, weight, bias, shape)
-    xhat, gradient = standardized(x, math.prod(shape), eps)
-    out = xhat if weight is None else xhat * weight
-    out = out if bias is None else out + bias
+    kernels, xp = kernels_for(x), array_module(x)
+    scale = xp.ones(shape, dtype=x.dtype) if weight is None else weight
+    shift = xp.zeros(shape, dtype=x.dtype) if bias is None else bias
+    out, mean, deviation = kernels.layer_norm(x, scale, shift, float(eps))
 
     def backward(grad):
-        # weight and bias get theirs in the shape of x: the tape sums over the axes that they do not have
-        return lambda: gradient(grad if weight is None else grad * weight), None, lambda: grad * xhat, grad
+        dx, dweight, dbias = kernels.layer_norm_gradient(grad, x, scale, mean, deviation)
+        return dx, None, dweight, dbias
     return out, backward
 
 
@@ -112,16 +112,16 @@ def group_norm(x, num_groups, weight=None, bias=None, /, eps=1e-5):
     if not isinstance(num_groups, int) or num_groups < 1 or c % num_groups:
         raise ValueError(f"group_norm: num_groups={num_groups!r} must divide the {c} channels of x {x.shape}")
     check_affine("group_norm", x, weight, bias, (c,))
-    weight, bias = (None if v is None else v.reshape(c, *(1 for _ in size)) for v in (weight, bias))
-    xhat, gradient = standardized(x, c // num_groups * math.prod(size), eps)
-    out = xhat if weight is None else xhat * weight
-    out = out if bias is None else out + bias
-    axes = (0, *range(2, x.ndim))
+    kernels, xp = kernels_for(x), array_module(x)
+    images = x if x.ndim == 4 else x.reshape(len(x), c, math.prod(size), 1)
+    scale = xp.ones(c, dtype=x.dtype) if weight is None else weight
+    shift = xp.zeros(c, dtype=x.dtype) if bias is None else bias
+    out, mean, deviation = kernels.group_norm(images, num_groups, scale, shift, float(eps))
 
     def backward(grad):
-        return (lambda: gradient(grad if weight is None else grad * weight), None,
-                lambda: (grad * xhat).sum(axes), lambda: grad.sum(axes))
-    return out, backward
+        dx, dweight, dbias = kernels.group_norm_gradient(grad.reshape(images.shape), images, scale, mean, deviation)
+        return dx.reshape(x.shape), None, dweight, dbias
+    return out.reshape(x.shape), backward
 
 
 def check_affine(name, x, weight, bias, shape):
@@ -130,24 +130,6 @@ def check_affine(name, x, weight, bias, shape):
     for what, v in (("weight", weight), ("bias", bias)):
         if v is not None and v.shape != shape:
             raise ValueError(f"{name}: {what} {v.shape} must be {shape} for x {x.shape}")
-
-
-def standardized(x, count, eps):
-    """Each `count` numbers of x in a row brought to mean 0 and variance 1, and the function that takes gradients back.
-
-    For one such row, xhat = (x - mean) * r  with  r = 1 / sqrt(var + eps),  and
-    dx = r * (grad - mean(grad) - xhat * mean(grad * xhat)).
-    """
-    rows = x.reshape(x.size // count, count)
-    rows = rows - rows.mean(1, keepdims=True)
-    r = 1 / array_module(x).sqrt((rows * rows).mean(1, keepdims=True) + float(eps))
-    xhat, shape = rows * r, x.shape
-
-    def gradient(grad):
-        grad = grad.reshape(xhat.shape)
-        dx = grad - grad.mean(1, keepdims=True) - xhat * (grad * xhat).mean(1, keepdims=True)
-        return (dx * r).reshape(shape)
-    return xhat.reshape(shape), gradient
 
 
 @op

@@ -17,6 +17,18 @@ from minidl.kernels.im2col import (
     windows,
 )
 from minidl.kernels.loss import cross_entropy
+from minidl.kernels.normalization import (
+    batch_norm,
+    batch_norm_gradient,
+    channel_moments,
+    channel_sums,
+    group_norm,
+    group_norm_gradient,
+    layer_norm,
+    layer_norm_gradient,
+    local_response_norm,
+    local_response_norm_gradient,
+)
 from minidl.kernels.update import adam, lerp, rmsprop, sgd
 from minidl.kernels.window import Window
 
@@ -35,6 +47,10 @@ __all__ = [
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
     "cross_entropy",
+    "group_norm",
+    "group_norm_gradient",
+    "layer_norm",
+    "layer_norm_gradient",
     "lerp",
     "local_response_norm",
     "local_response_norm_gradient",
@@ -76,11 +92,6 @@ def relu_gradient(grad, out, ceiling=None):
     """grad where out > 0, and out < ceiling if there is one; else 0."""
     passes = out > 0 if ceiling is None else (out > 0) & (out < ceiling)
     return grad * passes
-
-
-def channel_sums(x):
-    """The sum of each channel.   x (N, C, H, W)  ->  (C,)"""
-    return x.sum((0, 2, 3))
 
 
 def max_pool2d(x, window):
@@ -139,71 +150,3 @@ def along(x, axis, taps):
         share = weight[:, t].reshape(-1, *(1,) * (x.ndim - 1 - axis))
         out = out + xp.where(share != 0, x.take(index[:, t], axis), 0) * share
     return out
-
-
-def channel_moments(x):
-    """Mean and (biased) variance of each channel.   x (N, C, H, W)  ->  (C,), (C,)"""
-    mean = x.mean((0, 2, 3))
-    return mean, ((x - by_channel(mean)) ** 2).mean((0, 2, 3))
-
-
-def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
-    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; if `relu`, from 0 to `ceiling`.
-
-    x, add (N, C, H, W) or None; weight, bias, mean, var (C,)  ->  (N, C, H, W)
-    """
-    xp = array_module(x)
-    out = (x - by_channel(mean)) * by_channel(weight / xp.sqrt(var + eps)) + by_channel(bias)
-    out = out if add is None else out + add
-    out = xp.maximum(out, 0) if relu else out
-    return out if ceiling is None else xp.minimum(out, ceiling)
-
-
-def batch_norm_gradient(grad, out, x, weight, mean, var, eps, training, adds, ceiling=None):
-    """The gradients of batch_norm by x, weight, bias and add (None unless `adds`).
-
-    `out` is what batch_norm gave if it did ReLU, which lets grad pass where 0 < out < ceiling, else None. What passes
-    is the gradient by add; with it, xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and
-    dbias = sum(grad): in training, where mean and var depend on x,
-    dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),   m = N*H*W;  else the first term alone.
-    """
-    grad = grad if out is None else relu_gradient(grad, out, ceiling)
-    deviation = 1 / array_module(x).sqrt(var + eps)
-    xhat = (x - by_channel(mean)) * by_channel(deviation)
-    dbias, dweight = channel_sums(grad), channel_sums(grad * xhat)
-    dx = grad
-    if training:
-        m = x.size // x.shape[1]
-        dx = grad - by_channel(dbias / m) - xhat * by_channel(dweight / m)
-    return dx * by_channel(weight * deviation), dweight, dbias, grad if adds else None
-
-
-def local_response_norm(x, size, alpha, beta, k):
-    """x / s**beta,  s[c] = k + alpha / size * sum of x[d]**2 over the channels d from c - size//2 to c + (size-1)//2.
-
-    x (N, C, H, W)  ->  (N, C, H, W); channels that do not exist count as zeros
-    """
-    return x / (k + alpha / size * neighbours(x * x, size // 2, size)) ** beta
-
-
-def local_response_norm_gradient(grad, x, size, alpha, beta, k):
-    """The gradient by x:  grad / s**beta - 2 * alpha * beta / size * x * sum of grad * x / s**(beta + 1).
-
-    The sum is over the channels whose windows see this one, from c - (size-1)//2 to c + size//2.
-    """
-    s = k + alpha / size * neighbours(x * x, size // 2, size)
-    share = grad / s**beta
-    return share - 2 * alpha * beta / size * x * neighbours(share * x / s, (size - 1) // 2, size)
-
-
-def neighbours(x, before, size):
-    """The sum over `size` channels, the first of them `before` channels before; beyond the ends there are zeros."""
-    n, c, h, w = x.shape
-    wider = array_module(x).zeros((n, c + size - 1, h, w), dtype=x.dtype)
-    wider[:, before:before + c] = x
-    return sum(wider[:, i:i + c] for i in range(size))
-
-
-def by_channel(v):
-    """(C,)  ->  (C, 1, 1), which broadcasts over images."""
-    return v[:, None, None]

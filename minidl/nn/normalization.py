@@ -98,8 +98,8 @@ class LayerNorm(Module):
         for length in shape:
             check_sizes("LayerNorm", normalized_shape=length)
         self.normalized_shape, self.eps = shape, float(eps)
-        self.weight = Parameter(np.ones(shape, np.float32)) if elementwise_affine else None
-        self.bias = Parameter(np.zeros(shape, np.float32)) if elementwise_affine and bias else None
+        self.weight = Parameter(channels_last(np.ones(shape, np.float32))) if elementwise_affine else None
+        self.bias = Parameter(channels_last(np.zeros(shape, np.float32))) if elementwise_affine and bias else None
 
     def forward(self, x):
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, eps=self.eps)
@@ -107,6 +107,11 @@ class LayerNorm(Module):
     def extra_repr(self):
         return (f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"
                 + unless("bias", self.bias is not None, self.weight is not None))
+
+
+def channels_last(v):
+    """The same array, of the same shape; if that is (C, H, W), it lies in memory as images do, (H, W, C)."""
+    return np.ascontiguousarray(v.transpose(1, 2, 0)).transpose(2, 0, 1) if v.ndim == 3 else v
 
 
 class GroupNorm(Module):

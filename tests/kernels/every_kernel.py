@@ -57,11 +57,19 @@ def results(dtype):
                     f"mean, {c}, {name}, gradient": cpu.avg_pool2d_gradient(grad, x.shape, window, 0.25)}
         mean, var = cpu.channel_moments(x)
         weight, bias, grad, other = draw(c), draw(c), draw(*x.shape), draw(*x.shape)
-        normed = cpu.batch_norm(x, weight, bias, other, mean, var, 1e-5, True)
-        by_x, by_weight, by_bias, *rest = cpu.batch_norm_gradient(grad, normed, x, weight, mean, var, 1e-5, True, True)
+        normed, passed = cpu.batch_norm(x, weight, bias, other, mean, var, 1e-5, True)
+        by_x, by_weight, by_bias, *rest = cpu.batch_norm_gradient(grad, passed, x, weight, mean, var, 1e-5, True, True)
         out |= {f"moments, {c}": mean, f"variance, {c}": var, f"sums, {c}": cpu.channel_sums(x), f"norm, {c}": normed,
                 f"norm, {c}, by x": by_x, f"norm, {c}, by weight": by_weight, f"norm, {c}, by bias": by_bias}
         out |= {f"norm, {c}, by the addition": array for array in rest if array is not None}
+        of_groups = cpu.group_norm(x, 1 if c == 3 else 8, weight, bias, 1e-5)
+        back = cpu.group_norm_gradient(grad, x, weight, *of_groups[1:])
+        out |= {f"group norm, {c}, {i}": array for i, array in enumerate(of_groups + back)}
+        for some in (x.shape[1:], x.shape[3:]):
+            weights, biases = draw(*some), draw(*some)
+            of_layers = cpu.layer_norm(x, weights, biases, 1e-5)
+            back = cpu.layer_norm_gradient(grad, x, weights, *of_layers[1:])
+            out |= {f"layer norm, {c}, {len(some)}, {i}": array for i, array in enumerate(of_layers + back)}
         out[f"response, {c}"] = cpu.local_response_norm(x, 5, 1.0, 0.75, 2.0)
         out[f"response, {c}, gradient"] = cpu.local_response_norm_gradient(grad, x, 5, 1.0, 0.75, 2.0)
         out[f"resample, {c}"] = cpu.resample(x, linear(30, 47, 30 / 47, False)[0], linear(29, 11, 29 / 11, False)[0])

@@ -110,16 +110,68 @@ def test_moments_keep_their_digits(shape, mean, first):
     np.testing.assert_allclose(var, exact_var, rtol=1e-4)
 
 
+def exactly(function, *arguments):
+    """The plain function of that name, in doubles."""
+    return getattr(plain, function)(*(a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in arguments))
+
+
+def close(results, exact):
+    """Equal up to 1e-4 of the largest number of each."""
+    for ours, theirs in zip(results, exact, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * abs(theirs).max())
+
+
 @pytest.mark.parametrize("shape", [(40, 3, 30, 20), (9, 65, 8, 8), (33, 700, 3, 2)])
-def test_batch_norm_gradients_of_many_rows(shape):
+@pytest.mark.parametrize("ceiling", [None, 0.5])
+def test_batch_norms_of_many_rows(shape, ceiling):
     rng = np.random.default_rng(0)
-    grad, x, out = (rng.standard_normal(shape) for _ in range(3))
+    grad, add, x = (rng.standard_normal(shape).astype(np.float32) for _ in range(3))
     x += 100
-    weight, mean, var = rng.standard_normal(shape[1]), *plain.channel_moments(x)
-    arrays = [a.astype(np.float32) for a in (grad, out, x, weight, mean, var)]
-    exact = plain.batch_norm_gradient(*(a.astype(np.float64) for a in arrays), 1e-5, True, True)
-    for a, b in zip(cpu.batch_norm_gradient(*arrays, 1e-5, True, True), exact, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * abs(b).max())
+    weight, bias = rng.standard_normal((2, shape[1])).astype(np.float32)
+    mean, var = cpu.channel_moments(x)
+    (out, passed), (exact, _) = (f("batch_norm", x, weight, bias, add, mean, var, 1e-5, True, ceiling)
+                                 for f in (lambda name, *a: getattr(cpu, name)(*a), exactly))
+    close([out], [exact])
+    where = (out > 0) & (out < (ceiling or np.inf))
+    rest = (x, weight, mean, var, 1e-5, True, True)
+    close(cpu.batch_norm_gradient(grad, passed, *rest), exactly("batch_norm_gradient", grad, where, *rest))
+
+
+@pytest.mark.parametrize("mean", [0, 1e4])
+@pytest.mark.parametrize(("shape", "axes"), [
+    ((300, 70), 1), ((70, 3, 257), 1), ((5, 3000), 1), ((6, 16, 30, 20), 3), ((3, 10, 1000), 2), ((2, 3, 9000), 1),
+])
+def test_layer_norms_of_many_and_of_long_rows(shape, axes, mean):
+    rng, some = np.random.default_rng(0), shape[-axes:]
+    x, grad = ((rng.standard_normal(shape) + m).astype(np.float32) for m in (mean, 0))
+    if x.ndim == 4:
+        x = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
+    weight, bias = rng.standard_normal((2, *some)).astype(np.float32)
+    first, exact = cpu.layer_norm(x, weight, bias, 1e-5), exactly("layer_norm", x, weight, bias, 1e-5)
+    close(first, exact)
+    close(cpu.layer_norm_gradient(grad, x, weight, *first[1:]),
+          exactly("layer_norm_gradient", grad, x, weight, *exact[1:]))
+
+
+@pytest.mark.parametrize("mean", [0, 1e4])
+@pytest.mark.parametrize(("shape", "groups"), [((3, 96, 30, 20), 32), ((40, 6, 9, 8), 2), ((2, 8, 70, 50), 8)])
+def test_group_norms_of_many_rows(shape, groups, mean):
+    rng = np.random.default_rng(0)
+    x, grad = ((rng.standard_normal(shape) + m).astype(np.float32) for m in (mean, 0))
+    weight, bias = rng.standard_normal((2, shape[1])).astype(np.float32)
+    first, exact = cpu.group_norm(x, groups, weight, bias, 1e-5), exactly("group_norm", x, groups, weight, bias, 1e-5)
+    close(first, exact)
+    close(cpu.group_norm_gradient(grad, x, weight, *first[1:]),
+          exactly("group_norm_gradient", grad, x, weight, *exact[1:]))
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_number_gone_wild_stays_in_its_row(number):
+    x = np.random.default_rng(0).standard_normal((3, 40)).astype(np.float32)
+    x[1, 17] = number
+    out, *_ = cpu.layer_norm(x, np.ones(40, np.float32), np.zeros(40, np.float32), 1e-5)
+    assert np.isnan(out[1]).all()
+    assert np.isfinite(out[[0, 2]]).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

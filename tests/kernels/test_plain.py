@@ -270,24 +270,31 @@ def test_batch_norm(kernels, dtype, shape, adds, relu, layout, seed):
     ours[3] = ours[3] if adds else None
     expected = reference.batch_norm(x, weight, bias, mean, var + 1.5, 1e-3) + (add if adds else 0)
     expected = np.clip(expected, 0, relu[1]) if relu[0] else expected
-    near(kernels.batch_norm(*ours, 1e-3, *relu), expected, dtype)
+    near(kernels.batch_norm(*ours, 1e-3, *relu)[0], expected, dtype)
 
 
 def test_rectified_norms_let_nan_through(kernels, dtype):
     x, one = np.array([[[[np.nan, -1, 1, np.inf]]]], dtype), np.ones(1, dtype)
     for ceiling, top in ((None, np.inf), (2, 2)):
-        out = kernels.batch_norm(x, one, one * 0, None, one * 0, one, 0.0, True, ceiling)
+        out, _ = kernels.batch_norm(x, one, one * 0, None, one * 0, one, 0.0, True, ceiling)
         np.testing.assert_array_equal(out, np.array([[[[np.nan, 0, 1, top]]]], dtype))
+
+
+def passed_by(kernels, out, relu, ceiling):
+    """What batch_norm gives beside its output, if that is `out` but for its ReLU."""
+    one = np.ones(out.shape[1], out.dtype)
+    return kernels.batch_norm(out, one, one * 0, None, one * 0, one, 0.0, relu, ceiling)[1]
 
 
 def test_where_rectified_norms_let_gradients_pass(kernels, dtype):
     """Between the ends and not at them; without a ceiling there is no upper end, not even infinity."""
     one, ceiling = np.ones(1, dtype), np.array(0.1, dtype)
     out = np.array([[[[np.nan, 0, 1e-30, np.nextafter(ceiling, np.zeros_like(ceiling)), ceiling, np.inf]]]], dtype)
-    settings = (out, np.zeros_like(out), one, one * 0, one, 0.0, False, True)
+    settings = (np.zeros_like(out), one, one * 0, one, 0.0, False, True)
     for c, expected in ((None, [0, 0, 1, 1, 1, 1]), (0.1, [0, 0, 1, 1, 0, 0])):
         for of_what in (0, 3):                           # x and add
-            passed = kernels.batch_norm_gradient(np.ones_like(out), *settings, c)[of_what]
+            passed = passed_by(kernels, out, True, c)
+            passed = kernels.batch_norm_gradient(np.ones_like(out), passed, *settings)[of_what]
             np.testing.assert_array_equal(passed.ravel(), expected)
 
 
@@ -300,8 +307,8 @@ def test_batch_norm_gradient(kernels, training, shape, relu, layout, seed):
     mean, var = plain.channel_moments(x) if training else (mean, var + 1.5)
     ours = laid_out(layout, "float64", grad, out, x, weight, mean, var)
     relu, ceiling = relu
-    ours[1] = ours[1] if relu else None
-    *gradients, dadd = kernels.batch_norm_gradient(*ours, eps, training, True, ceiling)
+    ours[1] = passed_by(kernels, ours[1], relu, ceiling)
+    *gradients, dadd = kernels.batch_norm_gradient(*ours, eps, training, True)
     passed = np.where(relu & ((out < 0) | (out > (ceiling or np.inf))), 0, grad)
     inputs = [x, weight, bias]
 
@@ -316,7 +323,7 @@ def test_batch_norm_gradient(kernels, training, shape, relu, layout, seed):
         direction = np.random.default_rng(seed).standard_normal(a.shape)
         np.testing.assert_allclose((gradient * direction).sum(), slope(i, direction), rtol=1e-5, atol=1e-7)
     np.testing.assert_array_equal(dadd, passed)
-    assert kernels.batch_norm_gradient(*ours, eps, training, False, ceiling)[3] is None
+    assert kernels.batch_norm_gradient(*ours, eps, training, False)[3] is None
 
 
 @given(shape=image_shapes, training=st.booleans(), relu=relus, layout=layouts, seed=seeds)
@@ -325,12 +332,49 @@ def test_batch_norm_gradient_in_float32(kernels, shape, training, relu, layout, 
     grad, out, x, weight, mean, var = distinct_values(shape, shape, shape, c, c, c, seed=seed)
     mean, var = plain.channel_moments(x) if training else (mean, var + 1.5)
     ours, theirs = laid_out(layout, "float32", grad, out, x, weight, mean, var), [grad, out, x, weight, mean, var]
-    relu, ceiling = relu
-    if not relu:
-        ours[1] = theirs[1] = None
-    for actual, expected in zip(kernels.batch_norm_gradient(*ours, 0.1, training, True, ceiling),
-                                plain.batch_norm_gradient(*theirs, 0.1, training, True, ceiling), strict=True):
+    ours[1], theirs[1] = passed_by(kernels, ours[1], *relu), passed_by(plain, theirs[1], *relu)
+    for actual, expected in zip(kernels.batch_norm_gradient(*ours, 0.1, training, True),
+                                plain.batch_norm_gradient(*theirs, 0.1, training, True), strict=True):
         near(actual, expected, "float32")
+
+
+@given(shape=image_shapes, axes=st.integers(1, 4), layout=layouts, seed=seeds)
+def test_layer_norm(kernels, dtype, shape, axes, layout, seed):
+    """Forward against the naive way; backward against the plain way in doubles, which finite differences check."""
+    some = shape[-axes:]
+    x, grad, weight, bias = distinct_values(shape, shape, some, some, seed=seed)
+    expected, mean, deviation = plain.layer_norm(x, weight, bias, 0.1)
+    for place in np.ndindex(shape[:-axes]):
+        near(expected[place], reference.standardized(x[place], 0.1) * weight + bias, "float64")
+    x_here, grad_here, weight_here, bias_here = laid_out(layout, dtype, x, grad, weight, bias)
+    out, *moments = kernels.layer_norm(x_here, weight_here, bias_here, 0.1)
+    near(out, expected, dtype)
+    for ours, theirs in zip(moments, (mean, deviation), strict=True):
+        near(ours.astype(dtype), theirs, dtype)
+    for ours, theirs in zip(kernels.layer_norm_gradient(grad_here, x_here, weight_here, *moments),
+                            plain.layer_norm_gradient(grad, x, weight, mean, deviation), strict=True):
+        near(ours, theirs, dtype)
+
+
+@given(shape=image_shapes, groups=st.integers(1, 3), layout=layouts, seed=seeds)
+def test_group_norm(kernels, dtype, shape, groups, layout, seed):
+    """As layer norm."""
+    n, size, h, w = shape
+    c = groups * size
+    x, grad, weight, bias = distinct_values((n, c, h, w), (n, c, h, w), (c,), (c,), seed=seed)
+    expected, mean, deviation = plain.group_norm(x, groups, weight, bias, 0.1)
+    for i, g in np.ndindex(n, groups):
+        some = slice(g * size, (g + 1) * size)
+        near(expected[i, some], reference.standardized(x[i, some], 0.1) * weight[some, None, None]
+             + bias[some, None, None], "float64")
+    x_here, grad_here, weight_here, bias_here = laid_out(layout, dtype, x, grad, weight, bias)
+    out, *moments = kernels.group_norm(x_here, groups, weight_here, bias_here, 0.1)
+    near(out, expected, dtype)
+    for ours, theirs in zip(moments, (mean, deviation), strict=True):
+        near(ours.astype(dtype), theirs, dtype)
+    for ours, theirs in zip(kernels.group_norm_gradient(grad_here, x_here, weight_here, *moments),
+                            plain.group_norm_gradient(grad, x, weight, mean, deviation), strict=True):
+        near(ours, theirs, dtype)
 
 
 responses = st.tuples(st.integers(1, 7), st.floats(0, 5), st.sampled_from([0.5, 0.75, 1.0]), st.floats(0.5, 3))
@@ -396,7 +440,13 @@ def test_no_kernel_writes_to_its_inputs(kernels, case, seed):
     kernels.conv2d_input_gradient(grad, weight, x.shape, window, groups)
     kernels.conv2d_weight_gradient(grad, x, window, groups)
     kernels.relu_gradient(x, kernels.relu(x))
-    kernels.batch_norm_gradient(x, x, x, vector, *kernels.channel_moments(x), 1e-3, True, True)
+    kernels.batch_norm_gradient(x, passed_by(kernels, x, True, None), x, vector, *kernels.channel_moments(x), 1e-3,
+                                True, True)
+    for out in (kernels.layer_norm(x, vector[:1].repeat(x.shape[-1]), vector[:1].repeat(x.shape[-1]), 1e-3),
+                kernels.group_norm(x, 1, vector, vector, 1e-3)):
+        assert not np.shares_memory(out[0], x)
+    kernels.layer_norm_gradient(x, x, np.ones(x.shape[1:]), np.zeros(len(x)), np.ones(len(x)))
+    kernels.group_norm_gradient(x, x, vector, np.zeros((len(x), 1)), np.ones((len(x), 1)))
     kernels.local_response_norm_gradient(x, kernels.local_response_norm(x, 3, 1.0, 0.75, 1.0), 3, 1.0, 0.75, 1.0)
     kernels.batch_norm(x, vector, vector, x, *kernels.channel_moments(x), 1e-3, True)
     for array, copy in zip(arrays, copies, strict=True):

@@ -10,9 +10,12 @@ Images are channels last in memory here; any other order is right too, and costs
 from minidl.kernels.cpu.addition import add
 from minidl.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from minidl.kernels.cpu.elementwise import activation, activation_gradient, relu, relu_gradient
+from minidl.kernels.cpu.group_norm import group_norm, group_norm_gradient
+from minidl.kernels.cpu.layer_norm import layer_norm, layer_norm_gradient
 from minidl.kernels.cpu.loss import cross_entropy
 from minidl.kernels.cpu.matmul import matmul
-from minidl.kernels.cpu.normalization import batch_norm, batch_norm_gradient, channel_moments, channel_sums
+from minidl.kernels.cpu.moments import channel_moments, channel_sums
+from minidl.kernels.cpu.normalization import batch_norm, batch_norm_gradient
 from minidl.kernels.cpu.pooling import avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient
 from minidl.kernels.cpu.resampling import resample
 from minidl.kernels.cpu.response_norm import local_response_norm, local_response_norm_gradient
@@ -33,6 +36,10 @@ __all__ = [
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
     "cross_entropy",
+    "group_norm",
+    "group_norm_gradient",
+    "layer_norm",
+    "layer_norm_gradient",
     "lerp",
     "local_response_norm",
     "local_response_norm_gradient",

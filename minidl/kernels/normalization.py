@@ -1,0 +1,160 @@
+"""Normalization the plain way: of channels, of layers, of groups, and of a pixel by its neighbouring channels."""
+
+from minidl.device import array_module
+
+__all__ = [
+    "batch_norm",
+    "batch_norm_gradient",
+    "channel_moments",
+    "channel_sums",
+    "group_norm",
+    "group_norm_gradient",
+    "layer_norm",
+    "layer_norm_gradient",
+    "local_response_norm",
+    "local_response_norm_gradient",
+]
+
+
+def channel_sums(x):
+    """The sum of each channel.   x (N, C, H, W)  ->  (C,)"""
+    return x.sum((0, 2, 3))
+
+
+def channel_moments(x):
+    """Mean and (biased) variance of each channel.   x (N, C, H, W)  ->  (C,), (C,)"""
+    mean = x.mean((0, 2, 3))
+    return mean, ((x - by_channel(mean)) ** 2).mean((0, 2, 3))
+
+
+def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
+    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; if `relu`, from 0 to `ceiling`.
+
+    x, add (N, C, H, W) or None; weight, bias, mean, var (C,)  ->  (N, C, H, W), passed
+    `passed` tells batch_norm_gradient where ReLU lets a gradient pass, 0 < out < ceiling; None without ReLU.
+    """
+    xp = array_module(x)
+    out = (x - by_channel(mean)) * by_channel(weight / xp.sqrt(var + eps)) + by_channel(bias)
+    out = out if add is None else out + add
+    if not relu:
+        return out, None
+    out = xp.maximum(out, 0)
+    if ceiling is None:
+        return out, out > 0
+    return xp.minimum(out, ceiling), (out > 0) & (out < ceiling)
+
+
+def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds):
+    """The gradients of batch_norm by x, weight, bias and add (None unless `adds`).
+
+    `passed` is what batch_norm gave beside its output. The grad that passes is the gradient by add; with it,
+    xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad): in training, where mean
+    and var depend on x,
+    dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),   m = N*H*W;  else the first term alone.
+    """
+    grad = grad if passed is None else grad * passed
+    deviation = 1 / array_module(x).sqrt(var + eps)
+    xhat = (x - by_channel(mean)) * by_channel(deviation)
+    dbias, dweight = channel_sums(grad), channel_sums(grad * xhat)
+    dx = grad
+    if training:
+        m = x.size // x.shape[1]
+        dx = grad - by_channel(dbias / m) - xhat * by_channel(dweight / m)
+    return dx * by_channel(weight * deviation), dweight, dbias, grad if adds else None
+
+
+def layer_norm(x, weight, bias, eps):
+    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of each example's last axes, those of weight.
+
+    x (..., *shape), weight and bias `shape`  ->  like x, mean and 1 / sqrt(var + eps) of the examples (...)
+    """
+    axes = tuple(range(-weight.ndim, 0))
+    mean, deviation = moments(x, axes, eps)
+    out = (x - mean) * deviation * weight + bias
+    examples = x.shape[:x.ndim - weight.ndim]
+    return out, mean.reshape(examples), deviation.reshape(examples)
+
+
+def layer_norm_gradient(grad, x, weight, mean, deviation):
+    """The gradients of layer_norm by x, weight and bias.
+
+    xhat = (x - mean) * deviation,  dweight = sum(grad * xhat)  and  dbias = sum(grad) over the examples; with
+    g = grad * weight,  dx = deviation * (g - mean of g - xhat * mean of g * xhat), the means over an example.
+    """
+    axes, ones = tuple(range(-weight.ndim, 0)), (1,) * weight.ndim
+    mean, deviation = (v.reshape(*v.shape, *ones) for v in (mean, deviation))
+    xhat, examples = (x - mean) * deviation, tuple(range(x.ndim - weight.ndim))
+    return standardized_gradient(grad * weight, xhat, deviation, axes), (grad * xhat).sum(examples), grad.sum(examples)
+
+
+def group_norm(x, groups, weight, bias, eps):
+    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of each example's groups of channels.
+
+    x (N, C, H, W), weight and bias (C,)  ->  (N, C, H, W), mean and 1 / sqrt(var + eps) of the groups (N, groups)
+    """
+    grouped = in_groups(x, groups)
+    mean, deviation = moments(grouped, (2, 3, 4), eps)
+    xhat = ((grouped - mean) * deviation).reshape(x.shape)
+    return xhat * by_channel(weight) + by_channel(bias), mean[:, :, 0, 0, 0], deviation[:, :, 0, 0, 0]
+
+
+def group_norm_gradient(grad, x, weight, mean, deviation):
+    """The gradients of group_norm by x, weight and bias.
+
+    xhat = (x - mean) * deviation,  dweight = sum(grad * xhat)  and  dbias = sum(grad), for each channel; with
+    g = grad * weight,  dx = deviation * (g - mean of g - xhat * mean of g * xhat), the means over a group.
+    """
+    groups = mean.shape[1]
+    mean, deviation = (v[:, :, None, None, None] for v in (mean, deviation))
+    xhat, weighted = (in_groups(x, groups) - mean) * deviation, in_groups(grad * by_channel(weight), groups)
+    dx = standardized_gradient(weighted, xhat, deviation, (2, 3, 4))
+    return dx.reshape(x.shape), channel_sums(grad * xhat.reshape(x.shape)), channel_sums(grad)
+
+
+def in_groups(x, groups):
+    """(N, C, H, W)  ->  (N, groups, C / groups, H, W)"""
+    n, c, h, w = x.shape
+    return x.reshape(n, groups, c // groups, h, w)
+
+
+def moments(x, axes, eps):
+    """The mean and 1 / sqrt(var + eps) over some axes, which keep a length of 1."""
+    mean = x.mean(axes, keepdims=True)
+    return mean, 1 / array_module(x).sqrt(((x - mean) ** 2).mean(axes, keepdims=True) + eps)
+
+
+def standardized_gradient(grad, xhat, deviation, axes):
+    """The gradient by x of  xhat = (x - mean) * deviation,  whose moments are those over the axes."""
+    means = grad.mean(axes, keepdims=True), (grad * xhat).mean(axes, keepdims=True)
+    return deviation * (grad - means[0] - xhat * means[1])
+
+
+def local_response_norm(x, size, alpha, beta, k):
+    """x / s**beta,  s[c] = k + alpha / size * sum of x[d]**2 over the channels d from c - size//2 to c + (size-1)//2.
+
+    x (N, C, H, W)  ->  (N, C, H, W); channels that do not exist count as zeros
+    """
+    return x / (k + alpha / size * neighbours(x * x, size // 2, size)) ** beta
+
+
+def local_response_norm_gradient(grad, x, size, alpha, beta, k):
+    """The gradient by x:  grad / s**beta - 2 * alpha * beta / size * x * sum of grad * x / s**(beta + 1).
+
+    The sum is over the channels whose windows see this one, from c - (size-1)//2 to c + size//2.
+    """
+    s = k + alpha / size * neighbours(x * x, size // 2, size)
+    share = grad / s**beta
+    return share - 2 * alpha * beta / size * x * neighbours(share * x / s, (size - 1) // 2, size)
+
+
+def neighbours(x, before, size):
+    """The sum over `size` channels, the first of them `before` channels before; beyond the ends there are zeros."""
+    n, c, h, w = x.shape
+    wider = array_module(x).zeros((n, c + size - 1, h, w), dtype=x.dtype)
+    wider[:, before:before + c] = x
+    return sum(wider[:, i:i + c] for i in range(size))
+
+
+def by_channel(v):
+    """(C,)  ->  (C, 1, 1), which broadcasts over images."""
+    return v[:, None, None]
