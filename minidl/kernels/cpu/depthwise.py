@@ -5,8 +5,8 @@ under the tap) * (weights of the tap), vectors of channels all of them. `window_
 a row at once. No border of zeros is made: tables tell for each row and column of the output which taps meet the image,
 and where. The input gradient is the same sum with other tables: each input pixel gathers from the output pixels whose
 windows cover it. The weight gradient sums over pixels instead, with one sum for each tap.
-A tile reads one vector of each pixel, too far apart for the processor to foresee: it fetches ahead what the next row, or
-the next block, will read.
+A tile reads one vector of each pixel, too far apart for the processor to foresee: it fetches ahead what the next row,
+or the next block, will read.
 """
 
 import itertools
@@ -68,7 +68,7 @@ def conv2d_weight_gradient(grad, x, window):
     """
     n, f, oh, ow = grad.shape
     x = channel_per_filter(channels_last(x), f)
-    down, across = axes(window, x.shape[1:3])
+    _, across = axes(window, x.shape[1:3])
     block = max(1, PIXELS // (oh * ow)), min(oh, max(1, PIXELS // ow))             # images, and rows of one image
     splits = min(UNITS, max(1, n * oh * ow // SPLIT), max(1, -(-n // block[0]) * -(-oh // block[1])))
     part = -(-f // (PART * -(-UNITS // splits))) * PART
