@@ -110,6 +110,15 @@ def test_no_rows(xp, function):
     assert x.grad.shape == (0, 3)
 
 
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_mean_of_images(xp, keepdims):
+    """Over all pixels, which pooling does."""
+    x, = distinct_values((2, 37, 5, 7), seed=0)
+    out = F.mean(xp.asarray(x), (2, 3), keepdims)
+    np.testing.assert_allclose(out.numpy(), x.mean((2, 3), keepdims=keepdims), rtol=1e-12, atol=1e-12)
+    check_gradients(lambda x: F.mean(x, (2, 3), keepdims), xp.asarray(x))
+
+
 def test_nothing_to_reduce(xp):
     empty = xp.ones((2, 0))
     assert F.sum(empty, axis=1).numpy().tolist() == [0, 0]

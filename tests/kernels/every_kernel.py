@@ -55,6 +55,9 @@ def results(dtype):
                     f"max, {c}, {name}, gradient": cpu.max_pool2d_gradient(grad, place, x.shape, window),
                     f"mean, {c}, {name}": cpu.avg_pool2d(x, window, 0.25),
                     f"mean, {c}, {name}, gradient": cpu.avg_pool2d_gradient(grad, x.shape, window, 0.25)}
+        whole, pixel = Window((30, 29)), draw(4, c, 1, 1)
+        out |= {f"mean of all, {c}": cpu.avg_pool2d(x, whole, 0.25),
+                f"mean of all, {c}, gradient": cpu.avg_pool2d_gradient(pixel, x.shape, whole, 0.25)}
         mean, var = cpu.channel_moments(x)
         weight, bias, grad, other = draw(c), draw(c), draw(*x.shape), draw(*x.shape)
         normed, passed = cpu.batch_norm(x, weight, bias, other, mean, var, 1e-5, True)

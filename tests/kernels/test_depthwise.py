@@ -1,5 +1,6 @@
 """Depthwise convolution against grouped convolution the plain way, and against naive loops."""
 
+import itertools
 import os
 
 import numpy as np
@@ -15,7 +16,7 @@ if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
     pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
 
 from minidl.kernels.cpu import depthwise
-from minidl.kernels.cpu.window_tile import PLACE_FORMS, Form
+from minidl.kernels.cpu.window_tile import PLACE_FORMS, TAP_FORMS, Form
 
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
 channels, multipliers = st.sampled_from([1, 3, 8, 16, 21, 70]), st.integers(1, 3)      # vectors, and what is left over
@@ -78,16 +79,26 @@ def test_strips_choose_the_wide_forms():
     axis = (16, 3, 1, 1, (1, 1), 16)
     for table in (depthwise.reached, depthwise.reaching):
         forms = [PLACE_FORMS[f] for f in depthwise.strips(table, axis, 1, 1, 1)[:, 1]]
-        assert forms == [Form(1, 8, 3, 1, (1, 0)), Form(1, 8, 3, 1, (0, 1))]
+        assert forms == [Form(1, 8, 3, missing=(1, 0)), Form(1, 8, 3, missing=(0, 1))]
 
 
 def test_every_pair_of_tap_and_place_is_met_once():
-    for axis in [(5, 3, 1, 1, (1, 1), 5), (2, 3, 1, 1, (1, 1), 2), (9, 7, 2, 2, (3, 4), 2), (1, 5, 3, 1, (4, 9), 4)]:
+    for axis in [(5, 3, 1, 1, (1, 1), 5), (2, 3, 1, 1, (1, 1), 2), (9, 7, 2, 2, (3, 4), 2), (1, 5, 3, 1, (4, 9), 4),
+                 (17, 3, 2, 1, (1, 0), 8), (6, 5, 1, 1, (3, 1), 6)]:
         size, kernel, stride, dilation, pads, places = axis
-        met = [(i, o) for first, taps, begin, count in depthwise.meetings(*axis).tolist()
-               for i in range(first, first + taps) for o in range(begin, begin + count)]
-        assert sorted(met) == [(i, o) for i in range(kernel) for o in range(places)
-                               if 0 <= o * stride + i * dilation - pads[0] < size]
+        met = []
+        for number, row, j, z, at, rounds, step in depthwise.meetings(4, *axis).tolist():
+            form = TAP_FORMS[number]
+            assert step == form.taps
+            for turn, tap, place in itertools.product(range(rounds), range(form.places), range(form.taps)):
+                neighbour = tap + place * form.step
+                if neighbour in form.neighbours:
+                    o = z + turn * step + place
+                    assert o * stride + (j + tap) * dilation - pads[0] == (
+                        at + turn * step * stride + (neighbour - form.missing[0]) * dilation)
+                    met += [(i, j + tap, o) for i in range(row, row + form.lines)]
+        assert sorted(met) == [(i, j, o) for i in range(4) for j in range(kernel) for o in range(places)
+                               if 0 <= o * stride + j * dilation - pads[0] < size]
 
 
 def test_relu_keeps_nan():

@@ -54,6 +54,26 @@ def test_avg_pool2d(dtype, case, c, each, layout, seed):
     np.testing.assert_allclose(dx, plain.avg_pool2d_gradient(out, x.shape, window, share), rtol=1e-4, atol=1e-5)
 
 
+@dtypes
+@pytest.mark.parametrize(("c", "size"), [(3, (1, 1)), (37, (7, 7)), (200, (13, 11)), (64, (2, 33))])
+def test_mean_of_whole_images(dtype, c, size):
+    """A way of its own; with fewer pixels and channels than it takes at once, and more."""
+    x = np.random.default_rng(0).standard_normal((3, c, *size)).astype(dtype)
+    window = Window(size, (2, 3))
+    for share in (0.3, np.full((1, 1), 0.3, dtype)):
+        out = cpu.avg_pool2d(x, window, share)
+        assert out.dtype == dtype
+        np.testing.assert_allclose(out, plain.avg_pool2d(x, window, share), rtol=1e-4, atol=1e-5)
+        dx = cpu.avg_pool2d_gradient(out, x.shape, window, share)
+        assert dx.dtype == dtype
+        np.testing.assert_allclose(dx, plain.avg_pool2d_gradient(out, x.shape, window, share), rtol=1e-6)
+
+
+def test_mean_of_many_pixels_keeps_its_digits():
+    x = np.full((1, 16, 300, 300), 0.1, np.float32)
+    np.testing.assert_allclose(cpu.avg_pool2d(x, Window((300, 300)), 1 / 90000), 0.1, rtol=1e-6)
+
+
 def test_many_channels_and_more_places_than_a_byte_counts():
     x = np.random.default_rng(0).standard_normal((1, 40, 20, 20)).astype(np.float32)
     out, place = cpu.max_pool2d(x, Window((20, 20)))

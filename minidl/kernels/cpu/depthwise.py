@@ -5,8 +5,11 @@ under the tap) * (weights of the tap), vectors of channels all of them. `window_
 a row at once. No border of zeros is made: tables tell for each row and column of the output which taps meet the image,
 and where. The input gradient is the same sum with other tables: each input pixel gathers from the output pixels whose
 windows cover it. The weight gradient sums over pixels instead, with one sum for each tap.
+A tile reads one vector of each pixel, too far apart for the processor to foresee: it fetches ahead what the next row,
+or the next block, will read.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -16,11 +19,12 @@ from minidl.kernels.cpu.compile import kernel
 from minidl.kernels.cpu.geometry import remembered
 from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.memory import empty
-from minidl.kernels.cpu.window_tile import PLACE_FORMS, place_tile, tap_tile
+from minidl.kernels.cpu.window_tile import PLACE_FORMS, TAP_FORMS, place_tile, tap_tile
 
-SPLITS = 16        # parts of a weight gradient's work; a fixed number, so that the bits don't depend on the threads
-PART = 64          # channels in one part, if there are so many
-PIXELS = 64        # that one tile of a weight gradient sums over, or fewer: they should stay in the cache
+UNITS = 16         # parts of a weight gradient's work, about; from the shape alone, so that threads don't change bits
+SPLIT = 512        # pixels in one part, at least: each makes sums of its own
+PART = 64          # channels in one part, or a multiple
+PIXELS = 128       # that one tile of a weight gradient sums over, or fewer: they should stay in the cache
 
 
 def conv2d(x, weight, bias, window, relu=False):
@@ -36,7 +40,7 @@ def conv2d(x, weight, bias, window, relu=False):
     start = empty((f,), x.dtype)
     start[:] = 0 if bias is None else bias
     gather(x, filters(weight), start, reached(*down), strips(reached, across, 1, sw, dw), 1, window.dilation, (1, 1),
-           int(relu), out)
+           window.stride[0], int(relu), out)
     return logical(out)
 
 
@@ -53,7 +57,7 @@ def conv2d_input_gradient(grad, weight, shape, window):
     apart, taps_apart = reaching_steps(window)
     out = empty((n, h, w, f), grad.dtype)
     gather(channels_last(grad), filters(weight[:, :, ::-1, ::-1]), np.zeros(f, grad.dtype), reaching(*down),
-           strips(reaching, across, sw, 1, apart[1]), sw, apart, taps_apart, 0, out)
+           strips(reaching, across, sw, 1, apart[1]), sw, apart, taps_apart, 1, 0, out)
     return logical(out if f == c else out.reshape(n, h, w, c, f // c).sum(-1))
 
 
@@ -64,14 +68,14 @@ def conv2d_weight_gradient(grad, x, window):
     """
     n, f, oh, ow = grad.shape
     x = channel_per_filter(channels_last(x), f)
-    down, across = axes(window, x.shape[1:3])
+    _, across = axes(window, x.shape[1:3])
     block = max(1, PIXELS // (oh * ow)), min(oh, max(1, PIXELS // ow))             # images, and rows of one image
-    blocks = -(-n // block[0]) * -(-oh // block[1])
-    parts = -(-f // PART)
-    partial = empty((max(1, min(blocks, SPLITS // parts)), *window.kernel, f), x.dtype)
+    splits = min(UNITS, max(1, n * oh * ow // SPLIT), max(1, -(-n // block[0]) * -(-oh // block[1])))
+    part = -(-f // (PART * -(-UNITS // splits))) * PART
+    partial = empty((splits, *window.kernel, f), x.dtype)
     corner = tuple(before for before, _ in window.padding)
-    correlate(x, channels_last(grad), meetings(*down), meetings(*across), window.stride, window.dilation, corner,
-              block, partial)
+    correlate(x, channels_last(grad), meetings(window.kernel[0], *across), window.stride, window.dilation, corner,
+              block, part, partial)
     return partial.sum(0).transpose(2, 0, 1)[:, None]
 
 
@@ -134,8 +138,8 @@ def strips(table, axis, step, source_step, apart):
     """The columns of a row, cut into strips, each computed by one tile: the first form that fits.
 
     The columns of a strip are `step` apart, what they meet is `source_step` pixels apart, and the taps are `apart`.
-    int64 (strips, 6): the first column, the form, the first tap, how many, the pixel under it, and how far apart the
-    neighbours are that the tile reads
+    int64 (strips, 6): the first column, the form, the first tap, how many rounds of taps, the pixel under the
+    first, and how far apart the neighbours are that the tile reads
     """
     columns = table(*axis)
     found = []
@@ -145,9 +149,9 @@ def strips(table, axis, step, source_step, apart):
         while z < len(some):
             form = next(f for f in PLACE_FORMS if fits(f, some[z:z + f.places].tolist(), source_step, apart))
             tap, taps, where = some[z]
-            neighbour = source_step if form.taps == 1 else 1
+            rounds, neighbour = (taps, source_step) if form.taps == 1 else (1, 1)
             tap -= form.missing[0]
-            found.append((phase + z * step, PLACE_FORMS.index(form), tap, taps, where, neighbour))
+            found.append((phase + z * step, PLACE_FORMS.index(form), tap, rounds, where, neighbour))
             z += form.places
     return np.array(found, np.int64).reshape(-1, 6)
 
@@ -170,31 +174,50 @@ def seen_by(form, place, first):
 
 
 @remembered
-def meetings(size, kernel, stride, dilation, pads, places):
-    """The (tap, place) pairs of one axis that meet inside the image, each in exactly one group.
+def meetings(kh, size, kernel, stride, dilation, pads, places):
+    """The tiles of a weight gradient: each (tap, place) pair of the columns that meets inside the image is in one of
+    them, for each of `kh` rows of taps.
 
-    int64 (groups, 4): the first tap of a group, how many (3 or 1), the first place, how many.
+    int64 (tiles, 7): the form, the first row and the first column of taps, the first place, the pixel that meets it,
+    how many rounds there are, and how many places to a round
     """
-    alone = [[o for o in range(places) if 0 <= o * stride + i * dilation - pads[0] < size] for i in range(kernel)]
     table = []
-    for i in range(0, kernel - 2, 3):
-        shared = set(alone[i]) & set(alone[i + 1]) & set(alone[i + 2])
-        if shared:
-            table.append((i, 3, min(shared), len(shared)))
-            alone[i:i + 3] = [[o for o in some if o not in shared] for some in alone[i:i + 3]]
-    for i, some in enumerate(alone):
-        for o in some:
-            if o - 1 not in some:
-                table.append((i, 1, o, next(k for k in range(1, places + 1) if o + k not in some)))
-    return np.array(table, np.int64).reshape(-1, 4)
+    for (i, lines), (j, taps) in itertools.product(threes(kh), threes(kernel)):
+        z = 0
+        while z < places:
+            first = z * stride + j * dilation - pads[0]
+            form = next((f for f in TAP_FORMS if f[:2] == (lines, taps) and f.taps <= places - z
+                         and meets(f, range(first, first + f.span * dilation, dilation), size, stride)), None)
+            if form is None:                                         # only zeros lie there
+                z += 1
+                continue
+            tile = [TAP_FORMS.index(form), i, j]
+            if table and table[-1][:3] == tile and not any(form.missing):
+                table[-1][5] += 1
+            else:
+                table.append([*tile, z, first + form.missing[0] * dilation, 1, form.taps])
+            z += form.taps
+    return np.array(table, np.int64).reshape(-1, 7)
+
+
+def threes(taps):
+    """`taps` in groups of three, and one by one where less is left: (the first, how many) each."""
+    return [(i, 3) for i in range(0, taps - 2, 3)] + [(i, 1) for i in range(taps - taps % 3, taps)]
+
+
+def meets(form, pixels, size, stride):
+    """Whether the form's neighbours are those of `pixels` that exist, and its places so far apart as the window's."""
+    inside = [k for k, pixel in enumerate(pixels) if 0 <= pixel < size]
+    return inside == list(form.neighbours) and (form.taps == 1 or form.step * pixels.step == stride)
 
 
 @kernel
-def gather(threads, x, weight, start, rows, strips, step, apart, taps_apart, relu, out):
+def gather(threads, x, weight, start, rows, strips, step, apart, taps_apart, ahead, relu, out):
     """out = start + the sum of x * weight over the taps that `rows` and `strips` tell; the columns of a strip are
     `step` apart.
 
     apart    rows and pixels of x from one tap to the next;   taps_apart: rows and columns of the weight
+    ahead    rows of x from what one row of the output meets to what the next one does
     """
     _, h, w, c = x.shape
     n, oh, ow, _ = out.shape
@@ -203,45 +226,41 @@ def gather(threads, x, weight, start, rows, strips, step, apart, taps_apart, rel
     for line in prange(n * oh):
         i, i_taps, y = rows[line % oh]
         for s in range(len(strips)):
-            z, form, j, j_taps, at, neighbour = strips[s]
+            z, form, j, rounds, at, neighbour = strips[s]
             source = x.ctypes.data + ((line // oh * h + y) * w + at) * pixel
             taps = weight.ctypes.data + (i * kw + j) * pixel
             target = out.ctypes.data + (line * ow + z) * pixel
             x_steps = (0, apart[0] * w * pixel, apart[1] * pixel, 0, neighbour * pixel)
-            place_tile(x, form, source, taps, target, start.ctypes.data, 1, i_taps, j_taps, x_steps, w_steps,
-                        (0, step * pixel), (0, 0), c, relu)
+            place_tile(x, form, source, taps, target, start.ctypes.data, 1, i_taps, rounds, x_steps, w_steps,
+                       (0, step * pixel), (0, 0), (ahead * w * pixel, 0), (0, 0, 0, 1), c, relu)
 
 
 @kernel
-def correlate(threads, x, grad, rows, columns, stride, dilation, corner, block, partial):
+def correlate(threads, x, grad, tiles, stride, dilation, corner, block, part, partial):
     """partial[s] = the sums of grad * x over the s-th part of the blocks of images and rows, for each tap"""
     _, h, w, c = x.shape
     n, oh, ow, _ = grad.shape
     splits, kh, kw, _ = partial.shape
     size = x.itemsize
-    pixel, parts = c * size, (c + PART - 1) // PART
+    pixel, parts = c * size, (c + part - 1) // part
     bands = (oh + block[1] - 1) // block[1]
     blocks = (n + block[0] - 1) // block[0] * bands
-    x_steps = (h * w * pixel, stride[0] * w * pixel, stride[1] * pixel, dilation[0] * w * pixel, dilation[1] * pixel)
-    w_steps = (oh * ow * pixel, ow * pixel, pixel, 0)
+    ahead = (block[0] * block[1] * stride[0] * w * pixel, block[0] * block[1] * ow * pixel)     # to the next block
     for unit in prange(splits * parts):
-        split, k = unit // parts, unit % parts * PART
-        partial[split, :, :, k:k + PART] = 0
+        split, k = unit // parts, unit % parts * part
+        partial[split, :, :, k:k + part] = 0
         for at in range(split * blocks // splits, (split + 1) * blocks // splits):
             image, top = at // bands * block[0], at % bands * block[1]
             images, bottom = min(block[0], n - image), min(top + block[1], oh)
-            for r in range(len(rows)):
-                i, i_taps = rows[r, 0], rows[r, 1]
-                first, last = max(rows[r, 2], top), min(rows[r, 2] + rows[r, 3], bottom)
-                if first >= last:
-                    continue
-                y = first * stride[0] + i * dilation[0] - corner[0]
-                for q in range(len(columns)):
-                    j, j_taps, z, count = columns[q]
-                    source = ((image * h + y) * w + z * stride[1] + j * dilation[1] - corner[1]) * pixel + k * size
-                    sums = partial.ctypes.data + ((split * kh + i) * kw + j) * pixel + k * size
-                    tap_tile(
-                        x, (i_taps == 1) * 2 + (j_taps == 1), x.ctypes.data + source,
-                        grad.ctypes.data + ((image * oh + first) * ow + z) * pixel + k * size, sums, sums,
-                        images, last - first, count, x_steps, w_steps, (kw * pixel, pixel), (kw * pixel, pixel),
-                        min(PART, c - k), 0)
+            for t in range(len(tiles)):
+                form, i, j, z, first, rounds, places = tiles[t]
+                y = top * stride[0] + i * dilation[0] - corner[0]
+                source = x.ctypes.data + ((image * h + y) * w + first) * pixel + k * size
+                grads = grad.ctypes.data + ((image * oh + top) * ow + z) * pixel + k * size
+                sums = partial.ctypes.data + ((split * kh + i) * kw + j) * pixel + k * size
+                x_steps = (h * w * pixel, stride[0] * w * pixel, places * stride[1] * pixel, dilation[0] * w * pixel,
+                           dilation[1] * pixel)
+                w_steps = (oh * ow * pixel, ow * pixel, places * pixel, pixel)
+                tap_tile(x, form, source, grads, sums, sums, images, bottom - top, rounds, x_steps, w_steps,
+                         (kw * pixel, pixel), (kw * pixel, pixel), ahead, (y, stride[0], dilation[0], h),
+                         min(part, c - k), 0)

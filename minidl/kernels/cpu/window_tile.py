@@ -30,35 +30,48 @@ from minidl.kernels.cpu.tile import LANE, column_masks, hidden, intrinsic_functi
 class Form(NamedTuple):
     """What a tile computes at once: `lines` times `places` sums, with `taps` vectors of w in one round of its loops.
 
-    Place p meets the neighbours p * stride + j of x, tap j each; `missing` of these do not exist, at both ends.
+    Place p and tap j meet at the neighbour p * stride + j * step of x; `missing` of these do not exist, at both ends.
     """
 
     lines: int
     places: int
     taps: int = 1
     stride: int = 1
+    step: int = 1
     missing: tuple = (0, 0)
+
+    @property
+    def span(self):
+        """How many neighbours there would be if none were missing."""
+        return (self.places - 1) * self.stride + (self.taps - 1) * self.step + 1
 
     @property
     def neighbours(self):
         """Those that exist."""
-        return range(self.missing[0], (self.places - 1) * self.stride + self.taps - self.missing[1])
+        return range(self.missing[0], self.span - self.missing[1])
 
 
+ENDS = (0, 0), (1, 0), (0, 1), (1, 1)
 # Rows of pixels: with three taps at once where windows have three columns, else tap by tap. The longest come first.
 PLACE_FORMS = [
-    *(Form(1, places, 3, 1, missing) for places in (8, 4, 2) for missing in ((0, 0), (0, 1), (1, 0), (1, 1))),
-    *(Form(1, places, 3, 2, missing) for places in (8, 4, 2) for missing in ((0, 0), (1, 0))),
-    *(Form(1, places) for places in (4, 2, 1)),
+    *(Form(1, places, 3, 1, 1, missing) for places in (8, 4, 2) for missing in ENDS),
+    *(Form(1, places, 3, 2, 1, missing) for places in (8, 4, 2) for missing in ENDS[:2]),
+    *(Form(1, places) for places in (8, 4, 2, 1)),
 ]
-# Taps of a window: all of 3x3, or fewer where the others meet no pixel.
-TAP_FORMS = [Form(3, 3), Form(3, 1), Form(1, 3), Form(1, 1)]
+# Taps of a window: three by three, which meet a few pixels of the gradient at once; or, of a row or column left over,
+# fewer. What a single pixel meets may miss two of three taps.
+TAP_FORMS = [
+    *(Form(3, 3, pixels, 1, step, missing) for pixels in (4, 2) for step in (1, 2) for missing in ENDS),
+    *(Form(lines, 3, missing=missing) for lines in (3, 1) for missing in (*ENDS, (2, 0), (0, 2))),
+    Form(3, 1), Form(1, 1),
+]
 
 
 def make_tile(forms):
     """The intrinsic for a tile of any of these forms.
 
-    tile(like, form, x, w, out, start, images, rows, columns, x_steps, w_steps, out_steps, start_steps, channels, relu)
+    tile(like, form, x, w, out, start, images, rows, columns, x_steps, w_steps, out_steps, start_steps, ahead, band,
+         channels, relu)
     like       any array of the element type
     form       which of the forms, by its index
     x, w, out  addresses of the first vectors
@@ -68,28 +81,31 @@ def make_tile(forms):
     w_steps    bytes from image to image, row to row, column to column, and from tap to tap
     out_steps  bytes from line to line, and from place to place
     start_steps  likewise
+    ahead      bytes from a vector of x, and of w, to one that will soon be read, and is fetched into the cache
+    band       the row of x that the first line begins with, the steps from row to row and from line to line, and how
+               many rows there are: those outside are left out
     channels   how many there are: vector after vector, all indices above are the same for each
     relu       1: what is below 0 becomes 0 on the way out; 0: nothing does
     """
     @intrinsic
     def tile(typingctx, like, form, x, w, out, start, images, rows, columns, x_steps, w_steps, out_steps, start_steps,
-             channels, relu):
+             ahead, band, channels, relu):
         def generate(context, builder, signature, values):
             element = context.get_data_type(signature.args[0].dtype)
-            steps = [cgutils.unpack_tuple(builder, value) for value in values[9:13]]
+            steps = [cgutils.unpack_tuple(builder, value) for value in values[9:15]]
             done = builder.append_basic_block("done")
             switch = builder.switch(values[1], done)
             for i, chosen in enumerate(forms):
                 case = builder.append_basic_block(f"form{i}")
                 switch.add_case(number(i), case)
                 builder.position_at_end(case)
-                each_vector(builder, element, values[13], values[2:6], [element] * 4,
-                            functools.partial(emit, builder, element, chosen, values[6:9], steps, values[14]))
+                each_vector(builder, element, values[15], values[2:6], [element] * 4,
+                            functools.partial(emit, builder, element, chosen, values[6:9], steps, values[16]))
                 builder.branch(done)
             builder.position_at_end(done)
             return context.get_dummy_value()
 
-        tuples = [types.UniTuple(types.int64, length) for length in (5, 4, 2, 2)]
+        tuples = [types.UniTuple(types.int64, length) for length in (5, 4, 2, 2, 2, 4)]
         return types.void(like, *[types.int64] * 8, *tuples, types.int64, types.int64), generate
 
     return tile
@@ -98,6 +114,9 @@ def make_tile(forms):
 def lanes_of(element):
     """How many elements a vector holds."""
     return VECTOR_BYTES // bytes_of(element)
+
+
+READ, SECOND_LEVEL, DATA = 0, 2, 1       # what LLVM's prefetch is told
 
 
 class Vectors:
@@ -116,6 +135,13 @@ class Vectors:
             return self.builder.load(pointer, align=align)
         load = self.intrinsic("masked.load", type, type, [type.as_pointer(), LANE, self.mask.type, type], ".p0")
         return self.builder.call(load, [pointer, ir.Constant(LANE, align), self.mask, ir.Constant(type, None)])
+
+    def fetch(self, address):
+        """Ask for the vector at an address, which need not exist, to come into the cache."""
+        pointer = self.builder.inttoptr(address, ir.IntType(8).as_pointer())
+        function = intrinsic_function(self.builder, ir.VoidType(), [pointer.type, LANE, LANE, LANE],
+                                      "llvm.prefetch.p0")
+        self.builder.call(function, [pointer, *(ir.Constant(LANE, n) for n in (READ, SECOND_LEVEL, DATA))])
 
     def store(self, value, address):
         """Write a vector to an address."""
@@ -171,8 +197,8 @@ def moved(builder, address, *ways):
 
 def emit(builder, element, form, rounds, steps, relu, few, x, w, out, start):
     """Write the instructions of one form for one vector; `few` channels, if fewer than a vector holds."""
-    (images, rows, columns), (x_steps, w_steps, out_steps, start_steps) = rounds, steps
-    lines, places, taps, stride, _ = form
+    (images, rows, columns), (x_steps, w_steps, out_steps, start_steps, ahead, band) = rounds, steps
+    lines, places, taps = form[:3]
     vectors = Vectors(builder, element, few)
 
     cells = [(line, p) for line in range(lines) for p in range(places)]
@@ -182,19 +208,27 @@ def emit(builder, element, form, rounds, steps, relu, few, x, w, out, start):
         first = moved(builder, start, (line, start_steps[0]), (p, start_steps[1]))
         builder.store(vectors.load(first), sums[line, p])
 
-    across = columns if taps == 1 else number(1)
     with (walk(builder, images, (x, w), (x_steps[0], w_steps[0])) as image,
-          walk(builder, rows, image, (x_steps[1], w_steps[1])) as row,
-          walk(builder, across, row, (x_steps[2], w_steps[2])) as column):
+          walk(builder, rows, (*image, band[0]), (x_steps[1], w_steps[1], band[1])) as row,
+          walk(builder, columns, row[:2], (x_steps[2], w_steps[2])) as column):
         x_here, w_here = [hidden(builder, address) for address in column]
         weights = [vectors.load(moved(builder, w_here, (j, w_steps[3]))) for j in range(taps)]
+        for j in range(taps):
+            vectors.fetch(moved(builder, w_here, (j, w_steps[3]), (1, ahead[1])))
         for line in range(lines):
-            seen = {i: vectors.load(moved(builder, x_here, (line, x_steps[3]), (i - form.missing[0], x_steps[4])))
-                    for i in form.neighbours}
-            for p, j in itertools.product(range(places), range(taps)):
-                if p * stride + j in seen:
-                    total = builder.load(sums[line, p])
-                    builder.store(vectors.fma(seen[p * stride + j], weights[j], total), sums[line, p])
+            inside = builder.icmp_unsigned("<", moved(builder, row[2], (line, band[2])), band[3])
+            with builder.if_then(inside, likely=True):
+                at = {i: moved(builder, x_here, (line, x_steps[3]), (i - form.missing[0], x_steps[4]))
+                      for i in form.neighbours}
+                seen = {i: vectors.load(address) for i, address in at.items()}
+                if line >= lines - form.step:                # the others will read what these have read
+                    for address in at.values():
+                        vectors.fetch(moved(builder, address, (1, ahead[0])))
+                for p, j in itertools.product(range(places), range(taps)):
+                    neighbour = p * form.stride + j * form.step
+                    if neighbour in seen:
+                        total = builder.load(sums[line, p])
+                        builder.store(vectors.fma(seen[neighbour], weights[j], total), sums[line, p])
 
     on = builder.icmp_signed("!=", relu, number(0))
     least = vectors.spread(builder.select(on, ir.Constant(element, 0.0), ir.Constant(element, -math.inf)))
