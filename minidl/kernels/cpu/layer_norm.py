@@ -126,8 +126,8 @@ def short_gradient(threads, grads, rows, weight, mean, deviation, dx, dweight, d
         products, sums = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
         stop = (s + 1) * n // slices
         for start in range(s * n // slices, stop, BLOCK):
-            products[:] = zero
-            sums[:] = zero
+            for j in range(length):
+                products[j], sums[j] = zero, zero
             for i in range(start, min(stop, start + BLOCK)):
                 point = rounded(rows, mean[i], deviation[i])
                 means = means_of(grads, rows, weight, point, i)
@@ -155,8 +155,8 @@ def long_gradient(threads, grads, rows, weight, mean, deviation, dx, dweight, db
         share, total = np.zeros(piece.stop - piece.start), np.zeros(piece.stop - piece.start)
         products, sums = np.empty(len(total), rows.dtype), np.empty(len(total), rows.dtype)
         for start in range(0, n, BLOCK):
-            products[:] = zero
-            sums[:] = zero
+            for j in range(len(total)):
+                products[j], sums[j] = zero, zero
             for i in range(start, min(n, start + BLOCK)):
                 point, two = rounded(rows, mean[i], deviation[i]), (means[i, 0], means[i, 1])
                 finish(grads[i, piece], rows[i, piece], weight[piece], point, two, dx[i, piece], products, sums)

@@ -5,7 +5,7 @@ from numba import prange
 from minidl.kernels.cpu.compile import kernel
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.target import VECTOR_BYTES
-from minidl.kernels.cpu.turn_tile import turn_into
+from minidl.kernels.cpu.turn_tile import turn_lines
 
 
 def channels_last(x):
@@ -80,9 +80,11 @@ def transposed(x):
 @kernel
 def turn(threads, x, out):
     """out[b, j, i] = x[b, i, j], band by band of columns."""
-    b, _, c = x.shape
-    width = VECTOR_BYTES // x.itemsize
+    b, r, c = x.shape
+    size = x.itemsize
+    width = VECTOR_BYTES // size
     bands = (c + width - 1) // width
     for unit in prange(b * bands):
-        band = slice(unit % bands * width, min(c, unit % bands * width + width))
-        turn_into(out[unit // bands, band], x[unit // bands, :, band])
+        matrix, first = unit // bands, unit % bands * width
+        turn_lines(x, x.ctypes.data + (matrix * r * c + first) * size, c * size, r, min(width, c - first),
+                   out.ctypes.data + (matrix * c + first) * r * size, r * size)

@@ -17,7 +17,7 @@ from minidl.kernels.cpu.lanes import bring, find_largest, lanes_for, lines_along
 from minidl.kernels.cpu.memory import empty
 
 PARTS = 32         # into which the blocks of targets are dealt, for the threads to take
-FEW = 4096         # so many scores one thread has done before the others are under way
+FEW = 4096         # so many scores are one part: a thread has done them before the others are under way
 
 
 def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
@@ -46,25 +46,20 @@ def cross_entropy_all(threads, logits, lines, target, weight, ignore_index, smoo
     groups, count, classes, _ = lines
     lanes = lanes_for(classes)
     blocks = groups * ((count + lanes - 1) // lanes)
-    totals = np.zeros(PARTS)
-    if len(logits) <= FEW:
-        totals[0] = weigh(target, weight, ignore_index)
-    else:
-        for part in prange(PARTS):
-            some = target[part * len(target) // PARTS:(part + 1) * len(target) // PARTS]
-            totals[part] = weigh(some, weight, ignore_index)
+    parts = PARTS if len(logits) > FEW else 1
+    totals = np.empty(parts)
+    for part in prange(parts):
+        some = target[part * len(target) // parts:(part + 1) * len(target) // parts]
+        totals[part] = weigh(some, weight, ignore_index)
     total = 0.0
-    for part in range(PARTS):                              # .sum() would be dealt out to the threads
+    for part in range(parts):                              # .sum() would be dealt out to the threads
         total += totals[part]
     scale = 1.0
     if mean:
         scale = 0.0 if total == 0 else 1 / total
-    if len(logits) <= FEW:
-        some_blocks(0, blocks, lanes, logits, lines, target, weight, ignore_index, smoothing, scale, losses, gradient)
-    else:
-        for part in prange(PARTS):
-            some_blocks(part * blocks // PARTS, (part + 1) * blocks // PARTS, lanes, logits, lines, target, weight,
-                        ignore_index, smoothing, scale, losses, gradient)
+    for part in prange(parts):
+        some_blocks(part * blocks // parts, (part + 1) * blocks // parts, lanes, logits, lines, target, weight,
+                    ignore_index, smoothing, scale, losses, gradient)
     return total
 
 

@@ -24,13 +24,16 @@ def sum_rows(threads, rows, out):
         sums = np.empty(length, rows.dtype)
         stop = (s + 1) * n // slices
         for start in range(s * n // slices, stop, BLOCK):
-            sums[:] = zero
+            for j in range(length):
+                sums[j] = zero
             for i in range(start, min(stop, start + BLOCK)):
                 for j in range(length):
                     sums[j] += rows[i, j]
             for j in range(length):
                 partial[0, s, j] += sums[j]
-    out[:] = folded(partial, out.shape[1])
+    total = folded(partial, out.shape[1])
+    for k in range(out.shape[1]):
+        out[0, k] = total[0, k]
 
 
 def channel_moments(x):
@@ -59,8 +62,8 @@ def moments(threads, rows, mean, var):
         stop = e * n + (s + 1) * n // slices
         for start in range(e * n + s * n // slices, stop, BLOCK):
             end = min(stop, start + BLOCK)
-            sums[:] = zero
-            squares[:] = zero
+            for j in range(length):
+                sums[j], squares[j] = zero, zero
             for i in range(start + 1, end):
                 for j in range(length):
                     d = rows[i, j] - rows[start, j]

@@ -102,8 +102,8 @@ def sum_products(threads, grads, marks, rows, mean, relu):
         e, s = unit // slices, unit % slices
         stop = e * n + (s + 1) * n // slices
         for start in range(e * n + s * n // slices, stop, BLOCK):
-            sums[:] = zero
-            products[:] = zero
+            for j in range(length):
+                sums[j], products[j] = zero, zero
             for i in range(start, min(stop, start + BLOCK)):
                 if relu:
                     pass_marked(line, grads.ctypes.data + i * grads.strides[0],

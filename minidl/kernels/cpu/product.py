@@ -23,7 +23,7 @@ from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
 from minidl.kernels.cpu.tile import edge_tile, half_tile, single_tile, wide_tile
-from minidl.kernels.cpu.turn_tile import turn_into
+from minidl.kernels.cpu.turn_tile import turn_lines
 
 # Bytes of B that one sweep over rows uses, and of A that one sweep over columns uses: what is used again should still
 # be in the L1 and L2 caches. Found by measuring with benchmarks/matmul_conv.py.
@@ -188,7 +188,7 @@ def pack_panels(threads, source, panels):
         part = source[tap // kw, tap % kw, :, group, panel * width:panel * width + real]
         rows = panels[group, panel, tap // kw, tap % kw]
         if part.strides[0] == part.itemsize:                         # columns lie as rows would
-            turn_into(rows, part.T)
+            turn_lines(source, part.ctypes.data, part.strides[1], real, k, rows.ctypes.data, rows.strides[0])
         else:
             for i in range(k):
                 for f in range(real):

@@ -16,30 +16,63 @@ from numba.extending import intrinsic
 
 from minidl.kernels.cpu.compile import inner
 from minidl.kernels.cpu.target import VECTOR_BYTES
-from minidl.kernels.cpu.tile import LANE, number
+from minidl.kernels.cpu.tile import LANE, column_masks, intrinsic_function, number
 
 
-@intrinsic
-def turn_square(typingctx, like, source, source_apart, target, target_apart):
-    """target[j, i] = source[i, j] for a square of a vector's width: addresses, and the bytes from row to row."""
-    def generate(context, builder, signature, values):
-        element = context.get_data_type(signature.args[0].dtype)
-        size = 4 if isinstance(element, ir.FloatType) else 8
-        lanes = VECTOR_BYTES // size
-        pointer = ir.VectorType(element, lanes).as_pointer()
+def make_turn(whole):
+    """The intrinsic that turns a square of a vector's width, or so much of it as there is.
 
-        def row(address, apart, i):
-            return builder.inttoptr(builder.add(address, builder.mul(apart, number(i))), pointer)
+    turn(like, source, source_apart, rows, columns, target, target_apart)
+    target[j, i] = source[i, j] for i < rows and j < columns, which mean nothing if all squares are `whole`; addresses,
+    and the bytes from row to row. Nothing outside is read or written: the last row stands in for those that do not
+    exist, and is therefore written last.
+    """
 
-        rows = [builder.load(row(*values[1:3], i), align=size) for i in range(lanes)]
-        for i, column in enumerate(columns(builder, rows)):
-            builder.store(column, row(*values[3:], i), align=size)
-        return context.get_dummy_value()
-    return types.void(like, *[types.int64] * 4), generate
+    @intrinsic
+    def turn(typingctx, like, source, source_apart, rows, columns, target, target_apart):
+        def generate(context, builder, signature, values):
+            element = context.get_data_type(signature.args[0].dtype)
+            size = 4 if isinstance(element, ir.FloatType) else 8
+            emit(builder, ir.VectorType(element, VECTOR_BYTES // size), size, whole, *values[1:])
+            return context.get_dummy_value()
+        return types.void(like, *[types.int64] * 6), generate
+
+    return turn
 
 
-def columns(builder, rows):
-    """As many vectors as each has lanes, turned round by round."""
+def emit(builder, vector, size, whole, source, source_apart, rows, columns, target, target_apart):
+    """Load all rows, turn them, store the columns."""
+    side, align = vector.count, ir.Constant(LANE, size)
+    name, pointer, zeros = f"v{side}f{size * 8}.p0", vector.as_pointer(), ir.Constant(vector, [0.0] * side)
+    seen, kept = (None if whole else column_masks(builder, side, 1, count)[0] for count in (columns, rows))
+
+    def row(start, apart, i, count):
+        if not whole:
+            last = builder.sub(count, number(1))
+            i = builder.select(builder.icmp_signed("<", i, count), i, last)
+        return builder.inttoptr(builder.add(start, builder.mul(i, apart)), pointer)
+
+    def load(address):
+        if whole:
+            return builder.load(address, align=size)
+        masked = intrinsic_function(builder, vector, [pointer, LANE, seen.type, vector], f"llvm.masked.load.{name}")
+        return builder.call(masked, [address, align, seen, zeros])
+
+    def store(value, address):
+        if whole:
+            builder.store(value, address, align=size)
+            return
+        masked = intrinsic_function(builder, ir.VoidType(), [vector, pointer, LANE, kept.type],
+                                    f"llvm.masked.store.{name}")
+        builder.call(masked, [value, address, align, kept])
+
+    turned = exchanged(builder, [load(row(source, source_apart, number(i), rows)) for i in range(side)])
+    for j in reversed(range(side)):
+        store(turned[j], row(target, target_apart, number(j), columns))
+
+
+def exchanged(builder, rows):
+    """The columns of as many vectors as each has lanes, round by round."""
     lanes, side = len(rows), 1
     while side < lanes:
         # Of two vectors, lanes 0 .. lanes - 1 are the first one's, the others the second one's.
@@ -53,19 +86,18 @@ def columns(builder, rows):
     return rows
 
 
+turn_square, turn_part = make_turn(whole=True), make_turn(whole=False)
+
+
 @inner
-def turn_into(target, source):
-    """target[j, i] = source[i, j].   source (R, C), target (C, R); the numbers of each row lie side by side"""
-    r, c = source.shape
-    size = source.itemsize
+def turn_lines(like, source, source_apart, rows, columns, target, target_apart):
+    """target[j, i] = source[i, j] for i < rows and j < columns: addresses, and the bytes from row to row."""
+    size = like.itemsize
     lanes = VECTOR_BYTES // size
-    whole_r, whole_c = r // lanes * lanes, c // lanes * lanes
-    from_source, from_target = source.ctypes.data, target.ctypes.data
-    apart, target_apart = source.strides[0], target.strides[0]
-    for j in range(0, whole_c, lanes):
-        for i in range(0, whole_r, lanes):
-            turn_square(source, from_source + i * apart + j * size, apart,
-                        from_target + j * target_apart + i * size, target_apart)
-    for i in range(r):
-        for j in range(whole_c if i < whole_r else 0, c):
-            target[j, i] = source[i, j]
+    for j in range(0, columns, lanes):
+        for i in range(0, rows, lanes):
+            here, there = source + i * source_apart + j * size, target + j * target_apart + i * size
+            if i + lanes <= rows and j + lanes <= columns:
+                turn_square(like, here, source_apart, 0, 0, there, target_apart)
+            else:
+                turn_part(like, here, source_apart, min(lanes, rows - i), min(lanes, columns - j), there, target_apart)

@@ -61,7 +61,7 @@ PLACE_FORMS = [
 # Taps of a window: three by three, which meet a few pixels of the gradient at once; or, of a row or column left over,
 # fewer. What a single pixel meets may miss two of three taps.
 TAP_FORMS = [
-    *(Form(3, 3, pixels, 1, step, missing) for pixels in (4, 2) for step in (1, 2) for missing in ENDS),
+    *(Form(3, 3, 4, 1, step, missing) for step in (1, 2) for missing in ENDS),
     *(Form(lines, 3, missing=missing) for lines in (3, 1) for missing in (*ENDS, (2, 0), (0, 2))),
     Form(3, 1), Form(1, 1),
 ]
