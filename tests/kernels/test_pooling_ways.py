@@ -15,7 +15,7 @@ if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
 
 from minidl.functional.pooling import pooling_window
 from minidl.kernels import cpu
-from minidl.kernels.cpu import pooling
+from minidl.kernels.cpu import max_pooling
 
 channels = st.sampled_from([3, 16, 32, 37, 70])
 dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -98,8 +98,8 @@ def test_both_ways_are_the_same_to_the_bit(monkeypatch, pads):
     window = Window((3, 3), (2, 1), pads)
     results = []
     for many in (1, 1000):
-        monkeypatch.setattr(pooling, "MANY", many)
-        monkeypatch.setattr(pooling, "MANY_BACK", many)
+        monkeypatch.setattr(max_pooling, "MANY", many)
+        monkeypatch.setattr(max_pooling, "MANY_BACK", many)
         out, place = cpu.max_pool2d(x, window)
         results.append((out, place, cpu.max_pool2d_gradient(out, place, x.shape, window)))
     for a, b in zip(*results, strict=True):

@@ -2,21 +2,22 @@
 
 Read `tile.py` (the innermost loop), `product.py` (its driver), `direct.py` (convolution in terms of it), then
 `winograd.py` (convolution with fewer products), `matmul.py` and `convolution.py` (which of them when). Where channels
-don't mix, `window_tile.py` takes the place of the tile: read `depthwise.py`, then `pooling.py`. `turn_tile.py` turns
-rows of numbers into columns.
+don't mix, `window_tile.py` takes the place of the tile: read `depthwise.py`, then `average_pooling.py`. Rows become
+columns in `turn_tile.py`.
 Images are channels last in memory here; any other order is right too, and costs a copy.
 """
 
 from minidl.kernels.cpu.addition import add
+from minidl.kernels.cpu.average_pooling import avg_pool2d, avg_pool2d_gradient
 from minidl.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from minidl.kernels.cpu.elementwise import activation, activation_gradient, relu, relu_gradient
 from minidl.kernels.cpu.group_norm import group_norm, group_norm_gradient
 from minidl.kernels.cpu.layer_norm import layer_norm, layer_norm_gradient
 from minidl.kernels.cpu.loss import cross_entropy
 from minidl.kernels.cpu.matmul import matmul
+from minidl.kernels.cpu.max_pooling import max_pool2d, max_pool2d_gradient
 from minidl.kernels.cpu.moments import channel_moments, channel_sums
 from minidl.kernels.cpu.normalization import batch_norm, batch_norm_gradient
-from minidl.kernels.cpu.pooling import avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient
 from minidl.kernels.cpu.resampling import resample
 from minidl.kernels.cpu.response_norm import local_response_norm, local_response_norm_gradient
 from minidl.kernels.cpu.update import adam, lerp, rmsprop, sgd

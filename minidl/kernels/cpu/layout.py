@@ -14,7 +14,7 @@ def channels_last(x):
     turned = x.transpose(0, 2, 3, 1)
     if turned.flags.c_contiguous:
         return turned.reshape(-1).reshape(n, h, w, c)    # an axis of length 1 may have any stride; here it has its own
-    if x.flags.c_contiguous:
+    if x.flags.c_contiguous and x.dtype.kind == "f":     # turning is for numbers; places are integers
         return transposed(x.reshape(n, c, h * w)).reshape(n, h, w, c)
     out = empty(turned.shape, x.dtype)
     out[...] = turned
