@@ -1,7 +1,8 @@
 """Every kernel once or more, on numbers from a seed: what must not change with threads, and little with vector widths.
 
 The sizes are such that each way of each kernel is taken, that its threads have work, and that something is left over
-beside whole vectors and tiles. `python every_kernel.py` prints a hash of all results, `... FILE` writes those of float32 there.
+beside whole vectors and tiles. `python every_kernel.py` prints a hash of all results, `... FILE` writes those of
+float32 there.
 """
 
 import hashlib
