@@ -281,7 +281,7 @@ def test_rectified_norms_let_nan_through(kernels, dtype):
 
 
 def passed_by(kernels, out, relu, ceiling):
-    """What batch_norm gives beside its output, if that is `out` but for its ReLU: all of it something added to zeros."""
+    """What batch_norm gives beside its output, if that is `out` but for its ReLU: zeros, and `out` added."""
     one = np.ones(out.shape[1], out.dtype)
     return kernels.batch_norm(np.zeros_like(out), one, one * 0, out, one * 0, one, 0.0, relu, ceiling)[1]
 
