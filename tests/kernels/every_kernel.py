@@ -61,11 +61,12 @@ def results(dtype):
                 f"mean of all, {c}, gradient": cpu.avg_pool2d_gradient(pixel, x.shape, whole, 0.25)}
         mean, var = cpu.channel_moments(x)
         weight, bias, grad, other = draw(c), draw(c), draw(*x.shape), draw(*x.shape)
-        normed, passed = cpu.batch_norm(x, weight, bias, other, mean, var, 1e-5, True)
-        by_x, by_weight, by_bias, *rest = cpu.batch_norm_gradient(grad, passed, x, weight, mean, var, 1e-5, True, True)
-        out |= {f"moments, {c}": mean, f"variance, {c}": var, f"sums, {c}": cpu.channel_sums(x), f"norm, {c}": normed,
-                f"norm, {c}, by x": by_x, f"norm, {c}, by weight": by_weight, f"norm, {c}, by bias": by_bias}
-        out |= {f"norm, {c}, by the addition": array for array in rest if array is not None}
+        out |= {f"moments, {c}": mean, f"variance, {c}": var, f"sums, {c}": cpu.channel_sums(x)}
+        for add in (None, other):
+            name, adds = f"norm, {c}" + ", added" * (add is not None), add is not None
+            normed, passed = cpu.batch_norm(x, weight, bias, add, mean, var, 1e-5, True)
+            back = cpu.batch_norm_gradient(grad, passed, x, weight, mean, var, 1e-5, True, adds)[:3 + adds]
+            out |= {f"{name}, {i}": array for i, array in enumerate((normed, *back))}
         of_groups = cpu.group_norm(x, 1 if c == 3 else 8, weight, bias, 1e-5)
         back = cpu.group_norm_gradient(grad, x, weight, *of_groups[1:])
         out |= {f"group norm, {c}, {i}": array for i, array in enumerate(of_groups + back)}

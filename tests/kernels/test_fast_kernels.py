@@ -139,18 +139,21 @@ def close(results, exact):
 
 @pytest.mark.parametrize("shape", [(40, 3, 30, 20), (9, 65, 8, 8), (33, 700, 3, 2)])
 @pytest.mark.parametrize("ceiling", [None, 0.5])
-def test_batch_norms_of_many_rows(shape, ceiling):
+@pytest.mark.parametrize("adds", [False, True])
+def test_batch_norms_of_many_rows(shape, ceiling, adds):
     rng = np.random.default_rng(0)
     grad, add, x = (rng.standard_normal(shape).astype(np.float32) for _ in range(3))
     x += 100
+    add = add if adds else None
     weight, bias = rng.standard_normal((2, shape[1])).astype(np.float32)
     mean, var = cpu.channel_moments(x)
     (out, passed), (exact, _) = (f("batch_norm", x, weight, bias, add, mean, var, 1e-5, True, ceiling)
                                  for f in (lambda name, *a: getattr(cpu, name)(*a), exactly))
     close([out], [exact])
     where = (out > 0) & (out < (ceiling or np.inf))
-    rest = (x, weight, mean, var, 1e-5, True, True)
-    close(cpu.batch_norm_gradient(grad, passed, *rest), exactly("batch_norm_gradient", grad, where, *rest))
+    rest = (x, weight, mean, var, 1e-5, True, adds)
+    close(cpu.batch_norm_gradient(grad, passed, *rest)[:3 + adds],
+          exactly("batch_norm_gradient", grad, where, *rest)[:3 + adds])
 
 
 @pytest.mark.parametrize("mean", [0, 1e4])

@@ -281,9 +281,9 @@ def test_rectified_norms_let_nan_through(kernels, dtype):
 
 
 def passed_by(kernels, out, relu, ceiling):
-    """What batch_norm gives beside its output, if that is `out` but for its ReLU."""
+    """What batch_norm gives beside its output, if that is `out` but for its ReLU: zeros, and `out` added."""
     one = np.ones(out.shape[1], out.dtype)
-    return kernels.batch_norm(out, one, one * 0, None, one * 0, one, 0.0, relu, ceiling)[1]
+    return kernels.batch_norm(np.zeros_like(out), one, one * 0, out, one * 0, one, 0.0, relu, ceiling)[1]
 
 
 def test_where_rectified_norms_let_gradients_pass(kernels, dtype):
@@ -296,6 +296,10 @@ def test_where_rectified_norms_let_gradients_pass(kernels, dtype):
             passed = passed_by(kernels, out, True, c)
             passed = kernels.batch_norm_gradient(np.ones_like(out), passed, *settings)[of_what]
             np.testing.assert_array_equal(passed.ravel(), expected)
+        x = out[..., 1:-1]                                      # nothing is added, and what x is decides
+        _, passed = kernels.batch_norm(x, one, one * 0, None, one * 0, one, 0.0, True, c)
+        passed = kernels.batch_norm_gradient(np.ones_like(x), passed, x, one, one * 0, one, 0.0, False, False)[0]
+        np.testing.assert_array_equal(passed.ravel(), expected[1:-1])
 
 
 @pytest.mark.parametrize("training", [True, False])

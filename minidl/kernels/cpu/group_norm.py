@@ -13,7 +13,6 @@ from minidl.kernels.cpu.compile import kernel
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.moments import moments
 from minidl.kernels.cpu.normalization import combine, normalize, sum_products
-from minidl.kernels.cpu.passed import marks_for
 from minidl.kernels.cpu.rows import as_image, as_rows
 
 
@@ -29,7 +28,7 @@ def group_norm(x, groups, weight, bias, eps):
     middle, scale, shift = np.empty((3, n, c), x.dtype)
     join_moments(means, variances, weight, bias, eps, mean, deviation, middle, scale, shift)
     out = empty(rows.shape, rows.dtype)
-    normalize(rows, rows, middle, scale, shift, False, False, math.inf, math.inf, out, marks_for(rows[:0]))
+    normalize(rows, rows, middle, scale, shift, False, -math.inf, math.inf, out)
     return as_image(out, x.shape), mean, deviation
 
 
@@ -59,14 +58,14 @@ def group_norm_gradient(grad, x, weight, mean, deviation):
     g = grad * weight,  dx = deviation * (g - mean of g - xhat * mean of g * xhat), the means over a group.
     """
     (n, c), groups, rows = x.shape[:2], mean.shape[1], as_rows(x, len(x))
-    grads, nothing = as_rows(grad, n), marks_for(rows[:0])
+    grads = as_rows(grad, n)
     middle = mean.astype(x.dtype).repeat(c // groups, 1)
-    sums, products = sum_products(grads, nothing, rows, middle, False)
+    dx = empty(rows.shape, rows.dtype)
+    sums, products = sum_products(grads, rows, rows, middle, middle, middle, False, math.inf, False, dx)
     scale, constant, slope = np.empty((3, n, c), x.dtype)
     share = groups / max(1, c * math.prod(x.shape[2:]))
     join_sums(sums, products, weight, mean, deviation, share, middle, scale, constant, slope)
-    dx = empty(rows.shape, rows.dtype)
-    combine(grads, nothing, rows, middle, scale, constant, slope, False, False, dx, dx)
+    combine(grads, rows, middle, scale, middle, constant, slope, False, math.inf, dx)
     return as_image(dx, x.shape), products.sum(0).astype(x.dtype), sums.sum(0).astype(x.dtype)
 
 

@@ -19,6 +19,10 @@ SMALL = 128 * 1024         # below this, NumPy's own allocator does the same
 LINE = 64                  # bytes of a cache line: a vector that straddles two costs twice
 
 
+class Memory(np.ndarray):
+    """Bytes that remember their `address`, which NumPy takes a microsecond to tell."""
+
+
 class Block:
     """A stretch of memory that comes back to the store when the last array on it is gone."""
 
@@ -27,7 +31,7 @@ class Block:
     def __init__(self, memory, shape, dtype):
         self.bytes = memory
         self.__array_interface__ = {
-            "version": 3, "shape": shape, "typestr": dtype.str, "data": memory.__array_interface__["data"]}
+            "version": 3, "shape": shape, "typestr": dtype.str, "data": (memory.address, False)}
 
     def __del__(self):
         store.put(self.bytes)
@@ -47,7 +51,8 @@ class Store:
         with self.lock:
             memory = self.fitting(size)
             if memory is None:
-                memory = aligned(size)
+                memory = aligned(size).view(Memory)
+                memory.address = memory.__array_interface__["data"][0]
             self.used_bytes += len(memory)
             self.given_bytes += len(memory)
             self.peak, self.watermark = max(self.peak, self.used_bytes), max(self.watermark, self.used_bytes)
@@ -106,7 +111,7 @@ def empty(shape, dtype):
         return np.empty(shape, dtype)
     try:
         if size < SMALL:
-            return aligned(size).view(dtype).reshape(shape)
+            return np.ndarray(shape, dtype, aligned(size))
         return np.asarray(Block(store.take(size), shape, dtype))
     except MemoryError as error:
         amount = f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"

@@ -2,19 +2,28 @@
 
 Each direction reads its arrays twice: once for sums over the rows (forward, these are in `moments.py`), once for the
 result, and what follows the normalization (a residual, ReLU) is done while an element is at hand. What these passes
-move through memory is what they cost; so the gradient learns from bits where ReLU let it pass (`passed.py`).
+move through memory is what they cost. So where ReLU let a gradient pass is computed anew from x, which the gradient
+reads anyway, and read from the output only if a residual had its say in it.
 The loops are those of group norm too, whose sets of rows are normalized apart from each other; here all are one set.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.memory import empty
-from minidl.kernels.cpu.passed import mark, marks_for, pass_marked
 from minidl.kernels.cpu.rows import BLOCK, as_image, as_rows, folded, repeated, slices_of
+
+
+class Passed(NamedTuple):
+    """What batch_norm_gradient must know of batch_norm's ReLU."""
+
+    bias: np.ndarray
+    last: float                  # the largest output that lets a gradient pass
+    out: np.ndarray | None       # rows; None if nothing was added
 
 
 def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
@@ -23,33 +32,23 @@ def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
     x, add (N, C, H, W) or None; weight, bias, mean, var (C,)  ->  (N, C, H, W), passed
     `passed` tells batch_norm_gradient where ReLU lets a gradient pass, 0 < out < ceiling; None without ReLU.
     """
-    rows = as_rows(x)
+    rows, adds = as_rows(x), add is not None
     out = empty(rows.shape, rows.dtype)
-    adds = rows if add is None else as_rows(add)
-    marks = marks_for(rows if relu else rows[:0])
-    top = math.inf if ceiling is None else float(ceiling)
-    last = math.inf if ceiling is None else float(np.nextafter(x.dtype.type(ceiling), x.dtype.type(0)))
+    least, top = 0.0 if relu else -math.inf, math.inf if ceiling is None else float(ceiling)
     scale = weight / np.sqrt(var + eps)
-    normalize(rows, adds, mean[None], scale[None], bias[None], add is not None, relu, top, last, out, marks)
-    return as_image(out, x.shape), marks if relu else None
-
-
-@inner
-def clipped(value, least, top):
-    """min(max(value, least), top); NaN, which is neither below nor above a number, stays NaN."""
-    above = least if value < least else value
-    return top if above > top else above
+    normalize(rows, as_rows(add) if adds else rows, mean[None], scale[None], bias[None], adds, least, top, out)
+    if not relu:
+        return as_image(out, x.shape), None
+    last = math.inf if ceiling is None else float(np.nextafter(x.dtype.type(ceiling), x.dtype.type(0)))
+    return as_image(out, x.shape), Passed(bias, last, out if adds else None)
 
 
 @kernel
-def normalize(threads, rows, add, mean, scale, bias, adds, relu, top, last, out, marks):
-    """out = (rows - mean) * scale + bias, + add if `adds`; no less than 0 if `relu`, and no more than `top`
-
-    mean, scale, bias (sets, C).  If `relu`, marks tell which of `out` are above 0 and no larger than `last`.
-    """
+def normalize(threads, rows, add, mean, scale, bias, adds, least, top, out):
+    """out = (rows - mean) * scale + bias, + add if `adds`; from `least` to `top`.   mean, scale, bias (sets, C)"""
     n, length = rows.shape
     middle, scale, bias = repeated(mean, length), repeated(scale, length), repeated(bias, length)
-    least, top, last = rows.dtype.type(0 if relu else -np.inf), rows.dtype.type(top), rows.dtype.type(last)
+    least, top = rows.dtype.type(least), rows.dtype.type(top)
     each = max(1, n // max(1, len(mean)))
     for i in prange(n):
         e = i // each
@@ -61,8 +60,13 @@ def normalize(threads, rows, add, mean, scale, bias, adds, relu, top, last, out,
             for j in range(length):
                 value = (rows[i, j] - middle[e, j]) * scale[e, j] + bias[e, j]
                 out[i, j] = clipped(value, least, top)
-        if relu:
-            mark(out, out.ctypes.data + i * out.strides[0], last, marks.ctypes.data + i * marks.strides[0], length)
+
+
+@inner
+def clipped(value, least, top):
+    """min(max(value, least), top); NaN, which is neither below nor above a number, stays NaN."""
+    above = least if value < least else value
+    return top if above > top else above
 
 
 def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds):
@@ -74,30 +78,40 @@ def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds)
     dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),   m = N*H*W;  else the first term alone.
     """
     grads, rows, relu = as_rows(grad), as_rows(x), passed is not None
-    marks = passed if relu else marks_for(rows[:0])
-    deviation = 1 / np.sqrt(var + eps)
-    sums, products = sum_products(grads, marks, rows, mean[None], relu)
-    dweight, dbias = (products[0] * deviation).astype(x.dtype), sums[0].astype(x.dtype)
-    scale = weight * deviation
-    share = scale / (x.size // x.shape[1]) if training else scale * 0
+    bias, last, out = passed or Passed(mean, math.inf, None)
+    deviation = np.sqrt(var + eps)
+    scale = weight / deviation                       # to the bit that of batch_norm, so that the same numbers pass
+    decided = out is not None                        # by the output: the grads that pass are the gradient by add
     dx = empty(rows.shape, rows.dtype)
-    keep = adds and relu
-    dadd = empty(rows.shape, rows.dtype) if keep else dx
-    combine(grads, marks, rows, mean[None], scale[None], (dbias * share)[None], (dweight * deviation * share)[None],
-            relu, keep, dx, dadd)
-    return as_image(dx, x.shape), dweight, dbias, as_image(dadd, x.shape) if keep else grad if adds else None
+    dadd = empty(rows.shape, rows.dtype) if decided else dx
+    sums, products = sum_products(grads, rows, out if decided else rows, mean[None], scale[None], bias[None], relu,
+                                  last, decided, dadd)
+    grads = dadd if decided else grads
+    dweight, dbias = (products[0] / deviation).astype(x.dtype), sums[0].astype(x.dtype)
+    share = scale / (x.size // x.shape[1]) if training else scale * 0
+    combine(grads, rows, mean[None], scale[None], bias[None], (dbias * share)[None],
+            (dweight / deviation * share)[None], relu and not decided, last, dx)
+    return as_image(dx, x.shape), dweight, dbias, as_image(grads, x.shape) if adds else None
+
+
+@inner
+def passing(grad, value, zero, last):
+    """The grad that ReLU lets pass at a value: all of it above 0 and up to `last`, else nothing."""
+    return grad if (value > zero) & (value <= last) else zero
 
 
 @kernel
-def sum_products(threads, grads, marks, rows, mean, relu):
-    """The sums of grad and of grad * (rows - mean), (sets, C) each; of the marked grads alone if `relu`"""
+def sum_products(threads, grads, rows, out, mean, scale, bias, relu, last, decided, dadd):
+    """The sums of grad and of grad * (rows - mean), (sets, C) each; if `relu`, of the grads that pass.
+
+    What decides is `out` if `decided`, and then dadd gets those grads; else it is  (rows - mean) * scale + bias.
+    """
     (sets, c), length = mean.shape, rows.shape[1]
     n = len(rows) // max(1, sets)
-    slices, zero = slices_of(n, sets), rows.dtype.type(0)
-    middle = repeated(mean, length)
+    slices, zero, last = slices_of(n, sets), rows.dtype.type(0), rows.dtype.type(last)
+    middle, scale, bias = repeated(mean, length), repeated(scale, length), repeated(bias, length)
     partial = np.zeros((2, sets, slices, length))
     for unit in prange(sets * slices):
-        line = np.empty(length, rows.dtype)
         sums, products = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
         e, s = unit // slices, unit % slices
         stop = e * n + (s + 1) * n // slices
@@ -105,12 +119,18 @@ def sum_products(threads, grads, marks, rows, mean, relu):
             for j in range(length):
                 sums[j], products[j] = zero, zero
             for i in range(start, min(stop, start + BLOCK)):
-                if relu:
-                    pass_marked(line, grads.ctypes.data + i * grads.strides[0],
-                                marks.ctypes.data + i * marks.strides[0], line.ctypes.data, length)
+                if decided:
                     for j in range(length):
-                        sums[j] += line[j]
-                        products[j] += line[j] * (rows[i, j] - middle[e, j])
+                        dadd[i, j] = passing(grads[i, j], out[i, j], zero, last)
+                    for j in range(length):
+                        sums[j] += dadd[i, j]
+                        products[j] += dadd[i, j] * (rows[i, j] - middle[e, j])
+                elif relu:
+                    for j in range(length):
+                        distance = rows[i, j] - middle[e, j]
+                        grad = passing(grads[i, j], distance * scale[e, j] + bias[e, j], zero, last)
+                        sums[j] += grad
+                        products[j] += grad * distance
                 else:
                     for j in range(length):
                         sums[j] += grads[i, j]
@@ -122,24 +142,22 @@ def sum_products(threads, grads, marks, rows, mean, relu):
 
 
 @kernel
-def combine(threads, grads, marks, rows, mean, scale, constant, slope, relu, keep, dx, dadd):
-    """dx = scale * grad - constant - slope * (rows - mean), of the marked grads alone if `relu`
+def combine(threads, grads, rows, mean, scale, bias, constant, slope, relu, last, dx):
+    """dx = scale * grad - constant - slope * (rows - mean);  if `relu`, of the grads that pass
 
-    mean, scale, constant, slope (sets, C).  If `keep`, dadd gets those grads.
+    mean, scale, bias, constant, slope (sets, C).  What decides is  (rows - mean) * scale + bias.
     """
     n, length = rows.shape
-    each = max(1, n // max(1, len(mean)))
-    middle, scale = repeated(mean, length), repeated(scale, length)
+    zero, last, each = rows.dtype.type(0), rows.dtype.type(last), max(1, n // max(1, len(mean)))
+    middle, scale, bias = repeated(mean, length), repeated(scale, length), repeated(bias, length)
     constant, slope = repeated(constant, length), repeated(slope, length)
     for i in prange(n):
         e = i // each
         if relu:
-            source, where = grads.ctypes.data + i * grads.strides[0], marks.ctypes.data + i * marks.strides[0]
-            pass_marked(dx, source, where, dx.ctypes.data + i * dx.strides[0], length)
             for j in range(length):
-                dx[i, j] = scale[e, j] * dx[i, j] - constant[e, j] - slope[e, j] * (rows[i, j] - middle[e, j])
-            if keep:
-                pass_marked(dadd, source, where, dadd.ctypes.data + i * dadd.strides[0], length)
+                distance = rows[i, j] - middle[e, j]
+                grad = passing(grads[i, j], distance * scale[e, j] + bias[e, j], zero, last)
+                dx[i, j] = scale[e, j] * grad - constant[e, j] - slope[e, j] * distance
         else:
             for j in range(length):
                 dx[i, j] = scale[e, j] * grads[i, j] - constant[e, j] - slope[e, j] * (rows[i, j] - middle[e, j])
