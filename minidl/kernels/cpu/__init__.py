@@ -19,6 +19,7 @@ from minidl.kernels.cpu.normalization import batch_norm, batch_norm_gradient
 from minidl.kernels.cpu.pooling import avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient
 from minidl.kernels.cpu.resampling import resample
 from minidl.kernels.cpu.response_norm import local_response_norm, local_response_norm_gradient
+from minidl.kernels.cpu.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 from minidl.kernels.cpu.update import adam, lerp, rmsprop, sgd
 
 __all__ = [
@@ -43,6 +44,8 @@ __all__ = [
     "lerp",
     "local_response_norm",
     "local_response_norm_gradient",
+    "log_softmax",
+    "log_softmax_gradient",
     "matmul",
     "max_pool2d",
     "max_pool2d_gradient",
@@ -51,4 +54,6 @@ __all__ = [
     "resample",
     "rmsprop",
     "sgd",
+    "softmax",
+    "softmax_gradient",
 ]

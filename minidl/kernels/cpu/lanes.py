@@ -35,6 +35,16 @@ def lanes_for(length):
 
 
 @inner
+def place_of(block, lanes, lines):
+    """Of a block, counted through all groups: the index of its first number, that of its first line, and its lines."""
+    _, lines_of_group, length, apart = lines
+    blocks = (lines_of_group + lanes - 1) // lanes
+    group, line = block // blocks, block % blocks * lanes
+    start = group * lines_of_group * length + line * (length if apart == 1 else 1)
+    return start, group * lines_of_group + line, min(lanes, lines_of_group - line)
+
+
+@inner
 def bring(source, start, apart, count, block):
     """Copy `count` lines, the first of which begins at index `start`, into the first lanes of a block."""
     (length, lanes), size = block.shape, source.itemsize
