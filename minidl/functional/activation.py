@@ -1,7 +1,8 @@
 """Activations: the bends between the layers.
 
 Each is one function of one number, but for softmax, which looks along an axis. How they and their slopes are computed
-is told in `kernels/activation.py`; here stands what they are, and what their gradient needs to know.
+is told in `kernels/activation.py` and `kernels/softmax.py`; here stands what they are, and what their gradient needs to
+know.
 """
 
 import math

@@ -15,7 +15,7 @@ from minidl.kernels.cpu.compile import inner
 from minidl.kernels.cpu.exponential import exp
 from minidl.kernels.cpu.turn_tile import turn_lines
 
-WIDE, NARROW = 64, 32      # lanes of a block; LLVM must not know which when it compiles, or it writes no loops
+WIDE, NARROW = 128, 32     # lanes of a block; LLVM must not know which when it compiles, or it writes no loops
 FITTING = 8192             # numbers of a wide block that the first level of cache has room for
 
 

@@ -1,7 +1,7 @@
 """Softmax and its logarithm along an axis, and their gradients, in one pass.
 
-Lines stand side by side, as `lanes.py` tells. Only long ones that lie one after another are better left where they lie:
-the first cache holds a line then, but not a block of them.
+Lines stand side by side, as `lanes.py` tells. Only long ones that lie one after another are worked on where they lie:
+the first cache holds such a line, but not a block of them.
 """
 
 import numpy as np
@@ -10,12 +10,11 @@ from numba import prange
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.elementwise import in_memory_order
 from minidl.kernels.cpu.exponential import exp, log
-from minidl.kernels.cpu.lanes import bring, find_largest, lanes_for, larger, lines_along, place_of, take, to_powers
+from minidl.kernels.cpu.lanes import bring, find_largest, lanes_for, lines_along, place_of, take, to_powers
 from minidl.kernels.cpu.memory import empty
-from minidl.kernels.cpu.row_sums import sum_distances, sum_weighted
+from minidl.kernels.cpu.row_sums import largest, sum_distances, sum_weighted
 
-LONG = 128         # numbers of a line that is long
-STRIDE = 32        # of them that are looked at together for the largest
+LONG = 64          # numbers of a line that is long, no fewer than `largest` wants
 PARTS = 32         # into which lines are dealt, for the threads to take
 FEW = 4096         # so many numbers are worth a part
 
@@ -154,36 +153,20 @@ def long_values(threads, x, lines, logs, out):
     _, count, length, _ = lines
     parts, size, zero, one = parts_for(len(x)), x.itemsize, x.dtype.type(0), x.dtype.type(1)
     for part in prange(parts):
-        lanes = np.empty(STRIDE, x.dtype)
         for i in range(part * count // parts, (part + 1) * count // parts):
             source, target = x[i * length:(i + 1) * length], out[i * length:(i + 1) * length]
-            largest = largest_of(source, lanes)
+            top = largest(x, x.ctypes.data + i * length * size, length)
             for j in range(length):
-                target[j] = exp(source[j] - largest)
+                target[j] = exp(source[j] - top)
             total = sum_distances(out, out.ctypes.data + i * length * size, zero, length)[0]
             if logs:
                 total = log(total)
                 for j in range(length):
-                    target[j] = source[j] - largest - total
+                    target[j] = source[j] - top - total
             else:
                 total = one / total
                 for j in range(length):
                     target[j] *= total
-
-
-@inner
-def largest_of(line, lanes):
-    """The largest number of a line of STRIDE or more; the last STRIDE overlap those before, which does no harm."""
-    for r in range(STRIDE):
-        lanes[r] = line[r]
-    for c in range(STRIDE, len(line), STRIDE):
-        first = np.uintp(min(c, len(line) - STRIDE))
-        for r in range(STRIDE):
-            lanes[r] = larger(line[first + np.uintp(r)], lanes[r])
-    largest = lanes[0]
-    for r in range(1, STRIDE):
-        largest = larger(lanes[r], largest)
-    return largest
 
 
 @kernel
