@@ -7,6 +7,7 @@ the first cache holds such a line, but not a block of them.
 import numpy as np
 from numba import prange
 
+from minidl.kernels import softmax as array_code
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.elementwise import in_memory_order
 from minidl.kernels.cpu.exponential import exp, log
@@ -17,6 +18,7 @@ from minidl.kernels.cpu.row_sums import largest, sum_distances, sum_weighted
 LONG = 64          # numbers of a line that is long, no fewer than `largest` wants
 PARTS = 32         # into which lines are dealt, for the threads to take
 FEW = 4096         # so many numbers are worth a part
+TINY = 1024        # of so many, array code has made a gradient before the threads are under way
 
 
 def softmax(x, axis):
@@ -31,12 +33,12 @@ def log_softmax(x, axis):
 
 def softmax_gradient(grad, out, axis):
     """out * (grad - sum(grad * out)), the sum along `axis`."""
-    return gradients(grad, out, axis, False)
+    return gradients(grad, out, axis, False) if out.size > TINY else array_code.softmax_gradient(grad, out, axis)
 
 
 def log_softmax_gradient(grad, out, axis):
     """grad - exp(out) * sum(grad), the sum along `axis`."""
-    return gradients(grad, out, axis, True)
+    return gradients(grad, out, axis, True) if out.size > TINY else array_code.log_softmax_gradient(grad, out, axis)
 
 
 def values(x, axis, logs):
