@@ -1,13 +1,13 @@
 """Activations: the bends between the layers.
 
 Each is one function of one number, but for softmax, which looks along an axis. How they and their slopes are computed
-is told in `kernels/activation.py`; here stands what they are, and what their gradient needs to know.
+is told in `kernels/activation.py` and `kernels/softmax.py`; here stands what they are, and what their gradient needs to
+know.
 """
 
 import math
 from numbers import Real
 
-from minidl.device import array_module
 from minidl.functional.reduction import axes_of
 from minidl.kernels import kernels_for
 from minidl.tensor import op
@@ -111,24 +111,22 @@ def of_output(name, x):
 @op
 def softmax(x, /, axis=-1):
     """exp(x) / sum(exp(x)) along `axis`: positive numbers that sum to 1."""
-    xp, (axis,) = array_module(x), axes_of(x, axis, "softmax")
-    out = xp.exp(x - x.max(axis, keepdims=True))
-    out /= out.sum(axis, keepdims=True)
+    axis, = axes_of(x, axis, "softmax")
+    out = kernels_for(x).softmax(x, axis)
 
     def backward(grad):
-        return out * (grad - (grad * out).sum(axis, keepdims=True))
+        return kernels_for(out).softmax_gradient(grad, out, axis)
     return out, backward
 
 
 @op
 def log_softmax(x, /, axis=-1):
     """log(softmax(x)) along `axis`: x - logsumexp(x), exact where softmax would round to 0."""
-    xp, (axis,) = array_module(x), axes_of(x, axis, "log_softmax")
-    shifted = x - x.max(axis, keepdims=True)
-    out = shifted - xp.log(xp.exp(shifted).sum(axis, keepdims=True))
+    axis, = axes_of(x, axis, "log_softmax")
+    out = kernels_for(x).log_softmax(x, axis)
 
     def backward(grad):
-        return grad - xp.exp(out) * grad.sum(axis, keepdims=True)
+        return kernels_for(out).log_softmax_gradient(grad, out, axis)
     return out, backward
 
 

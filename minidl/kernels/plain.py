@@ -29,6 +29,7 @@ from minidl.kernels.normalization import (
     local_response_norm,
     local_response_norm_gradient,
 )
+from minidl.kernels.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 from minidl.kernels.update import adam, lerp, rmsprop, sgd
 from minidl.kernels.window import Window
 
@@ -54,6 +55,8 @@ __all__ = [
     "lerp",
     "local_response_norm",
     "local_response_norm_gradient",
+    "log_softmax",
+    "log_softmax_gradient",
     "matmul",
     "max_pool2d",
     "max_pool2d_gradient",
@@ -62,6 +65,8 @@ __all__ = [
     "resample",
     "rmsprop",
     "sgd",
+    "softmax",
+    "softmax_gradient",
 ]
 
 

@@ -90,6 +90,11 @@ def results(dtype):
         target = rng.integers(shape[1], size=(shape[0], *shape[2:]))
         losses, total, gradient = cpu.cross_entropy(3 * draw(*shape), target, abs(draw(shape[1])), -100, 0.1, True)
         out |= {f"losses {shape}": losses, f"total {shape}": np.asarray(total), f"of softmax {shape}": gradient}
+    for shape in ((700, 10), (70, 1000), (3, 5, 40, 30)):
+        x, grad = 3 * draw(*shape), draw(*shape)
+        p, logs = cpu.softmax(x, 1), cpu.log_softmax(x, 1)
+        out |= {f"p {shape}": p, f"p {shape}, gradient": cpu.softmax_gradient(grad, p, 1),
+                f"log p {shape}": logs, f"log p {shape}, gradient": cpu.log_softmax_gradient(grad, logs, 1)}
     return out | updates(draw)
 
 

@@ -20,6 +20,7 @@ from minidl.kernels.cpu.moments import channel_moments, channel_sums
 from minidl.kernels.cpu.normalization import batch_norm, batch_norm_gradient
 from minidl.kernels.cpu.resampling import resample
 from minidl.kernels.cpu.response_norm import local_response_norm, local_response_norm_gradient
+from minidl.kernels.cpu.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 from minidl.kernels.cpu.update import adam, lerp, rmsprop, sgd
 
 __all__ = [
@@ -44,6 +45,8 @@ __all__ = [
     "lerp",
     "local_response_norm",
     "local_response_norm_gradient",
+    "log_softmax",
+    "log_softmax_gradient",
     "matmul",
     "max_pool2d",
     "max_pool2d_gradient",
@@ -52,4 +55,6 @@ __all__ = [
     "resample",
     "rmsprop",
     "sgd",
+    "softmax",
+    "softmax_gradient",
 ]

@@ -15,7 +15,7 @@ from minidl.kernels.cpu.compile import inner
 from minidl.kernels.cpu.exponential import exp
 from minidl.kernels.cpu.turn_tile import turn_lines
 
-WIDE, NARROW = 64, 32      # lanes of a block; LLVM must not know which when it compiles, or it writes no loops
+WIDE, NARROW = 128, 32     # lanes of a block; LLVM must not know which when it compiles, or it writes no loops
 FITTING = 8192             # numbers of a wide block that the first level of cache has room for
 
 
@@ -32,6 +32,16 @@ def lines_along(shape, axis):
 def lanes_for(length):
     """How many lines a block holds."""
     return WIDE if WIDE * length <= FITTING else NARROW
+
+
+@inner
+def place_of(block, lanes, lines):
+    """Of a block, counted through all groups: the index of its first number, that of its first line, and its lines."""
+    _, lines_of_group, length, apart = lines
+    blocks = (lines_of_group + lanes - 1) // lanes
+    group, line = block // blocks, block % blocks * lanes
+    start = group * lines_of_group * length + line * (length if apart == 1 else 1)
+    return start, group * lines_of_group + line, min(lanes, lines_of_group - line)
 
 
 @inner

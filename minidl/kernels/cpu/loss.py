@@ -13,7 +13,7 @@ from numba import prange
 
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.exponential import log
-from minidl.kernels.cpu.lanes import bring, find_largest, lanes_for, lines_along, take, to_powers
+from minidl.kernels.cpu.lanes import bring, find_largest, lanes_for, lines_along, place_of, take, to_powers
 from minidl.kernels.cpu.memory import empty
 
 PARTS = 32         # into which the blocks of targets are dealt, for the threads to take
@@ -80,8 +80,7 @@ def some_blocks(first, last, lanes, logits, lines, target, weight, ignore_index,
     Each quantity of the lanes is an array of its own: of views of one array LLVM does not know that they lie apart, and
     makes no vector code.
     """
-    _, lines_of_group, classes, apart = lines
-    blocks = (lines_of_group + lanes - 1) // lanes
+    _, _, classes, apart = lines
     real = logits.dtype.type
     zero, one, kept, scale = real(0), real(1), real(1 - smoothing), real(scale)
     even, all_weights = real(smoothing / classes), weight.sum()
@@ -90,9 +89,7 @@ def some_blocks(first, last, lanes, logits, lines, target, weight, ignore_index,
     score, counted, right = np.zeros(lanes, real), np.zeros(lanes, real), np.zeros(lanes, real)
     labels = np.empty(lanes, np.int64)
     for block in range(first, last):
-        group, line = block // blocks, block % blocks * lanes
-        count, begin = min(lanes, lines_of_group - line), group * lines_of_group + line
-        start = group * lines_of_group * classes + line * (classes if apart == 1 else 1)
+        start, begin, count = place_of(block, lanes, lines)
         bring(logits, start, apart, count, scores)
         find_largest(scores, largest)
         for r in range(count):

@@ -1,8 +1,8 @@
-"""Two sums along a row, in registers: what layer norm wants to know of it, forward and backward.
+"""Two sums along a row, in registers, or its largest number: what layer norm and softmax want to know of it.
 
 A loop in Python must add up the numbers of a row in their order, one at a time. Here, as LLVM instructions, each of
 SUMS vectors of sums takes every so-manieth vector of the row, and they meet at the end. The row should be short enough
-for the cache, and for float32: the callers go through long ones in pieces and add up the pieces in doubles.
+for the cache, and for float32: layer norm goes through long ones in pieces and adds up the pieces in doubles.
 """
 
 from llvmlite import ir
@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 
 from minidl.kernels.cpu.target import VECTOR_BYTES
 from minidl.kernels.cpu.tile import LANE, number
-from minidl.kernels.cpu.window_tile import Vectors, lanes_of, moved, walk
+from minidl.kernels.cpu.window_tile import Vectors, bytes_of, lanes_of, moved, walk
 
 SUMS = 4           # vectors for each of the sums: an addition takes as many cycles
 
@@ -47,6 +47,29 @@ def sum_weighted(typingctx, like, grad, weight, x, middle, count):
     return types.UniTuple(like.dtype, 2)(like, *[types.int64] * 3, like.dtype, types.int64), generate
 
 
+@intrinsic
+def largest(typingctx, like, x, count):
+    """The largest of `count` numbers at the address x, SUMS vectors of them or more; any, if one of them is NaN."""
+    def generate(context, builder, signature, values):
+        _, x, count = values
+        element = context.get_data_type(signature.args[0].dtype)
+        vectors, together = Vectors(builder, element, None), SUMS * lanes_of(element)
+
+        def larger(a, b):
+            return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+        def at(address, s):
+            return vectors.load(moved(builder, address, (s, number(VECTOR_BYTES))))
+
+        peaks = [cgutils.alloca_once_value(builder, at(x, s)) for s in range(SUMS)]
+        with walk(builder, builder.udiv(count, number(together)), (x,), (number(SUMS * VECTOR_BYTES),)) as (here,):
+            for s, peak in enumerate(peaks):
+                builder.store(larger(at(here, s), builder.load(peak)), peak)
+        end = moved(builder, x, (builder.sub(count, number(together)), number(bytes_of(element))))      # some again
+        return across(builder, [larger(at(end, s), builder.load(peak)) for s, peak in enumerate(peaks)], larger)
+    return like.dtype(like, types.int64, types.int64), generate
+
+
 def summed(builder, element, count, addresses, terms):
     """The sums of a and of a * b over the numbers at the addresses, of which terms(vectors, *addresses) gives a, b."""
     lanes = lanes_of(element)
@@ -72,18 +95,19 @@ def summed(builder, element, count, addresses, terms):
         add(0, None, here)
     with builder.if_then(builder.icmp_signed(">", left, number(0))):
         add(1, left, on(addresses, whole))
-    return cgutils.pack_array(builder, [across(builder, [builder.load(s) for s in some]) for some in sums])
+    totals = ([builder.load(s) for s in some] for some in sums)
+    return cgutils.pack_array(builder, [across(builder, some, builder.fadd) for some in totals])
 
 
-def across(builder, vectors):
-    """The sum of all numbers of some vectors, a power of 2 of them."""
+def across(builder, vectors, join):
+    """The sum, or what else `join` makes of two, of all numbers of some vectors, a power of 2 of them."""
     while len(vectors) > 1:
         half = len(vectors) // 2
-        vectors = [builder.fadd(a, b) for a, b in zip(vectors[:half], vectors[half:], strict=True)]
+        vectors = [join(a, b) for a, b in zip(vectors[:half], vectors[half:], strict=True)]
     total, = vectors
     lanes = total.type.count
     while lanes > 1:
         lanes //= 2
         halves = (ir.Constant(ir.VectorType(LANE, lanes), list(range(i, i + lanes))) for i in (0, lanes))
-        total = builder.fadd(*(builder.shuffle_vector(total, total, half) for half in halves))
+        total = join(*(builder.shuffle_vector(total, total, half) for half in halves))
     return builder.extract_element(total, ir.Constant(LANE, 0))
