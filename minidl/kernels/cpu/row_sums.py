@@ -48,7 +48,7 @@ def sum_weighted(typingctx, like, grad, weight, x, middle, count):
 
 
 @intrinsic
-def largest(typingctx, like, x, count):
+def largest_number(typingctx, like, x, count):
     """The largest of `count` numbers at the address x, SUMS vectors of them or more; any, if one of them is NaN."""
     def generate(context, builder, signature, values):
         _, x, count = values

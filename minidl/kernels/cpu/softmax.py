@@ -13,9 +13,9 @@ from minidl.kernels.cpu.elementwise import in_memory_order
 from minidl.kernels.cpu.exponential import exp, log
 from minidl.kernels.cpu.lanes import bring, find_largest, lanes_for, lines_along, place_of, take, to_powers
 from minidl.kernels.cpu.memory import empty
-from minidl.kernels.cpu.row_sums import largest, sum_distances, sum_weighted
+from minidl.kernels.cpu.row_sums import largest_number, sum_distances, sum_weighted
 
-LONG = 64          # numbers of a line that is long, no fewer than `largest` wants
+LONG = 64          # numbers of a line that is long, no fewer than `largest_number` wants
 PARTS = 32         # into which lines are dealt, for the threads to take
 FEW = 4096         # so many numbers are worth a part
 TINY = 1024        # of so many, array code has made a gradient before the threads are under way
@@ -157,7 +157,7 @@ def long_values(threads, x, lines, logs, out):
     for part in prange(parts):
         for i in range(part * count // parts, (part + 1) * count // parts):
             source, target = x[i * length:(i + 1) * length], out[i * length:(i + 1) * length]
-            top = largest(x, x.ctypes.data + i * length * size, length)
+            top = largest_number(x, x.ctypes.data + i * length * size, length)
             for j in range(length):
                 target[j] = exp(source[j] - top)
             total = sum_distances(out, out.ctypes.data + i * length * size, zero, length)[0]
