@@ -47,13 +47,7 @@ def cross_entropy_all(threads, logits, lines, target, weight, ignore_index, smoo
     lanes = lanes_for(classes)
     blocks = groups * ((count + lanes - 1) // lanes)
     parts = PARTS if len(logits) > FEW else 1
-    totals = np.empty(parts)
-    for part in prange(parts):
-        some = target[part * len(target) // parts:(part + 1) * len(target) // parts]
-        totals[part] = weigh(some, weight, ignore_index)
-    total = 0.0
-    for part in range(parts):                              # .sum() would be dealt out to the threads
-        total += totals[part]
+    total = weigh(target, weight, ignore_index)
     scale = 1.0
     if mean:
         scale = 0.0 if total == 0 else 1 / total
