@@ -13,6 +13,7 @@ import signal
 import sys
 
 from minidl.device import DeviceError
+from minidl.errors import sentence
 from minidl.version import __version__
 
 
@@ -27,17 +28,9 @@ def main(argv=None):
     except (ValueError, DeviceError, OSError, MemoryError, KeyboardInterrupt) as error:
         if os.environ.get("MINIDL_TRACEBACK") == "1":
             raise
-        print(f"minidl {args.command}: {sentence(error)}", file=sys.stderr)
-        return 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 2
-
-
-def sentence(error):
-    """What an error tells the user. An OSError's own text begins with its number, which says nothing to anyone."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    if isinstance(error, KeyboardInterrupt):
-        return "stopped"
-    return str(error) or "out of memory"
+        stopped = isinstance(error, KeyboardInterrupt)
+        print(f"minidl {args.command}: {'stopped' if stopped else sentence(error)}", file=sys.stderr)
+        return 128 + signal.SIGINT if stopped else 2
 
 
 def parser():

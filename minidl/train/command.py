@@ -9,6 +9,7 @@ import signal
 import sys
 
 from minidl.device import DeviceError
+from minidl.errors import sentence
 from minidl.tensor import NonFiniteError
 from minidl.train.interrupt import Interrupted
 
@@ -30,8 +31,6 @@ def run_main(main):
 
 
 def leave(message, code):
-    """End with a sentence on stderr. An OSError's own text begins with its number, which says nothing to anyone."""
-    if isinstance(message, OSError) and message.strerror:
-        message = message.strerror + (f": {message.filename}" if message.filename else "")
-    print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr)
+    """End with a sentence on stderr."""
+    print(f"{os.path.basename(sys.argv[0])}: {sentence(message)}", file=sys.stderr)
     sys.exit(code)
