@@ -4,7 +4,7 @@ from numba import prange
 
 from minidl.kernels import plain
 from minidl.kernels.cpu.compile import kernel
-from minidl.kernels.cpu.elementwise import CHUNK, FEW, in_memory_order
+from minidl.kernels.cpu.elementwise import CHUNK, FEW, in_memory_order, in_order_of
 from minidl.kernels.cpu.memory import empty
 
 
@@ -13,10 +13,8 @@ def add(a, b):
     if a.shape != b.shape or a.dtype != b.dtype or a.size < FEW:
         return plain.add(a, b)
     first, axes = in_memory_order(a)
-    second = b.transpose(sorted(range(b.ndim), key=axes.__getitem__))
-    if not second.flags.c_contiguous:
-        return plain.add(a, b)
     out = empty(first.shape, a.dtype)
+    second = in_order_of(axes, b, out)
     add_all(first.reshape(-1), second.reshape(-1), out.reshape(-1))
     return out.transpose(axes)
 

@@ -43,10 +43,10 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
     if groups == shape[1] > 1:
         return plus(depthwise.conv2d_input_gradient(grad, weight, shape, window), bias)
     if is_pointwise(window, groups, grad.size):
-        return pointwise.conv2d(grad, weight.transpose(1, 0, 2, 3), bias)
+        return pointwise.conv2d_input_gradient(grad, weight, bias)
     m = square(grad, shape, len(weight), window, groups)
     if m:
-        return plus(winograd.conv2d_input_gradient(grad, weight, shape, window, m), bias)
+        return winograd.conv2d_input_gradient(grad, weight, shape, window, m, bias)
     return direct.conv2d_input_gradient(grad, weight, shape, window, groups, bias)
 
 

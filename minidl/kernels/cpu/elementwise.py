@@ -51,10 +51,7 @@ def gradients(function, grad, kept, *settings):
     """function(grad, kept, *settings) of each two elements, in memory as `kept` is."""
     source, axes = in_memory_order(kept)
     dx = empty(source.shape, grad.dtype)
-    grad = grad.transpose(sorted(range(grad.ndim), key=axes.__getitem__))
-    if not grad.flags.c_contiguous:
-        dx[...] = grad
-        grad = dx
+    grad = in_order_of(axes, grad, dx)
     settings = tuple(map(kept.dtype.type, settings))
     over_array(each_gradient, function)(grad.reshape(-1), source.reshape(-1), dx.reshape(-1), settings)
     return dx.transpose(axes)
@@ -105,3 +102,12 @@ def in_memory_order(x):
     ordered = x.transpose(order)
     ordered = ordered if ordered.flags.c_contiguous else ordered.copy()
     return ordered, sorted(range(x.ndim), key=order.__getitem__)
+
+
+def in_order_of(axes, x, room):
+    """x as `in_memory_order` made another of its shape: in `room`, an array like that, if x itself lies otherwise."""
+    x = x.transpose(sorted(range(x.ndim), key=axes.__getitem__))
+    if x.flags.c_contiguous:
+        return x
+    room[...] = x
+    return room

@@ -17,9 +17,9 @@ def conv2d(x, weight, bias, relu=False):
     return images(matmul(pixels(x), weight[:, :, 0, 0].T, bias, relu), x.shape)
 
 
-def conv2d_input_gradient(grad, weight):
-    """The gradient of conv2d by x.   grad (N, F, H, W), weight (F, C, 1, 1)  ->  (N, C, H, W)"""
-    return images(matmul(pixels(grad), weight[:, :, 0, 0]), grad.shape)
+def conv2d_input_gradient(grad, weight, bias=None):
+    """The gradient of conv2d by x, + bias (C,).   grad (N, F, H, W), weight (F, C, 1, 1)  ->  (N, C, H, W)"""
+    return conv2d(grad, weight.transpose(1, 0, 2, 3), bias)
 
 
 def conv2d_weight_gradient(grad, x):

@@ -9,7 +9,7 @@ from numba import prange
 
 from minidl.kernels import softmax as array_code
 from minidl.kernels.cpu.compile import inner, kernel
-from minidl.kernels.cpu.elementwise import in_memory_order
+from minidl.kernels.cpu.elementwise import in_memory_order, in_order_of
 from minidl.kernels.cpu.exponential import exp, log
 from minidl.kernels.cpu.lanes import bring, find_largest, lanes_for, lines_along, place_of, take, to_powers
 from minidl.kernels.cpu.memory import empty
@@ -54,10 +54,7 @@ def gradients(grad, out, axis, logs):
     """The gradient of softmax, or of its logarithm, in memory as `out` is."""
     source, axes = in_memory_order(out)
     dx, lines = empty(source.shape, out.dtype), lines_along(source.shape, axes[axis])
-    grad = grad.transpose(sorted(range(grad.ndim), key=axes.__getitem__))
-    if not grad.flags.c_contiguous:
-        dx[...] = grad
-        grad = dx
+    grad = in_order_of(axes, grad, dx)
     fill = long_gradients if are_long(lines) else block_gradients
     fill(grad.reshape(-1), source.reshape(-1), lines, logs, dx.reshape(-1))
     return dx.transpose(axes)

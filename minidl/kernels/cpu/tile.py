@@ -175,10 +175,15 @@ def column_masks(builder, lanes, vectors, columns):
 
 
 def will_write(builder, address):
-    """Ask the cache for the line at an address, which will be written soon; any address will do."""
+    """Ask the nearest cache for the line at an address, which will be written soon."""
+    prefetch(builder, address, writing=1, keeping=3)
+
+
+def prefetch(builder, address, writing, keeping):
+    """Ask a cache for the line at an address; any address will do.   keeping: 3 for the nearest cache, 2 the next"""
     line = builder.inttoptr(address, BYTE.as_pointer())
-    prefetch = intrinsic_function(builder, ir.VoidType(), [line.type, LANE, LANE, LANE], "llvm.prefetch.p0")
-    builder.call(prefetch, [line, LANE(1), LANE(3), LANE(1)])                    # to write, to keep, of data
+    function = intrinsic_function(builder, ir.VoidType(), [line.type, LANE, LANE, LANE], "llvm.prefetch.p0")
+    builder.call(function, [line, LANE(writing), LANE(keeping), LANE(1)])        # of data, not of instructions
 
 
 def spread(builder, scalar, lanes):

@@ -24,7 +24,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from minidl.kernels.cpu.target import VECTOR_BYTES
-from minidl.kernels.cpu.tile import LANE, column_masks, hidden, intrinsic_function, number, spread
+from minidl.kernels.cpu.tile import LANE, column_masks, hidden, intrinsic_function, number, prefetch, spread
 
 
 class Form(NamedTuple):
@@ -116,9 +116,6 @@ def lanes_of(element):
     return VECTOR_BYTES // bytes_of(element)
 
 
-READ, SECOND_LEVEL, DATA = 0, 2, 1       # what LLVM's prefetch is told
-
-
 class Vectors:
     """Reading, writing and multiplying vectors; with `few`, the first so many elements of a vector alone."""
 
@@ -137,11 +134,8 @@ class Vectors:
         return self.builder.call(load, [pointer, ir.Constant(LANE, align), self.mask, ir.Constant(type, None)])
 
     def fetch(self, address):
-        """Ask for the vector at an address, which need not exist, to come into the cache."""
-        pointer = self.builder.inttoptr(address, ir.IntType(8).as_pointer())
-        function = intrinsic_function(self.builder, ir.VoidType(), [pointer.type, LANE, LANE, LANE],
-                                      "llvm.prefetch.p0")
-        self.builder.call(function, [pointer, *(ir.Constant(LANE, n) for n in (READ, SECOND_LEVEL, DATA))])
+        """Ask for the vector at an address, which need not exist, to come into the second cache."""
+        prefetch(self.builder, address, writing=0, keeping=2)
 
     def store(self, value, address):
         """Write a vector to an address."""

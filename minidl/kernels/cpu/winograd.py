@@ -49,13 +49,13 @@ def conv2d(x, weight, bias, window, m, relu=False):
     return logical(out)
 
 
-def conv2d_input_gradient(grad, weight, shape, window, m):
+def conv2d_input_gradient(grad, weight, shape, window, m, bias=None):
     """As in direct.py: the convolution of grad with the filters turned round, padded by 2 less what x was."""
     (top, _), (left, _) = window.padding
     n, c, h, w = shape
     out = empty((n, h, w, c), grad.dtype)
     filters = transposed(taps_first(weight).reshape(9, c, len(weight))).reshape(3, 3, len(weight), c)
-    convolved(channels_last(grad), filters, True, start_row(grad, None, c), False, (2 - top, 2 - left), m, out)
+    convolved(channels_last(grad), filters, True, start_row(grad, bias, c), False, (2 - top, 2 - left), m, out)
     return logical(out)
 
 
