@@ -96,7 +96,7 @@ class AlexNet2012(nn.Module):
         x = self.pool(self.norm(self.conv2(x, relu=True)))
         x = self.conv3(x, relu=True)
         x = self.conv4(x, relu=True)
-        x = self.pool(self.conv5(x, relu=True))
+        x = self.pool(self.conv5(x), relu=True)
         x = F.flatten(self.avgpool(x), 1)
         x = self.dropout(self.fc6(x, relu=True))
         x = self.dropout(self.fc7(x, relu=True))

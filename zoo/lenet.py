@@ -45,8 +45,8 @@ class LeNet5(nn.Module):
 
     def forward(self, x):
         nn.check_input(self, x, self.in_channels, exactly=28)
-        x = self.pool(self.conv1(x, relu=True))
-        x = self.pool(self.conv2(x, relu=True))
+        x = self.pool(self.conv1(x), relu=True)
+        x = self.pool(self.conv2(x), relu=True)
         x = F.flatten(x, 1)
         x = self.fc1(x, relu=True)
         x = self.fc2(x, relu=True)

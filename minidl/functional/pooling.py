@@ -15,16 +15,17 @@ from minidl.tensor import op
 
 
 @op
-def max_pool2d(x, /, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+def max_pool2d(x, /, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, *, relu=False):
     """The largest element of each window.   (N, C, H, W) -> (N, C, OH, OW)
 
     The stride is the kernel's size unless given. Padding never wins. With `ceil_mode`, a window may end outside the
     padded image, if it begins inside the image or its left or top padding.
     Where several elements share the maximum, the first takes the gradient.
+    relu  max(out, 0) in the same pass over memory, which PyTorch's function has not; pooling max(x, 0) gives the same
     """
     window = pooling_window("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode)
     kernels, shape = kernels_for(x), x.shape
-    out, place = kernels.max_pool2d(x, window)
+    out, place = kernels.max_pool2d(x, window, relu)
 
     def backward(grad):
         return kernels.max_pool2d_gradient(grad, place, shape, window)

@@ -99,10 +99,11 @@ def relu_gradient(grad, out, ceiling=None):
     return grad * passes
 
 
-def max_pool2d(x, window):
+def max_pool2d(x, window, relu=False):
     """The largest element of each window, and where in the window it was (i * KW + j, the first if several).
 
     x (N, C, H, W)  ->  (N, C, OH, OW), uint8 or uint16 (N, C, OH, OW). NaN counts as larger than every number.
+    With `relu`, max(out, 0); where no element is larger than 0, the place is the largest number of its type.
     """
     xp = array_module(x)
     view = windows(pad(x, window, -math.inf), window._replace(padding=Window._field_defaults["padding"]))
@@ -110,7 +111,10 @@ def max_pool2d(x, window):
     places = view.reshape(n, oh, ow, c, kh * kw)
     place = places.argmax(-1)
     out = xp.take_along_axis(places, place[..., None], -1)[..., 0]
-    place = place.astype(xp.uint8 if kh * kw <= 256 else xp.uint16)
+    place = place.astype(xp.uint8 if kh * kw < 256 else xp.uint16)
+    if relu:
+        place[out <= 0] = xp.iinfo(place.dtype).max
+        out = xp.maximum(out, 0)
     return out.transpose(0, 3, 1, 2), place.transpose(0, 3, 1, 2)
 
 

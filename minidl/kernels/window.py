@@ -29,3 +29,8 @@ class Window(NamedTuple):
     def padded(self, size):
         """(H, W) of an image of `size` with its padding around it."""
         return tuple(n + sum(pads) for n, pads in zip(size, self.padding, strict=True))
+
+    def side_by_side(self, size):
+        """Whether each pixel of an image of `size` (H, W) lies in exactly one window."""
+        return (self.kernel == self.stride and self.dilation == (1, 1) and not any(map(any, self.padding))
+                and not any(n % k for n, k in zip(size, self.kernel, strict=True)))

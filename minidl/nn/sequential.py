@@ -2,8 +2,8 @@
 
 `Sequential` computes what its layers say, in their order. It takes one liberty for the sake of speed: a convolution, a
 dense layer or a batch normalization can rectify its output in the pass that writes it, so a ReLU behind one is asked of
-that layer, as `layer(x, relu=True)`, and not called itself; so is a ReLU6 behind a batch normalization. The result is
-the same.
+that layer, as `layer(x, relu=True)`, and not called itself; so is a ReLU6 behind a batch normalization. Rather still a
+ReLU is asked of a max pooling behind it, which leaves fewer elements to rectify. The result is the same.
 """
 
 from minidl.nn.activation import ReLU, ReLU6
@@ -11,12 +11,13 @@ from minidl.nn.folding import NormedConv2d
 from minidl.nn.layers import Conv2d, Linear
 from minidl.nn.module import Module
 from minidl.nn.normalization import BatchNorm1d, BatchNorm2d
+from minidl.nn.pooling import MaxPool2d
 
 NORMS = (BatchNorm1d, BatchNorm2d, NormedConv2d)
-# activation: the layers that can do its work, and how they are asked
+# activation: the layers that can do its work if they stand behind it, or before it, and how they are asked
 ASKED = {
-    ReLU: ((Conv2d, Linear, *NORMS), {"relu": True}),
-    ReLU6: (NORMS, {"relu": True, "ceiling": 6}),
+    ReLU: ((MaxPool2d,), (Conv2d, Linear, *NORMS), {"relu": True}),
+    ReLU6: ((), NORMS, {"relu": True, "ceiling": 6}),
 }
 
 
@@ -45,13 +46,12 @@ class Sequential(Module):
 
 
 def calls(layers):
-    """Yield (layer, settings) for every call to make; a ReLU becomes settings of the layer before it where it can."""
-    for before, layer, behind in zip([None, *layers], layers, [*layers[1:], None], strict=False):
-        if not settings_for(layer, before):
-            yield layer, settings_for(behind, layer)
-
-
-def settings_for(activation, layer):
-    """The settings that make `layer` do the work of `activation`, which stands behind it; none if it cannot."""
-    layers, settings = ASKED.get(type(activation), ((), {}))
-    return settings if type(layer) in layers else {}
+    """The (layer, settings) of every call to make; a ReLU becomes settings of the layer at its side where it can."""
+    settings, called = [{} for _ in layers], [True] * len(layers)
+    for i, layer in enumerate(layers):
+        if type(layer) in ASKED:
+            if_behind, if_before, asked = ASKED[type(layer)]
+            for side, able in ((i + 1, if_behind), (i - 1, if_before)):
+                if called[i] and 0 <= side < len(layers) and type(layers[side]) in able:
+                    settings[side], called[i] = asked, False
+    return [(layer, wanted) for layer, wanted, call in zip(layers, settings, called, strict=True) if call]

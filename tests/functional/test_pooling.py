@@ -116,6 +116,17 @@ def test_max_pool2d_gradients_in_ceil_mode(xp, case, layout, seed):
     check_gradients(pool, layout(xp.asarray(x)), seed=seed)
 
 
+@given(case=poolings(dilated=True), ceil=st.booleans(), layout=layouts, seed=seeds)
+def test_max_pool2d_with_relu(xp, case, ceil, layout, seed):
+    """It is pooling of relu(x), and so are its gradients."""
+    x, = distinct_values(case.x, seed=seed)
+    settings = {**case.settings, "ceil_mode": ceil}
+    expected = F.max_pool2d(F.relu(xp.asarray(x)), **settings)
+    out = F.max_pool2d(layout(xp.asarray(x)), **settings, relu=True)
+    np.testing.assert_array_equal(out.numpy(), np.maximum(expected.numpy(), 0))          # dilated windows may miss x
+    check_gradients(partial(F.max_pool2d, **settings, relu=True), layout(xp.asarray(x)), seed=seed)
+
+
 @given(case=poolings(), ceil=st.booleans(), divisor=st.none() | st.just(3), layout=layouts, seed=seeds)
 def test_avg_pool2d_gradients_of_other_divisors(xp, case, ceil, divisor, layout, seed):
     x, = distinct_values(case.x, seed=seed)

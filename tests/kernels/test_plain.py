@@ -152,6 +152,19 @@ def test_max_pool2d_of_ties_and_nan(kernels, dtype, case, layout, seed):
 
 
 @given(case=poolings(), layout=layouts, seed=seeds)
+def test_max_pool2d_with_relu(kernels, dtype, case, layout, seed):
+    """What is not above 0 becomes 0, and comes from nowhere; NaN stays."""
+    x = np.random.default_rng(seed).choice([-1, 0, 1, np.nan], size=case.x, p=[0.6, 0.2, 0.1, 0.1]).astype(dtype)
+    expected, expected_place = reference.max_pool2d(x, **case.settings)
+    out, place = kernels.max_pool2d(layout(x), pooling_window(case), relu=True)
+    np.testing.assert_array_equal(out, np.maximum(expected, 0))
+    np.testing.assert_array_equal(place, np.where(expected <= 0, 255, expected_place))
+    dx = kernels.max_pool2d_gradient(np.where(place == 255, np.nan, 1).astype(dtype), place, case.x,
+                                     pooling_window(case))
+    assert dx.sum() == (place < 255).sum()
+
+
+@given(case=poolings(), layout=layouts, seed=seeds)
 def test_max_pool2d_gradient(kernels, dtype, case, layout, seed):
     window = pooling_window(case)
     x, grad = distinct_values(case.x, (*case.x[:2], *window.out(case.x[2:])), seed=seed, dtype=dtype)
@@ -167,6 +180,10 @@ def test_max_pool2d_of_a_window_of_more_than_256_places(kernels):
     np.testing.assert_array_equal(place[0, :, 0, 0], x.reshape(2, -1).argmax(1))
     dx = kernels.max_pool2d_gradient(np.ones_like(out), place, x.shape, Window((20, 20)))
     np.testing.assert_array_equal(dx, x == out)
+    out, place = kernels.max_pool2d(x - x.max() - 1, Window((20, 20)), relu=True)
+    assert (place == 65535).all()
+    assert not out.any()
+    assert not kernels.max_pool2d_gradient(np.ones_like(out), place, x.shape, Window((20, 20))).any()
 
 
 @given(case=poolings(), layout=layouts, seed=seeds)

@@ -43,6 +43,7 @@ def one_by_one(layers, x):
 @pytest.mark.parametrize("layers", [
     lambda: [nn.Conv2d(2, 3, 3), nn.ReLU()],
     lambda: [nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2)],
+    lambda: [nn.ReLU(), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(1)],
     lambda: [nn.ReLU(), nn.Conv2d(2, 3, 3), nn.ReLU(), nn.ReLU(), nn.Conv2d(3, 2, 1)],
     lambda: [nn.Flatten(), nn.Linear(72, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 2), nn.ReLU()],
     lambda: [nn.Conv2d(2, 3, 3), loud_norm(3), nn.ReLU6(), nn.Conv2d(3, 2, 1), nn.ReLU6()],
@@ -63,6 +64,15 @@ def test_which_relus_are_called(monkeypatch):
     out = model(Tensor(RNG.standard_normal((4, 1, 3, 3)).astype(np.float32)))
     assert called == [model[2], model[6]]
     assert out.data.min() == 0                    # the others were computed all the same
+
+
+def test_a_relu_is_asked_of_the_max_pooling_behind_it(monkeypatch):
+    asked = []
+    monkeypatch.setattr(nn.MaxPool2d, "forward", lambda self, x, relu=False: asked.append(relu) or x)
+    monkeypatch.setattr(nn.Conv2d, "forward", lambda self, x, relu=False: asked.append(relu) or x)
+    layers = nn.Conv2d(1, 1, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(1, 1, 1), nn.ReLU(), nn.Tanh(), nn.MaxPool2d(2)
+    nn.Sequential(*layers)(Tensor(np.zeros((1, 1, 4, 4), np.float32)))
+    assert asked == [False, True, True, False]
 
 
 def test_which_relu6s_are_called(monkeypatch):

@@ -49,7 +49,7 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
     y = r, r + s, r + 2s, ... meet the same window rows: those where r + top - i * d is a multiple of s. So each of
     the s * s phases (r of rows, q of columns) is a convolution of stride 1 over grad, with some taps of the window.
     """
-    if groups == 1 and side_by_side(window, shape[2:]):
+    if groups == 1 and window.side_by_side(shape[2:]):
         return patches(grad, weight, shape, bias)
     n, c, h, w = shape
     fg, cg, oh = len(weight) // groups, c // groups, grad.shape[2]
@@ -75,12 +75,6 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
             product((n, lines, pixels), Rows(grad, 0, (sn, sy, sx)), steps, fg, sc, packed(filters[i_taps, j_taps]),
                     cg, start, Rows(out, r * oy + q * ox, (on, oy * sh, ox * sw), cg * sc), useful=useful)
     return logical(out)
-
-
-def side_by_side(window, size):
-    """Whether each pixel of images of this size lies in exactly one window."""
-    return (window.kernel == window.stride and window.dilation == (1, 1) and not any(map(any, window.padding))
-            and not any(length % s for length, s in zip(size, window.stride, strict=True)))
 
 
 def patches(grad, weight, shape, bias):

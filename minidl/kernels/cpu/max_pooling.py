@@ -15,27 +15,28 @@ from minidl.kernels.cpu import depthwise
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.memory import empty
-from minidl.kernels.cpu.pool_tile import max_tile, winner_tile
+from minidl.kernels.cpu.pool_tile import NOWHERE, loser_tile, max_tile, winner_tile
 
-MANY, MANY_BACK = 16, 32       # channels from which on going pixel by pixel is faster, there and back
+MANY, MANY_BACK = 6, 32        # channels from which on going pixel by pixel is faster, there and back
 
 
-def max_pool2d(x, window):
+def max_pool2d(x, window, relu=False):
     """The largest element of each window, and where in the window it was (i * KW + j, the first if several).
 
     x (N, C, H, W)  ->  (N, C, OH, OW), uint8 or uint16 (N, C, OH, OW). NaN counts as larger than every number.
+    With `relu`, max(out, 0); where no element is larger than 0, the place is the largest number of its type.
     """
     taps = math.prod(window.kernel)
     x = channels_last(x)
     n, h, w, c = x.shape
     out = empty((n, *window.out((h, w)), c), x.dtype)
-    place = empty(out.shape, np.uint8 if taps <= 256 else np.uint16)
-    if c >= MANY and taps <= 256:
+    place = empty(out.shape, np.uint8 if taps <= NOWHERE else np.uint16)
+    if c >= MANY and taps <= NOWHERE:
         down, across = depthwise.axes(window, (h, w))
-        max_by_pixel(x, depthwise.reached(*down), depthwise.reached(*across), window.dilation, window.kernel[1], out,
-                     place)
+        max_by_pixel(x, depthwise.reached(*down), depthwise.reached(*across), window.dilation, window.kernel[1],
+                     int(relu), out, place)
     else:
-        max_forward(by_row(x), c, *geometry(window), by_row(out), by_row(place))
+        max_forward(by_row(x), c, *geometry(window), int(relu), by_row(out), by_row(place))
     return logical(out), logical(place)
 
 
@@ -46,7 +47,9 @@ def max_pool2d_gradient(grad, place, shape, window):
     n, c, h, w = shape
     dx = empty((n, h, w, c), grad.dtype)
     grad, place = channels_last(grad), channels_last(place)
-    if c < MANY_BACK and not any(map(any, window.padding)):       # a window of nothing but -inf may name the padding
+    if window.side_by_side((h, w)):
+        max_gradient_by_window(grad, place, window.kernel, dx)
+    elif c < MANY_BACK and not any(map(any, window.padding)):     # a window of nothing but -inf may name the padding
         max_backward(grad, place, *window[:2], window.dilation, dx)
     else:
         down, across = depthwise.axes(window, (h, w))
@@ -69,7 +72,7 @@ def geometry(window):
 
 
 @kernel
-def max_forward(threads, x, c, kernel, stride, dilation, pad, out, place):
+def max_forward(threads, x, c, kernel, stride, dilation, pad, relu, out, place):
     """out = the maximum of each window, place = where it was;   x (N, H, W*C), out and place (N, OH, OW*C)
 
     A maximum is separable: `tall` is that of the window's rows, for all columns of the padded image at once, and `wide`
@@ -111,12 +114,13 @@ def max_forward(threads, x, c, kernel, stride, dilation, pad, out, place):
                     wide[e] = other[e] if better else wide[e]
                     wide_place[e] = here if better else wide_place[e]
             for e in range(length):
-                out[image, oy, e] = wide[begins[e]]
-                place[image, oy, e] = wide_place[begins[e]]
+                nowhere = relu != 0 and wide[begins[e]] <= 0
+                out[image, oy, e] = 0 if nowhere else wide[begins[e]]
+                place[image, oy, e] = 256 ** place.itemsize - 1 if nowhere else wide_place[begins[e]]
 
 
 @kernel
-def max_by_pixel(threads, x, rows, columns, dilation, kw, out, place):
+def max_by_pixel(threads, x, rows, columns, dilation, kw, relu, out, place):
     """The same pixel by pixel, for many channels;   x (N, H, W, C), out and place (N, OH, OW, C)
 
     rows, columns: the taps of each window that meet the image, as `depthwise.reached` tells
@@ -131,7 +135,7 @@ def max_by_pixel(threads, x, rows, columns, dilation, kw, out, place):
             j, j_taps, z = columns[ox]
             target = line * ow + ox
             max_tile(x, x.ctypes.data + ((line // oh * h + y) * w + z) * pixel, out.ctypes.data + target * pixel,
-                     place.ctypes.data + target * c, i_taps, j_taps, i * kw + j, steps, (kw, 1), c)
+                     place.ctypes.data + target * c, i_taps, j_taps, i * kw + j, steps, (kw, 1), c, relu)
 
 
 @inner
@@ -145,8 +149,8 @@ def max_backward(threads, grad, place, kernel, stride, dilation, dx):
     """dx[where the maximum was] += grad, for windows that lie inside the image altogether"""
     n, oh, ow, c = grad.shape
     _, h, w, _ = dx.shape
-    distances = np.empty(kernel[0] * kernel[1], np.int64)          # from the window's first pixel, in elements
-    for i in range(len(distances)):
+    distances = np.full(NOWHERE + 1, -dx.size)                     # from the window's first pixel, in elements
+    for i in range(kernel[0] * kernel[1]):
         distances[i] = (i // kernel[1] * dilation[0] * w + i % kernel[1] * dilation[1]) * c
     for image in prange(n):
         flat = dx[image].reshape(h * w * c)
@@ -157,8 +161,21 @@ def max_backward(threads, grad, place, kernel, stride, dilation, dx):
                 grads, where = grad[image, oy, ox], place[image, oy, ox]
                 for k in range(c):
                     at = first + distances[where[k]] + k
-                    if 0 <= at < len(flat):                        # it does; but an index of unknown sign costs more
+                    if 0 <= at < len(flat):                        # unless it was nowhere
                         flat[at] += grads[k]
+
+
+@kernel
+def max_gradient_by_window(threads, grad, place, kernel, dx):
+    """dx = grad where the maximum was, and 0 elsewhere, for windows that share no pixel and leave none out"""
+    n, oh, ow, c = grad.shape
+    kh, kw = kernel
+    pixel = c * grad.itemsize
+    for line in prange(n * oh):
+        for ox in range(ow):
+            source = line * ow + ox
+            loser_tile(grad, grad.ctypes.data + source * pixel, place.ctypes.data + source * c,
+                       dx.ctypes.data + (line * kh * ow + ox) * kw * pixel, kh, kw, (ow * kw * pixel, pixel), c)
 
 
 @kernel
