@@ -1,7 +1,8 @@
 """What a run tells while it goes: a bar on a terminal, plain lines elsewhere, and a line for every epoch.
 
 The bar, and the lines between epochs, go to stderr; the line of an epoch goes to stdout, so it can be kept. A step
-costs one look at the clock: text is made a few times a second at most.
+costs one look at the clock: text is made a few times a second at most. The first step may have to compile kernels, and
+says nothing about the others; so rates and remaining times are reckoned from its end.
 """
 
 import sys
@@ -20,12 +21,11 @@ class Progress:
 
     def __init__(self, epochs, images, position, log_interval):
         self.epochs, self.images = epochs, images
-        self.start_time, self.start = time.perf_counter(), self.done(position)
+        self.start_time = None                          # until the first step is done
         terminal = sys.stderr is not None and sys.stderr.isatty()
         self.interval = REFRESH if terminal else log_interval or float("inf")
-        self.due = self.start_time + self.interval
-        self.bar = tqdm(total=epochs * images, initial=self.start, unit=" images", unit_scale=True, leave=False,
-                        dynamic_ncols=True, mininterval=0, disable=not terminal)
+        self.bar = tqdm(total=epochs * images, initial=self.done(position), unit=" images", unit_scale=True,
+                        leave=False, dynamic_ncols=True, mininterval=0, disable=not terminal)
 
     def __enter__(self):
         return self
@@ -40,6 +40,9 @@ class Progress:
     def step(self, position):
         """Show how far the run is, if it is time to."""
         now = time.perf_counter()
+        if self.start_time is None:
+            self.start_time, self.start, self.due = now, self.done(position), now + self.interval
+            self.bar.start_t, self.bar.initial = time.time(), self.start
         if now >= self.due:
             self.due = now + self.interval
             self.show(position, now)
