@@ -1,0 +1,101 @@
+"""The networks of the zoo run by PyTorch: the same files, with PyTorch's layers and functions in place of minidl's.
+
+minidl's names and settings are PyTorch's, so little is needed in between: layers that take `relu=True` and the like,
+which work in place here, as torchvision's networks have it. `make("resnet18")` gives a torch.nn.Module.
+"""
+
+import functools
+import inspect
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+import torch.nn.functional as TF
+
+from minidl.nn import init
+
+ZOO = Path(__file__).parents[1] / "zoo"
+
+
+class Module(torch.nn.Module):
+    """A module that is ready before `__init__`, and knows the modules in a list."""
+
+    def __new__(cls, *settings, **more):
+        made = super().__new__(cls)
+        torch.nn.Module.__init__(made)
+        return made
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, torch.nn.ModuleList(value) if isinstance(value, list) else value)
+
+
+def rectified(out, relu, ceiling=None):
+    """What minidl does in the same pass."""
+    return out if not relu else out.relu_() if ceiling is None else out.clamp_(0, ceiling)
+
+
+class Conv2d(torch.nn.Conv2d):
+    def forward(self, x, relu=False):
+        return rectified(super().forward(x), relu)
+
+
+class Linear(torch.nn.Linear):
+    def forward(self, x, relu=False):
+        return rectified(super().forward(x), relu)
+
+
+class MaxPool2d(torch.nn.MaxPool2d):
+    def forward(self, x, relu=False):
+        return rectified(super().forward(x), relu)
+
+
+class BatchNorm2d(torch.nn.BatchNorm2d):
+    def forward(self, x, add=None, relu=False, ceiling=None):
+        out = super().forward(x)
+        if add is not None:
+            out += add
+        return rectified(out, relu, ceiling)
+
+
+class Functions:
+    """Functions by name, wherever PyTorch keeps them."""
+
+    def __getattr__(self, name):
+        return getattr(torch, name, None) or getattr(TF, name)
+
+
+class Initializers:
+    """minidl's, of tensors."""
+
+    def __getattr__(self, name):
+        def tensor(*values, **settings):
+            made = getattr(init, name)(*values, **settings)
+            return torch.from_numpy(made) if isinstance(made, np.ndarray) else made
+        return tensor
+
+
+LAYERS = SimpleNamespace(**{
+    **vars(torch.nn), "Module": Module, "Conv2d": Conv2d, "Linear": Linear, "MaxPool2d": MaxPool2d,
+    "BatchNorm2d": BatchNorm2d, "ReLU": functools.partial(torch.nn.ReLU, inplace=True),
+    "ReLU6": functools.partial(torch.nn.ReLU6, inplace=True), "init": Initializers(),
+    "architecture": lambda factory: factory, "check_input": lambda *_, **__: None,
+})
+
+
+@functools.cache
+def factories():
+    """{name: the function that makes the network}"""
+    found = {}
+    for path in ZOO.glob("[!_]*.py"):
+        source, names = path.read_text(), {"__name__": f"torch_zoo.{path.stem}", "F": Functions(), "nn": LAYERS}
+        for line in ("import minidl.functional as F\n", "import minidl.nn as nn\n"):
+            source = source.replace(line, "\n")
+        exec(compile(source, path, "exec"), names)
+        found |= {name: value for name, value in names.items() if inspect.isfunction(value)}
+    return found
+
+
+def make(name):
+    """The network of that name in the zoo, in PyTorch."""
+    return factories()[name]()
