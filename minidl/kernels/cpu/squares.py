@@ -78,14 +78,16 @@ def locate(table, side, square, squares, image, outside):
 
 
 @inner
-def transform_input(scheme, x, squares, first, count, zeros, v):
-    """Row t of v at each position = the transform of square first + t of the input x, t < count."""
-    row, side = x.shape[3] * x.itemsize, scheme.points
-    table, targets = distances(side, x), addresses(v)
+def transform_input(scheme, x, squares, first, count, begin, row, zeros, v):
+    """Row t of v at each position = the transform of square first + t of the input x, t < count: a group of channels.
+
+    The group begins `begin` bytes into a pixel, and is `row` bytes long, as are the rows of v.
+    """
+    table, targets = distances(scheme.points, x), addresses(v)
     for t in range(count):
-        start, pixels = locate(table, side, first + t, squares, x, zeros.ctypes.data)
+        start, pixels = locate(table, scheme.points, first + t, squares, x, zeros.ctypes.data)
         for at in range(0, row, VECTOR_BYTES):
-            input_map(scheme, x, pixels, start + at, targets.ctypes.data, t * row + at)
+            input_map(scheme, x, pixels, start + begin + at, targets.ctypes.data, t * row + at)
 
 
 @inner
