@@ -26,7 +26,7 @@ CONVOLUTIONS = {               # x, weight, window, groups
     "side by side": ((3, 6, 10, 12), (40, 6, 2, 2), HALF, 1),
     "1x1": ((3, 40, 9, 8), (50, 40, 1, 1), Window((1, 1)), 1),
     "1x1, strided": ((3, 40, 9, 8), (50, 40, 1, 1), Window((1, 1), (2, 2)), 1),
-    "Winograd's, 2x2": ((1, 32, 4, 4), (48, 32, 3, 3), SAME, 1),
+    "Winograd's, 2x2": ((5, 32, 6, 6), (48, 32, 3, 3), SAME, 1),
     "Winograd's, 4x4": ((2, 32, 18, 18), (48, 32, 3, 3), SAME, 1),
     "Winograd's, of 5x5": ((2, 32, 13, 14), (48, 32, 5, 5), SAME_5, 1),
     "Winograd's, grouped": ((2, 64, 13, 14), (96, 32, 5, 5), SAME_5, 2),
