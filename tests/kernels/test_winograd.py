@@ -158,6 +158,7 @@ def test_what_it_cannot_do_goes_the_direct_way(r):
     assert not chosen(0, 64, 32, 64, window)                                              # an empty batch
     assert not chosen(128, 3, 32, 64, window)                                             # not whole vectors
     assert not chosen(32, 64, 32, 10, window)
+    assert not chosen(32, 64, 32, 0, window)
     for other in (window._replace(stride=(2, 2)), window._replace(dilation=(2, 2)), Window((1, 1)), Window((r, 1)),
                   Window((8 - r, r)), Window((7, 7))):
         assert not chosen(32, 64, 32, 64, other)

@@ -84,7 +84,7 @@ def fewer_products(like, shape, f, window, groups):
     """
     (n, c, *size), lanes = shape, VECTOR_BYTES // like.itemsize
     whole = c % (groups * lanes) == f % (groups * lanes) == 0
-    if not (window.stride == window.dilation == (1, 1) and whole and n > 0) or kernels.chosen() == "direct":
+    if not (window.stride == window.dilation == (1, 1) and whole and min(n, c, f) > 0) or kernels.chosen() == "direct":
         return None
     ways = [None, *(scheme for scheme in SCHEMES if window.kernel == (scheme.taps, scheme.taps))]
     return min(ways, key=lambda way: cycles(way, n, c // groups, f // groups, window.kernel, window.out(size)))
