@@ -17,16 +17,19 @@ from minidl.kernels.cpu.curves import CURVES
 DTYPES = ("float32", "float64")
 ODD = Window((3, 3), (2, 1), ((1, 1), (1, 0)), (1, 2))
 SAME = Window((3, 3), padding=((1, 1), (1, 1)))
+SAME_5 = Window((5, 5), padding=((2, 2), (2, 2)))
 HALF = Window((2, 2), (2, 2))
 CONVOLUTIONS = {               # x, weight, window, groups
     "direct": ((5, 6, 13, 12), (40, 6, 3, 3), ODD, 1),
-    "of one channel": ((6, 1, 28, 28), (6, 1, 5, 5), Window((5, 5), padding=((2, 2), (2, 2))), 1),
+    "of one channel": ((6, 1, 28, 28), (6, 1, 5, 5), SAME_5, 1),
     "grouped": ((3, 12, 9, 8), (20, 3, 3, 3), ODD, 4),
     "side by side": ((3, 6, 10, 12), (40, 6, 2, 2), HALF, 1),
     "1x1": ((3, 40, 9, 8), (50, 40, 1, 1), Window((1, 1)), 1),
     "1x1, strided": ((3, 40, 9, 8), (50, 40, 1, 1), Window((1, 1), (2, 2)), 1),
-    "Winograd's, 2x2": ((1, 32, 4, 4), (48, 32, 3, 3), SAME, 1),
+    "Winograd's, 2x2": ((5, 32, 6, 6), (48, 32, 3, 3), SAME, 1),
     "Winograd's, 4x4": ((2, 32, 18, 18), (48, 32, 3, 3), SAME, 1),
+    "Winograd's, of 5x5": ((2, 32, 13, 14), (48, 32, 5, 5), SAME_5, 1),
+    "Winograd's, grouped": ((2, 64, 13, 14), (96, 32, 5, 5), SAME_5, 2),
     "depthwise": ((3, 70, 13, 12), (70, 1, 3, 3), SAME, 70),
     "depthwise, odd": ((3, 21, 13, 12), (42, 1, 3, 3), ODD, 21),
 }

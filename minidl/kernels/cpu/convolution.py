@@ -1,22 +1,25 @@
 """Which way to convolve: the choice, by shape, between the algorithms, and nothing else.
 
 `direct.py` does every convolution. `depthwise.py` does those with a group for each channel, which are no matrix
-products, and `pointwise.py` those with a window of one pixel, which are nothing else. `winograd.py` does those with 3x3
-windows and stride 1 with fewer products, but what it saves must repay its transforms: a lot for many channels, nothing
-for an image or two of few pixels.
+products, and `pointwise.py` those with a window of one pixel, which are nothing else. `winograd.py` does those with
+windows of 3x3 or 5x5 and stride 1 with fewer products, but what it saves must repay its transforms: a lot for many
+channels, nothing for an image or two of few pixels.
 """
+
+import math
 
 from minidl import kernels
 from minidl.kernels import Window
 from minidl.kernels.cpu import depthwise, direct, pointwise, winograd
 from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
+from minidl.kernels.cpu.winograd_maps import SCHEMES
 
 PIXEL = Window((1, 1))
 
-# Clock cycles of the transforms of one square, or of one filter, a vector of channels; m: cycles. Found by measuring.
-INPUT = {2: 130, 4: 300}
-FILTER = {2: 80, 4: 200}
-OUTPUT = {2: 90, 4: 190}
+# Clock cycles of the transforms of one square of pixels, or of one filter, a vector of channels. Found by measuring.
+INPUT = {4: 130, 6: 300}                              # n
+FILTER = {(4, 3): 80, (6, 3): 200, (6, 5): 350}       # n, r
+OUTPUT = {(2, 4): 90, (4, 6): 190, (2, 6): 140}       # m, n
 
 
 def conv2d(x, weight, bias, window, groups=1, relu=False):
@@ -29,9 +32,9 @@ def conv2d(x, weight, bias, window, groups=1, relu=False):
         return depthwise.conv2d(x, weight, bias, window, relu)
     if is_pointwise(window, groups, x.size):
         return pointwise.conv2d(x, weight, bias, relu)
-    m = square(x, x.shape, len(weight), window, groups)
-    if m:
-        return winograd.conv2d(x, weight, bias, window, m, relu)
+    scheme = fewer_products(x, x.shape, len(weight), window, groups)
+    if scheme:
+        return winograd.conv2d(x, weight, bias, window, scheme, groups, relu)
     return direct.conv2d(x, weight, bias, window, groups, relu)
 
 
@@ -44,9 +47,9 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
         return plus(depthwise.conv2d_input_gradient(grad, weight, shape, window), bias)
     if is_pointwise(window, groups, grad.size):
         return pointwise.conv2d_input_gradient(grad, weight, bias)
-    m = square(grad, shape, len(weight), window, groups)
-    if m:
-        return winograd.conv2d_input_gradient(grad, weight, shape, window, m, bias)
+    scheme = fewer_products(grad, shape, len(weight), window, groups)
+    if scheme:
+        return winograd.conv2d_input_gradient(grad, weight, shape, window, scheme, groups, bias)
     return direct.conv2d_input_gradient(grad, weight, shape, window, groups, bias)
 
 
@@ -63,9 +66,9 @@ def conv2d_weight_gradient(grad, x, window, groups=1):
         return depthwise.conv2d_weight_gradient(grad, x, window)
     if is_pointwise(window, groups, x.size):
         return pointwise.conv2d_weight_gradient(grad, x)
-    m = square(x, x.shape, grad.shape[1], window, groups)
-    if m:
-        return winograd.conv2d_weight_gradient(grad, x, window, m)
+    scheme = fewer_products(x, x.shape, grad.shape[1], window, groups)
+    if scheme:
+        return winograd.conv2d_weight_gradient(grad, x, window, scheme, groups)
     return direct.conv2d_weight_gradient(grad, x, window, groups)
 
 
@@ -74,30 +77,31 @@ def is_pointwise(window, groups, size):
     return window._replace(dilation=(1, 1)) == PIXEL and groups == 1 and size > 0
 
 
-def square(like, shape, f, window, groups):
-    """The side m of the squares of outputs for Winograd's way, 2 or 4; 0 for the direct way.
+def fewer_products(like, shape, f, window, groups):
+    """The Scheme for Winograd's way; None for the direct way.
 
     like   any array of the element type;  shape: (N, C, H, W);  f: filters
     """
-    n, c, *size = shape
-    lanes = VECTOR_BYTES // like.itemsize
-    possible = (window.kernel == (3, 3) and window.stride == window.dilation == (1, 1) and groups == 1
-                and n > 0 and c % lanes == f % lanes == 0)
-    if not possible or kernels.chosen() == "direct":
-        return 0
-    return min((0, 2, 4), key=lambda m: cycles(m, n, c, f, *window.out(size)))
+    (n, c, *size), lanes = shape, VECTOR_BYTES // like.itemsize
+    whole = c % (groups * lanes) == f % (groups * lanes) == 0
+    if not (window.stride == window.dilation == (1, 1) and whole and min(n, c, f) > 0) or kernels.chosen() == "direct":
+        return None
+    ways = [None, *(scheme for scheme in SCHEMES if window.kernel == (scheme.taps, scheme.taps))]
+    return min(ways, key=lambda way: cycles(way, n, c // groups, f // groups, window.kernel, window.out(size)))
 
 
-def cycles(m, n, c, f, oh, ow):
+def cycles(scheme, n, c, f, kernel, out):
     """About how long each way takes, in clock cycles for each channel and vector of filters.
 
     The tile does TILE_ROWS products in as many cycles. A square of the input is transformed once for all filters, one
     of the output once for all channels, a filter once.
     """
-    if m == 0:
-        return 9 * whole_tiles(n * oh * ow)
-    squares = n * -(-oh // m) * -(-ow // m)
-    return (m + 2) ** 2 * whole_tiles(squares) + squares * (INPUT[m] / f + OUTPUT[m] / c) + FILTER[m]
+    if scheme is None:
+        return math.prod(kernel) * whole_tiles(n * math.prod(out))
+    m, r, points = scheme
+    squares = n * math.prod(-(-side // m) for side in out)
+    return (points**2 * whole_tiles(squares) + squares * (INPUT[points] / f + OUTPUT[m, points] / c)
+            + FILTER[points, r])
 
 
 def whole_tiles(rows):

@@ -18,10 +18,13 @@ from minidl.kernels.cpu.target import VECTOR_BYTES
 from minidl.kernels.cpu.tile import INT, intrinsic_function, number, spread, will_write
 
 
-def make_square_map(*factors, ending="store"):
-    """The intrinsic for T = factors[0] @ factors[1] @ ..., which maps one vector of channels a call.
+def make_square_map(maps, ending="store"):
+    """The intrinsic for some maps T = factors[0] @ factors[1] @ ..., told apart by their shapes.
 
-    square_map(like, sources, at, targets, to, bias, relu)
+    A call maps one vector of channels:
+
+    square_map(m, n, like, sources, at, targets, to, bias, relu)
+    m, n      the shape of T:  n*n pixels  ->  m*m pixels;  if no T has it, nothing happens
     like      any array of the element type
     sources   address of n*n addresses: the pixels of X, row by row;  at: bytes from there to the channels wanted
     targets   address of m*m addresses: the pixels of Y, row by row;  to: likewise
@@ -33,12 +36,16 @@ def make_square_map(*factors, ending="store"):
     """
 
     @intrinsic
-    def square_map(typingctx, like, sources, at, targets, to, bias, relu):
+    def square_map(typingctx, m, n, like, sources, at, targets, to, bias, relu):
         def generate(context, builder, signature, values):
-            element = context.get_data_type(signature.args[0].dtype)
-            emit(builder, element, factors, ending, *values[1:])
+            element = context.get_data_type(signature.args[2].dtype)
+            for factors in maps:
+                shape = len(factors[0]), len(factors[-1][0])
+                rows, columns = (builder.icmp_signed("==", values[i], number(shape[i])) for i in range(2))
+                with builder.if_then(builder.and_(rows, columns)):
+                    emit(builder, element, factors, ending, *values[3:])
             return context.get_dummy_value()
-        return types.void(like, *[types.int64] * 6), generate
+        return types.void(types.int64, types.int64, like, *[types.int64] * 6), generate
 
     return square_map
 

@@ -1,8 +1,9 @@
 """Images as squares of pixels, and their way into Winograd's transformed numbers and back.
 
-An output image is cut into squares of m x m pixels. To a square of the output belong the (m + 2) x (m + 2) pixels of
-the input that its 3x3 windows see. Transformed, a square is one number for each of (m + 2)**2 positions, and for each
-channel. The functions here are parts of the kernels in `winograd.py`; the maps themselves are in `winograd_maps.py`.
+An output image is cut into squares of m x m pixels. To a square of the output belong the n x n pixels of the input,
+n = m + r - 1, that its windows of r x r pixels see. Transformed, a square is one number for each of n**2 positions, and
+for each channel. The functions here are parts of the kernels in `winograd.py`; the maps themselves, and the schemes,
+which say what m, r and n are, stand in `winograd_maps.py`.
 
 Transformed numbers are kept as bytes, (positions, bytes), with GAP bytes more than needed for each position: positions
 that are a power of 2 apart would all fall into the same lines of the cache.
@@ -77,60 +78,64 @@ def locate(table, side, square, squares, image, outside):
 
 
 @inner
-def transform_input(x, squares, first, count, zeros, v):
-    """Row t of v at each position = the transform of square first + t of the input x, t < count."""
-    row, side = x.shape[3] * x.itemsize, squares.m + 2
-    table, targets = distances(side, x), addresses(v)
+def transform_input(scheme, x, squares, first, count, begin, row, zeros, v):
+    """Row t of v at each position = the transform of square first + t of the input x, t < count: a group of channels.
+
+    The group begins `begin` bytes into a pixel, and is `row` bytes long, as are the rows of v.
+    """
+    table, targets = distances(scheme.points, x), addresses(v)
     for t in range(count):
-        start, pixels = locate(table, side, first + t, squares, x, zeros.ctypes.data)
+        start, pixels = locate(table, scheme.points, first + t, squares, x, zeros.ctypes.data)
         for at in range(0, row, VECTOR_BYTES):
-            input_map(squares.m, x, pixels, start + at, targets.ctypes.data, t * row + at)
+            input_map(scheme, x, pixels, start + begin + at, targets.ctypes.data, t * row + at)
 
 
 @inner
-def transform_gradient(grad, squares, first, count, begin, wanted, zeros, z):
+def transform_gradient(scheme, grad, squares, first, count, begin, wanted, zeros, z):
     """Row t of z at each position = the transform of square first + t of the output's gradient, a panel of channels.
 
     The panel begins `begin` bytes into a pixel, `wanted` bytes of it count, and its rows are PANEL_BYTES apart.
     """
-    table, targets = distances(squares.m, grad), addresses(z)
+    table, targets = distances(scheme.outputs, grad), addresses(z)
     for t in range(count):
-        start, pixels = locate(table, squares.m, first + t, squares, grad, zeros.ctypes.data)
+        start, pixels = locate(table, scheme.outputs, first + t, squares, grad, zeros.ctypes.data)
         for at in range(0, wanted, VECTOR_BYTES):
-            gradient_map(squares.m, grad, pixels, start + begin + at, targets.ctypes.data, t * PANEL_BYTES + at)
+            gradient_map(scheme, grad, pixels, start + begin + at, targets.ctypes.data, t * PANEL_BYTES + at)
 
 
 @inner
-def transform_filters(filters, turned, m, begin, wanted, u):
+def transform_filters(scheme, filters, turned, begin, wanted, u):
     """Row c of u at each position = the transform of filters[:, :, c], a panel of them; turned round if `turned`."""
-    channels, row = filters.shape[2], filters.shape[3] * filters.itemsize
-    sources, targets = np.empty(9, np.int64), addresses(u)
-    for tap in range(9):
-        sources[tap] = filters.ctypes.data + (8 - tap if turned else tap) * channels * row
+    channels, row, taps = filters.shape[2], filters.shape[3] * filters.itemsize, scheme.taps**2
+    sources, targets = np.empty(taps, np.int64), addresses(u)
+    for tap in range(taps):
+        sources[tap] = filters.ctypes.data + (taps - 1 - tap if turned else tap) * channels * row
     for c in range(channels):
         for at in range(0, wanted, VECTOR_BYTES):
-            filter_map(m, filters, sources.ctypes.data, c * row + begin + at, targets.ctypes.data, c * PANEL_BYTES + at)
+            filter_map(scheme, filters, sources.ctypes.data, c * row + begin + at,
+                       targets.ctypes.data, c * PANEL_BYTES + at)
 
 
 @inner
-def finish_output(products, squares, first, count, begin, wanted, bias, relu, out):
+def finish_output(scheme, products, squares, first, count, begin, wanted, bias, relu, out):
     """Squares first, first + 1, ... of `out`, a panel of channels = the map of the products, with bias and ReLU."""
     scratch = np.empty(PANEL_BYTES, np.uint8)                        # where pixels beyond the image are written
-    sources, table = addresses(products), distances(squares.m, out)
+    sources, table = addresses(products), distances(scheme.outputs, out)
     for t in range(count):
-        start, pixels = locate(table, squares.m, first + t, squares, out, scratch.ctypes.data - begin)
+        start, pixels = locate(table, scheme.outputs, first + t, squares, out, scratch.ctypes.data - begin)
         for at in range(0, wanted, VECTOR_BYTES):
-            output_map(squares.m, out, sources.ctypes.data, t * PANEL_BYTES + at, pixels, start + begin + at,
+            output_map(scheme, out, sources.ctypes.data, t * PANEL_BYTES + at, pixels, start + begin + at,
                        bias.ctypes.data + begin + at, relu)
 
 
 @inner
-def add_to_filters(products, m, first, count, begin, wanted, out):
-    """Add the map of the products to channels first, first + 1, ... of `out` (3, 3, C, F), a panel of filters."""
-    channels, row = out.shape[2], out.shape[3] * out.itemsize
-    sources, targets = addresses(products), np.empty(9, np.int64)
-    for tap in range(9):
+def add_to_filters(scheme, products, first, count, begin, wanted, out):
+    """Add the map of the products to channels first, first + 1, ... of `out` (r, r, C, F), a panel of filters."""
+    channels, row, taps = out.shape[2], out.shape[3] * out.itemsize, scheme.taps**2
+    sources, targets = addresses(products), np.empty(taps, np.int64)
+    for tap in range(taps):
         targets[tap] = out.ctypes.data + (tap * channels + first) * row + begin
     for c in range(count):
         for at in range(0, wanted, VECTOR_BYTES):
-            add_filter_gradient(m, out, sources.ctypes.data, c * PANEL_BYTES + at, targets.ctypes.data, c * row + at)
+            add_filter_gradient(scheme, out, sources.ctypes.data, c * PANEL_BYTES + at,
+                                targets.ctypes.data, c * row + at)
