@@ -5,6 +5,7 @@ from numba import prange
 from minidl.kernels.cpu.compile import kernel
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.target import VECTOR_BYTES
+from minidl.kernels.cpu.tile import copy_vector
 from minidl.kernels.cpu.turn_tile import turn_lines
 
 
@@ -45,17 +46,18 @@ def surround(threads, x, out, top, left):
     """Copy x into out, `top` rows down and `left` columns to the right, and zeros elsewhere."""
     n, h, w, c = x.shape
     _, oh, ow, _ = out.shape
-    first, last = max(0, left), min(ow, left + w)
+    size, length = x.itemsize, ow * c
+    first, last, flat = max(0, left), min(ow, left + w), out.reshape(n * oh * length)
     for row in prange(n * oh):
-        image, y = row // oh, row % oh
-        line = out[image, y].reshape(ow * c)
-        if top <= y < top + h:
-            source = x[image, y - top].reshape(w * c)
-            line[:first * c] = 0
-            line[first * c:last * c] = source[(first - left) * c:(last - left) * c]
-            line[last * c:] = 0
-        else:
-            line[:] = 0
+        image, y = row // oh, row % oh - top
+        begin, end = (first * c, last * c) if 0 <= y < h else (length, length)
+        source, line = x.ctypes.data + ((image * h + y) * w - left) * c * size, flat[row * length:(row + 1) * length]
+        for i in range(begin):
+            line[i] = 0
+        for i in range(begin, end, VECTOR_BYTES // size):
+            copy_vector(x, source + i * size, line.ctypes.data + i * size, end - i)
+        for i in range(length - end):
+            line[end + i] = 0
 
 
 @kernel
