@@ -22,6 +22,7 @@ HALF = Window((2, 2), (2, 2))
 CONVOLUTIONS = {               # x, weight, window, groups
     "direct": ((5, 6, 13, 12), (40, 6, 3, 3), ODD, 1),
     "of one channel": ((6, 1, 28, 28), (6, 1, 5, 5), SAME_5, 1),
+    "of few channels": ((20, 3, 13, 30), (20, 3, 4, 7), Window((4, 7), (3, 2), ((1, 2), (3, 1)), (2, 1)), 1),
     "grouped": ((3, 12, 9, 8), (20, 3, 3, 3), ODD, 4),
     "side by side": ((3, 6, 10, 12), (40, 6, 2, 2), HALF, 1),
     "1x1": ((3, 40, 9, 8), (50, 40, 1, 1), Window((1, 1)), 1),

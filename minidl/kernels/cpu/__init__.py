@@ -1,9 +1,9 @@
 """Kernels for the CPU, compiled by Numba: the same functions as in `plain`, several times faster.
 
 Read `tile.py` (the innermost loop), `product.py` (its driver), `direct.py` (convolution in terms of it), then
-`winograd.py` (convolution with fewer products), `matmul.py` and `convolution.py` (which of them when). Where channels
-don't mix, `window_tile.py` takes the place of the tile: read `depthwise.py`, then `average_pooling.py`. Rows become
-columns in `turn_tile.py`.
+`winograd.py` (convolution with fewer products), `few_channels.py` (an input gradient with fewer empty lanes),
+`matmul.py` and `convolution.py` (which of them when). Where channels don't mix, `window_tile.py` takes the place of the
+tile: read `depthwise.py`, then `average_pooling.py`. Rows become columns in `turn_tile.py`.
 Images are channels last in memory here; any other order is right too, and costs a copy.
 """
 

@@ -1,16 +1,17 @@
 """Which way to convolve: the choice, by shape, between the algorithms, and nothing else.
 
 `direct.py` does every convolution. `depthwise.py` does those with a group for each channel, which are no matrix
-products, and `pointwise.py` those with a window of one pixel, which are nothing else. `winograd.py` does those with
-windows of 3x3 or 5x5 and stride 1 with fewer products, but what it saves must repay its transforms: a lot for many
-channels, nothing for an image or two of few pixels.
+products, and `pointwise.py` those with a window of one pixel, which are nothing else. `few_channels.py` has an input
+gradient that leaves fewer lanes empty. `winograd.py` does those with windows of 3x3 or 5x5 and stride 1 with fewer
+products, but what it saves must repay its transforms: a lot for many channels, nothing for an image or two of few
+pixels.
 """
 
 import math
 
 from minidl import kernels
 from minidl.kernels import Window
-from minidl.kernels.cpu import depthwise, direct, pointwise, winograd
+from minidl.kernels.cpu import depthwise, direct, few_channels, pointwise, winograd
 from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
 from minidl.kernels.cpu.winograd_maps import SCHEMES
 
@@ -47,6 +48,8 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
         return plus(depthwise.conv2d_input_gradient(grad, weight, shape, window), bias)
     if is_pointwise(window, groups, grad.size):
         return pointwise.conv2d_input_gradient(grad, weight, bias)
+    if is_narrow(grad, shape[1], window, groups):
+        return few_channels.conv2d_input_gradient(grad, weight, shape, window, bias)
     scheme = fewer_products(grad, shape, len(weight), window, groups)
     if scheme:
         return winograd.conv2d_input_gradient(grad, weight, shape, window, scheme, groups, bias)
@@ -75,6 +78,12 @@ def conv2d_weight_gradient(grad, x, window, groups=1):
 def is_pointwise(window, groups, size):
     """Whether it is a product over pixels, of which there are any."""
     return window._replace(dilation=(1, 1)) == PIXEL and groups == 1 and size > 0
+
+
+def is_narrow(like, c, window, groups):
+    """Whether channels fill no vector, but rows of windows fill it better, which overlap."""
+    return (c * like.itemsize < VECTOR_BYTES and groups == 1 and window.dilation[1] == 1
+            and window.kernel[1] > window.stride[1])
 
 
 def fewer_products(like, shape, f, window, groups):

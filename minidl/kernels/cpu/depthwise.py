@@ -16,7 +16,7 @@ import numpy as np
 from numba import prange
 
 from minidl.kernels.cpu.compile import kernel
-from minidl.kernels.cpu.geometry import remembered
+from minidl.kernels.cpu.geometry import reaching, remembered
 from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.window_tile import PLACE_FORMS, TAP_FORMS, place_tile, tap_tile
@@ -108,21 +108,6 @@ def reached(size, kernel, stride, dilation, pads, places):
         met = [(i, y) for i in range(kernel) if 0 <= (y := o * stride + i * dilation - pads[0]) < size]
         if met:
             table[o] = met[0][0], len(met), met[0][1]
-    return table
-
-
-@remembered
-def reaching(size, kernel, stride, dilation, pads, places):
-    """For each pixel: (the first tap that meets it, how many do, the place of the window where that first one does).
-
-    int64 (size, 3). The taps are counted from the window's far end: so the places go up as the taps do.
-    """
-    table = np.zeros((size, 3), np.int64)
-    for y in range(size):
-        ways = [(i, *divmod(y + pads[0] - (kernel - 1 - i) * dilation, stride)) for i in range(kernel)]
-        met = [(i, o) for i, o, rest in ways if rest == 0 and 0 <= o < places]
-        if met:
-            table[y] = met[0][0], len(met), met[0][1]
     return table
 
 

@@ -52,6 +52,21 @@ def phases(size, kernel, stride, dilation, pads, out):
     return tuple((n, tuple(p + before for p in places), slice_of(taps)) for n, places, taps in found), before, behind
 
 
+@remembered
+def reaching(size, kernel, stride, dilation, pads, places):
+    """For each pixel: (the first tap that meets it, how many do, the place of the window where that first one does).
+
+    int64 (size, 3). The taps are counted from the window's far end: so the places go up as the taps do.
+    """
+    table = np.zeros((size, 3), np.int64)
+    for y in range(size):
+        ways = [(i, *divmod(y + pads[0] - (kernel - 1 - i) * dilation, stride)) for i in range(kernel)]
+        met = [(i, o) for i, o, rest in ways if rest == 0 and 0 <= o < places]
+        if met:
+            table[y] = met[0][0], len(met), met[0][1]
+    return table
+
+
 def slice_of(taps):
     """Window rows that are equally far apart, as a slice: indexing by it copies nothing. None if there are none."""
     if not taps:

@@ -1,9 +1,8 @@
 """Channels last: the order in which the kernels here read images, one pixel's channels side by side."""
 
-import numpy as np
 from numba import prange
 
-from minidl.kernels.cpu.compile import inner, kernel
+from minidl.kernels.cpu.compile import kernel
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.target import VECTOR_BYTES
 from minidl.kernels.cpu.tile import copy_vector
@@ -47,26 +46,18 @@ def surround(threads, x, out, top, left):
     """Copy x into out, `top` rows down and `left` columns to the right, and zeros elsewhere."""
     n, h, w, c = x.shape
     _, oh, ow, _ = out.shape
-    size, first, last = x.itemsize, max(0, left) * c, min(ow, left + w) * c
-    zeros = np.zeros(VECTOR_BYTES // size, x.dtype)
+    size, length = x.itemsize, ow * c
+    first, last, flat = max(0, left), min(ow, left + w), out.reshape(n * oh * length)
     for row in prange(n * oh):
-        image, y = row // oh, row % oh
-        line = out.ctypes.data + row * ow * c * size
-        if top <= y < top + h:
-            source = x.ctypes.data + ((image * h + y - top) * w * c + first - left * c) * size
-            copy_line(x, zeros.ctypes.data, 0, line, first)
-            copy_line(x, source, 1, line + first * size, last - first)
-            copy_line(x, zeros.ctypes.data, 0, line + last * size, ow * c - last)
-        else:
-            copy_line(x, zeros.ctypes.data, 0, line, ow * c)
-
-
-@inner
-def copy_line(like, source, step, target, count):
-    """Copy `count` numbers from one address to another, vector by vector; with a step of 0, the same vector always."""
-    for i in range(0, count, VECTOR_BYTES // like.itemsize):
-        at = i * like.itemsize
-        copy_vector(like, source + step * at, target + at, count - i)
+        image, y = row // oh, row % oh - top
+        begin, end = (first * c, last * c) if 0 <= y < h else (length, length)
+        source, line = x.ctypes.data + ((image * h + y) * w - left) * c * size, flat[row * length:(row + 1) * length]
+        for i in range(begin):
+            line[i] = 0
+        for i in range(begin, end, VECTOR_BYTES // size):
+            copy_vector(x, source + i * size, line.ctypes.data + i * size, end - i)
+        for i in range(length - end):
+            line[end + i] = 0
 
 
 @kernel

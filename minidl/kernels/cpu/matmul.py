@@ -17,9 +17,9 @@ from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.layout import transposed
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.product import start_row, sums
-from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
+from minidl.kernels.cpu.target import LOW_ROWS, TILE_ROWS, VECTOR_BYTES
 from minidl.kernels.cpu.threads import thread_count
-from minidl.kernels.cpu.tile import copy_vector
+from minidl.kernels.cpu.tile import copy_vector, low_tile
 
 A_BYTES = 256 * 1024      # of A that a thread uses at a time, and columns of B; measured with benchmarks/matmul_conv.py
 COLUMNS = 256
@@ -92,6 +92,7 @@ def multiply(threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_row
     units = parts * downs * acrosses
     for thread in prange(threads):
         table, no_step = np.empty((2, most_rows), np.int64), np.zeros(1, np.int64)
+        from_a, to_c = table.ctypes.data, table.ctypes.data + most_rows * 8
         scratch = np.empty(len(bias), a.dtype)                       # where rows past the last one are written
         for unit in range(thread * units // threads, (thread + 1) * units // threads):
             part, strip, side = unit // (downs * acrosses), unit // acrosses % downs, unit % acrosses
@@ -99,24 +100,43 @@ def multiply(threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_row
             rows = min(m, (strip + 1) * tiles // downs * TILE_ROWS) - first
             columns = min(n, (side + 1) * panels // acrosses * width) - begin
             for i in range(most_rows):
-                table[1, i] = out[part, first + i, begin:].ctypes.data if i < rows else scratch.ctypes.data
+                to_row = out.ctypes.data + (((part * m + first + i) * n) + begin) * size
+                table[1, i] = to_row if i < rows else scratch.ctypes.data
             p, end = part * k // parts, (part + 1) * k // parts
-            start, steps = bias[begin:].ctypes.data, (end - p + most_depth - 1) // most_depth
+            start, steps = bias.ctypes.data + begin * size, (end - p + most_depth - 1) // most_depth
             for step in range(steps):
                 depth = (end - p) // (steps - step)
-                stride = lay_rows(a, a_turned, first, rows, p, depth, a_room[thread], table[0])
-                data, to_panel, to_row = lay_columns(b, p, depth, begin, columns, b_room[thread])
+                stride = lay_rows(a, a_turned, first, rows, p, depth, a_room, thread, table)
+                data, to_panel, row = lay_columns(b, p, depth, begin, columns, b_room, thread)
                 p += depth
                 for j in range(0, columns * size, PANEL_BYTES):
-                    for i in range(0, rows, TILE_ROWS):
-                        sums(a, table[0, i:].ctypes.data, table[1, i:].ctypes.data, j, no_step.ctypes.data, 1, depth,
-                             stride, data + j // PANEL_BYTES * to_panel, to_row, start + j if start != 0 else 0,
-                             min(PANEL_BYTES, columns * size - j) // size, relu if p == end else 0)
+                    wanted, at_b = min(PANEL_BYTES, columns * size - j), data + j // PANEL_BYTES * to_panel
+                    start_here, relu_here = start + j if start != 0 else 0, relu if p == end else 0
+                    low = low_tiles(rows) * LOW_ROWS if wanted == PANEL_BYTES else 0
+                    for i in range(0, low, LOW_ROWS):
+                        low_tile(a, from_a + i * 8, to_c + i * 8, j, no_step.ctypes.data, 1, depth, stride, at_b, row,
+                                 start_here, width, relu_here)
+                    for i in range(low, rows, TILE_ROWS):
+                        sums(a, from_a + i * 8, to_c + i * 8, j, no_step.ctypes.data, 1, depth, stride, at_b, row,
+                             start_here, wanted // size, relu_here)
                 start = 0                                            # from here on, add to what is there
 
 
 @inner
-def lay_rows(a, a_turned, first, rows, p, depth, room, table):
+def low_tiles(rows):
+    """How many of the tiles over so many rows are to be low ones, for the fewest rows to be left empty."""
+    result, fewest = 0, TILE_ROWS
+    enough = (rows + TILE_ROWS - 1) // TILE_ROWS
+    for tiles in range(enough, enough + 2):
+        spare = tiles * TILE_ROWS - rows
+        low = min(tiles, spare // (TILE_ROWS - LOW_ROWS))
+        if spare - low * (TILE_ROWS - LOW_ROWS) < fewest:
+            result, fewest = low, spare - low * (TILE_ROWS - LOW_ROWS)
+    return result
+
+
+@inner
+def lay_rows(a, a_turned, first, rows, p, depth, room, thread, table):
     """The addresses of so many rows of A from product p on, and the bytes from a number to its neighbour in the row.
 
     If there is room, rows are copied there. Past the last row comes any row.
@@ -124,13 +144,14 @@ def lay_rows(a, a_turned, first, rows, p, depth, room, table):
     size = a.itemsize
     along, down = (p, first) if a_turned == 0 else (first, p)        # where the part of `a` begins
     lines, length = (rows, depth) if a_turned == 0 else (depth, rows)
-    data, apart = a[down:, along:].ctypes.data, a.shape[1] * size
-    if len(room):
-        copy_lines(a, data, apart, lines, length, room.ctypes.data, (length + GAP) * size)
-        data, apart = room.ctypes.data, (length + GAP) * size
+    data, apart = a.ctypes.data + (down * a.shape[1] + along) * size, a.shape[1] * size
+    if room.shape[1]:
+        copied, copied_apart = room.ctypes.data + thread * room.shape[1] * size, (length + GAP) * size
+        copy_lines(a, data, apart, lines, length, copied, copied_apart)
+        data, apart = copied, copied_apart
     row_apart, stride = (apart, size) if a_turned == 0 else (size, apart)
-    for i in range(len(table)):
-        table[i] = data + min(i, rows - 1) * row_apart
+    for i in range(table.shape[1]):
+        table[0, i] = data + min(i, rows - 1) * row_apart
     return stride
 
 
@@ -145,16 +166,17 @@ def copy_lines(like, data, apart, lines, length, target, target_apart):
 
 
 @inner
-def lay_columns(b, p, depth, begin, columns, room):
+def lay_columns(b, p, depth, begin, columns, room, thread):
     """Where columns begin, begin + 1, ... of B lie, products p to p + depth: (address, bytes to a panel, to a row).
 
     If there is room, they are copied there, panel by panel.
     """
     size = b.itemsize
-    width, apart, data = PANEL_BYTES // size, b.shape[1] * size, b[p, begin:].ctypes.data
-    if len(room) == 0:
+    width, apart = PANEL_BYTES // size, b.shape[1] * size
+    data = b.ctypes.data + p * apart + begin * size
+    if room.shape[1] == 0:
         return data, PANEL_BYTES, apart
+    copied = room.ctypes.data + thread * room.shape[1] * size
     for j in range(0, columns, width):
-        copy_lines(b, data + j * size, apart, depth, min(width, columns - j), room.ctypes.data + j * depth * size,
-                   PANEL_BYTES)
-    return room.ctypes.data, depth * PANEL_BYTES, PANEL_BYTES
+        copy_lines(b, data + j * size, apart, depth, min(width, columns - j), copied + j * depth * size, PANEL_BYTES)
+    return copied, depth * PANEL_BYTES, PANEL_BYTES

@@ -22,7 +22,7 @@ from numba import prange
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
-from minidl.kernels.cpu.tile import edge_tile, half_tile, single_tile, wide_tile
+from minidl.kernels.cpu.tile import edge_tile, half_tile, single_tile, wide_edge_tile, wide_tile
 from minidl.kernels.cpu.turn_tile import turn_lines
 
 # Bytes of B that one sweep over rows uses, and of A that one sweep over columns uses: what is used again should still
@@ -146,11 +146,10 @@ def sums(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, want
     if wanted <= lanes // 2:
         half_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)
         return
-    edge_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)
-    if wanted > lanes:
-        second = start + VECTOR_BYTES if start != 0 else 0
-        edge_tile(like, rows, outs, offset + VECTOR_BYTES, steps, taps, k, stride, b + VECTOR_BYTES, b_row, second,
-                  wanted - lanes, relu)
+    if wanted < lanes:
+        edge_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)
+        return
+    wide_edge_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)
 
 
 @inner
@@ -159,22 +158,23 @@ def fill(table, first, n0, n1, n2, a, a0, a1, a2, c, c0, c1, c2, scratch, ranges
 
     And for each tile the range of taps that are useful to any of its rows.
     """
-    ranges[:, 0], ranges[:, 1] = (taps, 0) if len(useful) else (0, taps)
+    for tile in range(len(ranges)):
+        ranges[tile, 0], ranges[tile, 1] = (taps, 0) if len(useful) else (0, taps)
     i, last, line = 0, min(table.shape[1], n0 * n1 * n2 - first), first // n2
     p2 = first % n2
     while i < last:                                                  # a stretch of rows along the last axis
         from_a = a + line // n1 * a0 + line % n1 * a1
         from_c = c + line // n1 * c0 + line % n1 * c1
         count = min(n2 - p2, last - i)
-        of_a, of_c = table[0, i:i + count], table[1, i:i + count]
         for q in range(count):
-            of_a[q], of_c[q] = from_a + (p2 + q) * a2, from_c + (p2 + q) * c2
+            table[0, i + q], table[1, i + q] = from_a + (p2 + q) * a2, from_c + (p2 + q) * c2
         if len(useful):
             for tile in range(i // TILE_ROWS, (i + count - 1) // TILE_ROWS + 1):
                 ranges[tile, 0] = min(ranges[tile, 0], useful[line % n1, 0])
                 ranges[tile, 1] = max(ranges[tile, 1], useful[line % n1, 1])
         i, line, p2 = i + count, line + 1, 0
-    table[0, last:], table[1, last:] = a, scratch
+    for i in range(max(0, last), table.shape[1]):
+        table[0, i], table[1, i] = a, scratch
 
 
 @kernel

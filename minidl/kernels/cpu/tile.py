@@ -211,6 +211,7 @@ wide_tile = make_tile(2, masked=False)                         # two full vector
 single_tile = make_tile(1, masked=False)                       # one
 low_tile = make_tile(2, masked=False, height=LOW_ROWS)         # of fewer rows: 16 fill two of 8, but not two of 14
 low_single_tile = make_tile(1, masked=False, height=LOW_ROWS)
-edge_tile = make_tile(1, masked=True)                          # the columns left over, up to one vector
+wide_edge_tile = make_tile(2, masked=True)                     # the columns left over, more than one vector of them
+edge_tile = make_tile(1, masked=True)                          # or up to one
 half_tile = make_tile(1, masked=True, vector_bytes=max(16, VECTOR_BYTES // 2))     # or up to half of one, which
 #                                                                 many processors compute in half of the time
