@@ -34,8 +34,10 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     planes = logits.flags.c_contiguous and not memory.flags.c_contiguous
     memory = np.ascontiguousarray(logits if planes else memory)      # if planes, all scores of a class
     gradient, losses = empty(memory.shape, memory.dtype), empty(target.shape, logits.dtype)
-    total = cross_entropy_all(
-        memory.reshape(-1), lines_along(memory.shape, 1 if planes else memory.ndim - 1),
+    lines = lines_along(memory.shape, 1 if planes else memory.ndim - 1)
+    fill = one_by_one if lines[3] == 1 and lines[2] >= MANY else side_by_side
+    total = fill(
+        memory.reshape(-1), lines,
         target.reshape(-1).astype(np.int64, copy=False), np.ascontiguousarray(weight), ignore_index, smoothing, mean,
         losses.reshape(-1), gradient.reshape(-1))
     if not planes:
@@ -44,34 +46,41 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
 
 
 @kernel
-def cross_entropy_all(threads, logits, lines, target, weight, ignore_index, smoothing, mean, losses, gradient):
-    """Fill losses and gradient, and return the total weight."""
-    groups, count, classes, apart = lines
+def side_by_side(threads, logits, lines, target, weight, ignore_index, smoothing, mean, losses, gradient):
+    """Fill losses and gradient, block by block of targets, and return the total weight."""
+    groups, count, classes, _ = lines
     lanes = lanes_for(classes)
     blocks = groups * ((count + lanes - 1) // lanes)
     parts = PARTS if len(logits) > FEW else 1
-    total = weigh(target, weight, ignore_index)
-    scale = 1.0
-    if mean:
-        scale = 0.0 if total == 0 else 1 / total
+    total, scale = weigh(target, weight, ignore_index, mean)
     for part in prange(parts):
-        if apart == 1 and classes >= MANY:
-            some_targets(part * count // parts, (part + 1) * count // parts, logits, classes, target, weight,
-                         ignore_index, smoothing, scale, losses, gradient)
-        else:
-            some_blocks(part * blocks // parts, (part + 1) * blocks // parts, lanes, logits, lines, target, weight,
-                        ignore_index, smoothing, scale, losses, gradient)
+        some_blocks(part * blocks // parts, (part + 1) * blocks // parts, lanes, logits, lines, target, weight,
+                    ignore_index, smoothing, scale, losses, gradient)
+    return total
+
+
+@kernel
+def one_by_one(threads, logits, lines, target, weight, ignore_index, smoothing, mean, losses, gradient):
+    """The same, target by target; the scores of each lie side by side."""
+    _, count, classes, _ = lines
+    parts = PARTS if len(logits) > FEW else 1
+    total, scale = weigh(target, weight, ignore_index, mean)
+    for part in prange(parts):
+        some_targets(part * count // parts, (part + 1) * count // parts, logits, classes, target, weight, ignore_index,
+                     smoothing, scale, losses, gradient)
     return total
 
 
 @inner
-def weigh(target, weight, ignore_index):
-    """The sum of the weights of the targets that count."""
+def weigh(target, weight, ignore_index, mean):
+    """The sum of the weights of the targets that count, and what their losses are multiplied by."""
     total = 0.0
     for t in target:
         if t != ignore_index:
             total += weight[t]
-    return total
+    if not mean:
+        return total, 1.0
+    return total, 0.0 if total == 0 else 1 / total
 
 
 @inner
