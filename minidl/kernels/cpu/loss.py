@@ -35,11 +35,10 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     memory = np.ascontiguousarray(logits if planes else memory)      # if planes, all scores of a class
     gradient, losses = empty(memory.shape, memory.dtype), empty(target.shape, logits.dtype)
     lines = lines_along(memory.shape, 1 if planes else memory.ndim - 1)
-    fill = one_by_one if lines[3] == 1 and lines[2] >= MANY else side_by_side
-    total = fill(
-        memory.reshape(-1), lines,
-        target.reshape(-1).astype(np.int64, copy=False), np.ascontiguousarray(weight), ignore_index, smoothing, mean,
-        losses.reshape(-1), gradient.reshape(-1))
+    _, _, classes, apart = lines
+    fill = one_by_one if apart == 1 and classes >= MANY else side_by_side
+    total = fill(memory.reshape(-1), lines, target.reshape(-1).astype(np.int64, copy=False),
+                 np.ascontiguousarray(weight), ignore_index, smoothing, mean, losses.reshape(-1), gradient.reshape(-1))
     if not planes:
         gradient = gradient.transpose(0, -1, *range(1, logits.ndim - 1))
     return losses, total, gradient
