@@ -204,8 +204,8 @@ def op(function):
             raise named(error, name, arrays) from error
         if mode.finite_only:
             check_finite(out, name, "output")
-        parents = tuple(x.node if isinstance(x, Tensor) else None for x in inputs)
-        if not mode.recording or all(parent is None for parent in parents) or out.dtype.kind != "f":
+        parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
+        if not mode.recording or not any(parents) or out.dtype.kind != "f":
             return Tensor.made_by(out, None)        # `backward`, and all it names, dies here
         return Tensor.made_by(out, Node(name, out.shape, out.dtype, parents, backward))
 
@@ -358,7 +358,7 @@ def plain(name, x):
 
 def same_device(name, arrays):
     """Raise ValueError unless all arrays live on one device."""
-    places = {device_of(x) for x in arrays if hasattr(x, "dtype") and x.__class__ is not np.ndarray}
+    places = {device_of(x) for x in arrays if x.__class__ is not np.ndarray and hasattr(x, "dtype")}
     if not places:
         return
     places |= {CPU for x in arrays if isinstance(x, np.ndarray)}

@@ -72,11 +72,15 @@ def test_both_ways_agree(shape, dtype, layout, seed, smoothing, mean, ignored):
     np.testing.assert_array_equal(places, target)
 
 
-def test_scores_without_bounds():
-    """A class that is ruled out by -inf has no gradient; what is not a number stays with its target."""
+@pytest.mark.parametrize("more", [0, 97])
+def test_scores_without_bounds(more):
+    """A class that is ruled out by -inf has no gradient, as all `more` are; NaN stays with its target."""
     logits = np.array([[1, -np.inf, 2], [1e30, -1e30, 0], [np.nan, 0, 0], [0, 0, 0]], np.float32)
+    logits, weight = np.pad(logits, ((0, 0), (0, more)), constant_values=-np.inf), np.ones(3 + more, np.float32)
     for kernels in (plain, cpu):
-        losses, _, gradient = kernels.cross_entropy(logits, np.array([2, 0, 1, 0]), np.ones(3, "f"), -100, 0.0, False)
+        losses, _, gradient = kernels.cross_entropy(logits, np.array([2, 0, 1, 0]), weight, -100, 0.0, False)
+        np.testing.assert_array_equal(gradient[[0, 1, 3], 3:], 0)
+        gradient = gradient[:, :3]
         np.testing.assert_allclose(losses, [np.log(1 + np.exp(-1)), 0, np.nan, np.log(3)], rtol=1e-6)
         np.testing.assert_allclose(gradient[0], [1 / (1 + np.e), 0, -1 / (1 + np.e)], rtol=1e-6)
         np.testing.assert_array_equal(gradient[1], 0)

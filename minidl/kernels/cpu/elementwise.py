@@ -13,7 +13,7 @@ from minidl.kernels.cpu.compile import kernel
 from minidl.kernels.cpu.memory import empty
 
 CHUNK = 8192       # elements that a thread takes at a time
-FEW = 8192         # so many elements one thread has done before the others are under way
+FEW = 16384        # so many elements one thread has done before the others are under way
 function = None    # stands in the loops for one of the curves: see `over_array`
 
 

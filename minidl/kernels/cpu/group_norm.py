@@ -13,7 +13,7 @@ from minidl.kernels.cpu.compile import kernel
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.moments import moments
 from minidl.kernels.cpu.normalization import combine, normalize, sum_products
-from minidl.kernels.cpu.rows import as_image, as_rows
+from minidl.kernels.cpu.rows import WIDTH, as_image, as_rows
 
 
 def group_norm(x, groups, weight, bias, eps):
@@ -23,7 +23,7 @@ def group_norm(x, groups, weight, bias, eps):
     """
     (n, c), rows = x.shape[:2], as_rows(x, len(x))
     means, variances = np.empty((2, n, c))
-    moments(rows, means, variances)
+    moments(as_rows(x, n, WIDTH), means, variances)
     mean, deviation = np.empty((2, n, groups))
     middle, scale, shift = np.empty((3, n, c), x.dtype)
     join_moments(means, variances, weight, bias, eps, mean, deviation, middle, scale, shift)
@@ -58,10 +58,11 @@ def group_norm_gradient(grad, x, weight, mean, deviation):
     g = grad * weight,  dx = deviation * (g - mean of g - xhat * mean of g * xhat), the means over a group.
     """
     (n, c), groups, rows = x.shape[:2], mean.shape[1], as_rows(x, len(x))
-    grads = as_rows(grad, n)
+    grads, narrow = as_rows(grad, n), as_rows(x, n, WIDTH)
     middle = mean.astype(x.dtype).repeat(c // groups, 1)
     dx = empty(rows.shape, rows.dtype)
-    sums, products = sum_products(grads, rows, rows, middle, middle, middle, False, math.inf, False, dx)
+    sums, products = sum_products(grads.reshape(narrow.shape), narrow, narrow, middle, middle, middle, False, math.inf,
+                                  False, narrow)
     scale, constant, slope = np.empty((3, n, c), x.dtype)
     share = groups / max(1, c * math.prod(x.shape[2:]))
     join_sums(sums, products, weight, mean, deviation, share, middle, scale, constant, slope)

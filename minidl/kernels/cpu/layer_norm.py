@@ -2,7 +2,9 @@
 
 A row is the last axes of an example, in the order in which they lie in memory: images that are channels last stay so.
 Rows are gone through in pieces that the first cache holds. What is wanted of a piece takes two readings of it, its mean
-and then its distances from that; the second finds it in the cache. Pieces meet in doubles. Backward, a row's gradient
+and then its distances from that; the second finds it in the cache. Pieces meet in doubles. What is wanted of short rows
+is found out for several, one after another, before anything is done with the first: so none waits for what is computed
+from the sums of the one before. Backward, a row's gradient
 needs two sums over the row; short rows are read again right after, and long ones, which no cache holds, piece by piece:
 then a piece of the gradients by weight and bias stays in the cache while all rows add to it.
 """
@@ -19,7 +21,8 @@ from minidl.kernels.cpu.rows import BLOCK, SLICES
 
 PIECE = 2048       # numbers of a row
 LONG = 8192        # numbers of a row that is long
-SLICE = 16384      # numbers, about, that are worth a slice of rows of its own
+SLICE = 16384      # numbers, about, that are worth a slice of rows of its own, and that the second cache holds
+FEW = 4096         # numbers, about, of rows whose moments are found before one is written; the first cache holds them
 
 
 def layer_norm(x, weight, bias, eps):
@@ -64,12 +67,16 @@ def as_array(rows, axes, shape):
 def standardize(threads, rows, weight, bias, eps, mean, deviation, out):
     """out = (rows - mean) * deviation * weight + bias;  deviation = 1 / sqrt(var + eps), for each row"""
     n, length = rows.shape
-    for i in prange(n):
-        mean[i], var = moments_of(rows, i)
-        deviation[i] = 1 / math.sqrt(var + eps)
-        middle, d, rest = rounded(rows, mean[i], deviation[i])
-        for j in range(length):
-            out[i, j] = ((rows[i, j] - middle) * d + rest) * weight[j] + bias[j]
+    some = max(1, FEW // length)
+    for part in prange((n + some - 1) // some):
+        first, last = part * some, min(n, (part + 1) * some)
+        for i in range(first, last):
+            mean[i], var = moments_of(rows, i)
+            deviation[i] = 1 / math.sqrt(var + eps)
+        for i in range(first, last):
+            middle, d, rest = rounded(rows, mean[i], deviation[i])
+            for j in range(length):
+                out[i, j] = ((rows[i, j] - middle) * d + rest) * weight[j] + bias[j]
 
 
 @inner
@@ -118,20 +125,21 @@ def layer_norm_gradient(grad, x, weight, mean, deviation):
 
 @kernel
 def short_gradient(threads, grads, rows, weight, mean, deviation, dx, dweight, dbias):
-    """dx, dweight, dbias for short rows: each is read for its means, and then for all the rest."""
+    """dx, dweight, dbias for short rows: some are read for their means, and then for all the rest."""
     n, length = rows.shape
     zero, slices = rows.dtype.type(0), min(SLICES, n, (n * length + SLICE - 1) // SLICE)
+    some, means = max(1, min(BLOCK, SLICE // length)), np.empty((n, 2), rows.dtype)
     partial = np.zeros((2, slices, length))
     for s in prange(slices):
         products, sums = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
         stop = (s + 1) * n // slices
-        for start in range(s * n // slices, stop, BLOCK):
+        for start in range(s * n // slices, stop, some):
             for j in range(length):
                 products[j], sums[j] = zero, zero
-            for i in range(start, min(stop, start + BLOCK)):
+            for i in range(start, min(stop, start + some)):
                 point = rounded(rows, mean[i], deviation[i])
-                means = means_of(grads, rows, weight, point, i)
-                finish(grads[i], rows[i], weight, point, means, dx[i], products, sums)
+                means[i, 0], means[i, 1] = means_of(grads, rows, weight, point, i)
+            finish(start, min(stop, start + some), grads, rows, weight, mean, deviation, means, dx, products, sums)
             for j in range(length):
                 partial[0, s, j] += products[j]
                 partial[1, s, j] += sums[j]
@@ -149,7 +157,7 @@ def long_gradient(threads, grads, rows, weight, mean, deviation, dx, dweight, db
     n, length = rows.shape
     zero, means = rows.dtype.type(0), np.empty((n, 2), rows.dtype)
     for i in prange(n):
-        means[i] = means_of(grads, rows, weight, rounded(rows, mean[i], deviation[i]), i)
+        means[i, 0], means[i, 1] = means_of(grads, rows, weight, rounded(rows, mean[i], deviation[i]), i)
     for p in prange((length + PIECE - 1) // PIECE):
         piece = slice(p * PIECE, min(length, (p + 1) * PIECE))
         share, total = np.zeros(piece.stop - piece.start), np.zeros(piece.stop - piece.start)
@@ -158,8 +166,9 @@ def long_gradient(threads, grads, rows, weight, mean, deviation, dx, dweight, db
             for j in range(len(total)):
                 products[j], sums[j] = zero, zero
             for i in range(start, min(n, start + BLOCK)):
-                point, two = rounded(rows, mean[i], deviation[i]), (means[i, 0], means[i, 1])
-                finish(grads[i, piece], rows[i, piece], weight[piece], point, two, dx[i, piece], products, sums)
+                one = slice(i, i + 1)
+                finish(0, 1, part_of(grads, i, piece), part_of(rows, i, piece), weight[piece], mean[one],
+                       deviation[one], means[one], part_of(dx, i, piece), products, sums)
             share += products
             total += sums
         dweight[piece] = share
@@ -180,11 +189,22 @@ def means_of(grads, rows, weight, point, i):
 
 
 @inner
-def finish(grad, x, weight, point, means, dx, products, sums):
-    """dx of a row or a piece, from its means; products and sums grow by grad * xhat and grad."""
-    (middle, deviation, rest), (first, second) = point, means
-    for j in range(len(x)):
-        xhat = (x[j] - middle) * deviation + rest
-        dx[j] = deviation * (grad[j] * weight[j] - first - xhat * second)
-        products[j] += grad[j] * xhat
-        sums[j] += grad[j]
+def part_of(rows, i, piece):
+    """A piece of row i, as rows of which there is one."""
+    return rows[i, piece].reshape(1, -1)
+
+
+@inner
+def finish(start, stop, grads, rows, weight, mean, deviation, means, dx, products, sums):
+    """dx of some rows, from their means; products and sums grow by grad * xhat and grad.
+
+    A call for each row, or slices of it, would cost as much as what is done with a short one.
+    """
+    for i in range(start, stop):
+        middle, d, rest = rounded(rows, mean[i], deviation[i])
+        first, second = means[i, 0], means[i, 1]
+        for j in range(len(sums)):
+            xhat = (rows[i, j] - middle) * d + rest
+            dx[i, j] = d * (grads[i, j] * weight[j] - first - xhat * second)
+            products[j] += grads[i, j] * xhat
+            sums[j] += grads[i, j]

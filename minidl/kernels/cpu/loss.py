@@ -5,17 +5,20 @@ For a target t with softmax p, class weights w and smoothing s,
     loss = -(1 - s) * w[t] * log p[t] - s / C * sum over c of w[c] * log p[c]
     gradient[c] = p[c] * ((1 - s) * w[t] + s / C * sum(w)) - s / C * w[c] - (1 - s) * w[t] where c = t
 
-Targets are worked on side by side, as `lanes.py` tells.
+Targets are worked on side by side, as `lanes.py` tells; but where scores lie one target after another and classes are
+many, one by one, since the first cache holds the scores of one, but not of many.
 """
 
 import numpy as np
 from numba import prange
 
 from minidl.kernels.cpu.compile import inner, kernel
-from minidl.kernels.cpu.exponential import log
+from minidl.kernels.cpu.exponential import exp, log
 from minidl.kernels.cpu.lanes import bring, find_largest, lanes_for, lines_along, place_of, take, to_powers
 from minidl.kernels.cpu.memory import empty
+from minidl.kernels.cpu.row_sums import largest_number, sum_distances, sum_weighted
 
+MANY = 64          # classes, no fewer than `largest_number` wants
 PARTS = 32         # into which the blocks of targets are dealt, for the threads to take
 FEW = 4096         # so many scores are one part: a thread has done them before the others are under way
 
@@ -31,40 +34,52 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     planes = logits.flags.c_contiguous and not memory.flags.c_contiguous
     memory = np.ascontiguousarray(logits if planes else memory)      # if planes, all scores of a class
     gradient, losses = empty(memory.shape, memory.dtype), empty(target.shape, logits.dtype)
-    total = cross_entropy_all(
-        memory.reshape(-1), lines_along(memory.shape, 1 if planes else memory.ndim - 1),
-        target.reshape(-1).astype(np.int64, copy=False), np.ascontiguousarray(weight), ignore_index, smoothing, mean,
-        losses.reshape(-1), gradient.reshape(-1))
+    lines = lines_along(memory.shape, 1 if planes else memory.ndim - 1)
+    _, _, classes, apart = lines
+    fill = one_by_one if apart == 1 and classes >= MANY else side_by_side
+    total = fill(memory.reshape(-1), lines, target.reshape(-1).astype(np.int64, copy=False),
+                 np.ascontiguousarray(weight), ignore_index, smoothing, mean, losses.reshape(-1), gradient.reshape(-1))
     if not planes:
         gradient = gradient.transpose(0, -1, *range(1, logits.ndim - 1))
     return losses, total, gradient
 
 
 @kernel
-def cross_entropy_all(threads, logits, lines, target, weight, ignore_index, smoothing, mean, losses, gradient):
-    """Fill losses and gradient, and return the total weight."""
+def side_by_side(threads, logits, lines, target, weight, ignore_index, smoothing, mean, losses, gradient):
+    """Fill losses and gradient, block by block of targets, and return the total weight."""
     groups, count, classes, _ = lines
     lanes = lanes_for(classes)
     blocks = groups * ((count + lanes - 1) // lanes)
     parts = PARTS if len(logits) > FEW else 1
-    total = weigh(target, weight, ignore_index)
-    scale = 1.0
-    if mean:
-        scale = 0.0 if total == 0 else 1 / total
+    total, scale = weigh(target, weight, ignore_index, mean)
     for part in prange(parts):
         some_blocks(part * blocks // parts, (part + 1) * blocks // parts, lanes, logits, lines, target, weight,
                     ignore_index, smoothing, scale, losses, gradient)
     return total
 
 
+@kernel
+def one_by_one(threads, logits, lines, target, weight, ignore_index, smoothing, mean, losses, gradient):
+    """The same, target by target; the scores of each lie side by side."""
+    _, count, classes, _ = lines
+    parts = PARTS if len(logits) > FEW else 1
+    total, scale = weigh(target, weight, ignore_index, mean)
+    for part in prange(parts):
+        some_targets(part * count // parts, (part + 1) * count // parts, logits, classes, target, weight, ignore_index,
+                     smoothing, scale, losses, gradient)
+    return total
+
+
 @inner
-def weigh(target, weight, ignore_index):
-    """The sum of the weights of the targets that count."""
+def weigh(target, weight, ignore_index, mean):
+    """The sum of the weights of the targets that count, and what their losses are multiplied by."""
     total = 0.0
     for t in target:
         if t != ignore_index:
             total += weight[t]
-    return total
+    if not mean:
+        return total, 1.0
+    return total, 0.0 if total == 0 else 1 / total
 
 
 @inner
@@ -111,3 +126,31 @@ def some_blocks(first, last, lanes, logits, lines, target, weight, ignore_index,
         for r in range(count):
             scores[labels[r], r] -= scale * right[r]
         take(scores, count, gradient, start, apart)
+
+
+@inner
+def some_targets(first, last, logits, classes, target, weight, ignore_index, smoothing, scale, losses, gradient):
+    """The targets from `first` up to `last`, one by one; the gradient is room for the powers meanwhile."""
+    real, size = logits.dtype.type, logits.itemsize
+    zero, one, kept, scale, even = real(0), real(1), real(1 - smoothing), real(scale), real(smoothing / classes)
+    ones, weights = np.ones(classes, real), weight.ctypes.data
+    for i in range(first, last):
+        here = i * classes
+        scores, powers = logits[here:here + classes], gradient[here:here + classes]
+        top = largest_number(logits, logits.ctypes.data + here * size, classes)
+        for c in range(classes):
+            powers[c] = exp(scores[c] - top)
+        total = sum_distances(gradient, gradient.ctypes.data + here * size, zero, classes)[0]
+        all_weights, spread = zero, zero
+        if smoothing > 0:
+            all_weights, spread = sum_weighted(weight, weights, ones.ctypes.data, logits.ctypes.data + here * size,
+                                               top, classes)
+        counted = zero if target[i] == ignore_index else one
+        label = 0 if target[i] == ignore_index else target[i]
+        right, log_sum = counted * kept * weight[label], log(total)
+        loss = right * (log_sum - (scores[label] - top)) + even * (all_weights * log_sum - spread)
+        losses[i] = loss if counted > zero else zero
+        share, own = scale * (right + counted * even * all_weights) / total, counted * scale * even
+        for c in range(classes):
+            powers[c] = powers[c] * share - weight[c] * own
+        powers[label] -= scale * right

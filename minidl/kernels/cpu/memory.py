@@ -14,27 +14,20 @@ import threading
 import numpy as np
 
 SLACK = 32 * 1024**2       # bytes by which they may; with none, blocks of many sizes would be given back and made anew
-TINY = 16 * 1024           # below this, alignment is not worth the trouble
-SMALL = 128 * 1024         # below this, NumPy's own allocator does the same
+SMALL = 16 * 1024          # below this, NumPy's own allocator does the same, but that it aligns nothing
 LINE = 64                  # bytes of a cache line: a vector that straddles two costs twice
 
 
 class Memory(np.ndarray):
-    """Bytes that remember their `address`, which NumPy takes a microsecond to tell."""
+    """Bytes of the store. Of a type of their own, lest NumPy let an array hold on to them rather than to its Block."""
 
 
-class Block:
-    """A stretch of memory that comes back to the store when the last array on it is gone."""
-
-    __slots__ = ("__array_interface__", "bytes")
-
-    def __init__(self, memory, shape, dtype):
-        self.bytes = memory
-        self.__array_interface__ = {
-            "version": 3, "shape": shape, "typestr": dtype.str, "data": (memory.address, False)}
+class Block(np.ndarray):
+    """What the arrays on a Memory hold on to: when the last of them is gone, so is this, and the store has it back."""
 
     def __del__(self):
-        store.put(self.bytes)
+        if type(self.base) is Memory:              # not a part of a block, which holds on to that
+            store.put(self.base)
 
 
 class Store:
@@ -51,34 +44,34 @@ class Store:
         with self.lock:
             memory = self.fitting(size)
             if memory is None:
-                memory = aligned(size).view(Memory)
-                memory.address = memory.__array_interface__["data"][0]
-            self.used_bytes += len(memory)
+                memory = self.new(size)
             self.given_bytes += len(memory)
+            self.used_bytes += len(memory)
             self.peak, self.watermark = max(self.peak, self.used_bytes), max(self.watermark, self.used_bytes)
-            self.shrink()
             return memory
 
     def fitting(self, size):
         """Take a block that fits from the spare ones; None if there is none."""
+        most = size + size // 8
         for i in range(len(self.spare) - 1, -1, -1):
-            if size <= len(self.spare[i]) <= size + size // 8:
+            if size <= len(self.spare[i]) <= most:
                 self.spare_bytes -= len(self.spare[i])
                 return self.spare.pop(i)
         return None
 
+    def new(self, size):
+        """A new block; if there are too many bytes with it, the least recently used spare ones make room."""
+        memory, used = aligned(size).view(Memory), self.used_bytes + size
+        while self.spare and used + self.spare_bytes > max(used, self.peak) + SLACK:
+            self.spare_bytes -= len(self.spare.pop(0))
+        return memory
+
     def put(self, memory):
-        """Keep a block; the least recently used ones make room for it."""
+        """Keep a block that is no longer used."""
         with self.lock:
             self.spare.append(memory)
             self.spare_bytes += len(memory)
             self.used_bytes -= len(memory)
-            self.shrink()
-
-    def shrink(self):
-        """Give spare blocks back to the system, the oldest first, while there are too many."""
-        while self.spare and self.used_bytes + self.spare_bytes > self.peak + SLACK:
-            self.spare_bytes -= len(self.spare.pop(0))
 
     def clear(self):
         """Give all spare blocks back to the system, and begin anew to see how much is needed."""
@@ -107,12 +100,10 @@ def empty(shape, dtype):
     """
     dtype = np.dtype(dtype)
     size = dtype.itemsize * math.prod(shape)
-    if size < TINY:
+    if size < SMALL:
         return np.empty(shape, dtype)
     try:
-        if size < SMALL:
-            return np.ndarray(shape, dtype, aligned(size))
-        return np.asarray(Block(store.take(size), shape, dtype))
+        return np.ndarray(shape, dtype, store.take(size).view(Block))
     except MemoryError as error:
         amount = f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"
         raise MemoryError(f"no memory for {amount}, an array {shape} of {dtype}") from error

@@ -3,14 +3,15 @@
 import numpy as np
 from numba import prange
 
+from minidl.kernels.cpu.column_sums import sum_columns, sum_deviations
 from minidl.kernels.cpu.compile import kernel
-from minidl.kernels.cpu.rows import BLOCK, as_rows, folded, repeated, slices_of
+from minidl.kernels.cpu.rows import BLOCK, WIDTH, as_rows, folded, repeated, slices_of
 
 
 def channel_sums(x):
     """The sum of each channel.   x (N, C, H, W)  ->  (C,)"""
     out = np.empty(x.shape[1], x.dtype)
-    sum_rows(as_rows(x), out[None])
+    sum_rows(as_rows(x, length=WIDTH), out[None])
     return out
 
 
@@ -18,17 +19,15 @@ def channel_sums(x):
 def sum_rows(threads, rows, out):
     """out (1, C) = the sum of each channel"""
     n, length = rows.shape
-    slices, zero = slices_of(n, 1), rows.dtype.type(0)
+    slices, apart = slices_of(n, 1), length * rows.itemsize
     partial = np.zeros((1, slices, length))
     for s in prange(slices):
         sums = np.empty(length, rows.dtype)
         stop = (s + 1) * n // slices
         for start in range(s * n // slices, stop, BLOCK):
-            for j in range(length):
-                sums[j] = zero
-            for i in range(start, min(stop, start + BLOCK)):
-                for j in range(length):
-                    sums[j] += rows[i, j]
+            count, here = min(BLOCK, stop - start), rows.ctypes.data + start * apart
+            sums[:] = 0
+            sum_columns(rows, count, apart, length, here, sums.ctypes.data)
             for j in range(length):
                 partial[0, s, j] += sums[j]
     total = folded(partial, out.shape[1])
@@ -39,7 +38,7 @@ def sum_rows(threads, rows, out):
 def channel_moments(x):
     """Mean and (biased) variance of each channel.   x (N, C, H, W)  ->  (C,), (C,)"""
     mean, var = np.empty((2, 1, x.shape[1]), x.dtype)
-    moments(as_rows(x), mean, var)
+    moments(as_rows(x, length=WIDTH), mean, var)
     return mean[0], var[0]
 
 
@@ -53,7 +52,7 @@ def moments(threads, rows, mean, var):
     """
     (sets, c), length = mean.shape, rows.shape[1]
     n = len(rows) // max(1, sets)
-    slices, zero = slices_of(n, sets), rows.dtype.type(0)
+    slices, apart = slices_of(n, sets), length * rows.itemsize
     origin = repeated(rows[::max(1, n), :c], length)            # the first row of each set
     partial = np.zeros((2, sets, slices, length))
     for unit in prange(sets * slices):
@@ -61,15 +60,10 @@ def moments(threads, rows, mean, var):
         e, s = unit // slices, unit % slices
         stop = e * n + (s + 1) * n // slices
         for start in range(e * n + s * n // slices, stop, BLOCK):
-            end = min(stop, start + BLOCK)
-            for j in range(length):
-                sums[j], squares[j] = zero, zero
-            for i in range(start + 1, end):
-                for j in range(length):
-                    d = rows[i, j] - rows[start, j]
-                    sums[j] += d
-                    squares[j] += d * d
-            count = np.float64(end - start)
+            count, here = min(BLOCK, stop - start), rows.ctypes.data + start * apart
+            sums[:] = 0
+            squares[:] = 0
+            sum_deviations(rows, count, apart, length, here, here, sums.ctypes.data, squares.ctypes.data)
             for j in range(length):
                 o, d = np.float64(rows[start, j]) - origin[e, j], np.float64(sums[j])
                 partial[0, e, s, j] += d + o * count

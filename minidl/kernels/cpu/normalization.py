@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
+from minidl.kernels.cpu.column_sums import sum_decided, sum_gradients, sum_passing
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.memory import empty
-from minidl.kernels.cpu.rows import BLOCK, as_image, as_rows, folded, repeated, slices_of
+from minidl.kernels.cpu.rows import BLOCK, WIDTH, as_image, as_rows, folded, repeated, slices_of
 
 
 class Passed(NamedTuple):
@@ -84,8 +85,9 @@ def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds)
     decided = out is not None                        # by the output: the grads that pass are the gradient by add
     dx = empty(rows.shape, rows.dtype)
     dadd = empty(rows.shape, rows.dtype) if decided else dx
-    sums, products = sum_products(grads, rows, out if decided else rows, mean[None], scale[None], bias[None], relu,
-                                  last, decided, dadd)
+    narrow = as_rows(x, length=WIDTH)
+    sums, products = sum_products(grads.reshape(narrow.shape), narrow, out.reshape(narrow.shape) if decided else narrow,
+                                  mean[None], scale[None], bias[None], relu, last, decided, dadd.reshape(narrow.shape))
     grads = dadd if decided else grads
     dweight, dbias = (products[0] / deviation).astype(x.dtype), sums[0].astype(x.dtype)
     share = scale / (x.size // x.shape[1]) if training else scale * 0
@@ -108,7 +110,7 @@ def sum_products(threads, grads, rows, out, mean, scale, bias, relu, last, decid
     """
     (sets, c), length = mean.shape, rows.shape[1]
     n = len(rows) // max(1, sets)
-    slices, zero, last = slices_of(n, sets), rows.dtype.type(0), rows.dtype.type(last)
+    slices, apart, last = slices_of(n, sets), length * rows.itemsize, rows.dtype.type(last)
     middle, scale, bias = repeated(mean, length), repeated(scale, length), repeated(bias, length)
     partial = np.zeros((2, sets, slices, length))
     for unit in prange(sets * slices):
@@ -116,25 +118,19 @@ def sum_products(threads, grads, rows, out, mean, scale, bias, relu, last, decid
         e, s = unit // slices, unit % slices
         stop = e * n + (s + 1) * n // slices
         for start in range(e * n + s * n // slices, stop, BLOCK):
-            for j in range(length):
-                sums[j], products[j] = zero, zero
-            for i in range(start, min(stop, start + BLOCK)):
-                if decided:
-                    for j in range(length):
-                        dadd[i, j] = passing(grads[i, j], out[i, j], zero, last)
-                    for j in range(length):
-                        sums[j] += dadd[i, j]
-                        products[j] += dadd[i, j] * (rows[i, j] - middle[e, j])
-                elif relu:
-                    for j in range(length):
-                        distance = rows[i, j] - middle[e, j]
-                        grad = passing(grads[i, j], distance * scale[e, j] + bias[e, j], zero, last)
-                        sums[j] += grad
-                        products[j] += grad * distance
-                else:
-                    for j in range(length):
-                        sums[j] += grads[i, j]
-                        products[j] += grads[i, j] * (rows[i, j] - middle[e, j])
+            count, at = min(BLOCK, stop - start), start * apart
+            grad, x, center = grads.ctypes.data + at, rows.ctypes.data + at, middle[e].ctypes.data
+            sums[:] = 0
+            products[:] = 0
+            both = sums.ctypes.data, products.ctypes.data
+            if decided:
+                sum_decided(rows, count, apart, length, last, grad, x, out.ctypes.data + at, dadd.ctypes.data + at,
+                            center, *both)
+            elif relu:
+                sum_passing(rows, count, apart, length, last, grad, x, center, scale[e].ctypes.data,
+                            bias[e].ctypes.data, *both)
+            else:
+                sum_gradients(rows, count, apart, length, grad, x, center, *both)
             for j in range(length):
                 partial[0, e, s, j] += sums[j]
                 partial[1, e, s, j] += products[j]

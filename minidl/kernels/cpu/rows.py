@@ -14,17 +14,18 @@ from minidl.kernels.cpu.layout import channels_last, logical
 BLOCK = 64         # rows that are summed in the array's own precision
 SLICES = 16        # parts, at most, that are summed apart from each other; but one for each set at least
 LENGTH = 256       # numbers in a row, about: short rows are joined
+WIDTH = 64         # the same where columns are summed: so many go down at once (`column_sums.py`)
 
 
-def as_rows(x, sets=1):
+def as_rows(x, sets=1, length=LENGTH):
     """x (N, C, H, W) as rows of channels: (N*H*W / R, R*C), where each row holds R pixels of one set side by side.
 
-    Loops run along rows, and few channels make too short a loop; R is a power of 2 that makes it about LENGTH long.
+    Loops run along rows, and few channels make too short a loop; R is a power of 2 that makes it about `length` long.
     """
     c = x.shape[1]
     pixels = x.size // c
     r = 1
-    while pixels // max(1, sets) % (2 * r) == 0 and 2 * r * c <= LENGTH:
+    while pixels // max(1, sets) % (2 * r) == 0 and 2 * r * c <= length:
         r *= 2
     return channels_last(x).reshape(pixels // r, r * c)
 
