@@ -17,7 +17,7 @@ import numba
 from minidl.kernels import cpu
 from minidl.kernels.cpu import exponential
 
-SHAPES = [(1, 1), (5, 3), (128, 10), (17, 1000), (3, 1, 7), (2, 4, 5, 9), (4, 2, 40, 33), (3, 70, 16)]
+SHAPES = [(1, 1), (5, 3), (128, 10), (600, 10), (17, 1000), (3, 1, 7), (2, 4, 5, 9), (4, 2, 40, 33), (3, 70, 16)]
 
 
 @numba.njit(error_model="numpy")

@@ -5,8 +5,9 @@ For a target t with softmax p, class weights w and smoothing s,
     loss = -(1 - s) * w[t] * log p[t] - s / C * sum over c of w[c] * log p[c]
     gradient[c] = p[c] * ((1 - s) * w[t] + s / C * sum(w)) - s / C * w[c] - (1 - s) * w[t] where c = t
 
-Targets are worked on side by side, as `lanes.py` tells; but where scores lie one target after another and classes are
-many, one by one, since the first cache holds the scores of one, but not of many.
+Targets are worked on side by side, as `lanes.py` tells; but where scores lie one target after another, one by one if
+classes are many, since the first cache holds the scores of one, but not of many, or if scores are few: that is compiled
+in a third of the time, which counts for more then.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ from numba import prange
 
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.exponential import exp, log
-from minidl.kernels.cpu.lanes import bring, find_largest, lanes_for, lines_along, place_of, take, to_powers
+from minidl.kernels.cpu.lanes import bring, find_largest, lanes_for, larger, lines_along, place_of, take, to_powers
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.row_sums import largest_number, sum_distances, sum_weighted
 
@@ -36,7 +37,7 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     gradient, losses = empty(memory.shape, memory.dtype), empty(target.shape, logits.dtype)
     lines = lines_along(memory.shape, 1 if planes else memory.ndim - 1)
     _, _, classes, apart = lines
-    fill = one_by_one if apart == 1 and classes >= MANY else side_by_side
+    fill = one_by_one if apart == 1 and (classes >= MANY or memory.size <= FEW) else side_by_side
     total = fill(memory.reshape(-1), lines, target.reshape(-1).astype(np.int64, copy=False),
                  np.ascontiguousarray(weight), ignore_index, smoothing, mean, losses.reshape(-1), gradient.reshape(-1))
     if not planes:
@@ -137,7 +138,12 @@ def some_targets(first, last, logits, classes, target, weight, ignore_index, smo
     for i in range(first, last):
         here = i * classes
         scores, powers = logits[here:here + classes], gradient[here:here + classes]
-        top = largest_number(logits, logits.ctypes.data + here * size, classes)
+        if classes >= MANY:
+            top = largest_number(logits, logits.ctypes.data + here * size, classes)
+        else:
+            top = scores[0]
+            for c in range(1, classes):
+                top = larger(scores[c], top)
         for c in range(classes):
             powers[c] = exp(scores[c] - top)
         total = sum_distances(gradient, gradient.ctypes.data + here * size, zero, classes)[0]
