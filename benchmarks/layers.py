@@ -21,6 +21,7 @@ from torch import nn as torch_nn
 from minidl import Tensor, nn
 from minidl.kernels import Window
 from minidl.kernels.cpu.compile import kernel
+from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
 from minidl.kernels.cpu.tile import wide_tile
 
@@ -181,11 +182,21 @@ def measure(layer):
 
 
 def array(shape):
-    """Normally distributed float32 numbers; images lie channels last in memory."""
-    if len(shape) == 2:
-        return rng.standard_normal(shape, dtype=np.float32)
-    n, c, h, w = shape
-    return rng.standard_normal((n, h, w, c), dtype=np.float32).transpose(0, 3, 1, 2)
+    """Normally distributed float32 numbers; images lie channels last in memory.
+
+    They begin with a line of the cache, as what the layers of a network hand on does on both sides.
+    """
+    if len(shape) == 4:
+        n, c, h, w = shape
+        return filled((n, h, w, c)).transpose(0, 3, 1, 2)
+    return filled(shape)
+
+
+def filled(shape):
+    """Such numbers in an array that lies in memory as its axes stand."""
+    out = empty(shape, np.float32)
+    rng.standard_normal(out=out, dtype=np.float32)
+    return out
 
 
 def traffic(layer, arrays, grad, name):
