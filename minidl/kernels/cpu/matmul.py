@@ -112,7 +112,7 @@ def multiply(threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_row
                 for j in range(0, columns * size, PANEL_BYTES):
                     wanted, at_b = min(PANEL_BYTES, columns * size - j), data + j // PANEL_BYTES * to_panel
                     start_here, relu_here = start + j if start != 0 else 0, relu if p == end else 0
-                    low = low_tiles(rows) * LOW_ROWS if wanted == PANEL_BYTES else 0
+                    low = low_tiles(rows) * LOW_ROWS if wanted == PANEL_BYTES and m > FEW else 0     # few wait for B
                     for i in range(0, low, LOW_ROWS):
                         low_tile(a, from_a + i * 8, to_c + i * 8, j, no_step.ctypes.data, 1, depth, stride, at_b, row,
                                  start_here, width, relu_here)
