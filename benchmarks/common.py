@@ -71,12 +71,13 @@ def processor():
     return target.describe()
 
 
-def save(name, result):
-    """Write benchmarks/results/<name>.json."""
+def save(name, result, say=True):
+    """Write benchmarks/results/<name>.json, and say so."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), **result}, indent=1) + "\n")
-    print(f"\nwritten to {path}")
+    if say:
+        print(f"\nwritten to {path}")
 
 
 def load(name):

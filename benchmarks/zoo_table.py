@@ -161,7 +161,8 @@ def main(arguments):
             results[name] = measure(name)
             gc.collect()
             print(row(name, results[name]), flush=True)
-    common.save("zoo", {"unit": "images/s", "networks": {n: results[n] for n in zoo.names() if n in results}})
+            kept = {n: results[n] for n in zoo.names() if n in results}        # all so far, should it be stopped
+            common.save("zoo", {"unit": "images/s", "networks": kept}, say=False)
 
 
 if __name__ == "__main__":
