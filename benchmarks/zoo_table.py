@@ -119,13 +119,13 @@ training alone, multiply-adds are for one image in use.
 Images a second on two cores: minidl, and in brackets how many times PyTorch's. A training step is forward, loss,
 backward and SGD with momentum; in use, minidl's batch norms are folded into convolutions, PyTorch's are as its users
 have them. PyTorch runs the same files of `zoo/` (`benchmarks/torch_zoo.py` tells how), its ReLUs in place, in its
-faster memory format. These are a few steps each, the two taking turns, on a machine that others use too: where ten runs
-would agree to a tenth, one may be off by a quarter, small networks most. `benchmarks/networks.py` measures more
-carefully, and fewer networks.
+faster memory format. These are a few steps each, the two taking turns, on a machine that others use too: five runs of
+`lenet5`, of this script and others, trained 1.73 to 1.97 times as fast as PyTorch. `benchmarks/networks.py` measures
+more carefully, and fewer networks.
 
 Written by `benchmarks/zoo_table.py` from `benchmarks/results/zoo.json`: {machine["date"]}, {machine["processor"]},
-{machine["threads"]} threads, Python {machine["python"]}, NumPy {machine["numpy"]}, Numba {machine["numba"]}, PyTorch
-{machine["torch"]}, float32.
+{machine["threads"]} threads, Python {machine["python"]}, NumPy {machine["numpy"]}, Numba {machine["numba"]},
+PyTorch {machine["torch"]}, float32.
 
 | network | year | idea | image | parameters | multiply-adds | batch | training, images/s | in use, images/s |
 |---|---|---|---|---:|---:|---:|---:|---:|
