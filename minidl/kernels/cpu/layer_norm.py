@@ -5,7 +5,7 @@ Rows are gone through in pieces that the first cache holds. What is wanted of a 
 and then its distances from that; the second finds it in the cache. Pieces meet in doubles. What is wanted of short rows
 is found out for several, one after another, before anything is done with the first: so none waits for what is computed
 from the sums of the one before. Backward, a row's gradient needs two sums over the row; short rows are read again right
-after, and long ones, which no cache holds, piece by piece: then a piece of the gradients by weight and bias stays in the
+after, and long ones, which no cache holds, piece by piece: so a piece of the gradients by weight and bias stays in the
 cache while all rows add to it.
 """
 
