@@ -28,7 +28,7 @@ class Block(nn.Module):
         self.pool = nn.MaxPool2d(2)
 
     def forward(self, x):
-        return self.pool(self.norm(self.conv(x)), relu=True)
+        return self.pool(self.norm(self.conv(x), relu=True))
 
 
 class SimpleCNN(nn.Module):
