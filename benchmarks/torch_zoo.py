@@ -5,9 +5,12 @@ which work in place here, as torchvision's networks have it. `make("resnet18")` 
 """
 
 import functools
+import importlib.util
 import inspect
+import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -86,13 +89,15 @@ LAYERS = SimpleNamespace(**{
 @functools.cache
 def factories():
     """{name: the function that makes the network}"""
+    package = SimpleNamespace(functional=Functions(), nn=LAYERS)
+    stand_ins = {"minidl": package, "minidl.functional": package.functional, "minidl.nn": package.nn}
     found = {}
     for path in ZOO.glob("[!_]*.py"):
-        source, names = path.read_text(), {"__name__": f"torch_zoo.{path.stem}", "F": Functions(), "nn": LAYERS}
-        for line in ("import minidl.functional as F\n", "import minidl.nn as nn\n"):
-            source = source.replace(line, "\n")
-        exec(compile(source, path, "exec"), names)
-        found |= {name: value for name, value in names.items() if inspect.isfunction(value)}
+        spec = importlib.util.spec_from_file_location(f"torch_zoo.{path.stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        with patch.dict(sys.modules, stand_ins):                     # what its `import minidl.nn as nn` finds
+            spec.loader.exec_module(module)
+        found |= dict(inspect.getmembers(module, inspect.isfunction))
     return found
 
 

@@ -96,7 +96,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads():
 def test_other_vectors_give_the_same_results(tmp_path):
     """4, 8 and 16 float32 numbers at a time; all other tests are about the machine's own width.
 
-    The bound is that of F(2x2, 5x5), whose weight gradient is summed in other parts for other widths.
+    F(2x2, 5x5) has a bound of its own: other widths sum its weight gradient in other parts.
 
     Compiling everything anew takes a minute or two: so the widths do it at once, and for one dtype.
     """
@@ -113,7 +113,8 @@ def test_other_vectors_give_the_same_results(tmp_path):
                 assert set(other) == set(expected)
                 for name in other:
                     size = max(1.0, float(abs(expected[name]).max()))
-                    np.testing.assert_allclose(other[name] / size, expected[name] / size, rtol=0, atol=2e-5,
+                    bound = 2e-5 if name.startswith(("Winograd's, of 5x5", "Winograd's, grouped")) else 1e-5
+                    np.testing.assert_allclose(other[name] / size, expected[name] / size, rtol=0, atol=bound,
                                                err_msg=f"{name}, {width} bytes")
 
 

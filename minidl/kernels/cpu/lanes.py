@@ -17,6 +17,7 @@ from minidl.kernels.cpu.turn_tile import turn_lines
 
 WIDE, NARROW = 128, 32     # lanes of a block; LLVM must not know which when it compiles, or it writes no loops
 FITTING = 8192             # numbers of a wide block that the first level of cache has room for
+LONG = 64                  # numbers of a line that is long, no fewer than `row_sums.largest_number` wants
 
 
 def lines_along(shape, axis):
@@ -26,6 +27,12 @@ def lines_along(shape, axis):
     """
     before, length, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
     return (1, before, length, 1) if after == 1 else (before, after, length, after)
+
+
+def are_long(lines):
+    """Whether lines lie one after another and are long."""
+    _, _, length, apart = lines
+    return apart == 1 and length >= LONG
 
 
 @inner

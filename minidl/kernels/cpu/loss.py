@@ -15,11 +15,21 @@ from numba import prange
 
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.exponential import exp, log
-from minidl.kernels.cpu.lanes import bring, find_largest, lanes_for, larger, lines_along, place_of, take, to_powers
+from minidl.kernels.cpu.lanes import (
+    LONG,
+    are_long,
+    bring,
+    find_largest,
+    lanes_for,
+    larger,
+    lines_along,
+    place_of,
+    take,
+    to_powers,
+)
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.row_sums import largest_number, sum_distances, sum_weighted
 
-MANY = 64          # classes, no fewer than `largest_number` wants
 PARTS = 32         # into which the blocks of targets are dealt, for the threads to take
 FEW = 4096         # so many scores are one part: a thread has done them before the others are under way
 
@@ -36,8 +46,7 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     memory = np.ascontiguousarray(logits if planes else memory)      # if planes, all scores of a class
     gradient, losses = empty(memory.shape, memory.dtype), empty(target.shape, logits.dtype)
     lines = lines_along(memory.shape, 1 if planes else memory.ndim - 1)
-    _, _, classes, apart = lines
-    fill = one_by_one if apart == 1 and (classes >= MANY or memory.size <= FEW) else side_by_side
+    fill = one_by_one if are_long(lines) or (lines[-1] == 1 and memory.size <= FEW) else side_by_side
     total = fill(memory.reshape(-1), lines, target.reshape(-1).astype(np.int64, copy=False),
                  np.ascontiguousarray(weight), ignore_index, smoothing, mean, losses.reshape(-1), gradient.reshape(-1))
     if not planes:
@@ -138,7 +147,7 @@ def some_targets(first, last, logits, classes, target, weight, ignore_index, smo
     for i in range(first, last):
         here = i * classes
         scores, powers = logits[here:here + classes], gradient[here:here + classes]
-        if classes >= MANY:
+        if classes >= LONG:
             top = largest_number(logits, logits.ctypes.data + here * size, classes)
         else:
             top = scores[0]

@@ -102,6 +102,7 @@ def multiply(threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_row
             for i in range(most_rows):
                 to_row = out.ctypes.data + (((part * m + first + i) * n) + begin) * size
                 table[1, i] = to_row if i < rows else scratch.ctypes.data
+            low_rows = low_tiles(rows) * LOW_ROWS if m > FEW else 0  # few rows wait for B, not for products
             p, end = part * k // parts, (part + 1) * k // parts
             start, steps = bias.ctypes.data + begin * size, (end - p + most_depth - 1) // most_depth
             for step in range(steps):
@@ -112,7 +113,7 @@ def multiply(threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_row
                 for j in range(0, columns * size, PANEL_BYTES):
                     wanted, at_b = min(PANEL_BYTES, columns * size - j), data + j // PANEL_BYTES * to_panel
                     start_here, relu_here = start + j if start != 0 else 0, relu if p == end else 0
-                    low = low_tiles(rows) * LOW_ROWS if wanted == PANEL_BYTES and m > FEW else 0     # few wait for B
+                    low = low_rows if wanted == PANEL_BYTES else 0
                     for i in range(0, low, LOW_ROWS):
                         low_tile(a, from_a + i * 8, to_c + i * 8, j, no_step.ctypes.data, 1, depth, stride, at_b, row,
                                  start_here, width, relu_here)

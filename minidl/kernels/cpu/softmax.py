@@ -11,11 +11,10 @@ from minidl.kernels import softmax as array_code
 from minidl.kernels.cpu.compile import inner, kernel
 from minidl.kernels.cpu.elementwise import in_memory_order, in_order_of
 from minidl.kernels.cpu.exponential import exp, log
-from minidl.kernels.cpu.lanes import bring, find_largest, lanes_for, lines_along, place_of, take, to_powers
+from minidl.kernels.cpu.lanes import are_long, bring, find_largest, lanes_for, lines_along, place_of, take, to_powers
 from minidl.kernels.cpu.memory import empty
 from minidl.kernels.cpu.row_sums import largest_number, sum_distances, sum_weighted
 
-LONG = 64          # numbers of a line that is long, no fewer than `largest_number` wants
 PARTS = 32         # into which lines are dealt, for the threads to take
 FEW = 4096         # so many numbers are worth a part
 TINY = 1024        # of so many, array code has made a gradient before the threads are under way
@@ -58,12 +57,6 @@ def gradients(grad, out, axis, logs):
     fill = long_gradients if are_long(lines) else block_gradients
     fill(grad.reshape(-1), source.reshape(-1), lines, logs, dx.reshape(-1))
     return dx.transpose(axes)
-
-
-def are_long(lines):
-    """Whether lines lie one after another and are long."""
-    _, _, length, apart = lines
-    return apart == 1 and length >= LONG
 
 
 @inner

@@ -176,6 +176,7 @@ def conv2d_weight_gradient(grad, x, window, scheme, groups=1):
     squares = Squares.of(size, scheme.outputs, top, left)
     total = n * squares.down * squares.across
     parts = max(1, min(UNITS // panels, total // LEAST))
+    # Twice the chunk: a map adds to r * r taps, which crowd the cache, and should come seldom.
     chunk = max(LEAST, 2 * CHUNK_BYTES // (scheme.points**2 * (c * x.itemsize + PANEL_BYTES)))
     out = np.zeros((parts, r, r, c, f), x.dtype)
     correlate(scheme, channels_last(x), channels_last(grad), squares, Squares.of(size, scheme.outputs), chunk,
