@@ -67,7 +67,7 @@ def machine():
 
 def processor():
     """The processor's name and whether it has AVX-512."""
-    from minidl.kernels.cpu import target
+    from minidl.kernels.cpu.runtime import target
     return target.describe()
 
 

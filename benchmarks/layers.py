@@ -20,10 +20,10 @@ from torch import nn as torch_nn
 
 from minidl import Tensor, nn
 from minidl.kernels import Window
-from minidl.kernels.cpu.compile import kernel
-from minidl.kernels.cpu.memory import empty
-from minidl.kernels.cpu.target import TILE_ROWS, VECTOR_BYTES
-from minidl.kernels.cpu.tile import wide_tile
+from minidl.kernels.cpu.llvm.gemm_microkernel import wide_tile
+from minidl.kernels.cpu.runtime.compile import kernel
+from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.target import TILE_ROWS, VECTOR_BYTES
 
 CONVOLUTIONS = {       # name: (N, C, H, F, K, stride, padding, groups)
     "lenet5 conv1": (128, 1, 28, 6, 5, 1, 2, 1),

@@ -11,7 +11,8 @@ import minidl.functional as F
 import zoo
 from minidl import Tensor, kernels, no_grad
 from minidl.kernels import Arrays, Window, cpu, plain
-from minidl.kernels.cpu import direct, memory
+from minidl.kernels.cpu.convolution import direct
+from minidl.kernels.cpu.runtime import memory_pool as memory
 
 SAME = Window((3, 3), padding=((1, 1), (1, 1)))
 rng = np.random.default_rng(0)
@@ -94,10 +95,10 @@ def whole_network():
     """ResNet-20 in use, 128 images: with Winograd, or without."""
     model, x = zoo.resnet20().eval(), Tensor(images(128, 3, 32))
 
-    def infer(way):
-        with no_grad(), kernels.using(way):
+    def infer(winograd):
+        with no_grad(), kernels.using(winograd=winograd):
             return model(x)
-    return lambda: infer("fast"), lambda: infer("direct")
+    return lambda: infer(True), lambda: infer(False)
 
 
 REASONS = [channels_last, rows_anywhere, winograd, depthwise, fused_norm, recycled_memory, one_pass_update,

@@ -179,9 +179,9 @@ class Memory:
 
     def __init__(self):
         self.store = SimpleNamespace(used_bytes=0, watermark=0, given_bytes=0)
-        if kernels.chosen() != "plain":
-            from minidl.kernels.cpu import memory  # imported late: it brings Numba
-            self.store = memory.store
+        if kernels.settings.backend != "plain":
+            from minidl.kernels.cpu.runtime import memory_pool  # imported late: it brings Numba
+            self.store = memory_pool.store
         self.before = self.store.used_bytes
         self.others = {}                                     # results that are not the store's, by id: bytes
 

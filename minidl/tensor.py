@@ -15,7 +15,7 @@ from operator import attrgetter
 import numpy as np
 
 from minidl.device import CPU, Device, array_module, device_of, is_array
-from minidl.kernels import kernels_for
+from minidl.kernels import backend
 
 
 class Tensor:
@@ -256,7 +256,7 @@ def pass_on(node, grads):
     for parent, share in zip(node.parents, shares, strict=False):
         if parent is not None and share is not None:
             share = fit(share() if callable(share) else share, parent, node.name)
-            grads[parent] = kernels_for(share).add(grads[parent], share) if parent in grads else share
+            grads[parent] = backend(share).add(grads[parent], share) if parent in grads else share
 
 
 def fit(grad, parent, name):

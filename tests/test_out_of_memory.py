@@ -21,9 +21,9 @@ def vast(*shape):
     return Tensor(np.broadcast_to(np.float32(1), shape))
 
 
-@pytest.fixture(params=["fast", "plain"])
+@pytest.fixture(params=["auto", "plain"])
 def way(request):
-    if request.param == "fast" and kernels.chosen() == "plain":
+    if request.param == "auto" and kernels.settings.backend == "plain":
         pytest.skip("the fast kernels need Numba's compiler")
     with kernels.using(request.param):
         yield request.param
@@ -77,9 +77,9 @@ def test_an_error_without_words():
 
 @pytest.mark.parametrize(("rows", "amount"), [(1 << 20, r"4,096\.0 GiB"), (1 << 40, r"4,294,967,296\.0 GiB")])
 def test_the_store_says_how_much(rows, amount):
-    if kernels.chosen() == "plain":
+    if kernels.settings.backend == "plain":
         pytest.skip("the plain way has no store")
-    from minidl.kernels.cpu import memory
+    from minidl.kernels.cpu.runtime import memory_pool as memory
     used = memory.store.used_bytes
     with pytest.raises(MemoryError, match=rf"^no memory for {amount}, an array \({rows}, 1048576\) of float32$"):
         memory.empty((rows, 1 << 20), np.float32)
@@ -89,7 +89,7 @@ def test_the_store_says_how_much(rows, amount):
 SPARE = """
 import resource
 import numpy as np
-from minidl.kernels.cpu import memory
+from minidl.kernels.cpu.runtime import memory_pool as memory
 
 MIB = 2**20
 blocks = [memory.empty((size * MIB,), np.uint8) for size in (100, 200)]
@@ -108,7 +108,7 @@ except MemoryError as error:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit and how to learn what is used are Linux's")
 def test_spare_blocks_are_given_back_first():
-    if kernels.chosen() == "plain":
+    if kernels.settings.backend == "plain":
         pytest.skip("the plain way has no store")
     done = subprocess.run([sys.executable, "-c", SPARE], env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
                           capture_output=True, check=False)

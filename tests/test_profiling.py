@@ -29,7 +29,7 @@ def parameter(*shape):
     return Tensor(np.ones(shape, np.float32), requires_grad=True)
 
 
-@pytest.fixture(params=["fast", "plain"])
+@pytest.fixture(params=["auto", "plain"])
 def way(request):
     with kernels.using(request.param):
         yield request.param
@@ -137,7 +137,7 @@ def test_memory_of_live_results():
 
 def test_memory_of_the_store_counts_scratch_and_what_was_alive_before_does_not():
     pytest.importorskip("numba")
-    if kernels.chosen() == "plain":
+    if kernels.settings.backend == "plain":
         pytest.skip("the plain way has no store")
     x = Tensor(np.ones((8, 3, 64, 64), np.float32))
     w = Tensor(np.ones((16, 3, 5, 5), np.float32))

@@ -36,7 +36,7 @@ def kernels():
     if numba.config.DISABLE_JIT:
         return {"kernels": "plain, because NUMBA_DISABLE_JIT is set"}
 
-    from minidl.kernels.cpu import target, threads
+    from minidl.kernels.cpu.runtime import target, threads
     count = threads.thread_count()                                   # starts the pool, which then knows its layer
     return {
         "kernels": f"for {target.describe()}",

@@ -9,7 +9,7 @@ import math
 from numbers import Real
 
 from minidl.functional.reduction import axes_of
-from minidl.kernels import kernels_for
+from minidl.kernels import backend
 from minidl.tensor import op
 
 
@@ -17,21 +17,21 @@ from minidl.tensor import op
 def relu(x, /, *, ceiling=None):
     """max(x, 0), elementwise; no more than `ceiling` if one is given, which PyTorch's function has not."""
     ceiling = above_zero("relu", ceiling)
-    out = kernels_for(x).relu(x, ceiling)
+    out = backend(x).relu(x, ceiling)
 
     def backward(grad):
         # names `out`, which the next layer keeps: x can be freed
-        return kernels_for(out).relu_gradient(grad, out, ceiling)
+        return backend(out).relu_gradient(grad, out, ceiling)
     return out, backward
 
 
 @op
 def relu6(x, /):
     """min(max(x, 0), 6), elementwise.   Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010."""
-    out = kernels_for(x).relu(x, 6.0)
+    out = backend(x).relu(x, 6.0)
 
     def backward(grad):
-        return kernels_for(out).relu_gradient(grad, out, 6.0)
+        return backend(out).relu_gradient(grad, out, 6.0)
     return out, backward
 
 
@@ -83,8 +83,8 @@ def softplus(x, /, *, beta=1.0, threshold=20.0):
 def of_input(name, x, *settings):
     """An activation and its backward, which finds the slope from the input."""
     def backward(grad):
-        return kernels_for(x).activation_gradient(name, grad, x, *settings)
-    return kernels_for(x).activation(name, x, *settings), backward
+        return backend(x).activation_gradient(name, grad, x, *settings)
+    return backend(x).activation(name, x, *settings), backward
 
 
 @op
@@ -101,10 +101,10 @@ def tanh(x, /):
 
 def of_output(name, x):
     """An activation and its backward, which finds the slope from the output; x can be freed."""
-    out = kernels_for(x).activation(name, x)
+    out = backend(x).activation(name, x)
 
     def backward(grad):
-        return kernels_for(out).activation_gradient(name, grad, out)
+        return backend(out).activation_gradient(name, grad, out)
     return out, backward
 
 
@@ -112,10 +112,10 @@ def of_output(name, x):
 def softmax(x, /, axis=-1):
     """exp(x) / sum(exp(x)) along `axis`: positive numbers that sum to 1."""
     axis, = axes_of(x, axis, "softmax")
-    out = kernels_for(x).softmax(x, axis)
+    out = backend(x).softmax(x, axis)
 
     def backward(grad):
-        return kernels_for(out).softmax_gradient(grad, out, axis)
+        return backend(out).softmax_gradient(grad, out, axis)
     return out, backward
 
 
@@ -123,10 +123,10 @@ def softmax(x, /, axis=-1):
 def log_softmax(x, /, axis=-1):
     """log(softmax(x)) along `axis`: x - logsumexp(x), exact where softmax would round to 0."""
     axis, = axes_of(x, axis, "log_softmax")
-    out = kernels_for(x).log_softmax(x, axis)
+    out = backend(x).log_softmax(x, axis)
 
     def backward(grad):
-        return kernels_for(out).log_softmax_gradient(grad, out, axis)
+        return backend(out).log_softmax_gradient(grad, out, axis)
     return out, backward
 
 

@@ -7,7 +7,7 @@ import functools
 from numbers import Integral
 
 from minidl.functional.linear import check_dtypes
-from minidl.kernels import Window, kernels_for
+from minidl.kernels import Window, backend
 from minidl.tensor import op
 
 
@@ -25,7 +25,7 @@ def conv2d(x, weight, bias=None, /, *, stride=1, padding=0, dilation=1, groups=1
     check_shapes(x, weight, bias, groups)
     check_dtypes("conv2d", x, weight, bias)
     window = window_of("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    kernels = kernels_for(x)
+    kernels = backend(x)
     out = kernels.conv2d(x, weight, bias, window, groups, relu)
     rectified = out if relu else None                        # without ReLU, `out` is not needed again
 

@@ -2,7 +2,7 @@
 
 import math
 
-from minidl.kernels import kernels_for
+from minidl.kernels import backend
 from minidl.tensor import op
 
 
@@ -46,7 +46,7 @@ def linear(x, weight, bias=None, /, *, relu=False):
     check_dtypes("linear", x, weight, bias)
     k, f, shape = x.shape[-1], len(weight), x.shape[:-1]
     rows = x.reshape(math.prod(shape), k)                    # said in full: -1 cannot be worked out for an empty batch
-    kernels = kernels_for(x)
+    kernels = backend(x)
     out = kernels.matmul(rows, weight.T, bias, relu)
     rectified = out if relu else None                        # without ReLU, `out` is not needed again
 
@@ -64,7 +64,7 @@ def linear(x, weight, bias=None, /, *, relu=False):
 
 def multiply(a, b):
     """a @ b by the fastest way there is."""
-    return kernels_for(a).matmul(a, b) if a.ndim == b.ndim == 2 and a.dtype == b.dtype else a @ b
+    return backend(a).matmul(a, b) if a.ndim == b.ndim == 2 and a.dtype == b.dtype else a @ b
 
 
 def check_inner(name, a, b):

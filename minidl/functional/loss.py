@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl.device import array_module
 from minidl.functional.activation import finite
-from minidl.kernels import kernels_for
+from minidl.kernels import backend
 from minidl.tensor import op
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -38,7 +38,7 @@ def _cross_entropy(logits, target, weight, /, *, ignore_index, reduction, label_
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"{name}: label_smoothing={label_smoothing} is not between 0 and 1")
     weight = class_weights(name, weight, logits)
-    losses, total, dlogits = kernels_for(logits).cross_entropy(
+    losses, total, dlogits = backend(logits).cross_entropy(
         logits, target, weight, int(ignore_index), float(label_smoothing), reduction == "mean")
 
     def backward(grad):
@@ -147,7 +147,7 @@ def binary_cross_entropy_with_logits(x, target, weight=None, pos_weight=None, /,
     loss = weight * ((softplus - x) * positive + softplus * (1 - target))
 
     def backward(grad):
-        p = kernels_for(x).activation("sigmoid", x)
+        p = backend(x).activation("sigmoid", x)
         scale = grad / max(1, x.size) if reduction == "mean" else grad
         return (
             lambda: scale * weight * (p * (positive + 1 - target) - positive),

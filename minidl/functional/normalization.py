@@ -10,7 +10,7 @@ from minidl.device import array_module
 from minidl.functional.activation import above_zero
 from minidl.functional.linear import check_dtypes
 from minidl.functional.pooling import check_images
-from minidl.kernels import kernels_for
+from minidl.kernels import backend
 from minidl.tensor import op
 
 
@@ -43,7 +43,7 @@ def batch_norm(x, weight, bias, add=None, /, *, mean=None, var=None, training=Tr
     if training:
         check_several(images)
     ceiling = above_zero("batch_norm", ceiling)
-    kernels, eps = kernels_for(x), float(eps)
+    kernels, eps = backend(x), float(eps)
     if mean is None or var is None:
         mean, var = kernels.channel_moments(images)
     scale = (mean * 0 + 1) if weight is None else weight
@@ -67,7 +67,7 @@ def channel_moments(x):
     images = x[:, :, None, None] if x.ndim == 2 else x
     check_images("channel_moments", images)
     check_several(images)
-    return kernels_for(x).channel_moments(images)
+    return backend(x).channel_moments(images)
 
 
 def check_several(x):
@@ -88,7 +88,7 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, /, eps=1e-5):
     if not shape or 0 in shape or x.shape[-len(shape):] != shape:
         raise ValueError(f"layer_norm: x {x.shape} must end in normalized_shape={shape}, none of it 0")
     check_affine("layer_norm", x, weight, bias, shape)
-    kernels, xp = kernels_for(x), array_module(x)
+    kernels, xp = backend(x), array_module(x)
     scale = xp.ones(shape, dtype=x.dtype) if weight is None else weight
     shift = xp.zeros(shape, dtype=x.dtype) if bias is None else bias
     out, mean, deviation = kernels.layer_norm(x, scale, shift, float(eps))
@@ -112,7 +112,7 @@ def group_norm(x, num_groups, weight=None, bias=None, /, eps=1e-5):
     if not isinstance(num_groups, int) or num_groups < 1 or c % num_groups:
         raise ValueError(f"group_norm: num_groups={num_groups!r} must divide the {c} channels of x {x.shape}")
     check_affine("group_norm", x, weight, bias, (c,))
-    kernels, xp = kernels_for(x), array_module(x)
+    kernels, xp = backend(x), array_module(x)
     images = x if x.ndim == 4 else x.reshape(len(x), c, math.prod(size), 1)
     scale = xp.ones(c, dtype=x.dtype) if weight is None else weight
     shift = xp.zeros(c, dtype=x.dtype) if bias is None else bias
@@ -147,7 +147,7 @@ def local_response_norm(x, /, size, alpha=1e-4, beta=0.75, k=1.0):
     alpha, beta, k = map(float, (alpha, beta, k))
     if not all(map(math.isfinite, (alpha, beta, k))):
         raise ValueError(f"local_response_norm: alpha={alpha}, beta={beta} and k={k} must be finite")
-    kernels = kernels_for(x)
+    kernels = backend(x)
 
     def backward(grad):
         return kernels.local_response_norm_gradient(grad, x, size, alpha, beta, k)

@@ -6,8 +6,8 @@ import numpy as np
 
 from minidl.device import array_module
 from minidl.functional.pooling import check_images
-from minidl.kernels import kernels_for
-from minidl.kernels.taps import Taps
+from minidl.kernels import backend
+from minidl.kernels.geometry import Taps
 from minidl.tensor import op
 
 MODES = ("constant", "reflect", "replicate")
@@ -55,7 +55,7 @@ def _copy(x, /, *, pad, mode):
             raise ValueError(f"pad: pad={pad} takes more than mode={mode!r} finds in images of {x.shape[2:]} pixels")
         if n + sum(ends) == 0:
             raise ValueError(f"pad: pad={pad} leaves nothing of images of {x.shape[2:]} pixels")
-    kernels = kernels_for(x)
+    kernels = backend(x)
     (rows, rows_back), (columns, columns_back) = [
         copies(n, *ends, mode) for n, ends in zip(x.shape[2:], pairs[2:], strict=True)]
 

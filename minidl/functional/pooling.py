@@ -10,7 +10,7 @@ from numbers import Integral
 
 from minidl.device import array_module
 from minidl.functional.convolution import pair, window_of
-from minidl.kernels import Window, kernels_for
+from minidl.kernels import Window, backend
 from minidl.tensor import op
 
 
@@ -24,7 +24,7 @@ def max_pool2d(x, /, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=
     relu  max(out, 0) in the same pass over memory, which PyTorch's function has not; pooling max(x, 0) gives the same
     """
     window = pooling_window("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode)
-    kernels, shape = kernels_for(x), x.shape
+    kernels, shape = backend(x), x.shape
     out, place = kernels.max_pool2d(x, window, relu)
 
     def backward(grad):
@@ -45,7 +45,7 @@ def avg_pool2d(x, /, kernel_size, stride=None, padding=0, ceil_mode=False, count
         raise ValueError(f"avg_pool2d: divisor_override={divisor_override!r} must be a whole number other than 0, or "
                          f"None")
     share = shares(x, window, count_include_pad) if divisor_override is None else 1 / int(divisor_override)
-    kernels, shape = kernels_for(x), x.shape
+    kernels, shape = backend(x), x.shape
 
     def backward(grad):
         return kernels.avg_pool2d_gradient(grad, shape, window, share)
@@ -76,7 +76,7 @@ def adaptive_avg_pool2d(x, /, output_size):
     Part i of n spans the rows floor(i*H/n) up to ceil((i+1)*H/n). None in `output_size` keeps a length.
     """
     oh, ow = adaptive_size("adaptive_avg_pool2d", x, output_size)
-    (h, w), shape, kernels = x.shape[2:], x.shape, kernels_for(x)
+    (h, w), shape, kernels = x.shape[2:], x.shape, backend(x)
     if h % oh == 0 and w % ow == 0:                          # equal parts: ordinary pooling
         window = Window((h // oh, w // ow), (h // oh, w // ow))
         share = 1 / math.prod(window.kernel)
@@ -107,7 +107,7 @@ def adaptive_max_pool2d(x, /, output_size):
     The parts are those of `adaptive_avg_pool2d`.
     """
     oh, ow = adaptive_size("adaptive_max_pool2d", x, output_size)
-    (h, w), shape, kernels = x.shape[2:], x.shape, kernels_for(x)
+    (h, w), shape, kernels = x.shape[2:], x.shape, backend(x)
     if h % oh == 0 and w % ow == 0:                          # equal parts: ordinary pooling
         window = Window((h // oh, w // ow), (h // oh, w // ow))
         out, place = kernels.max_pool2d(x, window)

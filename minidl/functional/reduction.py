@@ -7,7 +7,7 @@ Each backward first gives the gradient its folded axes back (`restored`), so tha
 import math
 
 from minidl.device import array_module
-from minidl.kernels import Window, kernels_for
+from minidl.kernels import Window, backend
 from minidl.tensor import op
 
 
@@ -57,7 +57,7 @@ def mean(x, /, axis=None, keepdims=False):
         return xp.broadcast_to(restored(grad, shape, axes) * (1 / n), shape)
     if axes == (2, 3) and x.ndim == 4 and x.dtype.kind == "f":          # of images: pooling, which has a kernel
         size = x.shape[2:]
-        out = kernels_for(x).avg_pool2d(x, Window(size, size), 1 / n)
+        out = backend(x).avg_pool2d(x, Window(size, size), 1 / n)
         return out if keepdims else out.reshape(shape[:2]), backward
     return x.mean(axes, keepdims=keepdims), backward
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from minidl.functional.convolution import pair
 from minidl.functional.pooling import check_images
-from minidl.kernels import kernels_for
-from minidl.kernels.taps import Taps
+from minidl.kernels import backend
+from minidl.kernels.geometry import Taps
 from minidl.tensor import op
 
 MODES = ("nearest", "bilinear")
@@ -35,7 +35,7 @@ def interpolate(x, /, size=None, scale_factor=None, *, mode="nearest", align_cor
         raise ValueError(f"interpolate: mode={mode!r} is none of {', '.join(MODES)}")
     if mode == "nearest" and align_corners is not None:
         raise ValueError("interpolate: align_corners is a setting of mode='bilinear' alone")
-    shape, kernels = x.shape[2:], kernels_for(x)
+    shape, kernels = x.shape[2:], backend(x)
     size, steps = size_and_steps(shape, size, scale_factor)
     (rows, rows_back), (columns, columns_back) = [
         nearest(n, out, step) if mode == "nearest" else linear(n, out, step, bool(align_corners))

@@ -8,7 +8,7 @@ forward is conv2d's input gradient, and the gradients are conv2d and its weight 
 from minidl.device import array_module
 from minidl.functional.convolution import pair
 from minidl.functional.linear import check_dtypes
-from minidl.kernels import Window, kernels_for
+from minidl.kernels import Window, backend
 from minidl.tensor import op
 
 
@@ -31,7 +31,7 @@ def conv_transpose2d(x, weight, bias=None, /, *, stride=1, padding=0, output_pad
     if min(size) < 1:
         raise ValueError(f"conv_transpose2d: x {x.shape} with a window that spans {window.extent}, stride "
                          f"{window.stride} and padding {padding} gives images of {size} pixels")
-    kernels, (h, w) = kernels_for(x), x.shape[2:]
+    kernels, (h, w) = backend(x), x.shape[2:]
     x = filled_up(x, window.out(size))
     out = kernels.conv2d_input_gradient(x, weight, (len(x), filters, *size), window, groups, bias)
 

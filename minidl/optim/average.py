@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from minidl.device import CPU, array_module
-from minidl.kernels import Arrays, kernels_for
+from minidl.kernels import Arrays, backend
 
 
 class ExponentialMovingAverage:
@@ -38,7 +38,7 @@ class ExponentialMovingAverage:
             raise RuntimeError("ExponentialMovingAverage: update() was called where the model has the averaged weights")
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
         for parameters, averages in self.parts:
-            kernels_for(averages[0]).lerp(averages, [p.data for p in parameters], 1 - float(decay))
+            backend(averages[0]).lerp(averages, [p.data for p in parameters], 1 - float(decay))
         self.updates += 1
 
     @contextmanager

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl.device import CPU, array_module
-from minidl.kernels import Arrays, kernels_for
+from minidl.kernels import Arrays, backend
 from minidl.tensor import Tensor, watched
 
 
@@ -115,7 +115,7 @@ class Optimizer:
             for state in batch.states:
                 state["steps"] += 1
             update = watched(self.update, "step", type(self).__name__)
-            update(kernels_for(batch.xs[0]), batch, [p.grad for p in batch.parameters])
+            update(backend(batch.xs[0]), batch, [p.grad for p in batch.parameters])
 
     def make_batches(self):
         """The parameters that have gradients, parted by group, number of steps, and kind of array."""

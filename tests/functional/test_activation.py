@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import minidl.functional as F
 from minidl import Tensor
-from minidl.kernels.activation import normal_share
+from minidl.kernels.plain.activation import normal_share
 from minidl.testing import check_gradients
 from minidl.testing.strategies import distinct_values, layouts, seeds, shapes
 

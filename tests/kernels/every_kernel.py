@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl.functional.resize import linear
 from minidl.kernels import Arrays, Window, cpu
-from minidl.kernels.cpu.curves import CURVES
+from minidl.kernels.cpu.scalar_functions import CURVES
 
 DTYPES = ("float32", "float64")
 ODD = Window((3, 3), (2, 1), ((1, 1), (1, 0)), (1, 2))

@@ -9,9 +9,10 @@ from minidl.kernels import plain
 if "cpu" not in WAYS:
     pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
 
-from minidl.kernels import activation, cpu
-from minidl.kernels.cpu.curves import CURVES
-from minidl.kernels.cpu.elementwise import CHUNK, FEW
+from minidl.kernels import cpu
+from minidl.kernels.cpu.activation import CHUNK, FEW
+from minidl.kernels.cpu.scalar_functions import CURVES
+from minidl.kernels.plain import activation
 
 SETTINGS = {"leaky_relu": (0.01,), "elu": (1.5,), "softplus": (2.0, 20.0)}
 OF_OUTPUT = ("sigmoid", "tanh")

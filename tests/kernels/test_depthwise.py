@@ -15,8 +15,8 @@ from minidl.testing.strategies import convolutions, distinct_values, layouts, se
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
     pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
 
-from minidl.kernels.cpu import depthwise
-from minidl.kernels.cpu.window_tile import PLACE_FORMS, TAP_FORMS, Form
+from minidl.kernels.cpu.convolution import depthwise
+from minidl.kernels.cpu.llvm.depthwise_microkernel import PLACE_FORMS, TAP_FORMS, Form
 
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
 channels, multipliers = st.sampled_from([1, 3, 8, 16, 21, 70]), st.integers(1, 3)      # vectors, and what is left over

@@ -11,7 +11,8 @@ if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
     pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
 
 from minidl.kernels import cpu
-from minidl.kernels.cpu import convolution, pointwise
+from minidl.kernels.cpu import convolution
+from minidl.kernels.cpu.convolution import pointwise
 
 SHAPES = [                    # (M, K, N)
     (1, 1, 1),

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl.kernels import Window, plain
-from minidl.kernels.taps import Taps
+from minidl.kernels.geometry import Taps
 from minidl.testing.strategies import convolutions, distinct_values, layouts, poolings, seeds, shapes
 
 # Without its compiler Numba would run the fast loops as Python, and their assembly not at all.

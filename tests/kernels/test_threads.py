@@ -11,12 +11,12 @@ import pytest
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
     pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
 
-from minidl.kernels.cpu import threads
+from minidl.kernels.cpu.runtime import threads
 
 ROOT = Path(__file__).parents[2]
 TELL = """
 import os
-from minidl.kernels.cpu import threads
+from minidl.kernels.cpu.runtime import threads
 listed, tasks = [], threads.tasks
 threads.tasks = lambda: listed.append(tasks()) or listed[-1]
 count = threads.thread_count()

@@ -7,21 +7,21 @@ tile: read `depthwise.py`, then `average_pooling.py`. Rows become columns in `tu
 Images are channels last in memory here; any other order is right too, and costs a copy.
 """
 
-from minidl.kernels.cpu.addition import add
+from minidl.kernels.cpu.activation import activation, activation_gradient, relu, relu_gradient
+from minidl.kernels.cpu.add import add
 from minidl.kernels.cpu.average_pooling import avg_pool2d, avg_pool2d_gradient
 from minidl.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
-from minidl.kernels.cpu.elementwise import activation, activation_gradient, relu, relu_gradient
-from minidl.kernels.cpu.group_norm import group_norm, group_norm_gradient
-from minidl.kernels.cpu.layer_norm import layer_norm, layer_norm_gradient
-from minidl.kernels.cpu.loss import cross_entropy
-from minidl.kernels.cpu.matmul import matmul
+from minidl.kernels.cpu.gemm.matmul import matmul
 from minidl.kernels.cpu.max_pooling import max_pool2d, max_pool2d_gradient
-from minidl.kernels.cpu.moments import channel_moments, channel_sums
-from minidl.kernels.cpu.normalization import batch_norm, batch_norm_gradient
+from minidl.kernels.cpu.normalization.batch_norm import batch_norm, batch_norm_gradient
+from minidl.kernels.cpu.normalization.group_norm import group_norm, group_norm_gradient
+from minidl.kernels.cpu.normalization.layer_norm import layer_norm, layer_norm_gradient
+from minidl.kernels.cpu.normalization.moments import channel_moments, channel_sums
+from minidl.kernels.cpu.normalization.response_norm import local_response_norm, local_response_norm_gradient
+from minidl.kernels.cpu.optimizers import adam, lerp, rmsprop, sgd
 from minidl.kernels.cpu.resampling import resample
-from minidl.kernels.cpu.response_norm import local_response_norm, local_response_norm_gradient
-from minidl.kernels.cpu.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
-from minidl.kernels.cpu.update import adam, lerp, rmsprop, sgd
+from minidl.kernels.cpu.softmax.cross_entropy import cross_entropy
+from minidl.kernels.cpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 
 __all__ = [
     "activation",

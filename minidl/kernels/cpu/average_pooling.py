@@ -6,11 +6,11 @@ The mean of a whole image has a way of its own: its pixels are rows of channels,
 import numpy as np
 from numba import prange
 
-from minidl.kernels.cpu import depthwise
-from minidl.kernels.cpu.column_sums import sum_columns
-from minidl.kernels.cpu.compile import kernel
+from minidl.kernels.cpu.convolution import depthwise
 from minidl.kernels.cpu.layout import channels_last, logical
-from minidl.kernels.cpu.memory import empty
+from minidl.kernels.cpu.llvm.reduce_columns import sum_columns
+from minidl.kernels.cpu.runtime.compile import kernel
+from minidl.kernels.cpu.runtime.memory_pool import empty
 
 BLOCK = 64                     # pixels of an image that are summed in the array's own precision
 CHANNELS = 512                 # of an image that are summed at a time

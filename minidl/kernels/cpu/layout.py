@@ -2,11 +2,11 @@
 
 from numba import prange
 
-from minidl.kernels.cpu.compile import kernel
-from minidl.kernels.cpu.memory import empty
-from minidl.kernels.cpu.target import VECTOR_BYTES
-from minidl.kernels.cpu.tile import copy_vector
-from minidl.kernels.cpu.turn_tile import turn_lines
+from minidl.kernels.cpu.llvm.gemm_microkernel import copy_vector
+from minidl.kernels.cpu.llvm.transpose import turn_lines
+from minidl.kernels.cpu.runtime.compile import kernel
+from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.target import VECTOR_BYTES
 
 
 def channels_last(x):

@@ -11,11 +11,11 @@ import numpy as np
 from numba import prange
 
 from minidl.kernels import plain
-from minidl.kernels.cpu import depthwise
-from minidl.kernels.cpu.compile import inner, kernel
+from minidl.kernels.cpu.convolution import depthwise
 from minidl.kernels.cpu.layout import channels_last, logical
-from minidl.kernels.cpu.memory import empty
-from minidl.kernels.cpu.pool_tile import NOWHERE, loser_tile, max_tile, winner_tile
+from minidl.kernels.cpu.llvm.pooling_microkernel import NOWHERE, loser_tile, max_tile, winner_tile
+from minidl.kernels.cpu.runtime.compile import inner, kernel
+from minidl.kernels.cpu.runtime.memory_pool import empty
 
 MANY, MANY_BACK = 6, 32        # channels from which on going pixel by pixel is faster, there and back
 

@@ -3,9 +3,9 @@
 import numpy as np
 from numba import prange
 
-from minidl.kernels.cpu.compile import kernel
 from minidl.kernels.cpu.layout import channels_last, logical
-from minidl.kernels.cpu.memory import empty
+from minidl.kernels.cpu.runtime.compile import kernel
+from minidl.kernels.cpu.runtime.memory_pool import empty
 
 
 def resample(x, rows, columns):

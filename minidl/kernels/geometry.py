@@ -1,0 +1,59 @@
+"""Geometry as values: `Window`, how a window slides over an image, and `Taps`, which inputs each output is made of.
+
+Kernels take one of these in place of a dozen integers.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Window(NamedTuple):
+    """How a window slides over an image: everything but the image's own size.
+
+    kernel (kh, kw), stride (sh, sw), padding ((top, bottom), (left, right)), dilation (dh, dw), all in pixels.
+    """
+
+    kernel: tuple
+    stride: tuple = (1, 1)
+    padding: tuple = ((0, 0), (0, 0))
+    dilation: tuple = (1, 1)
+
+    @property
+    def extent(self):
+        """Height and width of what one window spans: d * (k - 1) + 1."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+    def out(self, size):
+        """(OH, OW), the places of the window over an image of `size` (H, W): floor((n + pads - extent) / s) + 1."""
+        return tuple(
+            (n + sum(pads) - extent) // s + 1
+            for n, pads, extent, s in zip(size, self.padding, self.extent, self.stride, strict=True)
+        )
+
+    def padded(self, size):
+        """(H, W) of an image of `size` with its padding around it."""
+        return tuple(n + sum(pads) for n, pads in zip(size, self.padding, strict=True))
+
+    def side_by_side(self, size):
+        """Whether each pixel of an image of `size` (H, W) lies in exactly one window."""
+        return (self.kernel == self.stride and self.dilation == (1, 1) and not any(map(any, self.padding))
+                and not any(n % k for n, k in zip(size, self.kernel, strict=True)))
+
+
+class Taps(NamedTuple):
+    """out[o] = sum over t of weight[o, t] * x[index[o, t]];   index (int64), weight (float64): (outputs, taps)"""
+
+    index: np.ndarray
+    weight: np.ndarray
+
+    def transposed(self, n):
+        """The taps by which gradients go back from the outputs to `n` inputs."""
+        users = [[] for _ in range(n)]                                   # of each input
+        for o, pairs in enumerate(zip(self.index.tolist(), self.weight.tolist(), strict=True)):
+            for i, weight in zip(*pairs, strict=True):
+                if weight:
+                    users[i].append((o, weight))
+        most = max(1, *map(len, users))
+        table = np.array([some + [(0, 0.0)] * (most - len(some)) for some in users])
+        return Taps(table[..., 0].astype(np.int64), table[..., 1].copy())

@@ -1,0 +1,65 @@
+"""The backend in array code: every kernel in NumPy's vocabulary, which CuPy shares.
+
+It is slow on a CPU and short enough to be believed: the lesson, the oracle, and the law of names. Each other backend
+defines the same functions with the same signatures, in files of the same names, and is tested against these. Read
+`convolution.py` first.
+"""
+
+from minidl.kernels.plain.activation import activation, activation_gradient, relu, relu_gradient
+from minidl.kernels.plain.add import add
+from minidl.kernels.plain.average_pooling import avg_pool2d, avg_pool2d_gradient
+from minidl.kernels.plain.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from minidl.kernels.plain.cross_entropy import cross_entropy
+from minidl.kernels.plain.matmul import matmul
+from minidl.kernels.plain.max_pooling import max_pool2d, max_pool2d_gradient
+from minidl.kernels.plain.normalization import (
+    batch_norm,
+    batch_norm_gradient,
+    channel_moments,
+    channel_sums,
+    group_norm,
+    group_norm_gradient,
+    layer_norm,
+    layer_norm_gradient,
+    local_response_norm,
+    local_response_norm_gradient,
+)
+from minidl.kernels.plain.optimizers import adam, lerp, rmsprop, sgd
+from minidl.kernels.plain.resampling import resample
+from minidl.kernels.plain.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
+
+__all__ = [
+    "activation",
+    "activation_gradient",
+    "adam",
+    "add",
+    "avg_pool2d",
+    "avg_pool2d_gradient",
+    "batch_norm",
+    "batch_norm_gradient",
+    "channel_moments",
+    "channel_sums",
+    "conv2d",
+    "conv2d_input_gradient",
+    "conv2d_weight_gradient",
+    "cross_entropy",
+    "group_norm",
+    "group_norm_gradient",
+    "layer_norm",
+    "layer_norm_gradient",
+    "lerp",
+    "local_response_norm",
+    "local_response_norm_gradient",
+    "log_softmax",
+    "log_softmax_gradient",
+    "matmul",
+    "max_pool2d",
+    "max_pool2d_gradient",
+    "relu",
+    "relu_gradient",
+    "resample",
+    "rmsprop",
+    "sgd",
+    "softmax",
+    "softmax_gradient",
+]

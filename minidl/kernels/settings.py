@@ -1,0 +1,48 @@
+"""Which kernels to use: settings of the calling thread, as the tape's are.
+
+Every thread starts with the defaults: the fastest backend for each array, and Winograd's algorithm where it saves time.
+"""
+
+import os
+import threading
+from contextlib import contextmanager
+
+BACKENDS = ("auto", "plain")
+DEFAULT = "plain" if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else "auto"
+
+
+class Settings(threading.local):
+    """backend: "auto" or "plain";  winograd: whether a convolution may trade digits for speed."""
+
+    backend = DEFAULT
+    winograd = True
+
+
+settings = Settings()
+
+
+def use(backend=None, *, winograd=None):
+    """Choose for the calling thread from now on; what is None stays as it is.
+
+    backend    "auto", the fastest for each array, or "plain", array code everywhere
+    winograd   whether convolution may use Winograd's algorithm, which computes fewer products at the cost of digits
+    """
+    if backend is not None and backend not in BACKENDS:
+        raise ValueError(f"kernels.use: backend={backend!r} is none of {', '.join(map(repr, BACKENDS))}")
+    if winograd is not None and not isinstance(winograd, bool):
+        raise TypeError(f"kernels.use: winograd={winograd!r} must be True or False")
+    if backend is not None:
+        settings.backend = backend
+    if winograd is not None:
+        settings.winograd = winograd
+
+
+@contextmanager
+def using(backend=None, *, winograd=None):
+    """Choose for a while: `with kernels.using("plain"):`."""
+    before = settings.backend, settings.winograd
+    use(backend, winograd=winograd)
+    try:
+        yield
+    finally:
+        settings.backend, settings.winograd = before

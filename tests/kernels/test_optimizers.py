@@ -1,0 +1,100 @@
+"""The one pass over all parameters against the plain way, array by array: sizes, orders of memory, dtypes, threads."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_plain import WAYS
+
+from minidl.kernels import Arrays, plain
+from minidl.testing.strategies import layouts, seeds, shapes
+
+if "cpu" not in WAYS:
+    pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
+
+from minidl.kernels import cpu
+from minidl.kernels.cpu import optimizers
+
+HYPER = st.floats(0.01, 0.9)
+UPDATES = {
+    "sgd": lambda k, x, g, s, a, b: k.sgd(x, g, None, a, 0.0, b, False),
+    "sgd with momentum": lambda k, x, g, s, a, b: k.sgd(x, g, s[0], a, b, 0.1, False),
+    "nesterov": lambda k, x, g, s, a, b: k.sgd(x, g, s[0], a, b, 0.0, True),
+    "adam": lambda k, x, g, s, a, b: k.adam(x, g, s[0], s[1], 3, a, (0.9, b), 1e-2, 0.1, False),
+    "adamw": lambda k, x, g, s, a, b: k.adam(x, g, s[0], s[1], 1, a, (b, 0.99), 1e-2, 0.1, True),
+    "rmsprop": lambda k, x, g, s, a, b: k.rmsprop(x, g, s[1], None, None, a, b, 1e-2, 0.1, 0.0),
+    "rmsprop with momentum": lambda k, x, g, s, a, b: k.rmsprop(x, g, s[1], s[0], None, a, b, 1e-2, 0.0, 0.5),
+    "rmsprop, centered": lambda k, x, g, s, a, b: k.rmsprop(x, g, s[1], None, s[0], a, b, 1e-2, 0.0, 0.0),
+    "rmsprop with all": lambda k, x, g, s, a, b: k.rmsprop(x, g, s[1], s[2], s[0], a, b, 1e-2, 0.1, 0.5),
+    "lerp": lambda k, x, g, s, a, b: k.lerp(x, g, a),
+}
+
+
+def result(kernels, name, shapes, dtype, layout, grad_layout, seed, a=0.3, b=0.5):
+    """Parameters and slots, all drawn anew from the seed, as an update leaves them."""
+    rng = np.random.default_rng(seed)
+    xs, grads, *slots = ([lay_out(rng.standard_normal(shape).astype(dtype)) for shape in shapes]
+                         for lay_out in (layout, grad_layout, layout, layout, layout))
+    slots[1] = [layout(np.square(x)) for x in slots[1]]                  # a mean of squares
+    copies = [grad.copy() for grad in grads]
+    UPDATES[name](kernels, Arrays(xs), grads, [Arrays(slot) for slot in slots], a, b)
+    for grad, copy in zip(grads, copies, strict=True):
+        np.testing.assert_array_equal(grad, copy)                        # not written to
+    return [array for arrays in (xs, *slots) for array in arrays]
+
+
+@pytest.mark.parametrize("name", UPDATES)
+@given(shapes=st.lists(shapes(), min_size=1, max_size=4), dtype=st.sampled_from(["float32", "float64"]), layout=layouts,
+       grad_layout=layouts, seed=seeds, a=HYPER, b=HYPER)
+def test_both_ways_agree(name, shapes, dtype, layout, grad_layout, seed, a, b):
+    ways = [result(kernels, name, shapes, dtype, layout, grad_layout, seed, a, b) for kernels in (plain, cpu)]
+    for slow, fast in zip(*ways, strict=True):
+        assert fast.dtype == dtype
+        np.testing.assert_allclose(fast, slow, rtol=2e-5 if dtype == "float32" else 1e-12, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_many_and_large_parameters(name):
+    """Borders between threads fall into arrays, onto their ends, and past empty ones."""
+    lengths = [(1000,), (0,), (3, 7), (40_000,), (1,), (123, 45)]
+    ways = [result(kernels, name, lengths, "float32", np.copy, np.copy, 0) for kernels in (plain, cpu)]
+    for slow, fast in zip(*ways, strict=True):
+        np.testing.assert_allclose(fast, slow, rtol=2e-5, atol=1e-6)
+
+
+@given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=5), threads=st.integers(1, 7))
+def test_every_element_belongs_to_one_thread(lengths, threads):
+    starts = np.cumsum([0, *lengths])
+    for i, length in enumerate(lengths):
+        done = []
+        for thread in range(threads):
+            first, last = optimizers.share.py_func(thread, threads, starts, i)
+            done += range(first, last)
+        assert done == list(range(length))
+
+
+def test_what_no_address_leads_to_is_left_to_the_plain_way():
+    """Gaps, reversed axes, arrays in another order than their state; read-only ones are refused."""
+    x = np.arange(12, dtype=np.float32)
+    for view in (x[::2], x[::-1][:6], x.reshape(3, 4)[:, 1:3].reshape(3, 2)):
+        before, grad = view.copy(), np.ones(view.shape, np.float32)
+        cpu.sgd(Arrays([view]), [grad], None, 1.0, 0.0, 0.0, False)
+        np.testing.assert_array_equal(view, before - 1)
+    a, b = np.zeros((2, 3), np.float32), np.zeros((3, 2), np.float32).T
+    grad = np.arange(6, dtype=np.float32).reshape(2, 3)
+    cpu.sgd(Arrays([a]), [grad], Arrays([b]), 1.0, 0.5, 0.0, False)
+    np.testing.assert_array_equal(b, grad)
+    a.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        cpu.sgd(Arrays([a]), [grad], None, 1.0, 0.0, 0.0, False)
+
+
+def test_gradients_of_any_kind():
+    """NumPy's scalars, doubles and subclasses are brought into the parameter's form, for only arrays have addresses."""
+    class Own(np.ndarray):
+        pass
+
+    for grad in (np.float32(2), np.array(2.0), np.array(2, np.float32).view(Own), 2.0):
+        x = np.zeros((), np.float32)
+        cpu.sgd(Arrays([x]), [grad], None, 1.0, 0.0, 0.0, False)
+        assert x == -2
