@@ -104,7 +104,7 @@ class Profile:
         return out, backward
 
     def backward(self, function, name, node, grads):
-        """Call the tape's `pass_on`, which turns the gradient of a node in `grads` into those of its parents."""
+        """Call the tape's `propagate`, which turns the gradient of a node in `grads` into those of its parents."""
         if node.backward is None:                            # a leaf: nothing is computed
             function(node, grads)
             return

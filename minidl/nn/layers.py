@@ -8,9 +8,7 @@ the normalizations, of which one remembers: `normalization.py`.
 import numpy as np
 
 import minidl.functional as F
-from minidl.functional.convolution import pair, window_of
-from minidl.functional.pooling import check_images
-from minidl.functional.transposed_convolution import window_and_rest
+from minidl.functional.checks import check_images, pair, window_and_rest, window_of
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter
 

@@ -1,7 +1,7 @@
 """Pooling as layers: settings kept, and the function of the same name called. PyTorch's names and defaults."""
 
 import minidl.functional as F
-from minidl.functional.convolution import pair
+from minidl.functional.checks import pair
 from minidl.nn.layers import unless
 from minidl.nn.module import Module
 

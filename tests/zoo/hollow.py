@@ -4,7 +4,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 import minidl.functional as F
-from minidl.functional.convolution import check_shapes, window_of
+from minidl.functional.checks import window_of
+from minidl.functional.convolution import check_shapes
 from minidl.nn import init, layers
 from minidl.tensor import Tensor
 
