@@ -32,7 +32,7 @@ def whole(name: str, setting: str, value: Any, least: int) -> int:
 def pair(name: str, setting: str, value: Any, least: int) -> tuple[int, int]:
     """(vertical, horizontal) from one integer or two, each at least `least`."""
     both = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(both) != 2 or not all(isinstance(v, Integral) and v >= least for v in both):
+    if len(both) != 2 or not all(isinstance(v, Integral) and int(v) >= least for v in both):
         raise ValueError(f"{name}: {setting}={value!r} must be a whole number of at least {least}, or two of them")
     return int(both[0]), int(both[1])
 
