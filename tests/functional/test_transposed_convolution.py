@@ -78,7 +78,7 @@ def test_an_empty_batch(xp):
 
 
 BAD_SHAPES = [
-    ((2, 3, 5), (3, 4, 2, 2), (4,), r"x must be images \(N, C, H, W\) where only N may be 0, not \(2, 3, 5\)"),
+    ((2, 3, 5), (3, 4, 2, 2), (4,), r"x must be images \(N, C, H, W\), where only N may be 0, not \(2, 3, 5\)"),
     ((2, 3, 0, 5), (3, 4, 2, 2), (4,), r"x must be images"),
     ((2, 3, 5, 5), (3, 4, 2), (4,), r"weight must be filters"),
     ((2, 3, 5, 5), (3, 0, 2, 2), (0,), r"weight must be filters"),
