@@ -130,8 +130,9 @@ def test_a_state_that_does_not_fit_is_told_whole_and_changes_nothing():
     state |= {"extra": np.ones(1), "mean": np.ones(3), "plain": np.ones(2, complex)}
     with pytest.raises(ValueError, match="Tree") as error:
         model.load_state_dict(state)
-    for told in ("scale is missing", "extra is unexpected", "mean has the shape (3,), not (2,)", "plain holds complex"):
-        assert told in str(error.value)
+    for fault in ("scale is missing", "extra is unexpected", "mean has the shape (3,), not (2,)",
+                  "plain has the dtype complex128, not float32"):
+        assert fault in str(error.value)
     with pytest.raises(ValueError, match="mean has the shape"):
         model.load_state_dict(state, strict=False)
     for name, array in model.state_dict().items():

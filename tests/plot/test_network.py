@@ -279,7 +279,7 @@ def test_bad_input():
         def forward(self, x):
             return x.data
 
-    with pytest.raises(ValueError, match="Constant gives nothing"):
+    with pytest.raises(ValueError, match="Constant returns nothing"):
         plot.network(Constant(), (1,))
 
 
