@@ -19,6 +19,8 @@ one sees the calls, too. A call that raises is not counted. On a GPU, each call 
 shows is its own; the whole program is slower for it.
 """
 
+from __future__ import annotations
+
 import functools
 import json
 import math
@@ -41,7 +43,7 @@ MIB = 2**20
 
 
 @contextmanager
-def profile() -> "Iterator[Profile]":
+def profile() -> Iterator[Profile]:
     """Measure what this thread does in the block: `with minidl.profile() as p: ...`, then `print(p)`."""
     before = mode.watcher
     mode.watcher = p = Profile(before)
@@ -79,7 +81,7 @@ class Work(NamedTuple):
 class Profile:
     """The measurements: `calls` is a list of Call, and `seconds` is the time from beginning to end, all included."""
 
-    def __init__(self, outer: "Profile | None" = None):
+    def __init__(self, outer: Profile | None = None):
         self.calls: list[Call] = []
         self.outer, self.seconds = outer, None
         self.work = weakref.WeakKeyDictionary()              # by the `backward` that the operation returned

@@ -6,6 +6,8 @@ has; a function called between modules, such as `F.cat`, becomes a box of its ow
 as the modules are. The edges are those of the tape. `arrange.py` then simplifies the graph.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,7 +69,7 @@ class Call:
     settings: dict[str, Any]
     first: int
     last: int = 0
-    inside: list["Call"] = field(default_factory=list)
+    inside: list[Call] = field(default_factory=list)
 
 
 @op
