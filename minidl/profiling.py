@@ -83,9 +83,10 @@ class Profile:
 
     def __init__(self, outer: Profile | None = None):
         self.calls: list[Call] = []
-        self.outer, self.seconds = outer, None
-        self.work = weakref.WeakKeyDictionary()              # by the `backward` that the operation returned
-        self.memory = Memory() if outer is None else outer.memory
+        self.outer = outer
+        self.seconds: float | None = None
+        self.work: Any = weakref.WeakKeyDictionary()         # {the `backward` that the operation returned: Work}
+        self.memory: Memory = Memory() if outer is None else outer.memory
         self.begin = perf_counter()
 
     # Measuring

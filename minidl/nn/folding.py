@@ -55,7 +55,7 @@ def fold_batch_norm(model: Module, example: Any) -> Module:
         raise TypeError(f"fold_batch_norm: the model must give one Tensor, not a {type(out).__name__}")
     if out.node is None:
         raise RuntimeError("fold_batch_norm: the tape shows which layer reads what; call it outside no_grad()")
-    # deepcopy puts the object given for an id into every place where the object of that id stands
+    # deepcopy replaces every object whose id is a key by the value
     places: dict[int, Any] = {}
     for conv, norm in pairs(calls, out.node):
         places |= {id(conv): Identity().eval(), id(norm): NormedConv2d(conv, norm).eval()}

@@ -24,7 +24,7 @@ class Hook:
 
     function: Callable[..., Any]
     with_kwargs: bool = False
-    observes: bool = False              # whether it takes calls as they come: see `is_hooked`
+    observes: bool = False              # whether fusion goes on as without it: see `is_hooked`
 
 
 class RemovableHandle:
@@ -34,7 +34,7 @@ class RemovableHandle:
         self.module, self.kind, self.hook = module, kind, hook
 
     def remove(self) -> None:
-        """Remove the hook; if it is gone already, nothing happens."""
+        """Remove the hook; a second call does nothing."""
         kept = tuple(hook for hook in getattr(self.module, self.kind) if hook is not self.hook)
         if kept:
             setattr(self.module, self.kind, kept)
@@ -51,7 +51,7 @@ class RemovableHandle:
 def register(module: Module, kind: str, hook: Hook, prepend: bool = False) -> RemovableHandle:
     """Add a hook of a kind, "forward_hooks" or "forward_pre_hooks", to a module.
 
-    The tuple of hooks is replaced and never changed: a call under way, and a shallow copy, keep the one they have.
+    The tuple of hooks is replaced, never modified: a running call and a shallow copy keep the tuple they have.
     """
     if not callable(hook.function):
         raise TypeError(f"{type(module).__name__}: a hook must be a function, not {hook.function!r}")
@@ -90,9 +90,9 @@ def before_forward(hook: Hook, module: Module, inputs: tuple, settings: dict[str
 
 
 def is_hooked(module: Module) -> bool:
-    """Whether somebody relies on each call of this very module: by a hook, or by a `forward` assigned to the object.
+    """Whether this module has hooks, or a `forward` assigned to the object, so that its calls must not be fused away.
 
-    Its calls must then be made as written. Hooks of `observe.py` do not count: they show the calls that are made.
+    The hooks of `observe.py` do not count: they show the calls as they are made.
     """
     hooks = (*module.forward_pre_hooks, *module.forward_hooks)
     return "forward" in vars(module) or not all(hook.observes for hook in hooks)

@@ -46,9 +46,9 @@ class BatchNorm(Module):
         self.num_features, self.eps, self.momentum = num_features, float(eps), momentum
         self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
-        self.running_mean = Tensor(np.zeros(num_features, np.float32)) if track_running_stats else None
-        self.running_var = Tensor(np.ones(num_features, np.float32)) if track_running_stats else None
-        self.num_batches_tracked = Tensor(np.zeros((), np.int64)) if track_running_stats else None
+        self.running_mean: Any = Tensor(np.zeros(num_features, np.float32)) if track_running_stats else None
+        self.running_var: Any = Tensor(np.ones(num_features, np.float32)) if track_running_stats else None
+        self.num_batches_tracked: Any = Tensor(np.zeros((), np.int64)) if track_running_stats else None
 
     def forward(self, x: Tensor, add: Tensor | None = None, relu: bool = False, ceiling: float | None = None) -> Tensor:
         if x.ndim != self.ndim or x.shape[1] != self.num_features:

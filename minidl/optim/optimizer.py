@@ -95,8 +95,8 @@ class Optimizer:
         self.batches: list[Batch] = []
         self.batched: list[Any] = []            # the arrays in the batches
 
-    def check(self, name: str, **settings: Any) -> None:
-        """Raise ValueError, beginning with the optimizer's `name`, unless the settings of a group are valid."""
+    def check(self, name: str, *values: Any, **settings: Any) -> None:
+        """Raise ValueError, beginning with the optimizer's `name`, unless the `settings` of a group are valid."""
         check_not_negative(name, lr=settings["lr"])
 
     def slots(self, group: dict[str, Any]) -> tuple[str, ...]:
@@ -133,7 +133,8 @@ class Optimizer:
         batches = []
         for part in parts.values():
             groups, parameters, states = zip(*part, strict=True)
-            batches.append(Batch(groups[0], parameters, states, Arrays(p.data for p in parameters), {}))
+            xs = Arrays(p.data for p in parameters)
+            batches.append(Batch(groups[0], list(parameters), list(states), xs, {}))
         return batches
 
     def members(self) -> Iterator[tuple[dict[str, Any], str, Tensor, dict[str, Any]]]:
@@ -193,12 +194,12 @@ def as_groups(optimizer: str, parameters: Parameters) -> list[dict[str, Any]]:
         raise TypeError(f"{optimizer}: pass a list of parameters, not one Tensor")
     if hasattr(parameters, "named_parameters"):
         raise TypeError(f"{optimizer}: pass model.parameters(), not the model")
-    parameters = list(parameters)
-    if not parameters or not isinstance(parameters[0], dict):
-        return [{"params": parameters}]
-    if not all(isinstance(group, dict) and "params" in group for group in parameters):
+    groups: list[Any] = list(parameters)
+    if not groups or not isinstance(groups[0], dict):
+        return [{"params": groups}]
+    if not all(isinstance(group, dict) and "params" in group for group in groups):
         raise TypeError(f'{optimizer}: every group must be a dictionary with "params"')
-    return parameters
+    return groups
 
 
 def as_pairs(params: Any, first: int) -> list[tuple[str, Tensor]]:

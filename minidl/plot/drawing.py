@@ -140,13 +140,13 @@ def levels_of(root):
 
 
 def frame(group, place, title, level):
-    """The frame of a group, with its title; two more behind it if it represents several groups."""
+    """The frame of a group, with its title; two more drawn under it if it represents several groups."""
     left, top, width, height = place
     style = "frame deep" if level % 2 == 0 else "frame"
-    behind = [rect(left + by, top + by, width, height, 7, style) for by in (8, 4) if group.times > 1]
+    under = [rect(left + by, top + by, width, height, 7, style) for by in (8, 4) if group.times > 1]
     words = text(left + PAD, top + 16, *title)
     tooltip = f"{group.name}: {group.layer}, {group.parameters:,} parameters"
-    return f"<g><title>{clean(tooltip)}</title>{''.join(behind)}{rect(left, top, width, height, 7, style)}{words}</g>"
+    return f"<g><title>{clean(tooltip)}</title>{''.join(under)}{rect(left, top, width, height, 7, style)}{words}</g>"
 
 
 def drawn(box, place, lines):
@@ -166,8 +166,8 @@ def drawn(box, place, lines):
 def edge(points):
     """A path with rounded corners and an arrowhead at its end."""
     steps = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
-    for before, corner, behind in zip(points, points[1:], points[2:], strict=False):
-        (ax, ay), (bx, by) = (towards(corner, other) for other in (before, behind))
+    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
+        (ax, ay), (bx, by) = (towards(corner, other) for other in (before, after))
         steps.append(f"L{ax:.1f} {ay:.1f} Q{corner[0]:.1f} {corner[1]:.1f} {bx:.1f} {by:.1f}")
     steps.append(f"L{points[-1][0]:.1f} {points[-1][1]:.1f}")
     return f'<path class="edge" marker-end="url(#arrow)" d="{" ".join(steps)}"/>'

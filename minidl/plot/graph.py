@@ -1,6 +1,6 @@
 """The graph of a network, its layers and the edges between them, recorded by running it once.
 
-The tape numbers its nodes, and each observed call of a module notes the first and last number given out meanwhile: a
+The tape numbers its nodes, and each observed call of a module records the first and last number given out during it: a
 node belongs to the innermost call around it. A call that made no other calls becomes one box, however many nodes it
 has; a function called between modules, such as `F.cat`, becomes a box of its own; all other calls become groups, nested
 as the modules are. The edges are those of the tape. `arrange.py` then simplifies the graph.

@@ -20,8 +20,8 @@ from minidl.tensor import Tensor, as_array, no_grad
 
 def filters_of(model: Module, layer: str | None = None) -> tuple[str, np.ndarray]:
     """(name, weight as NumPy (F, C, KH, KW)) of a layer with filters; by default of the first one."""
-    known = {name: module.weight for name, module in model.named_modules()
-             if isinstance(getattr(module, "weight", None), Tensor) and module.weight.ndim == 4}
+    known = {name: weight for name, module in model.named_modules()
+             if isinstance(weight := getattr(module, "weight", None), Tensor) and weight.ndim == 4}
     if not known:
         raise ValueError(f"filters: {type(model).__name__} has no layer with filters (F, C, KH, KW)")
     name = next(iter(known)) if layer is None else find("filters", known, layer)

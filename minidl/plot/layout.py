@@ -207,9 +207,9 @@ def positions_in_rows(rows, ranks, links, extents):
             mine = [item for item in present if column[item] == number]
             at[number] = 0 if edge is None else edge + ASIDE + max(extents[item][0] for item in mine)
             edge = at[number] + max(extents[item][1] for item in mine)
-        before, behind = ([row for rank, row in enumerate(rows) if rank == near] for near in (run[0] - 1, run[-1] + 1))
-        parted = before and behind and len(before[0]) == len(behind[0]) == 1
-        middle = (min(at.values()) + max(at.values())) / 2 if parted else 0
+        before, after = ([row for rank, row in enumerate(rows) if rank == near] for near in (run[0] - 1, run[-1] + 1))
+        split = before and after and len(before[0]) == len(after[0]) == 1
+        middle = (min(at.values()) + max(at.values())) / 2 if split else 0
         x.update({item: at[column[item]] - middle for item in present})
     return x
 
@@ -265,7 +265,7 @@ def tracks_of(ends, lanes, ranks):
     """For each row {(item, x): track}: the horizontal pieces in the gap below it, with tracks numbered from the top.
 
     Pieces that leave an item at x are above those that arrive at one, and pieces that overlap are below each other.
-    Where one comes down at the x at which another goes on downwards, it is above the other, so that they do not meet.
+    Where one comes down at the x at which another continues downwards, it is above the other, so that they do not meet.
     """
     spans = defaultdict(lambda: defaultdict(set))    # (rank, whether it arrives): {(item, x): its lanes}
     for link, (start, end) in ends.items():

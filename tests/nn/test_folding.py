@@ -195,7 +195,7 @@ def test_training_mode_is_refused():
         nn.fold_batch_norm(model, images())
 
 
-def test_a_reader_behind_the_tapes_back_is_noticed():
+def test_a_reader_that_the_tape_does_not_show_is_detected():
     def peeks(self, x):
         out = self.conv(x)
         return self.norm(out) + float(out.data.mean())

@@ -88,7 +88,7 @@ def test_feature_maps_are_what_the_layer_gives():
 
 
 def test_each_layer_of_a_sequential_can_be_looked_at():
-    """Though ReLU is fused into the convolution when nobody looks."""
+    """Even a ReLU that is otherwise fused into the convolution."""
     model, x = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Conv2d(2, 3, 1)), image(1, 4, 6)
     with no_grad():
         first = model[0](Tensor(x[None])).numpy()[0]
