@@ -162,7 +162,7 @@ def main(arguments):
             gc.collect()
             print(row(name, results[name]), flush=True)
             kept = {n: results[n] for n in zoo.names() if n in results}        # saved after each, in case of a stop
-            common.save("zoo", {"unit": "images/s", "networks": kept}, say=False)
+            common.save("zoo", {"unit": "images/s", "networks": kept}, verbose=False)
 
 
 if __name__ == "__main__":
