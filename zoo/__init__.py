@@ -124,7 +124,7 @@ def create(name: str, pretrained: str | Path | None = None, **settings: Any) -> 
     return build(name, settings) if pretrained is None else build_pretrained(name, settings, pretrained)
 
 
-def build(name, settings):
+def build(name: str, settings: dict[str, Any]) -> nn.Module:
     """`create` without weights."""
     factory, _ = find(name)
     known = list(inspect.signature(factory).parameters)

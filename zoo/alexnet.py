@@ -1,4 +1,4 @@
-"""AlexNet, which won the 2012 ImageNet challenge by ten percentage points and won the field over to deep networks.
+"""AlexNet, which won the 2012 ImageNet challenge by ten percentage points and convinced the field of deep networks.
 
 Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", NIPS 2012. Its
 idea: a large network can be trained on raw pixels with ReLU, which speeds up learning, dropout, which reduces

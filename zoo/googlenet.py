@@ -1,8 +1,8 @@
 """GoogLeNet, or Inception-v1, the winner of ImageNet 2014: wide and deep, with a tenth of AlexNet's weights.
 
-Szegedy et al., "Going deeper with convolutions", CVPR 2015, table 1. Its idea: the inception block. It
-applies windows of several sizes in parallel, and 1x1 convolutions before the large windows reduce the number of
-channels, so that they cost little. In training, two auxiliary heads pass gradients to the lower layers.
+Szegedy et al., "Going deeper with convolutions", CVPR 2015, table 1. Its idea: the inception block. It applies
+windows of several sizes in parallel, and 1x1 convolutions before the large windows reduce the number of channels, so
+that they cost little. In training, two auxiliary heads pass gradients to the lower layers.
 
                                               in the branches of an inception block
                  image        channels     1x1   1x1 -> 3x3   1x1 -> 5x5   pool -> 1x1

@@ -1,7 +1,7 @@
 """ZFNet, the winner of the 2013 ImageNet challenge: AlexNet, visualized and corrected.
 
 Zeiler and Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, figure 3. Its idea: project
-what activates a filter back to the pixels and look at it. AlexNet's first layer turned out to have dead filters, and
+what activates a filter back to pixel space and look at it. AlexNet's first layer turned out to have dead filters, and
 its second aliasing artefacts from the large stride; so ZFNet has smaller filters and smaller strides there.
 
            zfnet                               parameters    zfnet_cifar
