@@ -149,6 +149,8 @@ def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
 
     The new layers have random weights and the device, dtype and mode of the old ones. All other weights stay.
     """
+    if not hasattr(model, "heads"):
+        raise AttributeError(f"replace_head: {type(model).__name__} has no attribute `heads` to name its last layers")
     for path in model.heads:
         *above, name = path.split(".")
         holder = functools.reduce(getattr, above, model)

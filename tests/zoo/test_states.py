@@ -9,6 +9,7 @@ from hollow import hollow
 from states import read_states
 
 import zoo
+from minidl import nn
 from minidl.summary import summary
 
 STATES = read_states()
@@ -107,6 +108,11 @@ def test_a_new_head_keeps_all_other_weights(name):
             assert after[key].shape == before[key].shape
     kept = {key: tensor for key, tensor in model.named_parameters() if not key.startswith(heads)}
     assert all(training[key] is tensor for key, tensor in kept.items())
+
+
+def test_a_new_head_needs_the_attribute_heads():
+    with pytest.raises(AttributeError, match="replace_head: Linear has no attribute `heads` to name its last layers"):
+        zoo.replace_head(nn.Linear(3, 2), 5)
 
 
 def test_a_new_head_has_the_device_dtype_and_mode_of_the_old():
