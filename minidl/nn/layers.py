@@ -1,6 +1,6 @@
 """The layers: each keeps its settings and its parameters, and calls the function of the same name in `functional/`.
 
-Names, settings, defaults and shapes are PyTorch's, so its weights load by name. Activations, pooling and normalization
+Names, settings, defaults and shapes are PyTorch's, so that PyTorch's weights load by name. Activations, pooling and normalization
 have files of their own: `activation.py`, `pooling.py` and `normalization.py`.
 """
 
