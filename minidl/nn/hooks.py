@@ -3,8 +3,8 @@
     with layer.register_forward_hook(lambda module, inputs, out: print(out.shape)):
         model(x)
 
-They have PyTorch's meaning. A module without hooks has no attribute for them and calls its `forward` directly. Hooks are
-not part of a module's state: they are neither saved by `state_dict` nor printed. As in PyTorch, `copy.deepcopy` and
+They have PyTorch's meaning. A module without hooks has no attribute for them and calls its `forward` directly. Hooks
+are not part of a module's state: they are neither saved by `state_dict` nor printed. As in PyTorch, `copy.deepcopy` and
 `pickle` copy them with the module (pickle only functions that it can find by name); removing a hook from the copy does
 not affect the original.
 """

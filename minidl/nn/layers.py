@@ -1,7 +1,7 @@
 """The layers: each keeps its settings and its parameters, and calls the function of the same name in `functional/`.
 
-Names, settings, defaults and shapes are PyTorch's, so that PyTorch's weights load by name. Activations, pooling and normalization
-have files of their own: `activation.py`, `pooling.py` and `normalization.py`.
+Names, settings, defaults and shapes are PyTorch's, so that PyTorch's weights load by name. Activations, pooling and
+normalization have files of their own: `activation.py`, `pooling.py` and `normalization.py`.
 """
 
 from typing import Any, ClassVar
@@ -47,7 +47,7 @@ class Conv2d(Module):
         self.bias = Parameter(init.default_bias(shape)) if bias else None
 
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
-        padding = self.padding
+        padding: Size2d | str = self.padding
         if self.padding_mode != "zeros":
             x, padding = F.pad(x, self.border(x), self.padding_mode), 0
         return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=padding, dilation=self.dilation,

@@ -17,14 +17,14 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> f
     if not max_norm > 0:
         raise ValueError(f"clip_grad_norm_: max_norm={max_norm!r} must be larger than 0")
     parameters = [parameters] if isinstance(parameters, Tensor) else parameters
-    clipped = [p for p in parameters if p.grad is not None]
+    clipped = [(p, p.grad) for p in parameters if p.grad is not None]
     if not clipped:
         return 0.0
-    xp = array_module(clipped[0].grad)
-    squares = sum(xp.square(p.grad, dtype=xp.float64).sum() for p in clipped)     # 1e20 squared overflows float32
+    xp = array_module(clipped[0][1])
+    squares = sum(xp.square(grad, dtype=xp.float64).sum() for _, grad in clipped)     # 1e20 squared overflows float32
     total = math.sqrt(float(squares))
     scale = float(max_norm) / (total + 1e-6)                 # PyTorch's epsilon
     if math.isfinite(total) and scale < 1:
-        for p in clipped:
-            p.grad = p.grad * scale
+        for p, grad in clipped:
+            p.grad = grad * scale
     return total
