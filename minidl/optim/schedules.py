@@ -110,7 +110,7 @@ class OneCycleLR(Schedule):
             raise ValueError(f"OneCycleLR: anneal_strategy={anneal_strategy!r} must be 'cos' or 'linear'")
         if cycle_momentum and not (getattr(optimizer, "momentum", 0) or hasattr(optimizer, "betas")):
             raise ValueError("OneCycleLR: the optimizer has no momentum; set it, or pass cycle_momentum=False")
-        self.total_steps, self.peak = total_steps, float(pct_start * total_steps) - 1
+        self.total_steps, self.peak_count = total_steps, float(pct_start * total_steps) - 1
         self.between = cosine if anneal_strategy == "cos" else linear
         self.div_factor, self.final_div_factor = div_factor, final_div_factor
         self.momenta = (max_momentum, base_momentum, max_momentum) if cycle_momentum else None
@@ -119,9 +119,9 @@ class OneCycleLR(Schedule):
     def cycle(self, values: tuple[float, float, float], count: int) -> float:
         """The value at `count`: from the first of three values to the second at the peak, and on to the third."""
         start, peak, end = values
-        if count <= self.peak:
-            return self.between(start, peak, count / self.peak if self.peak else 1.0)
-        return self.between(peak, end, min(1.0, (count - self.peak) / (self.total_steps - 1 - self.peak)))
+        if count <= self.peak_count:
+            return self.between(start, peak, count / self.peak_count if self.peak_count else 1.0)
+        return self.between(peak, end, min(1.0, (count - self.peak_count) / (self.total_steps - 1 - self.peak_count)))
 
     def lr_at(self, base_lr: float, count: int) -> float:
         if count > self.total_steps:
