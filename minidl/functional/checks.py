@@ -121,7 +121,7 @@ def checked_window(name, size, kernel, stride, padding, dilation):
     return window
 
 
-def window_and_rest(name: str, kernel: tuple[int, int], stride: Pair, padding: Pair, output_padding: Pair,
+def transposed_window(name: str, kernel: tuple[int, int], stride: Pair, padding: Pair, output_padding: Pair,
                     dilation: Pair) -> tuple[Window, tuple[int, int]]:
     """The Window of the convolution that a transposed convolution transposes, and the output_padding as a pair."""
     stride, dilation = pair(name, "stride", stride, 1), pair(name, "dilation", dilation, 1)

@@ -8,7 +8,7 @@ gradients are conv2d and conv2d's weight gradient.
 from typing import Any
 
 from minidl.device import array_module
-from minidl.functional.checks import Pair, check_dtypes, window_and_rest
+from minidl.functional.checks import Pair, check_dtypes, transposed_window
 from minidl.kernels import Window, backend
 from minidl.tensor import Operand, op
 
@@ -28,7 +28,7 @@ def conv_transpose2d(x: Operand, weight: Operand, bias: Operand = None, /, *, st
     """
     check_shapes(x, weight, bias, groups)
     check_dtypes("conv_transpose2d", x, weight, bias)
-    window, more = window_and_rest("conv_transpose2d", weight.shape[2:], stride, padding, output_padding, dilation)
+    window, more = transposed_window("conv_transpose2d", weight.shape[2:], stride, padding, output_padding, dilation)
     filters, size = weight.shape[1] * groups, out_size(x.shape[2:], window, more)
     if min(size) < 1:
         raise ValueError(f"conv_transpose2d: x {x.shape} with a window that spans {window.extent}, stride "
