@@ -1,5 +1,7 @@
 """Type hints: mypy accepts the public modules and correct user code, and finds mistakes in wrong user code."""
 
+import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -42,6 +44,18 @@ MISTAKES = {                                          # a wrong line, and a word
     "F.max_pool2d(x, 2).data.get()": '"get"',         # it may be an array of NumPy
     'F.cross_entropy(x, x, reduction="average")': "incompatible type",
 }
+
+
+PACKAGES = ("functional", "nn", "optim", "testing")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_all_parameters_of_public_functions_and_classes_have_hints(package):
+    module = importlib.import_module(f"minidl.{package}")
+    values = {name: getattr(module, name) for name in module.__all__}
+    missing = [f"{name}: {p.name}" for name, value in values.items() if callable(value)
+               for p in inspect.signature(value).parameters.values() if p.annotation is p.empty]
+    assert missing == []
 
 
 def mypy(*arguments, cwd):

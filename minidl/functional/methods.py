@@ -1,6 +1,6 @@
 """The operators and methods of Tensor: `x + y` is `add(x, y)`, `x.sum(0)` is `sum(x, 0)`.
 
-Importing this file sets what the table METHODS lists on Tensor. Editors and type checkers do not see that; they read
+Importing this file gives Tensor what the table METHODS lists. Editors and type checkers do not see that; they read
 `minidl/tensor.pyi`. After a change here, run `python tests/tensor_stub.py`, which writes that file.
 """
 
