@@ -18,6 +18,8 @@ INSTALL_HINT = "install CuPy for your driver with `pip install minidl[cuda13]` o
 class DeviceError(RuntimeError):
     """A device was asked for that this machine does not have."""
 
+    exit_code = 2                                # of a command that ends with it, see `errors.py`
+
 
 @dataclass(frozen=True)
 class Device:

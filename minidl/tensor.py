@@ -310,6 +310,7 @@ class NonFiniteError(FloatingPointError):
     """An operation gave NaN or infinity under `detect_nonfinite`. `.module` is the layer it ran in, if any."""
 
     module = None
+    exit_code = 1                                # of a command that ends with it, see `errors.py`
 
 
 @contextmanager

@@ -138,8 +138,13 @@ def build_pretrained(name, settings, source):
     weights, facts = minidl.io.pretrained(source)
     made = facts.get("architecture")
     own = isinstance(made, dict) and made.get("name") == name
-    model = rebuilt(source, weights, made, settings) if own else build(name, settings)
+    model = rebuilt(source, weights, made, build, settings) if own else build(name, settings)
     return minidl.io.load_into(model, weights, source, new_head="num_classes" in settings)
+
+
+def load(path, device="cpu"):
+    """The model in a file, in eval mode, with the file's facts in `model.about`: see `minidl.io.load_model`."""
+    return minidl.io.load_model(path, build, device=device)
 
 
 def replace_head(model, num_classes):
