@@ -235,7 +235,7 @@ def test_new_head_loads_weights_for_another_number_of_classes():
 def test_new_head_tolerates_no_other_mismatch():
     for change in ({"conv.weight": np.ones((4, 1, 3, 3))}, {"x": np.ones(1)}, {"norm.bias": np.ones(5)}):
         weights = Net(10).state_dict() | change
-        with pytest.raises(CheckpointError, match="this state is not of Net"):
+        with pytest.raises(CheckpointError, match="this state does not fit Net"):
             load_into(Net(), weights, new_head=True)
 
 
