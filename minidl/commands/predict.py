@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -90,7 +91,8 @@ def batches(files: Iterable[str], size: int) -> Iterator[list[str]]:
 
 def classify(model, preprocessing: Preprocessing, files: Iterable[str], top: int, device: Device) -> list[dict]:
     """For each file {"file", "predictions": [{"class", "index", "probability"}, ...]}, or {"file", "error"}."""
-    results, images = [], []
+    results: list[dict[str, Any]] = []
+    images = []
     for file in files:
         results.append({"file": file})
         try:

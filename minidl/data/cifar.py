@@ -46,10 +46,9 @@ def cifar10(root: str | Path | None = None, split: str = "train", download: bool
         if not download:
             raise FileNotFoundError(f"{wanted}; download=True fetches it.")
         try:
-            fetch(f"{ARCHIVE}.gz", [URL], f"md5:{MD5}", root)
+            contents = unpacked(fetch(f"{ARCHIVE}.gz", [URL], f"md5:{MD5}", root), BATCHES[split])
         except DownloadError as error:
             raise DownloadError(f"{error}\n{wanted}: put it there by hand.") from error
-        contents = find(root, BATCHES[split])
     batches = [read_batch(place, content) for place, content in contents]
     images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     return ImageDataset(images, labels, CLASSES, f"CIFAR-10 {split}", MEAN, STD)
@@ -63,7 +62,7 @@ def find(root: Path, names: Sequence[str]) -> list[tuple[Any, bytes]] | None:
             check_size(path, path.stat().st_size)
         return [(path, path.read_bytes()) for path in paths]
     archive = next((path for packing in PACKINGS if (path := root / f"{ARCHIVE}{packing}").is_file()), None)
-    return archive and unpacked(archive, names)
+    return unpacked(archive, names) if archive else None
 
 
 def unpacked(archive: Path, names: Sequence[str]) -> list[tuple[Any, bytes]]:
@@ -73,9 +72,9 @@ def unpacked(archive: Path, names: Sequence[str]) -> list[tuple[Any, bytes]]:
         with tarfile.open(archive) as tar:
             for member in tar:
                 name = PurePosixPath(member.name).name
-                if name in names and member.isfile():
+                if name in names and member.isfile() and (file := tar.extractfile(member)):
                     check_size(archive, member.size)
-                    found[name] = tar.extractfile(member).read()
+                    found[name] = file.read()
                 if len(found) == len(names):
                     return [(f"{archive}: {name}", found[name]) for name in names]
     except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:

@@ -85,16 +85,15 @@ class ImageDataset:
             raise ValueError(f"cannot take {n} images")
         return self._with(self.images[:n], self.labels[:n])
 
-    def split(self, part: float, seed: int = 0) -> tuple["ImageDataset", "ImageDataset"]:
+    def split(self, part: int | float, seed: int = 0) -> tuple["ImageDataset", "ImageDataset"]:
         """Shuffle and split in two: `part` of the images, then the rest.
 
         `part` is a fraction (float in 0..1) or a number of images (int). The shuffle depends only on `seed` and the
         size of the set; it does not preserve the proportions of the classes.
         """
-        fraction = isinstance(part, float)
-        if not 0 <= part <= (1 if fraction else len(self)):
+        if not 0 <= part <= (1 if isinstance(part, float) else len(self)):
             raise ValueError(f"cannot split {part} off {len(self)} images")
-        count = round(part * len(self)) if fraction else operator.index(part)
+        count = round(part * len(self)) if isinstance(part, float) else operator.index(part)
         order = np.random.default_rng(seed).permutation(len(self))
         return self.subset(order[:count]), self.subset(order[count:])
 

@@ -123,7 +123,7 @@ def _glyphs() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 def _trace(text: str) -> tuple[np.ndarray, np.ndarray]:
     """One glyph's points (BLOTS, 2) in 0..1, and 1 for each gap between them with the pen down (BLOTS - 1,)."""
-    strokes = [np.array([[int(x), int(y)] for x, y in stroke.split()]) / 9 for stroke in text.split("|")]
+    strokes = [np.array([[int(point[0]), int(point[1])] for point in stroke.split()]) / 9 for stroke in text.split("|")]
     lengths = np.array([np.linalg.norm(np.diff(stroke, axis=0), axis=1).sum() for stroke in strokes])
     counts = np.rint(BLOTS * lengths / lengths.sum()).astype(int)
     counts[0] += BLOTS - counts.sum()

@@ -93,7 +93,7 @@ def _load(source: Source, root: str | Path | None, split: str, download: bool) -
         if not download:
             raise FileNotFoundError(f"{wanted}, with or without .gz; download=True fetches them.")
         _download(source, missing, folder, wanted)
-    images_path, labels_path = (_present(folder, name) for name in names)
+    images_path, labels_path = (_present(folder, name) or folder / name for name in names)
     images, labels = read_idx(images_path, ndim=3), read_idx(labels_path, ndim=1)
     _check(images, images_path, labels, labels_path, len(source.classes))
     return ImageDataset(

@@ -112,7 +112,7 @@ class Preprocessing(NamedTuple):
         channels, height, width = self.input
         image = centre_crop(resized(image, self.resize), height, width)
         pixels = np.asarray(image, np.float32).reshape(height, width, channels) / 255
-        pixels = (pixels - np.float32(self.mean)) / np.float32(self.std)
+        pixels = (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 

@@ -50,11 +50,14 @@ def load_model(path: str | Path, build: Build | None = None, create: Callable[[]
     create   create() makes the network instead, whatever the file names
     Raises FileNotFoundError or CheckpointError; TypeError without `build` and `create`.
     """
-    if build is None and create is None:
+    arrays, facts = read_weights(path)
+    if create is not None:
+        model = create()
+    elif build is not None:
+        model = rebuilt(path, arrays, facts.get("architecture"), build)
+    else:
         raise TypeError("load_model: how is the network made? Give create=, a function that makes it, or call zoo.load "
                         "for a network of the zoo")
-    arrays, facts = read_weights(path)
-    model = create() if create else rebuilt(path, arrays, facts.get("architecture"), build)
     load_into(model, arrays, path)
     model.about = known(path, facts)
     return model.to(device).eval()

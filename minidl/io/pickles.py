@@ -59,6 +59,7 @@ def run(source: Any, names: Mapping[str, Any], persistent: Callable[[Any], Any] 
     """Execute one instruction after another until STOP."""
     stack: list[Any] = []
     memo: dict[int, Any] = {}
+    argument: Any
 
     def since_mark() -> list[Any]:
         start = len(stack) - 1

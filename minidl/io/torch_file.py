@@ -210,7 +210,8 @@ def filled(tree: Any, contents: Contents) -> Any:
         if not isinstance(value, dict):
             return value
         if id(value) not in made:
-            made[id(value)] = copy = {}
+            copy: dict[Any, Any] = {}
+            made[id(value)] = copy
             copy.update((key, fill(item)) for key, item in value.items())
         return made[id(value)]
     return fill(tree)

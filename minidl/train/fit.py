@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from minidl.data import DataLoader, ImageDataset
-from minidl.device import Device
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer
-from minidl.train.evaluation import loss_of
 from minidl.train.folder import RunError, RunFolder
 from minidl.train.interrupt import Interruption
 from minidl.train.log import Row, write_log
@@ -43,10 +41,10 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
     if s.patience is not None and validation_set is None:
         raise ValueError("fit: patience needs a validation_set; without it no epoch is better than another")
     if s.dry_run:
-        few = [part if part is None else part.take(2 * s.batch_size) for part in (train_set, validation_set, test_set)]
-        train_set, validation_set, test_set = few
+        few = 2 * s.batch_size
+        train_set, validation_set = train_set.take(few), validation_set and validation_set.take(few)
+        test_set = test_set and test_set.take(few)
         s = replace(s, epochs=1, resume=False)
-    s = replace(s, device=Device.parse(s.device), loss=s.loss or loss_of(model))
     model.to(s.device)
     average = None if s.ema_decay is None else ExponentialMovingAverage(model, s.ema_decay, warmup=True)
     recipe = recipe_of(s, optimizer, train_set, validation_set)

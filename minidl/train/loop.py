@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from minidl.data import DataLoader, ImageDataset
+from minidl.device import Device
 from minidl.optim import ReduceLROnPlateau
 from minidl.tensor import NonFiniteError, Tensor, detect_nonfinite
-from minidl.train.evaluation import Evaluation, evaluate, in_order
+from minidl.train.evaluation import Evaluation, evaluate, in_order, loss_of
 from minidl.train.folder import RunFolder
 from minidl.train.interrupt import Interrupted, Interruption
 from minidl.train.log import Row, write_log
@@ -29,7 +30,7 @@ REDRAW = 30.0                                    # seconds between drawings of t
 
 @dataclass
 class Loop:
-    """One run with its data and its folder, until it is finished or stopped. `fit` has filled in device and loss."""
+    """One run with its data and its folder, until it is finished or stopped."""
 
     run: Run
     folder: RunFolder
@@ -40,6 +41,7 @@ class Loop:
     settings: Settings
 
     def __post_init__(self) -> None:
+        self.device, self.loss = Device.parse(self.settings.device), self.settings.loss or loss_of(self.run.model)
         self.clock = self.saved = self.drawn = time.perf_counter()
 
     def go(self) -> None:
@@ -80,15 +82,15 @@ class Loop:
         optimizer.step()
         if self.run.average:
             self.run.average.update()
-        if schedule and self.settings.schedule_every == "step":
+        if schedule and not isinstance(schedule, ReduceLROnPlateau) and self.settings.schedule_every == "step":
             schedule.step()
         position.step += 1
 
     def add_gradient(self, images: np.ndarray, labels: np.ndarray, total: int) -> None:
         """Forward and backward for a part of a batch of `total` images."""
-        position, labels = self.run.position, self.settings.device.put(labels)
-        logits = self.run.model(Tensor(images, device=self.settings.device))
-        loss = self.settings.loss(logits, labels)
+        position, labels = self.run.position, self.device.put(labels)
+        logits = self.run.model(Tensor(images, device=self.device))
+        loss = self.loss(logits, labels)
         value = float(loss)
         if not math.isfinite(value):             # before it reaches the weights
             raise NonFiniteError(f"the loss is {value}")
@@ -102,9 +104,8 @@ class Loop:
         if self.validation_set is None:
             return None
         batches = self.interruption.between(in_order(self.validation_set, self.loader.prefetch))
-        classes, settings = len(self.validation_set.classes), self.settings
         with self.run.in_evaluation():
-            return evaluate(self.run.model, batches, classes, settings.device, settings.loss)
+            return evaluate(self.run.model, batches, len(self.validation_set.classes), self.device, self.loss)
 
     def end_epoch(self, validation: Evaluation | None) -> None:
         """Log the epoch, compare it with the best one, advance the schedule, and save."""
@@ -120,15 +121,17 @@ class Loop:
             "seconds": round(position.seconds, 3),
         }
         if schedule and self.settings.schedule_every == "epoch":
-            loss = row["train_loss"] if validation is None else row["validation_loss"]
-            schedule.step(*([loss] if isinstance(schedule, ReduceLROnPlateau) else []))
+            if isinstance(schedule, ReduceLROnPlateau):
+                schedule.step(row["train_loss"] if validation is None else row["validation_loss"])
+            else:
+                schedule.step()
         position.rows.append(row)
         is_best = position.best is None or validation is None or merit(row) > merit(position.best)
         position.begin_epoch()
         if is_best:
             position.best = row
             self.run.save_weights(self.folder.best)
-        position.stopped = patience is not None and position.epoch - position.best["epoch"] >= patience
+        position.stopped = patience is not None and position.epoch - (position.best or row)["epoch"] >= patience
         self.save()                              # after the best weights, so that it never refers to missing ones
         write_log(self.folder.log, position.rows)
         self.progress.epoch(row, is_best)
@@ -149,7 +152,7 @@ class Loop:
     def draw(self, after: float = 0.0) -> None:
         """Draw the curves, if an epoch is finished and the last drawing is `after` seconds old."""
         position = self.run.position
-        if position.rows and time.perf_counter() - self.drawn >= after:
+        if position.best and time.perf_counter() - self.drawn >= after:
             draw_curves(self.folder.curves, position.rows, position.best["epoch"], self.folder.path.name)
             self.drawn = time.perf_counter()
 

@@ -3,8 +3,10 @@
 Matplotlib is imported when the first plot is drawn (see `plot/figure.py`).
 """
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,11 +44,11 @@ def draw_curves(path: str | Path, rows: Sequence[Row], best: int, title: str = "
 def draw_confusion(path: str | Path, confusion: np.ndarray, names: Sequence[str], title: str = "") -> None:
     """The confusion matrix as PNG: the number in a cell counts images, its colour is their fraction of the row."""
     size = max(4.0, 0.55 * len(names) + 1.5)
-    figure = new_figure(size, size, title)
+    figure = new_figure(size, size, textwrap.fill(title, int(11 * size)))
     axes = figure.subplots()
     fractions = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
     axes.imshow(np.sqrt(fractions), cmap="Blues", vmin=0, vmax=1)    # the square root makes rare mistakes visible
-    slant = {"rotation": 45, "ha": "right"} if max(map(len, names)) > 3 else {}
+    slant: dict[str, Any] = {"rotation": 45, "ha": "right"} if max(map(len, names)) > 3 else {}
     axes.set_xticks(range(len(names)), names, **slant)
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("predicted class")

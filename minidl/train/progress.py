@@ -24,7 +24,7 @@ class Progress:
 
     def __init__(self, epochs: int, images: int, position: Position, log_interval: float) -> None:
         self.epochs, self.images = epochs, images
-        self.start_time: float | None = None            # set at the end of the first step
+        self.start_time, self.start, self.due = 0.0, 0, 0.0          # set at the end of the first step
         terminal = sys.stderr is not None and sys.stderr.isatty()
         self.interval = REFRESH if terminal else log_interval or float("inf")
         self.bar = tqdm(total=epochs * images, initial=self.done(position), unit=" images", unit_scale=True,
@@ -43,7 +43,7 @@ class Progress:
     def step(self, position: Position) -> None:
         """Update the bar or print a line, if one is due."""
         now = time.perf_counter()
-        if self.start_time is None:
+        if not self.start_time:
             self.start_time, self.start, self.due = now, self.done(position), now + self.interval
             self.bar.start_t, self.bar.initial = time.time(), self.start
         if now >= self.due:
