@@ -42,13 +42,13 @@ def cifar10(root: str | Path | None = None, split: str = "train", download: bool
     root = data_root(root)
     contents = find(root, BATCHES[split])
     if contents is None:
-        wanted = f"CIFAR-10 ({split}) needs {ARCHIVE}.gz, or {' and '.join(BATCHES[split])} in {FOLDER}, in {root}"
+        needed = f"CIFAR-10 ({split}) needs {ARCHIVE}.gz, or {' and '.join(BATCHES[split])} in {FOLDER}, in {root}"
         if not download:
-            raise FileNotFoundError(f"{wanted}; download=True fetches it.")
+            raise FileNotFoundError(f"{needed}; download=True fetches it.")
         try:
             contents = unpacked(fetch(f"{ARCHIVE}.gz", [URL], f"md5:{MD5}", root), BATCHES[split])
         except DownloadError as error:
-            raise DownloadError(f"{error}\n{wanted}: put it there by hand.") from error
+            raise DownloadError(f"{error}\n{needed}: put it there by hand.") from error
     batches = [read_batch(place, content) for place, content in contents]
     images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     return ImageDataset(images, labels, CLASSES, f"CIFAR-10 {split}", MEAN, STD)

@@ -89,10 +89,10 @@ def _load(source: Source, root: str | Path | None, split: str, download: bool) -
     names = [f"{SPLITS[split]}-images-idx3-ubyte", f"{SPLITS[split]}-labels-idx1-ubyte"]
     missing = [name for name in names if _present(folder, name) is None]
     if missing:
-        wanted = f"{source.name} ({split}) needs {' and '.join(f'{name}.gz' for name in missing)} in {folder}"
+        needed = f"{source.name} ({split}) needs {' and '.join(f'{name}.gz' for name in missing)} in {folder}"
         if not download:
-            raise FileNotFoundError(f"{wanted}, with or without .gz; download=True fetches them.")
-        _download(source, missing, folder, wanted)
+            raise FileNotFoundError(f"{needed}, with or without .gz; download=True fetches them.")
+        _download(source, missing, folder, needed)
     images_path, labels_path = (_present(folder, name) or folder / name for name in names)
     images, labels = read_idx(images_path, ndim=3), read_idx(labels_path, ndim=1)
     _check(images, images_path, labels, labels_path, len(source.classes))
@@ -106,14 +106,14 @@ def _present(folder: Path, name: str) -> Path | None:
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.exists()), None)
 
 
-def _download(source: Source, names: Sequence[str], folder: Path, wanted: str) -> None:
+def _download(source: Source, names: Sequence[str], folder: Path, needed: str) -> None:
     """Download the gzipped files; the first failure is final, so that a machine without network fails quickly."""
     try:
         for name in names:
             fetch(f"{name}.gz", [f"{mirror}{name}.gz" for mirror in source.mirrors], f"md5:{source.md5[name]}", folder)
     except DownloadError as error:
         raise DownloadError(
-            f"{error}\n{wanted}: put them there by hand, or train on the built-in data set 'digits' instead."
+            f"{error}\n{needed}: put them there by hand, or train on the built-in data set 'digits' instead."
         ) from error
 
 

@@ -53,8 +53,8 @@ def test_greyscale(tmp_path, channels):
 
 
 def test_colour_to_greyscale(tmp_path):
-    wanted = COLOURS @ np.array([0.299, 0.587, 0.114])
-    np.testing.assert_allclose(shown(saved(tmp_path / "a.png", Image.fromarray(COLOURS)), 1), wanted, atol=1)
+    expected = COLOURS @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(shown(saved(tmp_path / "a.png", Image.fromarray(COLOURS)), 1), expected, atol=1)
 
 
 def test_bilevel(tmp_path):
@@ -92,22 +92,22 @@ def test_cmyk(tmp_path):
 def test_palette(tmp_path):
     picture = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "L").convert("P")
     picture.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
-    wanted = [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
-    np.testing.assert_array_equal(shown(saved(tmp_path / "a.png", picture)), wanted)
-    wanted = [[[10, 20, 30], [255, 255, 255], [70, 80, 90]]]
-    np.testing.assert_array_equal(shown(saved(tmp_path / "b.png", picture, transparency=1)), wanted)
+    expected = [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
+    np.testing.assert_array_equal(shown(saved(tmp_path / "a.png", picture)), expected)
+    expected = [[[10, 20, 30], [255, 255, 255], [70, 80, 90]]]
+    np.testing.assert_array_equal(shown(saved(tmp_path / "b.png", picture, transparency=1)), expected)
 
 
 def test_transparent_pixels_are_shown_on_white(tmp_path):
     colours = np.dstack([COLOURS, np.array([[255, 0, 255], [0, 255, 51]], np.uint8)])
-    wanted = COLOURS.astype(float)
-    wanted[0, 1] = wanted[1, 0] = 255
-    wanted[1, 2] = 0.2 * wanted[1, 2] + 0.8 * 255
-    np.testing.assert_allclose(shown(saved(tmp_path / "a.png", Image.fromarray(colours))), wanted, atol=1)
+    expected = COLOURS.astype(float)
+    expected[0, 1] = expected[1, 0] = 255
+    expected[1, 2] = 0.2 * expected[1, 2] + 0.8 * 255
+    np.testing.assert_allclose(shown(saved(tmp_path / "a.png", Image.fromarray(colours))), expected, atol=1)
     greys = np.dstack([GREYS, np.array([[0, 255, 255], [255, 255, 0]], np.uint8)])
-    wanted = GREYS.copy()
-    wanted[0, 0] = wanted[1, 2] = 255
-    np.testing.assert_array_equal(shown(saved(tmp_path / "b.png", Image.fromarray(greys, "LA")), 1), wanted)
+    expected = GREYS.copy()
+    expected[0, 0] = expected[1, 2] = 255
+    np.testing.assert_array_equal(shown(saved(tmp_path / "b.png", Image.fromarray(greys, "LA")), 1), expected)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -212,8 +212,8 @@ def test_preprocessing_agrees_with_torchvision(width, height, resize, grey):
     size = (resize, scaled) if width <= height else (scaled, resize)
     pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR)).reshape(size[1], size[0], -1)
     top, left = round((size[1] - 8) / 2.0), round((size[0] - 6) / 2.0)
-    wanted = (pixels[top:top + 8, left:left + 6] / 255 - mean) / std
-    np.testing.assert_allclose(out, wanted.transpose(2, 0, 1), atol=1e-5)
+    expected = (pixels[top:top + 8, left:left + 6] / 255 - mean) / std
+    np.testing.assert_allclose(out, expected.transpose(2, 0, 1), atol=1e-5)
     assert out.dtype == np.float32
 
 

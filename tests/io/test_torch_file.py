@@ -291,9 +291,9 @@ def test_files_written_by_pytorch(tmp_path, kind):
     back = load_weights(tmp_path / "a.pt")
     assert list(back) == list(state)
     for name, tensor in state.items():
-        wanted = tensor.detach().float() if name == "bfloat16" else tensor.detach()
-        np.testing.assert_array_equal(back[name], wanted.numpy())
-        assert back[name].dtype == wanted.numpy().dtype
+        expected = tensor.detach().float() if name == "bfloat16" else tensor.detach()
+        np.testing.assert_array_equal(back[name], expected.numpy())
+        assert back[name].dtype == expected.numpy().dtype
 
 
 @every_format

@@ -35,9 +35,9 @@ def write(kind, path, arrays=ARRAYS, wrap=lambda tree: tree):
         write_zip(path, tree, storages) if kind == "zip" else write_legacy(path, tree, storages, counts)
 
 
-def assert_same(arrays, wanted=ARRAYS):
-    assert sorted(arrays) == sorted(wanted)
-    for name, array in wanted.items():
+def assert_same(arrays, expected=ARRAYS):
+    assert sorted(arrays) == sorted(expected)
+    for name, array in expected.items():
         np.testing.assert_array_equal(arrays[name], array)
         assert arrays[name].dtype == array.dtype
 
