@@ -220,6 +220,12 @@ def test_invalid_settings_are_refused(tmp_path, settings):
     assert os.listdir(tmp_path) == []
 
 
+def test_unknown_setting_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        toy_run.train(tmp_path / "run", colour="red")
+    assert os.listdir(tmp_path) == []
+
+
 # Failures during a run
 
 def poisoned(number):
