@@ -22,6 +22,8 @@ INSTALL_HINT = "install CuPy for your driver with `pip install minidl[cuda13]` o
 class DeviceError(RuntimeError):
     """The requested device is not available on this machine."""
 
+    exit_code = 2                                # of a command that ends with it, see `errors.py`
+
 
 @dataclass(frozen=True)
 class Device:

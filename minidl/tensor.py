@@ -352,6 +352,7 @@ class NonFiniteError(FloatingPointError):
     """An operation produced NaN or infinity under `detect_nonfinite`. `.module` is the layer that ran it, if any."""
 
     module: Any = None
+    exit_code = 1                                # of a command that ends with it, see `errors.py`
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [                                            # lowest first
-    {"version", "device", "errors"},
+    {"version", "device", "errors", "flags"},
     {"kernels", "tensor"},
     {"functional"},
     {"nn", "optim", "profiling", "testing"},

@@ -13,6 +13,7 @@ from typing import Any
 
 import minidl.io
 import minidl.nn as nn
+from minidl.device import Device
 from minidl.io.model import rebuilt
 from zoo.alexnet import alexnet, alexnet_2012, alexnet_cifar
 from zoo.googlenet import googlenet, googlenet_2014, googlenet_cifar
@@ -140,8 +141,13 @@ def build_pretrained(name, settings, source):
     weights, facts = minidl.io.pretrained(source)
     made = facts.get("architecture")
     own = isinstance(made, dict) and made.get("name") == name
-    model = rebuilt(source, weights, made, settings) if own else build(name, settings)
+    model = rebuilt(source, weights, made, build, settings) if own else build(name, settings)
     return minidl.io.load_into(model, weights, source, new_head="num_classes" in settings)
+
+
+def load(path: str | Path, device: str | Device = "cpu") -> nn.Module:
+    """The zoo network in a model file, in eval mode: `minidl.io.load_model` with `build` of this zoo."""
+    return minidl.io.load_model(path, build, device=device)
 
 
 def replace_head(model: nn.Module, num_classes: int) -> nn.Module:

@@ -38,6 +38,7 @@ class Module:
 
     training: bool = True
     architecture: dict[str, Any]                # set by the decorator `architecture`
+    about: dict[str, Any]                       # the facts in a model file, set by `minidl.io.load_model`
     forward_hooks: tuple[Hook, ...] = ()
     forward_pre_hooks: tuple[Hook, ...] = ()
     fuses_after: ClassVar[Fusions] = {}         # see `sequential.py`

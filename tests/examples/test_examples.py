@@ -55,7 +55,7 @@ def test_train_then_evaluate(tmp_path):
     err, out, code = run(tmp_path, *DIGITS)
     assert (err, code) == ("", 0)
     assert "\ndrawn digits: accuracy " in out
-    assert out.endswith("all of this is in runs/lenet_mnist/\n")
+    assert out.endswith("results are in runs/lenet_mnist/\n")
     report = (tmp_path / "runs" / "lenet_mnist" / "report.txt").read_text()
     assert report in out
     err, again, code = run(tmp_path, "--dataset", "digits", "--evaluate")
@@ -92,16 +92,16 @@ def test_a_damaged_file_is_named(tmp_path):
 
 @pytest.mark.parametrize(("line", "message"), [
     ("--colour red", "unrecognized arguments: --colour red"),
-    ("--epochs none", "invalid whole number value: 'none'"),
+    ("--epochs none", "'none' is not a whole number of at least 1"),
     ("--device tpu", "device 'tpu' is none of cpu, gpu, gpu:N"),
     ("--dataset cifar", "invalid choice: 'cifar'"),
     ("--resume nowhere", "--resume nowhere: there is no such file or folder"),
-    ("--resume taken/best.safetensors", "only a last.safetensors"),
+    ("--resume taken/best.safetensors", "its last.safetensors only"),
     ("--resume taken", "taken/last.safetensors: not a safetensors file, or a damaged one"),
-    ("--output-dir taken", "taken holds a run already; go on with it by --resume auto"),
+    ("--output-dir taken", "taken already holds a run; resume it with --resume auto"),
     ("--output-dir file/run", "cannot make the output folder file/run"),
     ("--evaluate", "runs/lenet_mnist/best.safetensors: there is no such file"),
-    ("--evaluate --resume file", "file: neither safetensors nor .npz nor a file of PyTorch; it is empty"),
+    ("--evaluate --resume file", "file: neither safetensors nor .npz nor a PyTorch file; it is empty"),
     ("--validation 421", "cannot split 421 off 420 images"),
 ])
 def test_a_usage_error_is_one_sentence(tmp_path, line, message):
@@ -134,7 +134,7 @@ def test_a_signal_saves_and_says_how_to_resume(tmp_path, number, code):
     assert process.returncode == code
     *_, last = err.splitlines()
     assert last.startswith(f"train_lenet_mnist.py: stopped by {signal.Signals(number).name} after step ")
-    assert last.endswith("of epoch 1; all is saved, and --resume runs/lenet_mnist goes on")
+    assert last.endswith("of epoch 1; all is saved, and --resume runs/lenet_mnist continues")
     assert "Traceback" not in err + out
     assert position(folder)["step"] > 0
 
