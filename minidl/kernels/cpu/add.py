@@ -1,11 +1,11 @@
 """The sum of two large arrays, by all threads: where branches of a network meet, and their gradients."""
 
-from numba import prange
 
 from minidl.kernels import plain
 from minidl.kernels.cpu.activation import CHUNK, FEW, in_memory_order, in_order_of
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import share
 
 
 def add(a, b):
@@ -20,9 +20,9 @@ def add(a, b):
 
 
 @kernel
-def add_all(threads, a, b, out):
+def add_all(thread, threads, a, b, out):
     """out = a + b"""
-    for part in prange((len(a) + CHUNK - 1) // CHUNK):
+    for part in share(thread, threads, (len(a) + CHUNK - 1) // CHUNK):
         some = slice(part * CHUNK, (part + 1) * CHUNK)
         first, second, target = a[some], b[some], out[some]
         for i in range(len(first)):

@@ -4,7 +4,6 @@ The mean of a whole image has a way of its own: its pixels are rows of channels,
 """
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.convolution import depthwise
 from minidl.kernels.cpu.layout import channels_last, logical
@@ -62,7 +61,7 @@ def same_everywhere(like, c, window, share):
 
 
 @kernel
-def mean_pixels(threads, x, share, out):
+def mean_pixels(thread, threads, x, share, out):
     """out = share * the sum over the pixels of each image;   x (N, H*W, C), out (N, C)
 
     A block of pixels is summed in registers, doubles sum the blocks.
@@ -70,29 +69,28 @@ def mean_pixels(threads, x, share, out):
     n, pixels, c = x.shape
     size, parts = x.itemsize, (c + CHANNELS - 1) // CHANNELS
     units = n * parts
-    for thread in prange(threads):
-        sums, totals = np.empty(CHANNELS, x.dtype), np.empty(CHANNELS)
-        for unit in range(thread * units // threads, (thread + 1) * units // threads):
-            image, first = unit // parts, unit % parts * CHANNELS
-            count, source = min(CHANNELS, c - first), x.ctypes.data + (image * pixels * c + first) * size
-            totals[:] = 0
-            for pixel in range(0, pixels, BLOCK):
-                sums[:count] = 0
-                sum_columns(x, min(BLOCK, pixels - pixel), c * size, count, source + pixel * c * size,
-                            sums.ctypes.data)
-                for k in range(count):
-                    totals[k] += sums[k]
-            means = out[image, first:first + count]
+    sums, totals = np.empty(CHANNELS, x.dtype), np.empty(CHANNELS)
+    for unit in range(thread * units // threads, (thread + 1) * units // threads):
+        image, first = unit // parts, unit % parts * CHANNELS
+        count, source = min(CHANNELS, c - first), x.ctypes.data + (image * pixels * c + first) * size
+        totals[:] = 0
+        for pixel in range(0, pixels, BLOCK):
+            sums[:count] = 0
+            sum_columns(x, min(BLOCK, pixels - pixel), c * size, count, source + pixel * c * size,
+                        sums.ctypes.data)
             for k in range(count):
-                means[k] = totals[k] * share
+                totals[k] += sums[k]
+        means = out[image, first:first + count]
+        for k in range(count):
+            means[k] = totals[k] * share
 
 
 @kernel
-def spread(threads, grad, share, dx):
+def spread(thread, threads, grad, share, dx):
     """dx = share * grad, the same at each pixel of an image;   grad (N, C), dx (N, H*W, C)"""
     n, pixels, c = dx.shape
     share = grad.dtype.type(share)
-    for unit in prange(n * BANDS):
+    for unit in share(thread, threads, n * BANDS):
         image = unit // BANDS
         row = grad[image] * share
         for p in range(unit % BANDS * pixels // BANDS, (unit % BANDS + 1) * pixels // BANDS):

@@ -1,12 +1,12 @@
 """Channels last: the order in which the kernels here read images, one pixel's channels side by side."""
 
-from numba import prange
 
 from minidl.kernels.cpu.llvm.gemm_microkernel import copy_vector
 from minidl.kernels.cpu.llvm.transpose import turn_lines
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
 from minidl.kernels.cpu.runtime.target import VECTOR_BYTES
+from minidl.kernels.cpu.runtime.work import share
 
 
 def channels_last(x):
@@ -42,13 +42,13 @@ def padded(x, pads):
 
 
 @kernel
-def surround(threads, x, out, top, left):
+def surround(thread, threads, x, out, top, left):
     """Copy x into out, `top` rows down and `left` columns to the right, and zeros elsewhere."""
     n, h, w, c = x.shape
     _, oh, ow, _ = out.shape
     size, length = x.itemsize, ow * c
     first, last, flat = max(0, left), min(ow, left + w), out.reshape(n * oh * length)
-    for row in prange(n * oh):
+    for row in share(thread, threads, n * oh):
         image, y = row // oh, row % oh - top
         begin, end = (first * c, last * c) if 0 <= y < h else (length, length)
         source, line = x.ctypes.data + ((image * h + y) * w - left) * c * size, flat[row * length:(row + 1) * length]
@@ -61,10 +61,10 @@ def surround(threads, x, out, top, left):
 
 
 @kernel
-def fill(threads, pixel, out):
+def fill(thread, threads, pixel, out):
     """Make all pixels of out (N, H, W, C) like `pixel` (C,)."""
     n, h, w, c = out.shape
-    for row in prange(n * h):
+    for row in share(thread, threads, n * h):
         line = out[row // h, row % h]
         for x in range(w):
             for i in range(c):
@@ -80,13 +80,13 @@ def transposed(x):
 
 
 @kernel
-def turn(threads, x, out):
+def turn(thread, threads, x, out):
     """out[b, j, i] = x[b, i, j], band by band of columns."""
     b, r, c = x.shape
     size = x.itemsize
     width = VECTOR_BYTES // size
     bands = (c + width - 1) // width
-    for unit in prange(b * bands):
+    for unit in share(thread, threads, b * bands):
         matrix, first = unit // bands, unit % bands * width
         turn_lines(x, x.ctypes.data + (matrix * r * c + first) * size, c * size, r, min(width, c - first),
                    out.ctypes.data + (matrix * c + first) * r * size, r * size)

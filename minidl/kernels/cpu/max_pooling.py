@@ -8,7 +8,6 @@ meet in a fixed order, and the sums come out the same for any number of threads.
 import math
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels import plain
 from minidl.kernels.cpu.convolution import depthwise
@@ -16,6 +15,7 @@ from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.llvm.pooling_microkernel import NOWHERE, loser_tile, max_tile, winner_tile
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import share
 
 MANY, MANY_BACK = 6, 32        # channels from which on going pixel by pixel is faster, there and back
 
@@ -72,7 +72,7 @@ def geometry(window):
 
 
 @kernel
-def max_forward(threads, x, c, kernel, stride, dilation, pad, relu, out, place):
+def max_forward(thread, threads, x, c, kernel, stride, dilation, pad, relu, out, place):
     """out = the maximum of each window, place = where it was;   x (N, H, W*C), out and place (N, OH, OW*C)
 
     A maximum is separable: `tall` is that of the window's rows, for all columns of the padded image at once, and `wide`
@@ -85,42 +85,41 @@ def max_forward(threads, x, c, kernel, stride, dilation, pad, relu, out, place):
     begins = np.empty(length, np.uint64)                                 # where in `wide` each window begins
     for e in range(length):
         begins[e] = e // c * step + e % c
-    for thread in prange(threads):
-        span = (length // c - 1) * step + c                              # from the first window's start past the last's
-        size = max(left + width, span + (kernel[1] - 1) * apart)
-        tall, tall_row = np.empty(size, x.dtype), np.empty(size, np.int32)
-        wide, wide_place = np.empty(span, x.dtype), np.empty(span, np.int32)
-        for row in range(thread * n * oh // threads, (thread + 1) * n * oh // threads):
-            image, oy = row // oh, row % oh
-            for e in range(len(tall)):
-                tall[e] = -np.inf
-                tall_row[e] = 0
-            best, best_row = tall[left:left + width], tall_row[left:left + width]
-            for i in range(kernel[0]):
-                y = oy * stride[0] + i * dilation[0] - pad[0]
-                if 0 <= y < h:
-                    for e in range(width):
-                        better = exceeds(x[image, y, e], best[e])
-                        best[e] = x[image, y, e] if better else best[e]
-                        best_row[e] = i if better else best_row[e]
+    span = (length // c - 1) * step + c                              # from the first window's start past the last's
+    size = max(left + width, span + (kernel[1] - 1) * apart)
+    tall, tall_row = np.empty(size, x.dtype), np.empty(size, np.int32)
+    wide, wide_place = np.empty(span, x.dtype), np.empty(span, np.int32)
+    for row in range(thread * n * oh // threads, (thread + 1) * n * oh // threads):
+        image, oy = row // oh, row % oh
+        for e in range(len(tall)):
+            tall[e] = -np.inf
+            tall_row[e] = 0
+        best, best_row = tall[left:left + width], tall_row[left:left + width]
+        for i in range(kernel[0]):
+            y = oy * stride[0] + i * dilation[0] - pad[0]
+            if 0 <= y < h:
+                for e in range(width):
+                    better = exceeds(x[image, y, e], best[e])
+                    best[e] = x[image, y, e] if better else best[e]
+                    best_row[e] = i if better else best_row[e]
+        for e in range(span):
+            wide[e] = tall[e]
+            wide_place[e] = tall_row[e] * kernel[1]
+        for j in range(1, kernel[1]):
+            other, other_row = tall[j * apart:], tall_row[j * apart:]
             for e in range(span):
-                wide[e] = tall[e]
-                wide_place[e] = tall_row[e] * kernel[1]
-            for j in range(1, kernel[1]):
-                other, other_row = tall[j * apart:], tall_row[j * apart:]
-                for e in range(span):
-                    here = other_row[e] * kernel[1] + j
-                    better = exceeds(other[e], wide[e]) | ((here < wide_place[e]) & (not exceeds(wide[e], other[e])))
-                    wide[e] = other[e] if better else wide[e]
-                    wide_place[e] = here if better else wide_place[e]
-            for e in range(length):
-                nowhere = relu != 0 and wide[begins[e]] <= 0
-                out[image, oy, e] = 0 if nowhere else wide[begins[e]]
-                place[image, oy, e] = 256 ** place.itemsize - 1 if nowhere else wide_place[begins[e]]
+                here = other_row[e] * kernel[1] + j
+                better = exceeds(other[e], wide[e]) | ((here < wide_place[e]) & (not exceeds(wide[e], other[e])))
+                wide[e] = other[e] if better else wide[e]
+                wide_place[e] = here if better else wide_place[e]
+        for e in range(length):
+            nowhere = relu != 0 and wide[begins[e]] <= 0
+            out[image, oy, e] = 0 if nowhere else wide[begins[e]]
+            place[image, oy, e] = 256 ** place.itemsize - 1 if nowhere else wide_place[begins[e]]
 
 
 @kernel
-def max_by_pixel(threads, x, rows, columns, dilation, kw, relu, out, place):
+def max_by_pixel(thread, threads, x, rows, columns, dilation, kw, relu, out, place):
     """The same pixel by pixel, for many channels;   x (N, H, W, C), out and place (N, OH, OW, C)
 
     rows, columns: the taps of each window that meet the image, as `depthwise.reached` tells
@@ -129,7 +128,7 @@ def max_by_pixel(threads, x, rows, columns, dilation, kw, relu, out, place):
     n, oh, ow, _ = out.shape
     pixel = c * x.itemsize
     steps = (dilation[0] * w * pixel, dilation[1] * pixel)
-    for line in prange(n * oh):
+    for line in share(thread, threads, n * oh):
         i, i_taps, y = rows[line % oh]
         for ox in range(ow):
             j, j_taps, z = columns[ox]
@@ -145,14 +144,14 @@ def exceeds(a, b):
 
 
 @kernel
-def max_backward(threads, grad, place, kernel, stride, dilation, dx):
+def max_backward(thread, threads, grad, place, kernel, stride, dilation, dx):
     """dx[where the maximum was] += grad, for windows that lie inside the image altogether"""
     n, oh, ow, c = grad.shape
     _, h, w, _ = dx.shape
     distances = np.full(NOWHERE + 1, -dx.size)                     # from the window's first pixel, in elements
     for i in range(kernel[0] * kernel[1]):
         distances[i] = (i // kernel[1] * dilation[0] * w + i % kernel[1] * dilation[1]) * c
-    for image in prange(n):
+    for image in share(thread, threads, n):
         flat = dx[image].reshape(h * w * c)
         flat[:] = 0
         for oy in range(oh):
@@ -166,12 +165,12 @@ def max_backward(threads, grad, place, kernel, stride, dilation, dx):
 
 
 @kernel
-def max_gradient_by_window(threads, grad, place, kernel, dx):
+def max_gradient_by_window(thread, threads, grad, place, kernel, dx):
     """dx = grad where the maximum was, and 0 elsewhere, for windows that share no pixel and leave none out"""
     n, oh, ow, c = grad.shape
     kh, kw = kernel
     pixel = c * grad.itemsize
-    for line in prange(n * oh):
+    for line in share(thread, threads, n * oh):
         for ox in range(ow):
             source = line * ow + ox
             loser_tile(grad, grad.ctypes.data + source * pixel, place.ctypes.data + source * c,
@@ -179,7 +178,7 @@ def max_gradient_by_window(threads, grad, place, kernel, dx):
 
 
 @kernel
-def max_gradient_by_pixel(threads, grad, place, rows, columns, apart, taps_apart, kernel, dx):
+def max_gradient_by_pixel(thread, threads, grad, place, rows, columns, apart, taps_apart, kernel, dx):
     """dx = the sum of grad over the windows that it won, pixel by pixel, for many channels
 
     rows, columns: the windows that meet each pixel, as `depthwise.reaching` tells: its taps count from the far end
@@ -189,7 +188,7 @@ def max_gradient_by_pixel(threads, grad, place, rows, columns, apart, taps_apart
     pixel = c * grad.itemsize
     kh, kw = kernel
     grad_steps, place_steps = (apart[0] * ow * pixel, apart[1] * pixel), (apart[0] * ow * c, apart[1] * c)
-    for line in prange(n * h):
+    for line in share(thread, threads, n * h):
         i, i_taps, oy = rows[line % h]
         for z in range(w):
             j, j_taps, ox = columns[z]

@@ -9,7 +9,7 @@ every object has. All arrays of one parameter must lie in the same order; then t
 import math
 
 import numpy as np
-from numba import carray, prange, types
+from numba import carray, types
 from numba.extending import intrinsic
 
 from minidl.kernels import plain
@@ -32,17 +32,16 @@ def sgd(xs, grads, velocities, lr, momentum, weight_decay, nesterov):
 
 
 @kernel
-def sgd_all(threads, xs, grads, velocities, starts, like, lr, momentum, weight_decay, nesterov):
+def sgd_all(thread, threads, xs, grads, velocities, starts, like, lr, momentum, weight_decay, nesterov):
     """Each thread its share."""
-    for thread in prange(threads):
-        for i in range(len(xs)):
-            first, last = share(thread, threads, starts, i)
-            if first < last:
-                x, grad = part(xs[i], first, last, like), part(grads[i], first, last, like)
-                if momentum == 0:
-                    sgd_plain(x, grad, lr, weight_decay)
-                else:
-                    sgd_moving(x, grad, part(velocities[i], first, last, like), lr, momentum, weight_decay, nesterov)
+    for i in range(len(xs)):
+        first, last = share_of_array(thread, threads, starts, i)
+        if first < last:
+            x, grad = part(xs[i], first, last, like), part(grads[i], first, last, like)
+            if momentum == 0:
+                sgd_plain(x, grad, lr, weight_decay)
+            else:
+                sgd_moving(x, grad, part(velocities[i], first, last, like), lr, momentum, weight_decay, nesterov)
 
 
 @inner
@@ -81,15 +80,14 @@ def adam(xs, grads, means, squares, steps, lr, betas, eps, weight_decay, decoupl
 
 
 @kernel
-def adam_all(threads, xs, grads, means, squares, starts, like, lr, beta1, beta2, scale, eps, decay, shrink):
+def adam_all(thread, threads, xs, grads, means, squares, starts, like, lr, beta1, beta2, scale, eps, decay, shrink):
     """Each thread its share."""
-    for thread in prange(threads):
-        for i in range(len(xs)):
-            first, last = share(thread, threads, starts, i)
-            if first < last:
-                adam_part(part(xs[i], first, last, like), part(grads[i], first, last, like),
-                          part(means[i], first, last, like), part(squares[i], first, last, like),
-                          lr, beta1, beta2, scale, eps, decay, shrink)
+    for i in range(len(xs)):
+        first, last = share_of_array(thread, threads, starts, i)
+        if first < last:
+            adam_part(part(xs[i], first, last, like), part(grads[i], first, last, like),
+                      part(means[i], first, last, like), part(squares[i], first, last, like),
+                      lr, beta1, beta2, scale, eps, decay, shrink)
 
 
 @inner
@@ -122,18 +120,17 @@ def rmsprop(xs, grads, squares, velocities, means, lr, alpha, eps, weight_decay,
 
 
 @kernel
-def rmsprop_all(threads, xs, grads, squares, velocities, means, starts, like, lr, alpha, eps, weight_decay, momentum,
-                moving, centered):
+def rmsprop_all(thread, threads, xs, grads, squares, velocities, means, starts, like, lr, alpha, eps, weight_decay,
+                momentum, moving, centered):
     """Each thread its share; where there are no velocities or means, their ids are not looked at."""
-    for thread in prange(threads):
-        for i in range(len(xs)):
-            first, last = share(thread, threads, starts, i)
-            if first < last:
-                x, grad = part(xs[i], first, last, like), part(grads[i], first, last, like)
-                square, no_array = part(squares[i], first, last, like), part(squares[i], first, first, like)
-                rmsprop_part(x, grad, square, part(velocities[i], first, last, like) if moving else no_array,
-                             part(means[i], first, last, like) if centered else no_array,
-                             lr, alpha, eps, weight_decay, momentum)
+    for i in range(len(xs)):
+        first, last = share_of_array(thread, threads, starts, i)
+        if first < last:
+            x, grad = part(xs[i], first, last, like), part(grads[i], first, last, like)
+            square, no_array = part(squares[i], first, last, like), part(squares[i], first, first, like)
+            rmsprop_part(x, grad, square, part(velocities[i], first, last, like) if moving else no_array,
+                         part(means[i], first, last, like) if centered else no_array,
+                         lr, alpha, eps, weight_decay, momentum)
 
 
 @inner
@@ -168,13 +165,12 @@ def lerp(xs, targets, weight):
 
 
 @kernel
-def lerp_all(threads, xs, targets, starts, like, weight):
+def lerp_all(thread, threads, xs, targets, starts, like, weight):
     """Each thread its share."""
-    for thread in prange(threads):
-        for i in range(len(xs)):
-            first, last = share(thread, threads, starts, i)
-            if first < last:
-                lerp_part(part(xs[i], first, last, like), part(targets[i], first, last, like), weight)
+    for i in range(len(xs)):
+        first, last = share_of_array(thread, threads, starts, i)
+        if first < last:
+            lerp_part(part(xs[i], first, last, like), part(targets[i], first, last, like), weight)
 
 
 @inner
@@ -212,7 +208,7 @@ def ids(arrays):
 
 
 @inner
-def share(thread, threads, starts, i):
+def share_of_array(thread, threads, starts, i):
     """First and last element (not included) of array i that a thread is to do, all arrays being dealt out evenly."""
     total = starts[-1]
     first, last = thread * total // threads, (thread + 1) * total // threads

@@ -1,7 +1,6 @@
 """Resampling, channels last: first whole rows are blended, which is one long loop, then the pixels of the blend."""
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.runtime.compile import kernel
@@ -21,30 +20,29 @@ def resample(x, rows, columns):
 
 
 @kernel
-def blend(threads, x, row_index, row_weight, column_index, column_weight, out):
+def blend(thread, threads, x, row_index, row_weight, column_index, column_weight, out):
     """Each output row is a blend of a few rows, `line`, and each of its pixels one of a few pixels of `line`."""
     n, oh, ow, c = out.shape
     w, zero = x.shape[2], x.dtype.type(0)
-    for thread in prange(threads):
-        line = np.empty((w, c), x.dtype)
-        flat = line.reshape(w * c)
-        for row in range(thread * n * oh // threads, (thread + 1) * n * oh // threads):
-            image, y = row // oh, row % oh
-            for s in range(row_index.shape[1]):
-                weight, source = row_weight[y, s], x[image, row_index[y, s]].reshape(w * c)
-                if s == 0:
-                    for e in range(w * c):
-                        flat[e] = weight * source[e] if weight != 0 else zero
+    line = np.empty((w, c), x.dtype)
+    flat = line.reshape(w * c)
+    for row in range(thread * n * oh // threads, (thread + 1) * n * oh // threads):
+        image, y = row // oh, row % oh
+        for s in range(row_index.shape[1]):
+            weight, source = row_weight[y, s], x[image, row_index[y, s]].reshape(w * c)
+            if s == 0:
+                for e in range(w * c):
+                    flat[e] = weight * source[e] if weight != 0 else zero
+            elif weight != 0:
+                for e in range(w * c):
+                    flat[e] += weight * source[e]
+        target = out[image, y]
+        for z in range(ow):
+            for t in range(column_index.shape[1]):
+                weight, place = column_weight[z, t], column_index[z, t]
+                if t == 0:
+                    for e in range(c):
+                        target[z, e] = weight * line[place, e] if weight != 0 else zero
                 elif weight != 0:
-                    for e in range(w * c):
-                        flat[e] += weight * source[e]
-            target = out[image, y]
-            for z in range(ow):
-                for t in range(column_index.shape[1]):
-                    weight, place = column_weight[z, t], column_index[z, t]
-                    if t == 0:
-                        for e in range(c):
-                            target[z, e] = weight * line[place, e] if weight != 0 else zero
-                    elif weight != 0:
-                        for e in range(c):
-                            target[z, e] += weight * line[place, e]
+                    for e in range(c):
+                        target[z, e] += weight * line[place, e]

@@ -13,13 +13,13 @@ import itertools
 import math
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.convolution.tap_tables import reaching, remembered
 from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.llvm.depthwise_microkernel import PLACE_FORMS, TAP_FORMS, place_tile, tap_tile
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import share
 
 UNITS = 16         # parts of a weight gradient's work, about; from the shape alone, so that threads don't change bits
 SPLIT = 512        # pixels in one part, at least: each makes sums of its own
@@ -197,7 +197,7 @@ def meets(form, pixels, size, stride):
 
 
 @kernel
-def gather(threads, x, weight, start, rows, strips, step, apart, taps_apart, ahead, relu, out):
+def gather(thread, threads, x, weight, start, rows, strips, step, apart, taps_apart, ahead, relu, out):
     """out = start + the sum of x * weight over the taps that `rows` and `strips` tell; the columns of a strip are
     `step` apart.
 
@@ -208,7 +208,7 @@ def gather(threads, x, weight, start, rows, strips, step, apart, taps_apart, ahe
     n, oh, ow, _ = out.shape
     pixel, kw = c * x.itemsize, weight.shape[1]
     w_steps = (0, taps_apart[0] * kw * pixel, taps_apart[1] * pixel, taps_apart[1] * pixel)
-    for line in prange(n * oh):
+    for line in share(thread, threads, n * oh):
         i, i_taps, y = rows[line % oh]
         for s in range(len(strips)):
             z, form, j, rounds, at, neighbour = strips[s]
@@ -221,7 +221,7 @@ def gather(threads, x, weight, start, rows, strips, step, apart, taps_apart, ahe
 
 
 @kernel
-def correlate(threads, x, grad, tiles, stride, dilation, corner, block, part, partial):
+def correlate(thread, threads, x, grad, tiles, stride, dilation, corner, block, part, partial):
     """partial[s] = the sums of grad * x over the s-th part of the blocks of images and rows, for each tap"""
     _, h, w, c = x.shape
     n, oh, ow, _ = grad.shape
@@ -231,7 +231,7 @@ def correlate(threads, x, grad, tiles, stride, dilation, corner, block, part, pa
     bands = (oh + block[1] - 1) // block[1]
     blocks = (n + block[0] - 1) // block[0] * bands
     ahead = (block[0] * block[1] * stride[0] * w * pixel, block[0] * block[1] * ow * pixel)     # to the next block
-    for unit in prange(splits * parts):
+    for unit in share(thread, threads, splits * parts):
         split, k = unit // parts, unit % parts * part
         partial[split, :, :, k:k + part] = 0
         for at in range(split * blocks // splits, (split + 1) * blocks // splits):

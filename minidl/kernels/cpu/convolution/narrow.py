@@ -13,7 +13,6 @@ table knows the window rows that meet it. What falls beside the image is cut off
 import math
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.convolution.tap_tables import distances, reaching, remembered
 from minidl.kernels.cpu.gemm.indirect import packed, sums
@@ -68,7 +67,7 @@ def images_together(n, places, rounds):
 
 
 @kernel
-def spread(threads, grad, lines, steps, filters, panel, row, columns, rounds, step, together, start, left, out):
+def spread(thread, threads, grad, lines, steps, filters, panel, row, columns, rounds, step, together, start, left, out):
     """Add up in each line of `out` what the pixels of grad, times the filters, are to the windows that cover it.
 
     A thread makes the same line of some images together. A line begins as `start`, of which `left` numbers lie before
@@ -79,30 +78,29 @@ def spread(threads, grad, lines, steps, filters, panel, row, columns, rounds, st
     size, length = grad.itemsize, len(start)
     pixel, line, width = f * size, length * size, 2 * VECTOR_BYTES // size
     units = (n + together - 1) // together * h
-    for thread in prange(threads):
-        table, canvas = np.empty((2, TILE_ROWS), np.int64), np.empty((together + 1) * length, grad.dtype)
-        from_a, to_c, drawn = table.ctypes.data, table.ctypes.data + TILE_ROWS * 8, canvas.ctypes.data
-        for unit in range(thread * units // threads, (thread + 1) * units // threads):
-            image, y = unit // h * together, unit % h
-            some = min(together, n - image)
-            tap, taps, o = lines[y, 0], lines[y, 1], lines[y, 2]
-            source = grad.ctypes.data + (image * oh + o) * ow * pixel
-            copy_lines(grad, start.ctypes.data, 0, together + 1, length, drawn, line)
-            for first in range(rounds if taps > 0 else 0):
-                i, x = 0, first
-                while i < some:
-                    for m in range(TILE_ROWS):
-                        if i < some:
-                            table[0, m] = source + (i * oh * ow + x) * pixel
-                            table[1, m] = drawn + i * line + x * step * size
-                        else:                                        # any row of A, and nobody's row of C
-                            table[0, m], table[1, m] = source, drawn + together * line
-                        x += rounds
-                        if x >= ow:
-                            i, x = i + 1, first
-                    for j in range(0, columns, width):
-                        b = filters.ctypes.data + j // width * panel + tap * f * row
-                        sums(grad, from_a, to_c, j * size, steps.ctypes.data, taps, f, size, b, row, 0,
-                             min(width, columns - j), 0)
-            copy_lines(grad, drawn + left * size, line, some, w * c, out.ctypes.data + (image * h + y) * w * c * size,
-                       h * w * c * size)
+    table, canvas = np.empty((2, TILE_ROWS), np.int64), np.empty((together + 1) * length, grad.dtype)
+    from_a, to_c, drawn = table.ctypes.data, table.ctypes.data + TILE_ROWS * 8, canvas.ctypes.data
+    for unit in range(thread * units // threads, (thread + 1) * units // threads):
+        image, y = unit // h * together, unit % h
+        some = min(together, n - image)
+        tap, taps, o = lines[y, 0], lines[y, 1], lines[y, 2]
+        source = grad.ctypes.data + (image * oh + o) * ow * pixel
+        copy_lines(grad, start.ctypes.data, 0, together + 1, length, drawn, line)
+        for first in range(rounds if taps > 0 else 0):
+            i, x = 0, first
+            while i < some:
+                for m in range(TILE_ROWS):
+                    if i < some:
+                        table[0, m] = source + (i * oh * ow + x) * pixel
+                        table[1, m] = drawn + i * line + x * step * size
+                    else:                                        # any row of A, and nobody's row of C
+                        table[0, m], table[1, m] = source, drawn + together * line
+                    x += rounds
+                    if x >= ow:
+                        i, x = i + 1, first
+                for j in range(0, columns, width):
+                    b = filters.ctypes.data + j // width * panel + tap * f * row
+                    sums(grad, from_a, to_c, j * size, steps.ctypes.data, taps, f, size, b, row, 0,
+                         min(width, columns - j), 0)
+        copy_lines(grad, drawn + left * size, line, some, w * c, out.ctypes.data + (image * h + y) * w * c * size,
+                   h * w * c * size)

@@ -14,7 +14,6 @@ Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 """
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.convolution.winograd_tiles import (
     GAP,
@@ -98,7 +97,8 @@ def room(scheme, size):
 
 
 @kernel
-def convolve(threads, scheme, x, filters, turned, bias, relu, out, squares, out_squares, chunk, zeros, v, u, products):
+def convolve(thread, threads, scheme, x, filters, turned, bias, relu, out, squares, out_squares, chunk, zeros, v, u,
+             products):
     """x (N, H, W, C), filters (r, r, C/groups, F)  ->  out (N, OH, OW, F)
 
     A unit of work is a panel of a group's F, of one chunk.
@@ -109,22 +109,21 @@ def convolve(threads, scheme, x, filters, turned, bias, relu, out, squares, out_
     total = len(x) * squares.down * squares.across
     panels, chunks = (size + PANEL_BYTES - 1) // PANEL_BYTES, (total + chunk - 1) // chunk
     units = chunks * groups * panels
-    for thread in prange(threads):
-        unit, end = thread * units // threads, (thread + 1) * units // threads
-        while unit < end:
-            first, group, panel = unit // (groups * panels) * chunk, unit // panels % groups, unit % panels
-            count, last = min(chunk, total - first), min(panels, panel + end - unit)
-            transform_input(scheme, x, squares, first, count, group * row, row, zeros, v[thread])
-            unit += last - panel
-            for done in range(panel * PANEL_BYTES, last * PANEL_BYTES, PANEL_BYTES):
-                begin, wanted = group * size + done, min(PANEL_BYTES, size - done)
-                transform_filters(scheme, filters, turned, begin, wanted, u[thread])
-                for t in range(0, count, BLOCK):
-                    rows = min(BLOCK, count - t)
-                    multiply(x, v[thread], t * row, row, rows, x.itemsize, c, u[thread], wanted, zeros,
-                             products[thread])
-                    finish_output(scheme, products[thread], out_squares, first + t, rows, begin, wanted, bias, relu,
-                                  out)
+    unit, end = thread * units // threads, (thread + 1) * units // threads
+    while unit < end:
+        first, group, panel = unit // (groups * panels) * chunk, unit // panels % groups, unit % panels
+        count, last = min(chunk, total - first), min(panels, panel + end - unit)
+        transform_input(scheme, x, squares, first, count, group * row, row, zeros, v[thread])
+        unit += last - panel
+        for done in range(panel * PANEL_BYTES, last * PANEL_BYTES, PANEL_BYTES):
+            begin, wanted = group * size + done, min(PANEL_BYTES, size - done)
+            transform_filters(scheme, filters, turned, begin, wanted, u[thread])
+            for t in range(0, count, BLOCK):
+                rows = min(BLOCK, count - t)
+                multiply(x, v[thread], t * row, row, rows, x.itemsize, c, u[thread], wanted, zeros,
+                         products[thread])
+                finish_output(scheme, products[thread], out_squares, first + t, rows, begin, wanted, bias, relu,
+                              out)
 
 
 @inner
@@ -186,7 +185,7 @@ def conv2d_weight_gradient(grad, x, window, scheme, groups=1):
 
 
 @kernel
-def correlate(threads, scheme, x, grad, squares, grad_squares, chunk, zeros, v, z, products, out):
+def correlate(thread, threads, scheme, x, grad, squares, grad_squares, chunk, zeros, v, z, products, out):
     """x (N, H, W, C), grad (N, OH, OW, F)  ->  out (parts, r, r, C/groups, F)
 
     A unit of work is a panel of a group's F, for one part.
@@ -197,21 +196,20 @@ def correlate(threads, scheme, x, grad, squares, grad_squares, chunk, zeros, v, 
     total, parts = len(x) * squares.down * squares.across, len(out)
     panels = (size + PANEL_BYTES - 1) // PANEL_BYTES
     units = parts * groups * panels
-    for thread in prange(threads):
-        unit, end = thread * units // threads, (thread + 1) * units // threads
-        while unit < end:
-            part, group, panel = unit // (groups * panels), unit // panels % groups, unit % panels
-            last = min(panels, panel + end - unit)
-            unit += last - panel
-            stop = (part + 1) * total // parts
-            for first in range(part * total // parts, stop, chunk):
-                count = min(chunk, stop - first)
-                transform_input(scheme, x, squares, first, count, group * row, row, zeros, v[thread])
-                for done in range(panel * PANEL_BYTES, last * PANEL_BYTES, PANEL_BYTES):
-                    begin, wanted = group * size + done, min(PANEL_BYTES, size - done)
-                    transform_gradient(scheme, grad, grad_squares, first, count, begin, wanted, zeros, z[thread])
-                    for i in range(0, c, BLOCK):
-                        rows = min(BLOCK, c - i)
-                        multiply(x, v[thread], i * x.itemsize, x.itemsize, rows, row, count, z[thread], wanted, zeros,
-                                 products[thread])
-                        add_to_filters(scheme, products[thread], i, rows, begin, wanted, out[part])
+    unit, end = thread * units // threads, (thread + 1) * units // threads
+    while unit < end:
+        part, group, panel = unit // (groups * panels), unit // panels % groups, unit % panels
+        last = min(panels, panel + end - unit)
+        unit += last - panel
+        stop = (part + 1) * total // parts
+        for first in range(part * total // parts, stop, chunk):
+            count = min(chunk, stop - first)
+            transform_input(scheme, x, squares, first, count, group * row, row, zeros, v[thread])
+            for done in range(panel * PANEL_BYTES, last * PANEL_BYTES, PANEL_BYTES):
+                begin, wanted = group * size + done, min(PANEL_BYTES, size - done)
+                transform_gradient(scheme, grad, grad_squares, first, count, begin, wanted, zeros, z[thread])
+                for i in range(0, c, BLOCK):
+                    rows = min(BLOCK, c - i)
+                    multiply(x, v[thread], i * x.itemsize, x.itemsize, rows, row, count, z[thread], wanted, zeros,
+                             products[thread])
+                    add_to_filters(scheme, products[thread], i, rows, begin, wanted, out[part])

@@ -17,13 +17,13 @@ and for convolution in groups, each of which sees channels of its own.
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.llvm.gemm_microkernel import edge_tile, half_tile, single_tile, wide_edge_tile, wide_tile
 from minidl.kernels.cpu.llvm.transpose import turn_lines
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
 from minidl.kernels.cpu.runtime.target import TILE_ROWS, VECTOR_BYTES
+from minidl.kernels.cpu.runtime.work import share
 
 # Bytes of B that one sweep over rows uses, and of A that one sweep over columns uses: what is used again should still
 # be in the L1 and L2 caches. Found by measuring with benchmarks/matmul_conv.py.
@@ -77,7 +77,7 @@ def product(grid, a, steps, k, stride, b, columns, bias, c, splits=1, c_split=0,
 
 
 @kernel
-def sweep(threads, bias, n0, n1, n2, a, a0, a1, a2, steps, k, stride, b, b_group, b_panel, b_row, columns,
+def sweep(thread, threads, bias, n0, n1, n2, a, a0, a1, a2, steps, k, stride, b, b_group, b_panel, b_row, columns,
           c, c0, c1, c2, c_group, splits, c_split, useful, relu):
     """Deal (split, block of rows, group, panel) out to the threads; no sum depends on how many they are."""
     size = bias.itemsize
@@ -99,38 +99,37 @@ def sweep(threads, bias, n0, n1, n2, a, a0, a1, a2, steps, k, stride, b, b_group
     part = min(k, products)
     together = max(1, products // max(1, k))
 
-    for thread in prange(threads):
-        table, ranges = np.empty((2, block * TILE_ROWS), np.int64), np.empty((block, 2), np.int64)
-        scratch = np.empty((groups - 1) * c_group // size + in_group * width, bias.dtype)    # for rows past the last
-        step = np.empty(1, np.int64)
-        filled = -1
-        for unit in range(thread * units // threads, (thread + 1) * units // threads):
-            split, at = unit // (blocks * panels), unit // panels % blocks
-            group, panel = unit // in_group % groups, unit % in_group
-            if filled != unit // panels:
-                filled = unit // panels
-                fill(table, at * block * TILE_ROWS, n0, n1, n2, a, a0, a1, a2, c + split * c_split, c0, c1, c2,
-                     scratch.ctypes.data, ranges, taps, useful)
-            here = min(block, tiles - at * block)
-            wanted = min(width, columns - panel * width)
-            start = bias.ctypes.data + (group * in_group + panel) * width * size
-            from_b, offset = b + group * b_group + panel * b_panel, group * c_group + panel * width * size
-            tap, end = split * taps // splits, (split + 1) * taps // splits
-            while tap < end:
-                some = min(together, end - tap)
-                for i in range(0, k, part):
-                    step[0] = steps[group, tap] + i * stride
-                    for tile in range(here):
-                        first, last = max(tap, ranges[tile, 0]), min(tap + some, ranges[tile, 1])
-                        done = (i + part >= k or first >= last) and tap + some >= min(end, ranges[tile, 1])
-                        if first < last or start != 0:
-                            at_rows = table.ctypes.data + tile * TILE_ROWS * 8
-                            from_step = steps.ctypes.data + (group * taps + first) * 8
-                            sums(bias, at_rows, at_rows + block * TILE_ROWS * 8, offset,
-                                 step.ctypes.data if part < k else from_step, last - first, min(part, k - i), stride,
-                                 from_b + (first * k + i) * b_row, b_row, start, wanted, relu if done else 0)
-                    start = 0                                        # from here on, add to what is there
-                tap += some
+    table, ranges = np.empty((2, block * TILE_ROWS), np.int64), np.empty((block, 2), np.int64)
+    scratch = np.empty((groups - 1) * c_group // size + in_group * width, bias.dtype)    # for rows past the last
+    step = np.empty(1, np.int64)
+    filled = -1
+    for unit in range(thread * units // threads, (thread + 1) * units // threads):
+        split, at = unit // (blocks * panels), unit // panels % blocks
+        group, panel = unit // in_group % groups, unit % in_group
+        if filled != unit // panels:
+            filled = unit // panels
+            fill(table, at * block * TILE_ROWS, n0, n1, n2, a, a0, a1, a2, c + split * c_split, c0, c1, c2,
+                 scratch.ctypes.data, ranges, taps, useful)
+        here = min(block, tiles - at * block)
+        wanted = min(width, columns - panel * width)
+        start = bias.ctypes.data + (group * in_group + panel) * width * size
+        from_b, offset = b + group * b_group + panel * b_panel, group * c_group + panel * width * size
+        tap, end = split * taps // splits, (split + 1) * taps // splits
+        while tap < end:
+            some = min(together, end - tap)
+            for i in range(0, k, part):
+                step[0] = steps[group, tap] + i * stride
+                for tile in range(here):
+                    first, last = max(tap, ranges[tile, 0]), min(tap + some, ranges[tile, 1])
+                    done = (i + part >= k or first >= last) and tap + some >= min(end, ranges[tile, 1])
+                    if first < last or start != 0:
+                        at_rows = table.ctypes.data + tile * TILE_ROWS * 8
+                        from_step = steps.ctypes.data + (group * taps + first) * 8
+                        sums(bias, at_rows, at_rows + block * TILE_ROWS * 8, offset,
+                             step.ctypes.data if part < k else from_step, last - first, min(part, k - i), stride,
+                             from_b + (first * k + i) * b_row, b_row, start, wanted, relu if done else 0)
+                start = 0                                        # from here on, add to what is there
+            tap += some
 
 
 @inner
@@ -178,11 +177,11 @@ def fill(table, first, n0, n1, n2, a, a0, a1, a2, c, c0, c1, c2, scratch, ranges
 
 
 @kernel
-def pack_panels(threads, source, panels):
+def pack_panels(thread, threads, source, panels):
     """Copy the columns of `source` (KH, KW, K, G, F) into panels (G, P, KH, KW, K, width)."""
     kh, kw, k, groups, columns = source.shape
     in_group, width = panels.shape[1], panels.shape[5]
-    for unit in prange(groups * in_group * kh * kw):
+    for unit in share(thread, threads, groups * in_group * kh * kw):
         tap, group, panel = unit % (kh * kw), unit // (kh * kw) // in_group, unit // (kh * kw) % in_group
         real = min(width, columns - panel * width)
         part = source[tap // kw, tap % kw, :, group, panel * width:panel * width + real]

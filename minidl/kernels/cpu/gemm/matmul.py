@@ -10,7 +10,6 @@ Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM 
 """
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels import plain
 from minidl.kernels.cpu.gemm.indirect import start_row, sums
@@ -79,7 +78,7 @@ def turned(x):
 
 
 @kernel
-def multiply(threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_rows, most_depth, a_room, b_room):
+def multiply(thread, threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_rows, most_depth, a_room, b_room):
     """a (M, K), or (K, M) if turned, b (K, N)  ->  out (S, M, N), each the sum of a part of the products
 
     C is cut into `downs` strips of whole tiles, and `acrosses` strips of whole panels.
@@ -90,37 +89,36 @@ def multiply(threads, a, a_turned, b, bias, relu, out, downs, acrosses, most_row
     width = PANEL_BYTES // size
     tiles, panels = (m + TILE_ROWS - 1) // TILE_ROWS, (n + width - 1) // width
     units = parts * downs * acrosses
-    for thread in prange(threads):
-        table, no_step = np.empty((2, most_rows), np.int64), np.zeros(1, np.int64)
-        from_a, to_c = table.ctypes.data, table.ctypes.data + most_rows * 8
-        scratch = np.empty(len(bias), a.dtype)                       # where rows past the last one are written
-        for unit in range(thread * units // threads, (thread + 1) * units // threads):
-            part, strip, side = unit // (downs * acrosses), unit // acrosses % downs, unit % acrosses
-            first, begin = strip * tiles // downs * TILE_ROWS, side * panels // acrosses * width
-            rows = min(m, (strip + 1) * tiles // downs * TILE_ROWS) - first
-            columns = min(n, (side + 1) * panels // acrosses * width) - begin
-            for i in range(most_rows):
-                to_row = out.ctypes.data + (((part * m + first + i) * n) + begin) * size
-                table[1, i] = to_row if i < rows else scratch.ctypes.data
-            low_rows = low_tiles(rows) * LOW_ROWS if m > FEW else 0  # few rows wait for B, not for products
-            p, end = part * k // parts, (part + 1) * k // parts
-            start, steps = bias.ctypes.data + begin * size, (end - p + most_depth - 1) // most_depth
-            for step in range(steps):
-                depth = (end - p) // (steps - step)
-                stride = lay_rows(a, a_turned, first, rows, p, depth, a_room, thread, table)
-                data, to_panel, row = lay_columns(b, p, depth, begin, columns, b_room, thread)
-                p += depth
-                for j in range(0, columns * size, PANEL_BYTES):
-                    wanted, at_b = min(PANEL_BYTES, columns * size - j), data + j // PANEL_BYTES * to_panel
-                    start_here, relu_here = start + j if start != 0 else 0, relu if p == end else 0
-                    low = low_rows if wanted == PANEL_BYTES else 0
-                    for i in range(0, low, LOW_ROWS):
-                        low_tile(a, from_a + i * 8, to_c + i * 8, j, no_step.ctypes.data, 1, depth, stride, at_b, row,
-                                 start_here, width, relu_here)
-                    for i in range(low, rows, TILE_ROWS):
-                        sums(a, from_a + i * 8, to_c + i * 8, j, no_step.ctypes.data, 1, depth, stride, at_b, row,
-                             start_here, wanted // size, relu_here)
-                start = 0                                            # from here on, add to what is there
+    table, no_step = np.empty((2, most_rows), np.int64), np.zeros(1, np.int64)
+    from_a, to_c = table.ctypes.data, table.ctypes.data + most_rows * 8
+    scratch = np.empty(len(bias), a.dtype)                       # where rows past the last one are written
+    for unit in range(thread * units // threads, (thread + 1) * units // threads):
+        part, strip, side = unit // (downs * acrosses), unit // acrosses % downs, unit % acrosses
+        first, begin = strip * tiles // downs * TILE_ROWS, side * panels // acrosses * width
+        rows = min(m, (strip + 1) * tiles // downs * TILE_ROWS) - first
+        columns = min(n, (side + 1) * panels // acrosses * width) - begin
+        for i in range(most_rows):
+            to_row = out.ctypes.data + (((part * m + first + i) * n) + begin) * size
+            table[1, i] = to_row if i < rows else scratch.ctypes.data
+        low_rows = low_tiles(rows) * LOW_ROWS if m > FEW else 0  # few rows wait for B, not for products
+        p, end = part * k // parts, (part + 1) * k // parts
+        start, steps = bias.ctypes.data + begin * size, (end - p + most_depth - 1) // most_depth
+        for step in range(steps):
+            depth = (end - p) // (steps - step)
+            stride = lay_rows(a, a_turned, first, rows, p, depth, a_room, thread, table)
+            data, to_panel, row = lay_columns(b, p, depth, begin, columns, b_room, thread)
+            p += depth
+            for j in range(0, columns * size, PANEL_BYTES):
+                wanted, at_b = min(PANEL_BYTES, columns * size - j), data + j // PANEL_BYTES * to_panel
+                start_here, relu_here = start + j if start != 0 else 0, relu if p == end else 0
+                low = low_rows if wanted == PANEL_BYTES else 0
+                for i in range(0, low, LOW_ROWS):
+                    low_tile(a, from_a + i * 8, to_c + i * 8, j, no_step.ctypes.data, 1, depth, stride, at_b, row,
+                             start_here, width, relu_here)
+                for i in range(low, rows, TILE_ROWS):
+                    sums(a, from_a + i * 8, to_c + i * 8, j, no_step.ctypes.data, 1, depth, stride, at_b, row,
+                         start_here, wanted // size, relu_here)
+            start = 0                                            # from here on, add to what is there
 
 
 @inner

@@ -11,12 +11,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.llvm.reduce_columns import sum_decided, sum_gradients, sum_passing
 from minidl.kernels.cpu.normalization.pixel_rows import BLOCK, WIDTH, as_image, as_rows, folded, repeated, slices_of
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import share
 
 
 class Passed(NamedTuple):
@@ -45,13 +45,13 @@ def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
 
 
 @kernel
-def normalize(threads, rows, add, mean, scale, bias, adds, least, top, out):
+def normalize(thread, threads, rows, add, mean, scale, bias, adds, least, top, out):
     """out = (rows - mean) * scale + bias, + add if `adds`; from `least` to `top`.   mean, scale, bias (sets, C)"""
     n, length = rows.shape
     middle, scale, bias = repeated(mean, length), repeated(scale, length), repeated(bias, length)
     least, top = rows.dtype.type(least), rows.dtype.type(top)
     each = max(1, n // max(1, len(mean)))
-    for i in prange(n):
+    for i in share(thread, threads, n):
         e = i // each
         if adds:
             for j in range(length):
@@ -103,7 +103,7 @@ def passing(grad, value, zero, last):
 
 
 @kernel
-def sum_products(threads, grads, rows, out, mean, scale, bias, relu, last, decided, dadd):
+def sum_products(thread, threads, grads, rows, out, mean, scale, bias, relu, last, decided, dadd):
     """The sums of grad and of grad * (rows - mean), (sets, C) each; if `relu`, of the grads that pass.
 
     What decides is `out` if `decided`, and then dadd gets those grads; else it is  (rows - mean) * scale + bias.
@@ -113,7 +113,7 @@ def sum_products(threads, grads, rows, out, mean, scale, bias, relu, last, decid
     slices, apart, last = slices_of(n, sets), length * rows.itemsize, rows.dtype.type(last)
     middle, scale, bias = repeated(mean, length), repeated(scale, length), repeated(bias, length)
     partial = np.zeros((2, sets, slices, length))
-    for unit in prange(sets * slices):
+    for unit in share(thread, threads, sets * slices):
         sums, products = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
         e, s = unit // slices, unit % slices
         stop = e * n + (s + 1) * n // slices
@@ -138,7 +138,7 @@ def sum_products(threads, grads, rows, out, mean, scale, bias, relu, last, decid
 
 
 @kernel
-def combine(threads, grads, rows, mean, scale, bias, constant, slope, relu, last, dx):
+def combine(thread, threads, grads, rows, mean, scale, bias, constant, slope, relu, last, dx):
     """dx = scale * grad - constant - slope * (rows - mean);  if `relu`, of the grads that pass
 
     mean, scale, bias, constant, slope (sets, C).  What decides is  (rows - mean) * scale + bias.
@@ -147,7 +147,7 @@ def combine(threads, grads, rows, mean, scale, bias, constant, slope, relu, last
     zero, last, each = rows.dtype.type(0), rows.dtype.type(last), max(1, n // max(1, len(mean)))
     middle, scale, bias = repeated(mean, length), repeated(scale, length), repeated(bias, length)
     constant, slope = repeated(constant, length), repeated(slope, length)
-    for i in prange(n):
+    for i in share(thread, threads, n):
         e = i // each
         if relu:
             for j in range(length):

@@ -7,13 +7,13 @@ join theirs: few numbers, in doubles.
 import math
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.normalization.batch_norm import combine, normalize, sum_products
 from minidl.kernels.cpu.normalization.moments import moments
 from minidl.kernels.cpu.normalization.pixel_rows import WIDTH, as_image, as_rows
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import share
 
 
 def group_norm(x, groups, weight, bias, eps):
@@ -33,11 +33,11 @@ def group_norm(x, groups, weight, bias, eps):
 
 
 @kernel
-def join_moments(threads, means, variances, weight, bias, eps, mean, deviation, middle, scale, shift):
+def join_moments(thread, threads, means, variances, weight, bias, eps, mean, deviation, middle, scale, shift):
     """mean, deviation = those of groups, from the moments of channels;  (x - middle) * scale + shift = the output"""
     (n, groups), c = mean.shape, len(weight)
     size = c // groups
-    for e in prange(n):
+    for e in share(thread, threads, n):
         for g in range(groups):
             m, var = 0.0, 0.0
             for k in range(g * size, (g + 1) * size):
@@ -71,14 +71,14 @@ def group_norm_gradient(grad, x, weight, mean, deviation):
 
 
 @kernel
-def join_sums(threads, sums, products, weight, mean, deviation, share, middle, scale, constant, slope):
+def join_sums(thread, threads, sums, products, weight, mean, deviation, share, middle, scale, constant, slope):
     """dx = scale * grad - constant - slope * (x - middle);  products, of grad by x - middle, become those by xhat
 
     `share` makes a mean over a group of a sum.
     """
     (n, groups), c = mean.shape, len(weight)
     size = c // groups
-    for e in prange(n):
+    for e in share(thread, threads, n):
         for g in range(groups):
             d, first, second = deviation[e, g], 0.0, 0.0
             for k in range(g * size, (g + 1) * size):

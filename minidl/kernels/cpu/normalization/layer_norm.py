@@ -12,12 +12,12 @@ cache while all rows add to it.
 import math
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.llvm.reduce_rows import sum_distances, sum_weighted
 from minidl.kernels.cpu.normalization.pixel_rows import BLOCK, SLICES
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import share
 
 PIECE = 2048       # numbers of a row
 LONG = 8192        # numbers of a row that is long
@@ -64,11 +64,11 @@ def as_array(rows, axes, shape):
 
 
 @kernel
-def standardize(threads, rows, weight, bias, eps, mean, deviation, out):
+def standardize(thread, threads, rows, weight, bias, eps, mean, deviation, out):
     """out = (rows - mean) * deviation * weight + bias;  deviation = 1 / sqrt(var + eps), for each row"""
     n, length = rows.shape
     some = max(1, FEW // length)
-    for part in prange((n + some - 1) // some):
+    for part in share(thread, threads, (n + some - 1) // some):
         first, last = part * some, min(n, (part + 1) * some)
         for i in range(first, last):
             mean[i], var = moments_of(rows, i)
@@ -124,13 +124,13 @@ def layer_norm_gradient(grad, x, weight, mean, deviation):
 
 
 @kernel
-def short_gradient(threads, grads, rows, weight, mean, deviation, dx, dweight, dbias):
+def short_gradient(thread, threads, grads, rows, weight, mean, deviation, dx, dweight, dbias):
     """dx, dweight, dbias for short rows: some are read for their means, and then for all the rest."""
     n, length = rows.shape
     zero, slices = rows.dtype.type(0), min(SLICES, n, (n * length + SLICE - 1) // SLICE)
     some, means = max(1, min(BLOCK, SLICE // length)), np.empty((n, 2), rows.dtype)
     partial = np.zeros((2, slices, length))
-    for s in prange(slices):
+    for s in share(thread, threads, slices):
         products, sums = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
         stop = (s + 1) * n // slices
         for start in range(s * n // slices, stop, some):
@@ -152,15 +152,15 @@ def short_gradient(threads, grads, rows, weight, mean, deviation, dx, dweight, d
 
 
 @kernel
-def long_gradient(threads, grads, rows, weight, mean, deviation, dx, dweight, dbias):
+def long_gradient(thread, threads, grads, rows, weight, mean, deviation, dx, dweight, dbias):
     """dx, dweight, dbias for long rows: the means of all rows first, and then all the rest piece by piece."""
     n, length = rows.shape
     zero, means = rows.dtype.type(0), np.empty((n, 2), rows.dtype)
-    for i in prange(n):
+    for i in share(thread, threads, n):
         means[i, 0], means[i, 1] = means_of(grads, rows, weight, rounded(rows, mean[i], deviation[i]), i)
-    for p in prange((length + PIECE - 1) // PIECE):
+    for p in share(thread, threads, (length + PIECE - 1) // PIECE):
         piece = slice(p * PIECE, min(length, (p + 1) * PIECE))
-        share, total = np.zeros(piece.stop - piece.start), np.zeros(piece.stop - piece.start)
+        product, total = np.zeros(piece.stop - piece.start), np.zeros(piece.stop - piece.start)
         products, sums = np.empty(len(total), rows.dtype), np.empty(len(total), rows.dtype)
         for start in range(0, n, BLOCK):
             for j in range(len(total)):
@@ -169,9 +169,9 @@ def long_gradient(threads, grads, rows, weight, mean, deviation, dx, dweight, db
                 one = slice(i, i + 1)
                 finish(0, 1, part_of(grads, i, piece), part_of(rows, i, piece), weight[piece], mean[one],
                        deviation[one], means[one], part_of(dx, i, piece), products, sums)
-            share += products
+            product += products
             total += sums
-        dweight[piece] = share
+        dweight[piece] = product
         dbias[piece] = total
 
 

@@ -1,11 +1,11 @@
 """Sums, means and variances of channels, for each set of images: `rows.py` says what sets and rows are."""
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.llvm.reduce_columns import sum_columns, sum_deviations
 from minidl.kernels.cpu.normalization.pixel_rows import BLOCK, WIDTH, as_rows, folded, repeated, slices_of
 from minidl.kernels.cpu.runtime.compile import kernel
+from minidl.kernels.cpu.runtime.work import share
 
 
 def channel_sums(x):
@@ -16,12 +16,12 @@ def channel_sums(x):
 
 
 @kernel
-def sum_rows(threads, rows, out):
+def sum_rows(thread, threads, rows, out):
     """out (1, C) = the sum of each channel"""
     n, length = rows.shape
     slices, apart = slices_of(n, 1), length * rows.itemsize
     partial = np.zeros((1, slices, length))
-    for s in prange(slices):
+    for s in share(thread, threads, slices):
         sums = np.empty(length, rows.dtype)
         stop = (s + 1) * n // slices
         for start in range(s * n // slices, stop, BLOCK):
@@ -43,7 +43,7 @@ def channel_moments(x):
 
 
 @kernel
-def moments(threads, rows, mean, var):
+def moments(thread, threads, rows, mean, var):
     """mean, var (sets, C) = the moments of each channel
 
     A variance is the difference of two sums, which must not be large. So a block sums d and d**2, d the distance from
@@ -55,7 +55,7 @@ def moments(threads, rows, mean, var):
     slices, apart = slices_of(n, sets), length * rows.itemsize
     origin = repeated(rows[::max(1, n), :c], length)            # the first row of each set
     partial = np.zeros((2, sets, slices, length))
-    for unit in prange(sets * slices):
+    for unit in share(thread, threads, sets * slices):
         sums, squares = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
         e, s = unit // slices, unit % slices
         stop = e * n + (s + 1) * n // slices

@@ -6,11 +6,11 @@ code from one end to the other. Backward computes the divisors anew, which costs
 """
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import share
 
 PIXELS = 32        # that a thread takes at a time
 
@@ -27,11 +27,11 @@ def local_response_norm(x, size, alpha, beta, k):
 
 
 @kernel
-def respond(threads, x, size, alpha, beta, k, out):
+def respond(thread, threads, x, size, alpha, beta, k, out):
     """out = x / s**beta, pixel by pixel"""
     n, c = x.shape
     width = c + size - 1
-    for part in prange((n + PIXELS - 1) // PIXELS):
+    for part in share(thread, threads, (n + PIXELS - 1) // PIXELS):
         first, count = part * PIXELS, min(PIXELS, n - part * PIXELS)
         spread = np.zeros(count * width, x.dtype)
         s, factor = np.empty_like(spread), np.empty_like(spread)
@@ -59,11 +59,11 @@ def local_response_norm_gradient(grad, x, size, alpha, beta, k):
 
 
 @kernel
-def respond_gradient(threads, grad, x, size, alpha, beta, k, dx):
+def respond_gradient(thread, threads, grad, x, size, alpha, beta, k, dx):
     """dx = grad / s**beta - 2 * alpha * beta / size * x * sums, pixel by pixel; `back` becomes those sums"""
     n, c = x.shape
     width, slope = c + size - 1, x.dtype.type(2 * beta)
-    for part in prange((n + PIXELS - 1) // PIXELS):
+    for part in share(thread, threads, (n + PIXELS - 1) // PIXELS):
         first, count = part * PIXELS, min(PIXELS, n - part * PIXELS)
         spread = np.zeros(count * width, x.dtype)
         s, factor, back = np.empty_like(spread), np.empty_like(spread), np.empty_like(spread)
@@ -76,9 +76,9 @@ def respond_gradient(threads, grad, x, size, alpha, beta, k, dx):
         spread[:] = 0
         for i in range(count):
             pixel, g, f, divisor = x[first + i], grad[first + i], factor[i * width:], s[i * width:]
-            share = spread[i * width + (size - 1) // 2:]
+            scaled = spread[i * width + (size - 1) // 2:]
             for j in range(c):
-                share[j] = g[j] * pixel[j] * f[j] / divisor[j]
+                scaled[j] = g[j] * pixel[j] * f[j] / divisor[j]
         sum_windows(spread, size, alpha, 0, back)
         for i in range(count):
             pixel, g, f, b = x[first + i], grad[first + i], factor[i * width:], back[i * width:]

@@ -11,12 +11,12 @@ in a third of the time, which counts for more then.
 """
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.llvm.reduce_rows import largest_number, sum_distances, sum_weighted
 from minidl.kernels.cpu.llvm.vector_math import exp, log
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import share
 from minidl.kernels.cpu.softmax.row_blocks import (
     LONG,
     are_long,
@@ -55,26 +55,26 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
 
 
 @kernel
-def side_by_side(threads, logits, lines, target, weight, ignore_index, smoothing, mean, losses, gradient):
+def side_by_side(thread, threads, logits, lines, target, weight, ignore_index, smoothing, mean, losses, gradient):
     """Fill losses and gradient, block by block of targets, and return the total weight."""
     groups, count, classes, _ = lines
     lanes = lanes_for(classes)
     blocks = groups * ((count + lanes - 1) // lanes)
     parts = PARTS if len(logits) > FEW else 1
     total, scale = weigh(target, weight, ignore_index, mean)
-    for part in prange(parts):
+    for part in share(thread, threads, parts):
         some_blocks(part * blocks // parts, (part + 1) * blocks // parts, lanes, logits, lines, target, weight,
                     ignore_index, smoothing, scale, losses, gradient)
     return total
 
 
 @kernel
-def one_by_one(threads, logits, lines, target, weight, ignore_index, smoothing, mean, losses, gradient):
+def one_by_one(thread, threads, logits, lines, target, weight, ignore_index, smoothing, mean, losses, gradient):
     """The same, target by target; the scores of each lie side by side."""
     _, count, classes, _ = lines
     parts = PARTS if len(logits) > FEW else 1
     total, scale = weigh(target, weight, ignore_index, mean)
-    for part in prange(parts):
+    for part in share(thread, threads, parts):
         some_targets(part * count // parts, (part + 1) * count // parts, logits, classes, target, weight, ignore_index,
                      smoothing, scale, losses, gradient)
     return total

@@ -5,7 +5,6 @@ the first cache holds such a line, but not a block of them.
 """
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels import plain
 from minidl.kernels.cpu.activation import in_memory_order, in_order_of
@@ -13,6 +12,7 @@ from minidl.kernels.cpu.llvm.reduce_rows import largest_number, sum_distances, s
 from minidl.kernels.cpu.llvm.vector_math import exp, log
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import share
 from minidl.kernels.cpu.softmax.row_blocks import (
     are_long,
     bring,
@@ -75,12 +75,12 @@ def parts_for(size):
 
 
 @kernel
-def block_values(threads, x, lines, logs, out):
+def block_values(thread, threads, x, lines, logs, out):
     """Softmax, or its logarithm, of lines side by side."""
     groups, count, length, _ = lines
     lanes, parts = lanes_for(length), parts_for(len(x))
     blocks = groups * ((count + lanes - 1) // lanes)
-    for part in prange(parts):
+    for part in share(thread, threads, parts):
         some_values(part * blocks // parts, (part + 1) * blocks // parts, lanes, x, lines, logs, out)
 
 
@@ -112,12 +112,12 @@ def some_values(first, last, lanes, x, lines, logs, out):
 
 
 @kernel
-def block_gradients(threads, grad, out, lines, logs, dx):
+def block_gradients(thread, threads, grad, out, lines, logs, dx):
     """The gradient of softmax, or of its logarithm, for lines side by side."""
     groups, count, length, _ = lines
     lanes, parts = lanes_for(length), parts_for(len(out))
     blocks = groups * ((count + lanes - 1) // lanes)
-    for part in prange(parts):
+    for part in share(thread, threads, parts):
         some_gradients(part * blocks // parts, (part + 1) * blocks // parts, lanes, grad, out, lines, logs, dx)
 
 
@@ -149,11 +149,11 @@ def some_gradients(first, last, lanes, grad, out, lines, logs, dx):
 
 
 @kernel
-def long_values(threads, x, lines, logs, out):
+def long_values(thread, threads, x, lines, logs, out):
     """Softmax, or its logarithm, of long lines one after another."""
     _, count, length, _ = lines
     parts, size, zero, one = parts_for(len(x)), x.itemsize, x.dtype.type(0), x.dtype.type(1)
-    for part in prange(parts):
+    for part in share(thread, threads, parts):
         for i in range(part * count // parts, (part + 1) * count // parts):
             source, target = x[i * length:(i + 1) * length], out[i * length:(i + 1) * length]
             top = largest_number(x, x.ctypes.data + i * length * size, length)
@@ -171,11 +171,11 @@ def long_values(threads, x, lines, logs, out):
 
 
 @kernel
-def long_gradients(threads, grad, out, lines, logs, dx):
+def long_gradients(thread, threads, grad, out, lines, logs, dx):
     """The gradient of softmax, or of its logarithm, for long lines one after another."""
     _, count, length, _ = lines
     parts, size, zero = parts_for(len(out)), out.itemsize, out.dtype.type(0)
-    for part in prange(parts):
+    for part in share(thread, threads, parts):
         for i in range(part * count // parts, (part + 1) * count // parts):
             g, p, target = (grad[i * length:(i + 1) * length], out[i * length:(i + 1) * length],
                             dx[i * length:(i + 1) * length])
