@@ -29,45 +29,45 @@ def sgd(xs, grads, velocities, lr, momentum, weight_decay, nesterov):
         x -= (grad + velocity * momentum if nesterov else velocity) * lr
 
 
-def adam(xs, grads, means, squares, steps, lr, betas, eps, weight_decay, decoupled):
+def adam(xs, grads, first_moments, second_moments, steps, lr, betas, eps, weight_decay, decoupled):
     """m <- b1 * m + (1 - b1) * g,  v <- b2 * v + (1 - b2) * g**2,  x <- x - lr * mhat / (sqrt(vhat) + eps).
 
     mhat = m / (1 - b1**steps),  vhat = v / (1 - b2**steps). Weight decay adds weight_decay * x to the gradient; if
-    `decoupled`, x is multiplied by 1 - lr * weight_decay first instead (AdamW). xs, means and squares are Arrays.
+    `decoupled` (AdamW), x is multiplied by 1 - lr * weight_decay first instead. xs and both moments are Arrays.
     """
     beta1, beta2 = betas
-    for x, grad, mean, square in zip(xs, grads, means, squares, strict=True):
+    for x, grad, m, v in zip(xs, grads, first_moments, second_moments, strict=True):
         if decoupled:
             x *= 1 - lr * weight_decay
         elif weight_decay:
             grad = grad + x * weight_decay
-        mean *= beta1
-        mean += grad * (1 - beta1)
-        square *= beta2
-        square += grad * grad * (1 - beta2)
-        root = array_module(x).sqrt(square)
+        m *= beta1
+        m += grad * (1 - beta1)
+        v *= beta2
+        v += grad * grad * (1 - beta2)
+        root = array_module(x).sqrt(v)
         root *= 1 / math.sqrt(1 - beta2**steps)
         root += eps
-        x -= mean / root * (lr / (1 - beta1**steps))
+        x -= m / root * (lr / (1 - beta1**steps))
 
 
-def rmsprop(xs, grads, squares, velocities, means, lr, alpha, eps, weight_decay, momentum):
+def rmsprop(xs, grads, second_moments, velocities, first_moments, lr, alpha, eps, weight_decay, momentum):
     """s <- alpha * s + (1 - alpha) * g**2,  v <- momentum * v + g / (sqrt(s - m**2) + eps),  x <- x - lr * v.
 
-    With g = grad + weight_decay * x and m <- alpha * m + (1 - alpha) * g. xs, squares, velocities and means are Arrays;
-    with momentum 0, velocities is None; if means is None, m = 0 (not centred).
+    g = grad + weight_decay * x,  m <- alpha * m + (1 - alpha) * g. xs, second_moments (s), velocities (v) and
+    first_moments (m) are Arrays. With momentum 0, velocities is None; if first_moments is None, m = 0 (not centered).
     """
-    for i, (x, grad, square) in enumerate(zip(xs, grads, squares, strict=True)):
+    for i, (x, grad, s) in enumerate(zip(xs, grads, second_moments, strict=True)):
         if weight_decay:
             grad = grad + x * weight_decay
-        square *= alpha
-        square += grad * grad * (1 - alpha)
-        variance = square
-        if means is not None:
-            mean = means[i]
-            mean *= alpha
-            mean += grad * (1 - alpha)
-            variance = array_module(x).maximum(square - mean * mean, 0)      # rounding can make it negative
+        s *= alpha
+        s += grad * grad * (1 - alpha)
+        variance = s
+        if first_moments is not None:
+            m = first_moments[i]
+            m *= alpha
+            m += grad * (1 - alpha)
+            variance = array_module(x).maximum(s - m * m, 0)                 # rounding can make it negative
         step = grad / (array_module(x).sqrt(variance) + eps)
         if velocities is not None:
             velocity = velocities[i]

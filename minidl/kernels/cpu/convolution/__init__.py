@@ -67,7 +67,7 @@ def add_bias(out, bias):
 
 
 def is_pointwise(window, groups, size):
-    """Whether it is a product over pixels, of which there is at least one."""
+    """Whether it is a matrix product over pixels, and there are any."""
     return window._replace(dilation=(1, 1)) == PIXEL and groups == 1 and size > 0
 
 

@@ -1,13 +1,12 @@
 """The input gradient of a convolution with few channels, such as a network's first.
 
-A product whose columns are the channels, as in `direct.py`, would leave most lanes of a vector empty. But one row of a
-window covers KW * C contiguous elements of x, and so many columns has the product
+A product whose columns are the channels, as in `direct.py`, would leave most SIMD lanes empty. But one row of a window
+covers KW * C contiguous elements of x, which are the columns here. The rows are the window positions ox:
 
     row iy, pixels ox * sw ... ox * sw + KW - 1  +=  sum over oy, ky of  grad[oy, ox] @ weight[ky]
 
-over the pairs with  oy * sh + ky * dh = iy + top.  It has a row for each window position ox. Neighbouring windows
-overlap, but windows ceil(KW / SW) apart do not, so the sums are accumulated in that many passes over disjoint windows.
-For a window of 3 pixels and stride 1:
+where  oy * sh + ky * dh = iy + top.  Neighbouring windows overlap, but windows ceil(KW / SW) apart do not. Each row of x
+is therefore accumulated in that many passes over disjoint windows. For a window of 3 pixels and stride 1:
 
     pixels    0  1  2  3  4  5  6  7
     pass 0   [ ox = 0][ ox = 3]
@@ -39,7 +38,7 @@ from minidl.kernels.cpu.runtime.memory_pool import empty
 from minidl.kernels.cpu.runtime.target import MR
 from minidl.kernels.cpu.runtime.work import ceil_div, share
 
-EMPTY_ROWS = 0.1        # of the tiles of a pass, at most: so many images are processed together
+EMPTY_ROWS = 0.1        # of the rows of tiles, at most: images are processed together until no more are empty
 
 
 class Lines(NamedTuple):
