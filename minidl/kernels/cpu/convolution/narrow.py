@@ -5,8 +5,8 @@ covers KW * C contiguous elements of x, which are the columns here. The rows are
 
     row iy, pixels ox * sw ... ox * sw + KW - 1  +=  sum over oy, ky of  grad[oy, ox] @ weight[ky]
 
-where  oy * sh + ky * dh = iy + top.  Neighbouring windows overlap, but windows ceil(KW / SW) apart do not. Each row of x
-is therefore accumulated in that many passes over disjoint windows. For a window of 3 pixels and stride 1:
+where  oy * sh + ky * dh = iy + top.  Neighbouring windows overlap, but windows ceil(KW / SW) apart do not. Each row of
+x is therefore accumulated in that many passes over disjoint windows. For a window of 3 pixels and stride 1:
 
     pixels    0  1  2  3  4  5  6  7
     pass 0   [ ox = 0][ ox = 3]
