@@ -3,7 +3,7 @@
 M. Dukhan, "The indirect convolution algorithm", arXiv:1907.02129. In channels-last memory, a row of a window is
 KW * C contiguous elements. Output pixel (n, oy, ox) is therefore a sum over KH such rows, each multiplied by a row of
 the weight. As a matrix product, it needs a pointer for each output pixel, and an offset for each row of the window,
-which all pixels share. A 2x2 window over rows of 4 pixels a b c d, e f g h, ...:
+which all pixels share. A 2x2 window over an image of 4 columns, a letter for each pixel:
 
     image        A = row pointer | + offset 0 | + offset of one image row
     a b c d          a           |  a b       |  e f                           output pixel (0, 0)
@@ -11,12 +11,12 @@ which all pixels share. A 2x2 window over rows of 4 pixels a b c d, e f g h, ...
     i j k l          c           |  c d       |  g h                                        (0, 2)
                      e           |  e f       |  i j                                        (1, 0)
 
-im2col would copy all of A; here only the row pointers are stored, and a few of them at a time. The functions below say
-for each of the three sums which elements are the rows of A, B and C.
+im2col would copy all of A; here only the row pointers are stored, and only a few at a time. Each function below says
+what the rows of A, B and C are for its sum. Strides are in bytes: `image`, `row` and `pixel` lead from one image, row
+or pixel to the next, `size` from element to element.
 """
 
 import itertools
-from typing import NamedTuple
 
 import numpy as np
 
@@ -30,15 +30,6 @@ from minidl.kernels.cpu.runtime.work import REDUCTION_SPLITS
 PARTIAL_BYTES = 2**20      # of all partial results of a weight gradient together, at most: adding them takes time too
 
 
-class Strides(NamedTuple):
-    """The strides in bytes of an array (N, H, W, C)."""
-
-    image: int
-    row: int
-    pixel: int
-    channel: int
-
-
 def conv2d(x, weight, bias, window, groups=1, relu=False):
     """A tap is a row of the window if its pixels are contiguous, else one pixel."""
     f, cg, kh, kw = weight.shape
@@ -47,48 +38,43 @@ def conv2d(x, weight, bias, window, groups=1, relu=False):
     per_row, length = (1, kw * cg) if groups == dw == 1 else (kw, cg)
     valid = valid_taps(oh, sh, range(-top, kh * dh - top, dh), x.shape[2], per_row)
     x = padded(channels_last(x), window.padding)
+    image, row, pixel, size = x.strides
     out = empty((len(x), oh, ow, f), x.dtype)
-    of_x, of_out = Strides(*x.strides), Strides(*out.strides)
-    offsets = tap_offsets(groups, range(kh), range(per_row), cg * of_x.channel, dh * of_x.row, dw * of_x.pixel)
     indirect_gemm(
         (len(x), oh, ow),
-        Operand(x, 0, (of_x.image, sh * of_x.row, sw * of_x.pixel)),
-        TapTable(offsets, length, of_x.channel, valid),
+        Operand(x, 0, (image, sh * row, sw * pixel)),
+        TapTable(tap_offsets(groups, range(kh), range(per_row), cg * size, dh * row, dw * pixel), length, size, valid),
         pack_panels(weight.transpose(2, 3, 1, 0).reshape(kh, kw, cg, groups, fg)),
-        Operand(out, 0, of_out[:3], fg * of_out.channel),
+        Operand(out, 0, out.strides[:3], fg * size),
         Epilogue(bias_row(x, bias, fg, groups), int(relu)))
     return logical(out)
 
 
 def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
-    """One convolution of stride 1 over grad for each pair of phases, of the rows and of the columns of x.
-
-    Input row iy is read by output row oy through window row ky if  oy * s + ky * d = iy + top. `Phase` says how that
-    makes phases.
-    """
+    """A convolution of stride 1 over grad for each pair of phases of the rows and the columns of x: see `phases`."""
     if groups == 1 and window.side_by_side(shape[2:]):
         return input_gradient_side_by_side(grad, weight, shape, bias)
     n, c, h, w = shape
-    oh, fg, cg = grad.shape[2], len(weight) // groups, c // groups
+    oh, fg, cg, (sh, sw) = grad.shape[2], len(weight) // groups, c // groups, window.stride
     (row_phases, row_pads), (column_phases, column_pads) = map(phases, axes(window, (h, w)))
     grad, out = padded(channels_last(grad), (row_pads, column_pads)), empty((n, h, w, c), grad.dtype)
-    of_grad, of_out, (sh, sw) = Strides(*grad.strides), Strides(*out.strides), window.stride
+    _, row, pixel, size = grad.strides
+    out_image, out_row, out_pixel, _ = out.strides
     filters = weight.transpose(2, 3, 0, 1).reshape(*window.kernel, groups, fg, cg)
     filters = filters.transpose(0, 1, 3, 2, 4)                                    # (KH, KW, F/groups, groups, C/groups)
     epilogue = Epilogue(bias_row(grad, bias, cg, groups))
     if not all(phase.starts for phase in (*row_phases, *column_phases)):
         fill_pixels(bias_row(grad, bias, c)[:c], out)                             # some pixels are in no window
-    for (r, row), (q, column) in itertools.product(enumerate(row_phases), enumerate(column_phases)):
-        if row.count and column.count and row.starts and column.starts:
-            offsets = tap_offsets(groups, row.starts, column.starts, fg * of_grad.channel, of_grad.row, of_grad.pixel)
-            valid = valid_taps(row.count, 1, tuple(o - row_pads[0] for o in row.starts), oh, len(column.starts))
+    for (y, down), (x, across) in itertools.product(enumerate(row_phases), enumerate(column_phases)):
+        if down.count and across.count and down.starts and across.starts:
+            valid = valid_taps(down.count, 1, tuple(o - row_pads[0] for o in down.starts), oh, len(across.starts))
+            offsets = tap_offsets(groups, down.starts, across.starts, fg * size, row, pixel)
             indirect_gemm(
-                (n, row.count, column.count),
-                Operand(grad, 0, of_grad[:3]),
-                TapTable(offsets, fg, of_grad.channel, valid),
-                pack_panels(filters[row.taps, column.taps]),
-                Operand(out, r * of_out.row + q * of_out.pixel, (of_out.image, sh * of_out.row, sw * of_out.pixel),
-                        cg * of_out.channel),
+                (n, down.count, across.count),
+                Operand(grad, 0, grad.strides[:3]),
+                TapTable(offsets, fg, size, valid),
+                pack_panels(filters[down.taps, across.taps]),
+                Operand(out, y * out_row + x * out_pixel, (out_image, sh * out_row, sw * out_pixel), cg * size),
                 epilogue)
     return logical(out)
 
@@ -101,14 +87,14 @@ def input_gradient_side_by_side(grad, weight, shape, bias):
     """
     (f, c, kh, kw), (n, _, h, w) = weight.shape, shape
     grad, out = channels_last(grad), empty((n, h, w, c), grad.dtype)
-    of_out = Strides(*out.strides)
+    image, row, pixel, size = out.strides
     bias = None if bias is None else np.tile(bias, kh * kw)
     indirect_gemm(
         grad.shape[:3],
         Operand(grad, 0, grad.strides[:3]),
-        TapTable(np.zeros((kh, 1), np.int64), f, of_out.channel),
+        TapTable(np.zeros((kh, 1), np.int64), f, size),
         pack_panels(weight.transpose(0, 2, 3, 1).reshape(1, 1, f, kh, kw * c)),
-        Operand(out, 0, (of_out.image, kh * of_out.row, kw * of_out.pixel), of_out.row),
+        Operand(out, 0, (image, kh * row, kw * pixel), row),
         Epilogue(bias_row(grad, bias, kw * c, kh)))
     return logical(out)
 
@@ -121,18 +107,18 @@ def conv2d_weight_gradient(grad, x, window, groups=1):
     (n, f, oh, ow), (kh, kw) = grad.shape, window.kernel
     (sh, sw), (dh, dw) = window.stride, window.dilation
     x, grad = padded(channels_last(x), window.padding), channels_last(grad)
-    fg, cg, of_x = f // groups, x.shape[3] // groups, Strides(*x.strides)
-    offsets = tap_offsets(groups, range(n), range(oh), cg * of_x.channel, of_x.image, sh * of_x.row)
+    image, row, pixel, size = x.strides
+    fg, cg = f // groups, x.shape[3] // groups
+    offsets = tap_offsets(groups, range(n), range(oh), cg * size, image, sh * row)
     out = empty((kh, kw, cg, f), x.dtype)
     if not offsets.size:
         out[...] = 0                                                              # an empty batch
     splits = max(1, min(REDUCTION_SPLITS, offsets.shape[1], PARTIAL_BYTES // max(1, out.nbytes)))
     partial = out[None] if splits == 1 else empty((splits, *out.shape), x.dtype)
-    size = x.itemsize
     indirect_gemm(
         (kh, kw, cg),
-        Operand(x, 0, (dh * of_x.row, dw * of_x.pixel, of_x.channel)),
-        TapTable(offsets, ow, sw * of_x.pixel),
+        Operand(x, 0, (dh * row, dw * pixel, size)),
+        TapTable(offsets, ow, sw * pixel),
         PackedB(grad, fg, fg * size, panel_width(x) * size, f * size),
         Operand(partial, 0, out.strides[:3], fg * size, out.nbytes),
         Epilogue(bias_row(x, None, fg, groups)), splits)
