@@ -72,12 +72,7 @@ def conv2d(x, weight, bias, window, relu=False):
 
 
 def conv2d_input_gradient(grad, weight, shape, window):
-    """As in plain, with a group for each channel.
-
-    Input row iy is read by output row oy through window row ky if  oy * s + ky * d = iy + top. With g = gcd(s, d), the
-    window rows that read iy are s / g apart, and from one of them to the one before, oy grows by d / g. The filters are
-    rotated by 180 degrees, so that both grow together.
-    """
+    """As in plain, with a group for each channel. The filters are rotated by 180 degrees, as `taps_per_input` counts."""
     n, c, h, w = shape
     f = len(weight)
     rows, columns = axes(window, (h, w))

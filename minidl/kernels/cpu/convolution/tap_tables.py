@@ -120,7 +120,7 @@ def taps_per_input(axis):
 
 
 def input_steps(axis):
-    """From one tap of `taps_per_input` to the next: by how much its output and its tap go up."""
+    """(d / g, s / g), g = gcd(s, d): from one of `taps_per_input` to the next, by how much its output and its tap go up."""
     common = math.gcd(axis.stride, axis.dilation)
     return axis.dilation // common, axis.stride // common
 

@@ -45,14 +45,14 @@ def multiply(a, rows, b, columns, zeros, products):
     low = ceil_div(rows.count, LOW_MR) * LOW_MR < ceil_div(rows.count, MR) * MR
     for e in range(len(a)):
         for k in range(0, rows.length, KC):
+            start = np.int64(zeros.ctypes.data) if k == 0 else 0
             offset[0] = e * a.strides[0] + k * rows.step
             for p in range(0, rows.count, LOW_MR if low else MR):
                 gemm_microkernel(zeros, panel_tile(low, columns == NR_BYTES),
                                  RowPointers(pointers[0, p:].ctypes.data, pointers[1, p:].ctypes.data,
                                              e * products.strides[0]),
                                  TapOffsets(offset.ctypes.data, 1, min(KC, rows.length - k), rows.step),
-                                 BPanel(b[e].ctypes.data + k * NR_BYTES, NR_BYTES),
-                                 zeros.ctypes.data if k == 0 else 0, 0, 0)
+                                 BPanel(b[e].ctypes.data + k * NR_BYTES, NR_BYTES), start, 0, 0)
 
 
 @inner
