@@ -72,7 +72,7 @@ def conv2d(x, weight, bias, window, relu=False):
 
 
 def conv2d_input_gradient(grad, weight, shape, window):
-    """As in plain, with a group for each channel. The filters are rotated by 180 degrees, as `taps_per_input` counts."""
+    """As in plain, with a group for each channel. The filters are rotated by 180 degrees: see `taps_per_input`."""
     n, c, h, w = shape
     f = len(weight)
     rows, columns = axes(window, (h, w))
