@@ -24,10 +24,10 @@ import numba
 from numba.core.caching import FunctionCache
 from numba.core.serialize import dumps
 
-from minidl.kernels.cpu.runtime.target import TILE_ROWS, VECTOR_BYTES
+from minidl.kernels.cpu.runtime.target import MR, VECTOR_BYTES
 
 ROOT = Path(__file__).parents[4]                     # the folder in which the package minidl lies
-TARGET = (VECTOR_BYTES, TILE_ROWS, platform.python_version(), numba.__version__, llvmlite.__version__)
+TARGET = (VECTOR_BYTES, MR, platform.python_version(), numba.__version__, llvmlite.__version__)
 
 
 class KernelCache(FunctionCache):
