@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from minidl.kernels.cpu.llvm.vector_math import exp, expm1, log1p, normal_share
+from minidl.kernels.cpu.llvm.vector_math import exp, expm1, log1p, normal_cdf
 from minidl.kernels.cpu.llvm.vector_math import tanh as hyperbolic_tangent
 from minidl.kernels.cpu.runtime.compile import inner
 
@@ -116,13 +116,13 @@ def tanh_gradient(grad, out):
 
 @inner
 def gelu(x):
-    return x * normal_share(x)
+    return x * normal_cdf(x)
 
 
 @inner
 def gelu_gradient(grad, x):
     density = exp(-HALF * (x * x)) * type(x)(1 / math.sqrt(2 * math.pi))
-    return grad * (normal_share(x) + x * density)
+    return grad * (normal_cdf(x) + x * density)
 
 
 @inner

@@ -12,9 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.kernels.cpu.llvm.reduce_columns import sum_decided, sum_gradients, sum_passing
+from minidl.kernels.cpu.llvm.reduce_columns import (
+    BLOCK_ROWS,
+    Rows,
+    sum_column_gradients,
+    sum_column_gradients_by_input,
+    sum_column_gradients_by_output,
+)
 from minidl.kernels.cpu.normalization.pixel_rows import (
-    BLOCK,
     STRIP_LENGTH,
     as_image,
     as_rows,
@@ -147,25 +152,25 @@ def sum_products(grads, rows, norm, gate, out, passed):
 def sum_splits(thread, threads, grads, rows, norm, gate, out, passed, partial):
     """The partial sums of `sum_products`."""
     _, sets, splits, length = partial.shape
-    apart, highest = length * rows.itemsize, rows.dtype.type(gate.highest)
+    stride, highest = length * rows.itemsize, rows.dtype.type(gate.highest)
     mean, scale, bias = repeated(norm.mean, length), repeated(norm.scale, length), repeated(norm.bias, length)
     sums, products = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
     for unit in share(thread, threads, sets * splits):
         e, s, first, stop = locate_split(unit, rows, partial)
-        for start in range(first, stop, BLOCK):
-            count, at = min(BLOCK, stop - start), start * apart
+        for start in range(first, stop, BLOCK_ROWS):
+            block, at = Rows(min(BLOCK_ROWS, stop - start), stride, length), start * stride
             grad, x, center = grads.ctypes.data + at, rows.ctypes.data + at, mean[e].ctypes.data
             sums[:] = 0
             products[:] = 0
             both = sums.ctypes.data, products.ctypes.data
             if gate.rule == BY_OUTPUT:
-                sum_decided(rows, count, apart, length, highest, grad, x, out.ctypes.data + at,
-                            passed.ctypes.data + at, center, *both)
+                sum_column_gradients_by_output(rows, block, highest, grad, x, out.ctypes.data + at,
+                                               passed.ctypes.data + at, center, *both)
             elif gate.rule == BY_INPUT:
-                sum_passing(rows, count, apart, length, highest, grad, x, center, scale[e].ctypes.data,
-                            bias[e].ctypes.data, *both)
+                sum_column_gradients_by_input(rows, block, highest, grad, x, center, scale[e].ctypes.data,
+                                              bias[e].ctypes.data, *both)
             else:
-                sum_gradients(rows, count, apart, length, grad, x, center, *both)
+                sum_column_gradients(rows, block, grad, x, center, *both)
             for j in range(length):
                 partial[0, e, s, j] += sums[j]
                 partial[1, e, s, j] += products[j]

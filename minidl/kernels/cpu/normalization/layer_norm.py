@@ -15,11 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.kernels.cpu.llvm.reduce_rows import sum_distances, sum_weighted
-from minidl.kernels.cpu.normalization.pixel_rows import BLOCK, REDUCTION_SPLITS, fold
+from minidl.kernels.cpu.llvm.reduce_columns import BLOCK_ROWS
+from minidl.kernels.cpu.llvm.reduce_rows import sum_row_deviations, sum_row_products
+from minidl.kernels.cpu.normalization.pixel_rows import fold
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
-from minidl.kernels.cpu.runtime.work import ceil_div, share
+from minidl.kernels.cpu.runtime.work import REDUCTION_SPLITS, ceil_div, share
 
 CHUNK = 2048          # elements of a row that are summed in its own precision
 LONG_ROW = 8192       # elements; longer rows are read chunk by chunk in backward
@@ -106,8 +107,8 @@ def row_moments(rows, i):
     for first in range(0, length, CHUNK):
         count, start = min(CHUNK, length - first), rows.ctypes.data + i * rows.strides[0] + first * rows.itemsize
         center = rows[i, first]
-        center += sum_distances(rows, start, center, count)[0] / rows.dtype.type(count)
-        d, dd = sum_distances(rows, start, center, count)                # d nearly 0: it corrects the rounded mean
+        center += sum_row_deviations(rows, start, center, count)[0] / rows.dtype.type(count)
+        d, dd = sum_row_deviations(rows, start, center, count)            # d nearly 0: it corrects the rounded mean
         chunk_mean, chunk_m2 = np.float64(center) + np.float64(d) / count, dd - np.float64(d) * d / count
         if first == 0:
             mean, m2 = chunk_mean, chunk_m2
@@ -146,7 +147,7 @@ def layer_norm_gradient(grad, x, weight, mean, deviation):
 def short_gradient(thread, threads, grads, rows, weight, moments, means, dx, partial):
     """dx, and partial sums of grad * xhat and grad: some rows are read for their means, then again for all the rest."""
     n, length = rows.shape
-    splits, zero, together = partial.shape[2], rows.dtype.type(0), max(1, min(BLOCK, L2_SIZE // length))
+    splits, zero, together = partial.shape[2], rows.dtype.type(0), max(1, min(BLOCK_ROWS, L2_SIZE // length))
     sums = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
     for s in share(thread, threads, splits):
         stop = (s + 1) * n // splits
@@ -178,10 +179,10 @@ def long_gradient(thread, threads, grads, rows, weight, moments, means, dx, out)
         count = chunk.stop - chunk.start
         product_total, total = np.zeros(count), np.zeros(count)
         sums = np.empty(count, rows.dtype), np.empty(count, rows.dtype)
-        for first in range(0, n, BLOCK):
+        for first in range(0, n, BLOCK_ROWS):
             for j in range(count):
                 sums[0][j], sums[1][j] = zero, zero
-            for i in range(first, min(n, first + BLOCK)):
+            for i in range(first, min(n, first + BLOCK_ROWS)):
                 one = slice(i, i + 1)
                 finish(0, 1, part_of(grads, i, chunk), part_of(rows, i, chunk), weight[chunk],
                        Moments(moments.mean[one], moments.inverse_std[one]), means[one], part_of(dx, i, chunk), sums)
@@ -197,7 +198,7 @@ def means_of(grads, rows, weight, moments, i):
     (center, scale, shift), length, first, second = rounded(moments, i, rows), rows.shape[1], 0.0, 0.0
     for begin in range(0, length, CHUNK):
         at = begin * rows.itemsize
-        a, b = sum_weighted(rows, grads.ctypes.data + i * grads.strides[0] + at, weight.ctypes.data + at,
+        a, b = sum_row_products(rows, grads.ctypes.data + i * grads.strides[0] + at, weight.ctypes.data + at,
                             rows.ctypes.data + i * rows.strides[0] + at, center, min(CHUNK, length - begin))
         first += a
         second += b

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from minidl.kernels.cpu.llvm.reduce_columns import sum_columns, sum_deviations
+from minidl.kernels.cpu.llvm.reduce_columns import BLOCK_ROWS, Rows, sum_column_deviations, sum_columns
 from minidl.kernels.cpu.normalization.pixel_rows import (
-    BLOCK,
     STRIP_LENGTH,
     as_rows,
     fold,
@@ -30,14 +29,14 @@ def channel_sums(x):
 def sum_rows(thread, threads, rows, partial):
     """partial[0] = the sum of each column"""
     length = rows.shape[1]
-    apart = length * rows.itemsize
+    stride = length * rows.itemsize
     sums = np.empty(length, rows.dtype)
     for unit in share(thread, threads, partial.shape[1] * partial.shape[2]):
         e, s, first, stop = locate_split(unit, rows, partial)
-        for start in range(first, stop, BLOCK):
-            count, here = min(BLOCK, stop - start), rows.ctypes.data + start * apart
+        for start in range(first, stop, BLOCK_ROWS):
+            count, here = min(BLOCK_ROWS, stop - start), rows.ctypes.data + start * stride
             sums[:] = 0
-            sum_columns(rows, count, apart, length, here, sums.ctypes.data)
+            sum_columns(rows, Rows(count, stride, length), here, sums.ctypes.data)
             for j in range(length):
                 partial[0, e, s, j] += sums[j]
 
@@ -66,16 +65,17 @@ def moments(rows, out):
 def sum_distances(thread, threads, rows, channels, partial):
     """partial = the sums of o + d and of (o + d)**2 in each column"""
     _, sets, splits, length = partial.shape
-    apart = length * rows.itemsize
+    stride = length * rows.itemsize
     origin = repeated(rows[::max(1, len(rows) // max(1, sets)), :channels], length)       # the first row of each set
     sums, sums_of_squared = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
     for unit in share(thread, threads, sets * splits):
         e, s, first, stop = locate_split(unit, rows, partial)
-        for start in range(first, stop, BLOCK):
-            count, here = min(BLOCK, stop - start), rows.ctypes.data + start * apart
+        for start in range(first, stop, BLOCK_ROWS):
+            count, here = min(BLOCK_ROWS, stop - start), rows.ctypes.data + start * stride
             sums[:] = 0
             sums_of_squared[:] = 0
-            sum_deviations(rows, count, apart, length, here, here, sums.ctypes.data, sums_of_squared.ctypes.data)
+            block = Rows(count, stride, length)
+            sum_column_deviations(rows, block, here, here, sums.ctypes.data, sums_of_squared.ctypes.data)
             for j in range(length):
                 o, d = np.float64(rows[start, j]) - origin[e, j], np.float64(sums[j])
                 partial[0, e, s, j] += d + o * count

@@ -9,11 +9,10 @@ not depend on the number of threads.
 import numpy as np
 
 from minidl.kernels.cpu.layout import channels_last, logical
+from minidl.kernels.cpu.llvm.reduce_columns import BLOCK_ROWS
 from minidl.kernels.cpu.runtime.compile import inner, kernel
-from minidl.kernels.cpu.runtime.work import ceil_div, share
+from minidl.kernels.cpu.runtime.work import REDUCTION_SPLITS, ceil_div, share
 
-BLOCK = 64               # rows that are summed in the array's own precision
-REDUCTION_SPLITS = 16    # partial sums of all sets together, if there are no more sets than that
 ROW_LENGTH = 256         # elements of a pixel row, about
 STRIP_LENGTH = 64        # the same where columns are summed, strip by strip (`reduce_columns.py`)
 
@@ -52,9 +51,9 @@ def repeated(v, length):
 # Reductions over the rows of each set: a kernel fills the partial sums, and `fold` adds them up.
 
 def partial_sums(sums, rows, sets):
-    """Zeros (sums, sets, splits, R*C) for `sums` reductions: a split for each BLOCK of rows, REDUCTION_SPLITS at most."""
+    """Zeros (sums, sets, splits, R*C) for `sums` reductions: one split for BLOCK_ROWS rows, REDUCTION_SPLITS at most."""
     n = len(rows) // max(1, sets)
-    splits = min(max(1, REDUCTION_SPLITS // max(1, sets)), ceil_div(n, BLOCK))
+    splits = min(max(1, REDUCTION_SPLITS // max(1, sets)), ceil_div(n, BLOCK_ROWS))
     return np.zeros((sums, sets, splits, rows.shape[1]))
 
 
