@@ -1,4 +1,4 @@
-"""Arrays that one kernel call works on together, such as all parameters of a network and an optimizer's state of each."""
+"""Arrays that one kernel call updates together, such as all parameters of a network or an optimizer's state of each."""
 
 from functools import cached_property
 
@@ -8,7 +8,7 @@ from minidl.kernels.memory_order import in_memory_order
 
 
 class Arrays(tuple):
-    """A tuple of arrays of one dtype, which caches what kernels that work on all of them need to know of their memory."""
+    """A tuple of arrays of one dtype, with what a kernel that works on all of them needs to know of their memory."""
 
     @cached_property
     def ids(self):

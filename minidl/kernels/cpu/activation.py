@@ -16,42 +16,37 @@ function = None    # in the loops below, stands for a scalar function: see `over
 
 
 def relu(x, ceiling=None):
-    """max(x, 0), elementwise, or min(max(x, 0), ceiling); NaN stays NaN."""
     return values(scalar_functions.relu, x) if ceiling is None else values(scalar_functions.capped_relu, x, ceiling)
 
 
 def relu_gradient(grad, out, ceiling=None):
-    """grad where out > 0, and out < ceiling if there is one; else 0."""
     if ceiling is None:
         return gradients(scalar_functions.relu_gradient, grad, out)
     return gradients(scalar_functions.capped_relu_gradient, grad, out, ceiling)
 
 
 def activation(name, x, *settings):
-    """The activation of that name, elementwise; its settings in the order that the functional one has them."""
-    return values(scalar_functions.CURVES[name][0], x, *settings)
+    return values(scalar_functions.ACTIVATIONS[name][0], x, *settings)
 
 
 def activation_gradient(name, grad, kept, *settings):
-    """grad times the slope of that activation, at its input x or, for sigmoid and tanh, where its output is `kept`."""
-    return gradients(scalar_functions.CURVES[name][1], grad, kept, *settings)
+    return gradients(scalar_functions.ACTIVATIONS[name][1], grad, kept, *settings)
 
 
-def values(function, x, *settings):
-    """function(x, *settings) of each element, in memory as x is."""
+def values(scalar_function, x, *settings):
+    """scalar_function(x, *settings), elementwise, in the memory order of x."""
     source, axes = contiguous(x)
-    out = empty(source.shape, x.dtype)
-    over_array(each_value, function)(source.reshape(-1), out.reshape(-1), tuple(map(x.dtype.type, settings)))
+    out, settings = empty(source.shape, x.dtype), tuple(map(x.dtype.type, settings))
+    over_array(each_value, scalar_function)(source.reshape(-1), out.reshape(-1), settings)
     return out.transpose(axes)
 
 
-def gradients(function, grad, kept, *settings):
-    """function(grad, kept, *settings) of each two elements, in memory as `kept` is."""
+def gradients(scalar_function, grad, kept, *settings):
+    """scalar_function(grad, kept, *settings), elementwise, in the memory order of `kept`."""
     source, axes = contiguous(kept)
-    dx = empty(source.shape, grad.dtype)
+    dx, settings = empty(source.shape, grad.dtype), tuple(map(kept.dtype.type, settings))
     grad = contiguous_like(axes, grad, dx)
-    settings = tuple(map(kept.dtype.type, settings))
-    over_array(each_gradient, function)(grad.reshape(-1), source.reshape(-1), dx.reshape(-1), settings)
+    over_array(each_gradient, scalar_function)(grad.reshape(-1), source.reshape(-1), dx.reshape(-1), settings)
     return dx.transpose(axes)
 
 

@@ -8,7 +8,6 @@ from minidl.kernels.memory_order import contiguous, contiguous_like
 
 
 def add(a, b):
-    """a + b, elementwise, with NumPy's broadcasting."""
     if a.shape != b.shape or a.dtype != b.dtype or a.size < SERIAL_SIZE:
         return plain.add(a, b)
     first, axes = contiguous(a)

@@ -58,12 +58,8 @@ class Gate(NamedTuple):
     highest: float
 
 
+# `passed` is a Passed here.
 def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
-    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; if `relu`, from 0 to `ceiling`.
-
-    x, add (N, C, H, W) or None; weight, bias, mean, var (C,)  ->  (N, C, H, W), passed
-    `passed` tells batch_norm_gradient where ReLU lets a gradient pass, 0 < out < ceiling; None without ReLU.
-    """
     rows, adds = as_rows(x), add is not None
     out = empty(rows.shape, rows.dtype)
     lowest, highest = 0.0 if relu else -math.inf, math.inf if ceiling is None else float(ceiling)
@@ -103,13 +99,6 @@ def clipped(value, lowest, highest):
 
 
 def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds):
-    """The gradients of batch_norm by x, weight, bias and add (None unless `adds`).
-
-    `passed` is what batch_norm gave beside its output. The grad that passes is the gradient by add; with it,
-    xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad): in training, where mean
-    and var depend on x,
-    dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),   m = N*H*W;  else the first term alone.
-    """
     rows, grads = as_rows(x), as_rows(grad)
     bias, highest, out = passed or Passed(mean, math.inf, None)
     by_output = out is not None                      # the gradients that pass are also the gradient by add: keep them

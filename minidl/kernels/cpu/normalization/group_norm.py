@@ -5,12 +5,11 @@ channels of each group in between, in float64.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from minidl.kernels.cpu.normalization.batch_norm import ALL, Affine, Gate, combine, normalize, sum_products
-from minidl.kernels.cpu.normalization.moments import moments
+from minidl.kernels.cpu.normalization.moments import Moments, moments
 from minidl.kernels.cpu.normalization.pixel_rows import STRIP_LENGTH, as_image, as_rows
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
@@ -19,18 +18,7 @@ from minidl.kernels.cpu.runtime.work import share
 EVERYTHING = Gate(ALL, math.inf)
 
 
-class Moments(NamedTuple):
-    """Mean and 1 / sqrt(var + eps) of each group: arrays (N, groups), float64."""
-
-    mean: np.ndarray
-    inverse_std: np.ndarray
-
-
 def group_norm(x, groups, weight, bias, eps):
-    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of each example's groups of channels.
-
-    x (N, C, H, W), weight and bias (C,)  ->  (N, C, H, W), mean and 1 / sqrt(var + eps) of the groups (N, groups)
-    """
     (n, c), rows = x.shape[:2], as_rows(x, len(x))
     of_channels, of_groups = np.empty((2, n, c)), Moments(*np.empty((2, n, groups)))
     moments(as_rows(x, n, STRIP_LENGTH), of_channels)
@@ -62,18 +50,14 @@ def join_moments(thread, threads, of_channels, weight, bias, eps, of_groups, nor
 
 
 def group_norm_gradient(grad, x, weight, mean, deviation):
-    """The gradients of group_norm by x, weight and bias.
-
-    xhat = (x - mean) * deviation,  dweight = sum(grad * xhat)  and  dbias = sum(grad), for each channel; with
-    g = grad * weight,  dx = deviation * (g - mean of g - xhat * mean of g * xhat), the means over a group.
-    """
     (n, c), groups, rows = x.shape[:2], mean.shape[1], as_rows(x, len(x))
     grads, strips = as_rows(grad, n), as_rows(x, n, STRIP_LENGTH)
     center = mean.astype(x.dtype).repeat(c // groups, 1)
     norm = Affine(center, np.empty_like(center), center)                 # combine does not use the bias
     sums = sum_products(grads.reshape(strips.shape), strips, norm, EVERYTHING, strips, strips)
     constant, slope = np.empty((2, n, c), x.dtype)
-    join_sums(sums, weight, Moments(mean, deviation), groups / max(1, c * math.prod(x.shape[2:])), norm, constant, slope)
+    fraction = groups / max(1, c * math.prod(x.shape[2:]))
+    join_sums(sums, weight, Moments(mean, deviation), fraction, norm, constant, slope)
     dx = empty(rows.shape, rows.dtype)
     combine(grads, rows, norm, EVERYTHING, constant, slope, dx)
     return as_image(dx, x.shape), sums[1].sum(0).astype(x.dtype), sums[0].sum(0).astype(x.dtype)

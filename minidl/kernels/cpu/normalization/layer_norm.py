@@ -11,16 +11,17 @@ cache while all rows add to it.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from minidl.kernels.cpu.llvm.reduce_columns import BLOCK_ROWS
 from minidl.kernels.cpu.llvm.reduce_rows import sum_row_deviations, sum_row_products
+from minidl.kernels.cpu.normalization.moments import Moments
 from minidl.kernels.cpu.normalization.pixel_rows import fold
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
 from minidl.kernels.cpu.runtime.work import REDUCTION_SPLITS, ceil_div, share
+from minidl.kernels.memory_order import axes_by_stride
 
 CHUNK = 2048          # elements of a row that are summed in its own precision
 LONG_ROW = 8192       # elements; longer rows are read chunk by chunk in backward
@@ -28,18 +29,7 @@ L1_SIZE = 4096        # elements, about, of the rows whose statistics are comput
 L2_SIZE = 16384       # elements, about, of the rows that are read again after their sums; also what is worth a split
 
 
-class Moments(NamedTuple):
-    """Mean and 1 / sqrt(var + eps) of each row: arrays (rows,), float64."""
-
-    mean: np.ndarray
-    inverse_std: np.ndarray
-
-
 def layer_norm(x, weight, bias, eps):
-    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of each example's last axes, those of weight.
-
-    x (..., *shape), weight and bias `shape`  ->  like x, mean and 1 / sqrt(var + eps) of the examples (...)
-    """
     axes, examples = memory_order(x, weight.ndim), x.shape[:x.ndim - weight.ndim]
     rows = as_rows(x, axes)
     out = empty(rows.shape, x.dtype)
@@ -49,13 +39,12 @@ def layer_norm(x, weight, bias, eps):
 
 
 def memory_order(x, ndim):
-    """The last `ndim` axes of x, numbered from 0, by stride, the longest first."""
-    strides = x.strides[x.ndim - ndim:]
-    return range(ndim) if x.flags.c_contiguous else sorted(range(ndim), key=lambda axis: -strides[axis])
+    """The last `ndim` axes of x, numbered from 0, in the order of memory."""
+    return range(ndim) if x.flags.c_contiguous else axes_by_stride(x.strides[x.ndim - ndim:])
 
 
 def as_rows(x, axes):
-    """x (..., *shape) as rows (examples, elements), the last axes in the order `axes`: a view if memory has that order."""
+    """x (..., *shape) as rows (examples, elements), its last axes in the order `axes`; a view if that of memory."""
     outer = x.ndim - len(axes)
     examples, length = math.prod(x.shape[:outer]), math.prod(x.shape[outer:])
     if not isinstance(axes, range):
@@ -120,11 +109,6 @@ def row_moments(rows, i):
 
 
 def layer_norm_gradient(grad, x, weight, mean, deviation):
-    """The gradients of layer_norm by x, weight and bias.
-
-    xhat = (x - mean) * deviation,  dweight = sum(grad * xhat)  and  dbias = sum(grad) over the examples; with
-    g = grad * weight,  dx = deviation * (g - mean of g - xhat * mean of g * xhat), the means over an example.
-    """
     axes, shape = memory_order(x, weight.ndim), weight.shape
     grads, rows, weight = as_rows(grad, axes), as_rows(x, axes), as_rows(weight, axes)[0]
     moments, (n, length) = Moments(mean.reshape(-1), deviation.reshape(-1)), rows.shape
@@ -171,7 +155,7 @@ def row_means(thread, threads, grads, rows, weight, moments, means):
 
 @kernel
 def long_gradient(thread, threads, grads, rows, weight, moments, means, dx, out):
-    """dx and, in out (2, length), the sums of grad * xhat and grad: chunk by chunk, all rows of each, from their means."""
+    """dx, and the sums of grad * xhat and grad in out (2, length): chunk by chunk, for all rows, from their means."""
     n, length = rows.shape
     zero = rows.dtype.type(0)
     for c in share(thread, threads, ceil_div(length, CHUNK)):

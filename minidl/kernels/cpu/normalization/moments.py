@@ -1,5 +1,7 @@
 """Sums, means and variances of channels, for each set of images: `pixel_rows.py` defines sets and rows."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from minidl.kernels.cpu.llvm.reduce_columns import BLOCK_ROWS, Rows, sum_column_deviations, sum_columns
@@ -16,8 +18,14 @@ from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.work import share
 
 
+class Moments(NamedTuple):
+    """Mean and 1 / sqrt(var + eps) of what is normalized together: two float64 arrays of one shape."""
+
+    mean: np.ndarray
+    inverse_std: np.ndarray
+
+
 def channel_sums(x):
-    """The sum of each channel.   x (N, C, H, W)  ->  (C,)"""
     rows, out = as_rows(x, length=STRIP_LENGTH), np.zeros((1, 1, x.shape[1]))
     partial = partial_sums(1, rows, 1)
     sum_rows(rows, partial)
@@ -42,7 +50,6 @@ def sum_rows(thread, threads, rows, partial):
 
 
 def channel_moments(x):
-    """Mean and (biased) variance of each channel.   x (N, C, H, W)  ->  (C,), (C,)"""
     out = np.empty((2, 1, x.shape[1]), x.dtype)
     moments(as_rows(x, length=STRIP_LENGTH), out)
     return out[0, 0], out[1, 0]

@@ -51,7 +51,7 @@ def repeated(v, length):
 # Reductions over the rows of each set: a kernel fills the partial sums, and `fold` adds them up.
 
 def partial_sums(sums, rows, sets):
-    """Zeros (sums, sets, splits, R*C) for `sums` reductions: one split for BLOCK_ROWS rows, REDUCTION_SPLITS at most."""
+    """Zeros (sums, sets, splits, R*C) for `sums` reductions: a split for BLOCK_ROWS rows, REDUCTION_SPLITS at most."""
     n = len(rows) // max(1, sets)
     splits = min(max(1, REDUCTION_SPLITS // max(1, sets)), ceil_div(n, BLOCK_ROWS))
     return np.zeros((sums, sets, splits, rows.shape[1]))

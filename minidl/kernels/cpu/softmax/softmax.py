@@ -29,22 +29,18 @@ SERIAL_SIZE = 1024     # up to this many elements, array code makes a gradient b
 
 
 def softmax(x, axis):
-    """exp(x) / sum(exp(x)) along `axis`."""
     return values(x, axis, False)
 
 
 def log_softmax(x, axis):
-    """log(softmax(x)) along `axis`: x - logsumexp(x), exact where softmax would round to 0."""
     return values(x, axis, True)
 
 
 def softmax_gradient(grad, out, axis):
-    """out * (grad - sum(grad * out)), the sum along `axis`."""
     return gradients(grad, out, axis, False) if out.size > SERIAL_SIZE else plain.softmax_gradient(grad, out, axis)
 
 
 def log_softmax_gradient(grad, out, axis):
-    """grad - exp(out) * sum(grad), the sum along `axis`."""
     return gradients(grad, out, axis, True) if out.size > SERIAL_SIZE else plain.log_softmax_gradient(grad, out, axis)
 
 
