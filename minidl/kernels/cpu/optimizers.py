@@ -242,8 +242,8 @@ def ids(arrays):
 @inner
 def share_of_array(thread, threads, starts, i):
     """The elements of array i, from `first` up to `stop`, that one thread does; none if first >= stop."""
-    numbers = share(thread, threads, starts[-1])
-    return max(numbers.start, starts[i]) - starts[i], min(numbers.stop, starts[i + 1]) - starts[i]
+    mine = share(thread, threads, starts[-1])
+    return max(mine.start, starts[i]) - starts[i], min(mine.stop, starts[i + 1]) - starts[i]
 
 
 @inner

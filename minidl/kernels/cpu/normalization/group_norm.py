@@ -31,7 +31,7 @@ def group_norm(x, groups, weight, bias, eps):
 
 @kernel
 def join_moments(thread, threads, of_channels, weight, bias, eps, of_groups, norm):
-    """Moments of groups from those of channels (2, N, C), and the factors per image and channel that they lead to."""
+    """Combine the moments of channels (2, N, C) into those of groups, and compute the factors per image and channel."""
     (n, groups), c = of_groups.mean.shape, len(weight)
     size = c // groups
     for e in share(thread, threads, n):

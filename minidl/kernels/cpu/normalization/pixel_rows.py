@@ -50,11 +50,14 @@ def repeated(v, length):
 
 # Reductions over the rows of each set: a kernel fills the partial sums, and `fold` adds them up.
 
-def partial_sums(sums, rows, sets):
-    """Zeros (sums, sets, splits, R*C) for `sums` reductions: a split for BLOCK_ROWS rows, REDUCTION_SPLITS at most."""
+def partial_sums(count, rows, sets):
+    """Zeros (count, sets, splits, R*C) for `count` reductions.
+
+    A set is split for each BLOCK_ROWS of its rows, and all sets together into REDUCTION_SPLITS at most, or one each.
+    """
     n = len(rows) // max(1, sets)
     splits = min(max(1, REDUCTION_SPLITS // max(1, sets)), ceil_div(n, BLOCK_ROWS))
-    return np.zeros((sums, sets, splits, rows.shape[1]))
+    return np.zeros((count, sets, splits, rows.shape[1]))
 
 
 @inner

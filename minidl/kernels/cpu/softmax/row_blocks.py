@@ -74,7 +74,7 @@ def locate_block(block, rows, layout):
 
 @inner
 def load_transposed(source, start, stride, count, block):
-    """Copy `count` rows, the first of which begins at index `start`, into the first columns of a block."""
+    """Copy `count` rows, from index `start` on, into the first columns of a block."""
     (length, rows), size = block.shape, source.itemsize
     if stride == 1:
         transpose(source, source.ctypes.data + start * size, length * size, count, length,
