@@ -62,9 +62,10 @@ def test_any_memory_order(name):
     rng, settings = np.random.default_rng(0), SETTINGS.get(name, ())
     x, grad = rng.standard_normal((2, 3, 40, 24, 10))
     for a in (x, x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2), np.repeat(x, 2, axis=3)[..., ::2], x[::-1]):
-        out, dx = cpu.activation(name, a, *settings), cpu.activation_gradient(name, grad, kept_for_gradient(name, a), *settings)
+        kept = kept_for_gradient(name, a)
+        out, dx = cpu.activation(name, a, *settings), cpu.activation_gradient(name, grad, kept, *settings)
         np.testing.assert_allclose(out, plain.activation(name, a, *settings), rtol=1e-12, atol=1e-14)
-        np.testing.assert_allclose(dx, plain.activation_gradient(name, grad, kept_for_gradient(name, a), *settings), atol=1e-12)
+        np.testing.assert_allclose(dx, plain.activation_gradient(name, grad, kept, *settings), atol=1e-12)
     laid = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
     assert cpu.activation(name, laid, *settings).strides == laid.strides
     assert cpu.activation_gradient(name, grad, laid, *settings).strides == laid.strides
