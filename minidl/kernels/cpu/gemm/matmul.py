@@ -152,7 +152,7 @@ def multiply(thread, threads, a, a_transposed, b, out, epilogue, blocking, works
 
 @inner
 def low_tiles(rows):
-    """How many of the tiles over so many rows are to be low ones, for the fewest rows to be left empty."""
+    """The number of low tiles, among the tiles over `rows` rows, that leaves the fewest of their rows empty."""
     result, fewest = 0, MR
     enough = ceil_div(rows, MR)
     for tiles in range(enough, enough + 2):

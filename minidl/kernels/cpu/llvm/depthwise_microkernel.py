@@ -161,21 +161,18 @@ def make_tile(shapes):
     def tile(typingctx, like, shape, at, loop, strides, ahead, bounds, channels, relu):
         def generate(context, builder, signature, values):
             element = context.get_data_type(signature.args[0].dtype)
-            _, shape, at, loop, strides, ahead, bounds, channels, relu = values
-            kinds = XStrides, WStrides, OutStrides, OutStrides
-            strides = Strides(*map(functools.partial(unpack, builder), kinds, cgutils.unpack_tuple(builder, strides)))
-            rest = [unpack(builder, kind, value) for kind, value in zip((Loop, Ahead, RowBounds), (loop, ahead, bounds),
-                                                                        strict=True)]
+            _, shape, *_, channels, relu = values
+            at, *rest = [unpack(context, builder, signature.args[i], values[i]) for i in range(2, 7)]
             for case in each_case(builder, shape, shapes):
-                each_vector(builder, element, channels, unpack(builder, Addresses, at), [element] * 4,
-                            functools.partial(emit, builder, element, case, strides, *rest, relu))
+                each_vector(builder, element, channels, at, [element] * 4,
+                            functools.partial(emit, builder, element, case, *rest, relu))
             return context.get_dummy_value()
         return types.void(like, types.int64, at, loop, strides, ahead, bounds, types.int64, types.int64), generate
 
     return tile
 
 
-def emit(builder, element, shape, strides, loop, ahead, bounds, relu, count, x, w, out, start):
+def emit(builder, element, shape, loop, strides, ahead, bounds, relu, count, x, w, out, start):
     """Write the instructions of one shape for one vector; of `count` channels, if fewer than a vector holds."""
     lines, places, taps = shape[:3]
     vectors = Vectors(builder, element, count)

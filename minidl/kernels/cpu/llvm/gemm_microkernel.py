@@ -112,8 +112,8 @@ def gemm_microkernel(typingctx, like, shape, rows, taps, b, start, columns, relu
     """
     def generate(context, builder, signature, values):
         element = context.get_data_type(signature.args[0].dtype)
-        _, shape, rows, taps, b, start, columns, relu = values
-        operands = unpack(builder, RowPointers, rows), unpack(builder, TapOffsets, taps), unpack(builder, BPanel, b)
+        _, shape, *_, start, columns, relu = values
+        operands = [unpack(context, builder, signature.args[i], values[i]) for i in range(2, 5)]
         for tile in each_case(builder, shape, SHAPES):
             emit(builder, element, tile, *operands, start, columns, relu)
         return context.get_dummy_value()

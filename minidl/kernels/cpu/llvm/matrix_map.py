@@ -1,4 +1,4 @@
-"""Linear maps of small squares of pixels, all channels at once: the transforms of Winograd's convolution.
+"""Linear maps of n x n pixels, all channels at once: the transforms of Winograd's convolution.
 
     Y = T X T'        X: n x n pixels  ->  Y: m x m pixels, each a vector of channels
 
@@ -28,7 +28,7 @@ class Pixels(NamedTuple):
 
 
 def make_matrix_map(maps, epilogue="store"):
-    """The intrinsic for several maps T = factors[0] @ factors[1] @ ..., told apart by their shapes.
+    """The intrinsic for several maps T = factors[0] @ factors[1] @ ..., each of another shape.
 
     matrix_map(like, m, n, source, target, bias, relu) maps one vector of channels.
     like      any array of the element type
@@ -45,7 +45,7 @@ def make_matrix_map(maps, epilogue="store"):
     def matrix_map(typingctx, like, m, n, source, target, bias, relu):
         def generate(context, builder, signature, values):
             vectors = Vectors(builder, context.get_data_type(signature.args[0].dtype))
-            source, target = (unpack(builder, Pixels, value) for value in values[3:5])
+            source, target = (unpack(context, builder, signature.args[i], values[i]) for i in (3, 4))
             for factors in maps:
                 shape = len(factors[0]), len(factors[-1][0])
                 rows, columns = (builder.icmp_signed("==", values[1 + i], i64(shape[i])) for i in range(2))

@@ -58,9 +58,8 @@ def max_tile(typingctx, like, x, out, place, box, x_strides, taps, channels, rel
     """
     def generate(context, builder, signature, values):
         element = context.get_data_type(signature.args[0].dtype)
-        _, x, out, place, box, x_strides, taps, channels, relu = values
-        box, x_strides = unpack(builder, Box, box), unpack(builder, Pair, x_strides)
-        taps = unpack(builder, TapNumbers, taps)
+        _, x, out, place, *_, channels, relu = values
+        box, x_strides, taps = (unpack(context, builder, signature.args[i], values[i]) for i in range(4, 7))
         no_tap = builder.select(builder.icmp_signed("!=", relu, i64(0)), I8(NO_TAP), I8(0))
 
         def one_vector(count, x, out, place):
@@ -90,9 +89,8 @@ def gather_tile(typingctx, like, grad, place, dx, box, grad_strides, place_strid
     """
     def generate(context, builder, signature, values):
         element = context.get_data_type(signature.args[0].dtype)
-        _, grad, place, dx, box, grad_strides, place_strides, taps, channels = values
-        box, taps = unpack(builder, Box, box), unpack(builder, TapNumbers, taps)
-        of_grad, of_place = (unpack(builder, Pair, strides) for strides in (grad_strides, place_strides))
+        _, grad, place, dx, *_, channels = values
+        box, of_grad, of_place, taps = (unpack(context, builder, signature.args[i], values[i]) for i in range(4, 8))
         row_strides = of_grad.row, of_place.row, taps.row_step
         column_strides = of_grad.column, of_place.column, taps.column_step
 
@@ -124,8 +122,8 @@ def scatter_tile(typingctx, like, grad, place, dx, box, dx_strides, channels):
     """
     def generate(context, builder, signature, values):
         element = context.get_data_type(signature.args[0].dtype)
-        _, grad, place, dx, box, dx_strides, channels = values
-        box, strides = unpack(builder, Box, box), unpack(builder, Pair, dx_strides)
+        _, grad, place, dx, *_, channels = values
+        box, strides = (unpack(context, builder, signature.args[i], values[i]) for i in (4, 5))
 
         def one_vector(count, grad, place, dx):
             vectors = Vectors(builder, element, count)

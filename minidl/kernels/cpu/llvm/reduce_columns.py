@@ -52,7 +52,7 @@ def sum_columns(typingctx, like, rows, x, sums):
 
 
 @intrinsic
-def sum_column_deviations(typingctx, like, rows, x, origin, sums, squares):
+def sum_column_deviations(typingctx, like, rows, x, origin, sums, products):
     """Add the sums of d and of d * d,  d = x - origin, where `origin` has one element for each column."""
     def generate(context, builder, signature, values):
         def terms(vectors, here, fixed):
@@ -119,7 +119,8 @@ def emit(context, builder, signature, rows, arrays, columns, sums, terms):
     `here` are the addresses of the row in each of `arrays`, `fixed` the elements in each of `columns`, one per column.
     """
     element = context.get_data_type(signature.args[0].dtype)
-    (count, stride, length), lanes, width = unpack(builder, Rows, rows), simd_lanes(element), len(arrays)
+    count, stride, length = unpack(context, builder, signature.args[1], rows)
+    lanes, width = simd_lanes(element), len(arrays)
 
     def strip(vectors_wide, part, rows_here, addresses):
         """Some vectors of columns, or `part` columns, down `rows_here` rows."""

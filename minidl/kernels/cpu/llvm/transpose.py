@@ -1,8 +1,8 @@
 """Transposes a matrix in registers, where rows must become columns.
 
 Copied element by element, a transpose reads or writes another line of memory for each element. Here a square as wide as
-a vector is loaded as rows, and after log2(width) rounds its vectors are the columns. A round exchanges squares across
-the diagonal: the first one single elements in each 2x2 square, the next one 2x2 squares in each 4x4, and so on:
+a vector is loaded as rows, and after log2(width) rounds its vectors are the columns. A round exchanges blocks across
+the diagonal: the first one single elements in each 2x2 block, the next one 2x2 blocks in each 4x4 block, and so on:
 
     a b c d        a e c g        a e i m
     e f g h   ->   b f d h   ->   b f j n

@@ -149,13 +149,17 @@ def table_entry(builder, table, i):
     return builder.load(builder.inttoptr(offset(builder, table, (i, i64(8))), I64.as_pointer()))
 
 
-def unpack(builder, kind, value):
-    """A NamedTuple of a kernel as one of its fields' LLVM values."""
-    return kind(*cgutils.unpack_tuple(builder, value))
+def unpack(context, builder, kind, value):
+    """A kernel's NamedTuple of integers, of the Numba type `kind`, as a NamedTuple of their LLVM values (I64)."""
+    def field(kind, value):
+        if isinstance(kind, types.BaseNamedTuple):
+            return unpack(context, builder, kind, value)
+        return context.cast(builder, value, kind, types.int64)
+    return kind.instance_class(*map(field, kind.types, cgutils.unpack_tuple(builder, value)))
 
 
 def opaque(builder, value):
-    """`value`, hidden from LLVM's optimizer by an empty assembly statement.
+    """`value`, which an empty assembly statement keeps LLVM's optimizer from analysing.
 
     Where pointers share an offset, LLVM would otherwise keep a running pointer for each, more than there are registers,
     and store them all in each round of the innermost loop. In the GEMM microkernel that cost a fifth of the speed.

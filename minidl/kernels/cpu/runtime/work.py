@@ -2,8 +2,8 @@
 
 from numba.extending import register_jitable
 
-# The most partial results of a long sum: enough work units for many threads. The number is fixed, and so is the order in
-# which they are added, so that no bit of a result depends on the number of threads.
+# The most partial results of a long sum: enough work units for many threads. The number is fixed, and so is the order
+# in which they are added, so that no bit of a result depends on the number of threads.
 REDUCTION_SPLITS = 16
 
 
