@@ -20,3 +20,24 @@ def share(thread, threads, units):
     A unit's result must not depend on who computes it: so results don't depend on the number of threads.
     """
     return range(thread * units // threads, (thread + 1) * units // threads)
+
+
+MIN_WORK = 4096         # elements of a softmax, or of other work with some arithmetic, that are worth one more thread
+SERIAL_SIZE = 16384     # up to this many elements of an elementwise pass, one thread finishes before the pool has woken
+CHUNK = 8192            # elements: a thread's share of an array is whole chunks, so it begins at a cache line
+
+
+@register_jitable
+def share_of_work(thread, threads, units, size):
+    """`share` among as many threads as there is work for: `size` elements, MIN_WORK or more for each."""
+    workers = min(threads, max(1, ceil_div(size, MIN_WORK)))
+    return range(min(thread, workers) * units // workers, min(thread + 1, workers) * units // workers)
+
+
+@register_jitable
+def share_of_elements(thread, threads, size):
+    """The elements from `first` up to `stop` that one thread does in an elementwise pass over `size` of them."""
+    if size <= SERIAL_SIZE:
+        return 0, size if thread == 0 else 0
+    chunks = share(thread, threads, ceil_div(size, CHUNK))
+    return chunks.start * CHUNK, min(size, chunks.stop * CHUNK)
