@@ -120,7 +120,7 @@ def taps_per_input(axis):
 
 
 def input_steps(axis):
-    """From one of `taps_per_input` to the next, its output goes up by d / g and its tap by s / g, with g = gcd(s, d)."""
+    """By how much (output, tap) go up from one of `taps_per_input` to the next: (d / g, s / g), with g = gcd(s, d)."""
     common = math.gcd(axis.stride, axis.dilation)
     return axis.dilation // common, axis.stride // common
 
