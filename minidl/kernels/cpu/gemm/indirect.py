@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.kernels.cpu.gemm.packing import KC, panel_width
+from minidl.kernels.cpu.gemm.packing import KC, PackedBPointer, panel_width
 from minidl.kernels.cpu.llvm.gemm_microkernel import BPanel, RowPointers, TapOffsets, gemm_microkernel, tile_shape
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.target import MR
@@ -48,8 +48,8 @@ class Operand(NamedTuple):
     split_stride: int = 0
 
     def pointer(self):
-        """The same with an address, for kernels: an array would compile them again for each number of axes."""
-        return OperandPointer(self.array.ctypes.data + self.offset, *self.strides, *self[3:])
+        """The fields of an OperandPointer, for kernels: an array would compile them again for each number of axes."""
+        return self.array.ctypes.data + self.offset, *self.strides, *self[3:]
 
 
 class OperandPointer(NamedTuple):
@@ -88,13 +88,19 @@ def indirect_gemm(grid, a, taps, b, c, epilogue, splits=1):
     grid      three lengths;  a, c: Operand;  taps: TapTable;  b: PackedB;  epilogue: Epilogue
     splits    the number of parts into which the taps are split, with a partial result each, for the caller to sum
     """
-    multiply(grid, a.pointer(), taps, b.pointer(), c.pointer(), epilogue, splits)
+    # Plain tuples: Numba takes a microsecond to recognise each NamedTuple that comes from Python.
+    multiply(grid, a.pointer(), tuple(taps), b.pointer(), c.pointer(), tuple(epilogue), splits)
 
 
 @kernel
 def multiply(thread, threads, grid, a, taps, b, c, epilogue, splits):
-    """A work unit is a split, a block of rows, a group and a panel. No sum depends on how many threads share them."""
-    bias, size, width = epilogue.bias, epilogue.bias.itemsize, panel_width(epilogue.bias)
+    """A work unit is a split, a block of rows, a group and a panel. No sum depends on how many threads share them.
+
+    a, taps, b, c, epilogue  the fields of an OperandPointer, a TapTable, ...
+    """
+    a, taps, b, c = OperandPointer(*a), TapTable(*taps), PackedBPointer(*b), OperandPointer(*c)
+    bias, relu = epilogue
+    size, width = bias.itemsize, panel_width(bias)
     groups, tap_count = taps.offsets.shape
     panels_in_group = ceil_div(b.columns, width)
     panels, tiles = groups * panels_in_group, ceil_div(grid[0] * grid[1] * grid[2], MR)
@@ -136,7 +142,7 @@ def multiply(thread, threads, grid, a, taps, b, c, epilogue, splits):
                         RowPointers(a_rows + tile * MR * 8, c_rows + tile * MR * 8, c_offset),
                         TapOffsets(offsets, last - first, min(kc, taps.length - i), taps.stride),
                         BPanel(b_panel + (first * taps.length + i) * b.row_stride, b.row_stride),
-                        start, columns, epilogue.relu if done else 0)
+                        start, columns, relu if done else 0)
                 start = 0                                            # from here on, add to C
             tap = stop
 
