@@ -13,8 +13,8 @@ and the pictures):
     the rest                     normalization/, softmax/, pooling, activations and optimizers: each file by itself
     runtime/compile.py           what `@kernel` does: threads, launcher, cache
 
-Images are channels last in memory here; others are copied first. A function without a docstring gets that of its twin in
-`plain`.
+Images are channels last in memory here; others are copied first. A function without a docstring gets the one of its
+namesake in `plain`.
 """
 
 import inspect
