@@ -105,7 +105,7 @@ class Panel(NamedTuple):
 
 @kernel
 def multiply(thread, threads, grid, a, taps, b, c, epilogue, splits):
-    """A work unit is a split, a block of rows, a group and a panel. No sum depends on how many threads share them.
+    """A work unit is a split, a block of rows, a group and a panel. No bit depends on the number of threads.
 
     a, taps, b, c, epilogue  the fields of an OperandPointer, a TapTable, ...
     """
