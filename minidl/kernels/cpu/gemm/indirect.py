@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.kernels.cpu.gemm.packing import KC, panel_width
+from minidl.kernels.cpu.gemm.packing import KC, PackedBPointer, panel_width
 from minidl.kernels.cpu.llvm.gemm_microkernel import BPanel, RowPointers, TapOffsets, gemm_microkernel, tile_shape
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.target import MR
@@ -48,8 +48,8 @@ class Operand(NamedTuple):
     split_stride: int = 0
 
     def pointer(self):
-        """The same with an address, for kernels: an array would compile them again for each number of axes."""
-        return OperandPointer(self.array.ctypes.data + self.offset, *self.strides, *self[3:])
+        """The fields of an OperandPointer, for kernels: an array would compile them again for each number of axes."""
+        return self.array.ctypes.data + self.offset, *self.strides, *self[3:]
 
 
 class OperandPointer(NamedTuple):
@@ -88,24 +88,38 @@ def indirect_gemm(grid, a, taps, b, c, epilogue, splits=1):
     grid      three lengths;  a, c: Operand;  taps: TapTable;  b: PackedB;  epilogue: Epilogue
     splits    the number of parts into which the taps are split, with a partial result each, for the caller to sum
     """
-    multiply(grid, a.pointer(), taps, b.pointer(), c.pointer(), epilogue, splits)
+    # Plain tuples: Numba takes a microsecond to recognise each NamedTuple that comes from Python.
+    multiply(grid, a.pointer(), tuple(taps), b.pointer(), c.pointer(), tuple(epilogue), splits)
+
+
+class Panel(NamedTuple):
+    """A panel of a group: the address and row stride of its B, its place in a row of C, its bias, and its columns."""
+
+    group: int
+    b: int
+    row_stride: int
+    c_offset: int
+    bias: int
+    columns: int
 
 
 @kernel
 def multiply(thread, threads, grid, a, taps, b, c, epilogue, splits):
-    """A work unit is a split, a block of rows, a group and a panel. No sum depends on how many threads share them."""
-    bias, size, width = epilogue.bias, epilogue.bias.itemsize, panel_width(epilogue.bias)
+    """A work unit is a split, a block of rows, a group and a panel. No sum depends on how many threads share them.
+
+    a, taps, b, c, epilogue  the fields of an OperandPointer, a TapTable, ...
+    """
+    a, taps, b, c = OperandPointer(*a), TapTable(*taps), PackedBPointer(*b), OperandPointer(*c)
+    bias, relu = epilogue
+    size, width = bias.itemsize, panel_width(bias)
     groups, tap_count = taps.offsets.shape
     panels_in_group = ceil_div(b.columns, width)
     panels, tiles = groups * panels_in_group, ceil_div(grid[0] * grid[1] * grid[2], MR)
-    block_tiles = tiles_per_block(tiles, panels * splits, threads, groups * taps.length * size,
-                                  abs(a.stride_2) if grid[2] > 1 else groups * taps.length * size, size)
+    row_bytes = groups * taps.length * size
+    block_tiles = tiles_per_block(tiles, panels * splits, threads, row_bytes,
+                                  abs(a.stride_2) if grid[2] > 1 else row_bytes, size)
     blocks = ceil_div(tiles, block_tiles)
-    # A call of the microkernel goes through KC rows of the panel: several taps, or a part of one.
-    kc, taps_per_call = min(taps.length, KC), max(1, KC // max(1, taps.length))
-
     pointers, valid = np.empty((2, block_tiles * MR), np.int64), np.empty((block_tiles, 2), np.int64)
-    a_rows, c_rows = pointers[0].ctypes.data, pointers[1].ctypes.data
     unused = np.empty((groups - 1) * c.group_stride // size + panels_in_group * width, bias.dtype)
     part_offset, filled = np.empty(1, np.int64), -1
     for unit in share(thread, threads, blocks * panels * splits):
@@ -114,31 +128,40 @@ def multiply(thread, threads, grid, a, taps, b, c, epilogue, splits):
         if filled != unit // panels:
             filled = unit // panels
             fill_row_pointers(pointers, valid, block * block_tiles * MR, grid, a, c, split, unused.ctypes.data, taps)
-        columns = min(width, b.columns - panel * width)
-        start = bias.ctypes.data + (group * panels_in_group + panel) * width * size
-        b_panel = b.address + group * b.group_stride + panel * b.panel_stride
-        c_offset = group * c.group_stride + panel * width * size
-        tap, end = split * tap_count // splits, (split + 1) * tap_count // splits
-        while tap < end:
-            stop = min(tap + taps_per_call, end)
-            for i in range(0, taps.length, kc):
-                part_offset[0] = taps.offsets[group, tap] + i * taps.stride
-                for tile in range(min(block_tiles, tiles - block * block_tiles)):
-                    first, last = max(tap, valid[tile, 0]), min(stop, valid[tile, 1])
-                    if first >= last and start == 0:
-                        continue                                     # nothing to add
-                    offsets = part_offset.ctypes.data
-                    if kc == taps.length:
-                        offsets = taps.offsets.ctypes.data + (group * tap_count + first) * 8
-                    done = (i + kc >= taps.length or first >= last) and stop >= min(end, valid[tile, 1])
-                    gemm_microkernel(
-                        bias, tile_shape(bias, columns),
-                        RowPointers(a_rows + tile * MR * 8, c_rows + tile * MR * 8, c_offset),
-                        TapOffsets(offsets, last - first, min(kc, taps.length - i), taps.stride),
-                        BPanel(b_panel + (first * taps.length + i) * b.row_stride, b.row_stride),
-                        start, columns, epilogue.relu if done else 0)
-                start = 0                                            # from here on, add to C
-            tap = stop
+        place = Panel(group, b.address + group * b.group_stride + panel * b.panel_stride,
+                      b.row_stride, group * c.group_stride + panel * width * size,
+                      bias.ctypes.data + (group * panels_in_group + panel) * width * size,
+                      min(width, b.columns - panel * width))
+        multiply_panel(bias, pointers, valid[:min(block_tiles, tiles - block * block_tiles)], taps,
+                       split * tap_count // splits, (split + 1) * tap_count // splits, place, part_offset, relu)
+
+
+@inner
+def multiply_panel(like, pointers, valid, taps, tap, end, panel, part_offset, relu):
+    """Multiply the rows of a block by a panel: the products of the taps tap, tap + 1, ... end - 1."""
+    a_rows, c_rows = pointers[0].ctypes.data, pointers[1].ctypes.data
+    # A call of the microkernel goes through KC rows of the panel: several taps, or a part of one.
+    kc, taps_per_call = min(taps.length, KC), max(1, KC // max(1, taps.length))
+    shape, start = tile_shape(like, panel.columns), panel.bias
+    while tap < end:
+        stop = min(tap + taps_per_call, end)
+        for i in range(0, taps.length, kc):
+            part_offset[0] = taps.offsets[panel.group, tap] + i * taps.stride
+            for tile in range(len(valid)):
+                first, last = max(tap, valid[tile, 0]), min(stop, valid[tile, 1])
+                if first >= last and start == 0:
+                    continue                                         # nothing to add
+                offsets = part_offset.ctypes.data
+                if kc == taps.length:
+                    offsets = taps.offsets.ctypes.data + (panel.group * taps.offsets.shape[1] + first) * 8
+                done = (i + kc >= taps.length or first >= last) and stop >= min(end, valid[tile, 1])
+                gemm_microkernel(like, shape,
+                                 RowPointers(a_rows + tile * MR * 8, c_rows + tile * MR * 8, panel.c_offset),
+                                 TapOffsets(offsets, last - first, min(kc, taps.length - i), taps.stride),
+                                 BPanel(panel.b + (first * taps.length + i) * panel.row_stride, panel.row_stride),
+                                 start, panel.columns, relu if done else 0)
+            start = 0                                                # from here on, add to C
+        tap = stop
 
 
 @inner
@@ -146,7 +169,7 @@ def tiles_per_block(tiles, units, threads, row_bytes, stride, size):
     """How many tiles a block has: as many as MC_BYTES allow, but there must be blocks enough to occupy all threads.
 
     units      of work for each block of rows;  row_bytes: the length of a row of A
-    stride     bytes from row to row: where windows overlap, a row has no more new ones
+    stride     bytes from row to row: where windows overlap, a row adds only these to what the cache holds
     """
     fair = ceil_div(tiles * units, 4 * threads)
     most = max(1, min(MC_BYTES // (MR * max(size, min(stride, row_bytes))), fair, BLOCK_TILES))

@@ -72,9 +72,9 @@ def matmul(a, b, bias=None, relu=False):
     b = transposed(b.T[None])[0] if b_transposed else np.ascontiguousarray(b)
     blocking = plan(m, k, n, a.itemsize, finishes)
     out = empty((blocking.splits, m, n), a.dtype)
-    workspaces = Workspaces(workspace(a, (blocking.mc + ROW_GAP) * (blocking.kc + ROW_GAP)),
-                            workspace(b, blocking.nc * blocking.kc))
-    multiply(a, int(a_transposed), b, out, Epilogue(bias_row(a, bias, n), int(relu)), blocking, workspaces)
+    workspaces = (workspace(a, (blocking.mc + ROW_GAP) * (blocking.kc + ROW_GAP)),
+                  workspace(b, blocking.nc * blocking.kc))
+    multiply(a, int(a_transposed), b, out, (bias_row(a, bias, n), int(relu)), tuple(blocking), workspaces)
     return out[0] if blocking.splits == 1 else out.sum(0)
 
 
@@ -111,7 +111,11 @@ def workspace(x, elements):
 
 @kernel
 def multiply(thread, threads, a, a_transposed, b, out, epilogue, blocking, workspaces):
-    """a (M, K), or (K, M) if a_transposed is 1; b (K, N)  ->  out (splits, M, N), each the sum of a part of K"""
+    """a (M, K), or (K, M) if a_transposed is 1; b (K, N)  ->  out (splits, M, N), each the sum of a part of K
+
+    epilogue, blocking, workspaces  the fields of an Epilogue, a Blocking and of Workspaces
+    """
+    epilogue, blocking, workspaces = Epilogue(*epilogue), Blocking(*blocking), Workspaces(*workspaces)
     k, n = b.shape
     splits, m, _ = out.shape
     size, width = a.itemsize, panel_width(a)
