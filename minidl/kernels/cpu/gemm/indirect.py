@@ -48,8 +48,8 @@ class Operand(NamedTuple):
     split_stride: int = 0
 
     def pointer(self):
-        """The fields of an OperandPointer, for kernels: an array would compile them again for each number of axes."""
-        return self.array.ctypes.data + self.offset, *self.strides, *self[3:]
+        """The same with an address, for kernels: an array would compile them again for each number of axes."""
+        return OperandPointer(self.array.ctypes.data + self.offset, *self.strides, *self[3:])
 
 
 class OperandPointer(NamedTuple):
@@ -88,8 +88,8 @@ def indirect_gemm(grid, a, taps, b, c, epilogue, splits=1):
     grid      three lengths;  a, c: Operand;  taps: TapTable;  b: PackedB;  epilogue: Epilogue
     splits    the number of parts into which the taps are split, with a partial result each, for the caller to sum
     """
-    # Plain tuples: Numba takes a microsecond to recognise each NamedTuple that comes from Python.
-    multiply(grid, a.pointer(), tuple(taps), b.pointer(), c.pointer(), tuple(epilogue), splits)
+    # Plain tuples, because Numba takes a microsecond to recognise each NamedTuple that comes from Python.
+    multiply(grid, tuple(a.pointer()), tuple(taps), tuple(b.pointer()), tuple(c.pointer()), tuple(epilogue), splits)
 
 
 class Panel(NamedTuple):
@@ -105,7 +105,7 @@ class Panel(NamedTuple):
 
 @kernel
 def multiply(thread, threads, grid, a, taps, b, c, epilogue, splits):
-    """A work unit is a split, a block of rows, a group and a panel. No sum depends on how many threads share them.
+    """A work unit is a split, a block of rows, a group and a panel. No bit depends on the number of threads.
 
     a, taps, b, c, epilogue  the fields of an OperandPointer, a TapTable, ...
     """

@@ -41,8 +41,8 @@ class PackedB(NamedTuple):
     row_stride: int
 
     def pointer(self):
-        """The fields of a PackedBPointer, for kernels."""
-        return self.array.ctypes.data, *self[1:]
+        """The same with the address of the array, for kernels."""
+        return PackedBPointer(self.array.ctypes.data, *self[1:])
 
 
 class PackedBPointer(NamedTuple):

@@ -41,7 +41,8 @@ from minidl.kernels.cpu.llvm.vectors import (
 class TileShape(NamedTuple):
     """`lines` times `places` sums, and `taps` vectors of w in one round of the loops.
 
-    Tap j of place p reads the neighbour p * stride + j * step of x. Of these, `cut` are missing at either end.
+    Tap j of place p reads the neighbour p * stride + j * step of x. The first cut[0] and the last cut[1] neighbours lie
+    outside the image.
     """
 
     lines: int
@@ -53,12 +54,12 @@ class TileShape(NamedTuple):
 
     @property
     def span(self):
-        """The number of neighbours, were none missing."""
+        """The number of neighbours, inside the image or not."""
         return (self.places - 1) * self.stride + (self.taps - 1) * self.step + 1
 
     @property
     def neighbours(self):
-        """Those that exist."""
+        """Those inside the image."""
         return range(self.cut[0], self.span - self.cut[1])
 
 
@@ -70,8 +71,8 @@ PIXEL_SHAPES = [
     *(TileShape(1, places, 3, 2, 1, cut) for places in (8, 4, 2) for cut in ENDS[:2]),
     *(TileShape(1, places) for places in (8, 4, 2, 1)),
 ]
-# Taps of a window: three by three, for four pixels of the gradient at once; fewer of a row or column left over. Two of
-# three taps may be cut off where they read for a single pixel.
+# Taps of a window: three by three, for four pixels of the gradient at once, and fewer in what is left over of its rows
+# and columns. Where a single pixel is read, two of three taps may lie outside the image.
 TAP_SHAPES = [
     *(TileShape(3, 3, 4, 1, step, cut) for step in (1, 2) for cut in ENDS),
     *(TileShape(lines, 3, cut=cut) for lines in (3, 1) for cut in (*ENDS, (2, 0), (0, 2))),
@@ -154,7 +155,7 @@ def make_tile(shapes):
     like      any array of the element type
     shape     an index into `shapes`
     at        Addresses;  loop: Loop;  strides: Strides;  ahead: Ahead;  bounds: RowBounds
-    channels  how many there are: vector after vector, with the same strides
+    channels  the number of channels, which are computed a vector at a time
     relu      1: the results become max(result, 0); 0: they stay
     """
     @intrinsic

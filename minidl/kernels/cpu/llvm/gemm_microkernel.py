@@ -51,7 +51,7 @@ class TileShape(NamedTuple):
 
 
 class RowPointers(NamedTuple):
-    """Addresses of two tables of row addresses, of A and of C, and how many bytes into a row of C the tile begins."""
+    """The addresses of two tables of row addresses, of A and of C, and the bytes from there to the tile's columns of C."""
 
     a: int
     c: int

@@ -53,7 +53,7 @@ def max_tile(typingctx, like, x, out, place, box, x_strides, taps, channels, rel
     like             any array of the element type
     x, out, place    addresses: the first pixel under the window, and the results (`place` bytes)
     box              Box;  x_strides: Pair;  taps: TapNumbers
-    channels         how many there are
+    channels         the number of channels
     relu             1: if no pixel is above 0, out is 0 and place is NO_TAP; 0: as it is
     """
     def generate(context, builder, signature, values):
@@ -118,7 +118,7 @@ def scatter_tile(typingctx, like, grad, place, dx, box, dx_strides, channels):
 
     grad, place, dx  addresses: of the window, and of the pixel under its first tap
     box              Box, the window;  dx_strides: Pair
-    channels         how many there are
+    channels         the number of channels
     """
     def generate(context, builder, signature, values):
         element = context.get_data_type(signature.args[0].dtype)

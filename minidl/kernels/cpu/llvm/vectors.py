@@ -128,8 +128,8 @@ def splat(builder, scalar, lanes):
 
 def lane_mask(builder, lanes, count):
     """Which lanes of a vector come before `count`."""
-    numbers = ir.Constant(ir.VectorType(I64, lanes), list(range(lanes)))
-    return builder.icmp_signed("<", numbers, splat(builder, count, lanes))
+    lane = ir.Constant(ir.VectorType(I64, lanes), list(range(lanes)))
+    return builder.icmp_signed("<", lane, splat(builder, count, lanes))
 
 
 def intrinsic_function(builder, result, arguments, name):
@@ -193,7 +193,7 @@ def pointer_loop(builder, rounds, addresses, strides):
 def each_vector(builder, element, count, addresses, elements, body):
     """Go through `count` neighbouring elements, a vector at a time: body(None, *addresses).
 
-    The rest, less than a vector, comes last: body(how many, *addresses). `elements` are the types at the addresses.
+    The rest, less than a vector, comes last: body(rest, *addresses). `elements` are the types at the addresses.
     """
     lanes = i64(simd_lanes(element))
     whole, rest = builder.udiv(count, lanes), builder.urem(count, lanes)
