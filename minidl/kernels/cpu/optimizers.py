@@ -1,24 +1,23 @@
-"""The update steps of optimizers: one pass over all parameters, in which each thread does equally many elements.
+"""The update steps of optimizers: one pass over all parameters, in which each thread updates equally many elements.
 
-All parameters are numbered through from their first element to their last, in memory order, and a thread does one range
-of that. Kernels find the arrays by their ids (`data_pointer.py`). The arrays of one parameter must have the same memory
-order, whichever it is; where they have not, array code does the step.
+The elements of all parameters are numbered consecutively, each array in memory order, and a thread updates one range of
+these numbers. Kernels find the arrays by their ids (`data_pointer.py`). The arrays of one parameter must share a memory
+order, whichever it is; if they do not, array code does the step.
 """
 
 import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import carray
 
 from minidl.kernels import plain
 from minidl.kernels.cpu.runtime.compile import inner, kernel
-from minidl.kernels.cpu.runtime.data_pointer import IDS_LEAD_TO_DATA, as_pointer, data_pointer
+from minidl.kernels.cpu.runtime.data_pointer import IDS_LEAD_TO_DATA, elements
 from minidl.kernels.cpu.runtime.work import share
 
 
 class Numbering(NamedTuple):
-    """Where the elements of each array begin, numbered through all arrays, and an empty array of their dtype."""
+    """The number of the first element of each array and of the end of the last, and an empty array of their dtype."""
 
     starts: np.ndarray
     like: np.ndarray
@@ -46,7 +45,7 @@ class AdamSettings(NamedTuple):
 
 
 class RMSpropSettings(NamedTuple):
-    """Settings of `rmsprop`; `centered` and `moving`: whether there are first moments and velocities."""
+    """Settings of `rmsprop`. centered: with first moments; moving: with velocities."""
 
     lr: float
     alpha: float
@@ -244,9 +243,3 @@ def share_of_array(thread, threads, starts, i):
     """The elements of array i, from `first` up to `stop`, that one thread does; none if first >= stop."""
     mine = share(thread, threads, starts[-1])
     return max(mine.start, starts[i]) - starts[i], min(mine.stop, starts[i + 1]) - starts[i]
-
-
-@inner
-def elements(array_id, first, stop, like):
-    """The elements from `first` up to `stop`, in memory order, of the array with that id."""
-    return carray(as_pointer(data_pointer(array_id) + first * like.itemsize), (stop - first,), like.dtype)

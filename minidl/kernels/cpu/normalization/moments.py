@@ -91,7 +91,7 @@ def sum_distances(thread, threads, rows, channels, partial):
 
 @kernel
 def finish_moments(thread, threads, rows, partial, sums, out):
-    """Fold the partial sums into `sums` (2, sets, C), and make mean and variance of them."""
+    """Fold the partial sums into `sums` (2, sets, C), and compute mean and variance from them."""
     fold_channels(thread, threads, partial, sums)
     _, sets, c = out.shape
     n = len(rows) // max(1, sets)

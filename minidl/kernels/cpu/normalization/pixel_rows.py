@@ -62,7 +62,7 @@ def partial_sums(count, rows, sets):
 
 @inner
 def locate_split(unit, rows, partial):
-    """Of a work unit, one split of one set: the set, the split, its first row and the end of its rows."""
+    """Of a work unit: its set e, its split s, the first of its rows, and the end of its rows."""
     _, sets, splits, _ = partial.shape
     n = len(rows) // max(1, sets)
     e, s = unit // splits, unit % splits

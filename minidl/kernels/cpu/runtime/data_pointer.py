@@ -38,6 +38,12 @@ def data_pointer(array_id):
     return carray(as_pointer(array_id + HEADER), (1,), np.int64)[0]
 
 
+@inner
+def elements(array_id, first, stop, like):
+    """The elements from `first` up to `stop`, in memory order, of the array with that id; `like` has its dtype."""
+    return carray(as_pointer(data_pointer(array_id) + first * like.itemsize), (stop - first,), like.dtype)
+
+
 @intrinsic
 def as_pointer(typingctx, address):
     """An address as a pointer, which `carray` makes an array of."""

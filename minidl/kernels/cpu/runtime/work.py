@@ -6,6 +6,10 @@ from numba.extending import register_jitable
 # in which they are added, so that no bit of a result depends on the number of threads.
 REDUCTION_SPLITS = 16
 
+MIN_WORK = 4096         # elements of a softmax or the like that are worth one more thread
+SERIAL_SIZE = 16384     # up to this many elements of an elementwise pass, one thread finishes before the pool has woken
+CHUNK = 8192            # elements: threads share an array in whole chunks, so that each begins at a cache line
+
 
 @register_jitable
 def ceil_div(a, b):
@@ -22,14 +26,9 @@ def share(thread, threads, units):
     return range(thread * units // threads, (thread + 1) * units // threads)
 
 
-MIN_WORK = 4096         # elements of a softmax, or of other work with some arithmetic, that are worth one more thread
-SERIAL_SIZE = 16384     # up to this many elements of an elementwise pass, one thread finishes before the pool has woken
-CHUNK = 8192            # elements: a thread's share of an array is whole chunks, so it begins at a cache line
-
-
 @register_jitable
 def share_of_work(thread, threads, units, size):
-    """`share` among as many threads as there is work for: `size` elements, MIN_WORK or more for each."""
+    """`share` among no more threads than `size` elements are worth: one for each MIN_WORK of them, rounded up."""
     workers = min(threads, max(1, ceil_div(size, MIN_WORK)))
     return range(min(thread, workers) * units // workers, min(thread + 1, workers) * units // workers)
 

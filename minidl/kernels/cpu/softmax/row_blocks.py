@@ -65,7 +65,7 @@ def block_count(rows, layout):
 
 @inner
 def locate_block(block, rows, layout):
-    """Of a block, numbered through all groups: the index of its first element, that of its first row, and its rows."""
+    """Of a block, counted over all groups: the index of its first element, that of its first row, and its rows."""
     blocks = ceil_div(layout.count, rows)
     group, row = block // blocks, block % blocks * rows
     start = group * layout.count * layout.length + row * (layout.length if layout.stride == 1 else 1)

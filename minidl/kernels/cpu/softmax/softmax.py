@@ -25,7 +25,7 @@ from minidl.kernels.cpu.softmax.row_blocks import (
 )
 from minidl.kernels.memory_order import contiguous, contiguous_like
 
-SERIAL_SIZE = 1024     # up to this many elements, array code makes a gradient before the pool has woken
+SERIAL_SIZE = 1024     # up to this many elements, array code computes a gradient before the pool has woken
 
 
 def softmax(x, axis):
