@@ -1,4 +1,4 @@
-"""The tables of window taps against their definition, by which tap k of output o reads input o * s + k * d - pads[0]."""
+"""The tables of window taps against their definition: tap k of output o reads input o * s + k * d - pads[0]."""
 
 import os
 
