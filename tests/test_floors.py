@@ -15,9 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [                                            # lowest first
-    {"version", "device", "errors"},
-    {"kernels"},
-    {"tensor"},
+    {"version", "device", "errors", "flags"},
+    {"kernels", "tensor"},
     {"functional"},
     {"nn", "optim", "profiling", "testing"},
     {"io", "summary"},

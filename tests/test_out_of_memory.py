@@ -97,7 +97,7 @@ del blocks                                                   # the pool has cach
 in_use = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (in_use + 64 * MIB,) * 2)
 print(memory_pool.pool.cached_bytes // MIB)
-block = memory_pool.empty((300 * MIB,), np.uint8)                 # fits no cached block, and the limit only without them
+block = memory_pool.empty((300 * MIB,), np.uint8)      # fits only once the cache is released
 print(memory_pool.pool.cached_bytes, block.size // MIB)
 try:
     memory_pool.empty((600 * MIB,), np.uint8)

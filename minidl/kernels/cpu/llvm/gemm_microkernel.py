@@ -51,7 +51,7 @@ class TileShape(NamedTuple):
 
 
 class RowPointers(NamedTuple):
-    """The addresses of two tables of row addresses, of A and of C, and the bytes from there to the tile's columns of C."""
+    """The addresses of two tables of row addresses, of A and C, and the bytes from there to the tile's columns."""
 
     a: int
     c: int

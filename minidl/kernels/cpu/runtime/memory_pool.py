@@ -20,7 +20,7 @@ LINE = 64                  # bytes of a cache line: a vector that straddles two 
 
 
 class Memory(np.ndarray):
-    """The bytes of one block. A type of its own, so that NumPy makes views of it hold the Block and not these bytes."""
+    """The bytes of one block. A type of its own, so that NumPy makes views hold the Block, not these bytes."""
 
 
 class Block(np.ndarray):
