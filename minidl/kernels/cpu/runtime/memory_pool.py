@@ -34,8 +34,8 @@ class Block(np.ndarray):
 class MemoryPool:
     """The cached blocks, the most recently freed last, and counts of bytes.
 
-    live_bytes in use now, peak_bytes the most that ever were, cached_bytes kept for reuse, total_bytes allocated so far;
-    high_water_bytes, the most in use since somebody set it to live_bytes.
+    live_bytes are in use now, peak_bytes the most that ever were, cached_bytes kept for reuse, and total_bytes all that
+    were ever allocated. high_water_bytes is the most in use since a caller last set it to live_bytes.
     """
 
     def __init__(self):
