@@ -2,10 +2,10 @@
 
     print(summary(model, (1, 28, 28)))
 
-An empty batch is passed through the network, in eval mode and under no_grad; see `nn/shapes.py`. The table lists
-modules, not functions: an `F.relu` in a forward has no row, and neither its output's memory nor any product outside
-Conv2d, ConvTranspose2d and Linear is counted. A ReLU that `Sequential` fuses into the layer before it has no row
-either, and needs no memory.
+An empty batch is passed through the network, in eval mode and under no_grad, or one image of zeros if that fails; see
+`nn/shapes.py`. The table lists modules, not functions: an `F.relu` in a forward has no row, and neither its output's
+memory nor any product outside Conv2d, ConvTranspose2d and Linear is counted. A ReLU that `Sequential` fuses into the
+layer before it has no row either, and needs no memory.
 """
 
 from collections.abc import Iterable
@@ -83,7 +83,7 @@ def summary_of(model: Module, x: Tensor) -> Summary:
 def owner(array: Any) -> Any:
     """The object that owns an array's memory: the array itself, unless it is a view.
 
-    Addresses would not tell, because an empty array has none of its own.
+    Views of an empty array cannot be recognised by their addresses.
     """
     while (base := getattr(array, "base", None)) is not None:
         array = base

@@ -1,8 +1,8 @@
-"""Shape inference: a batch of 0 images shows the shapes of all outputs of a network, and takes no arithmetic.
+"""Shape inference: a batch of 0 images gives every output of a network its shape, without any arithmetic.
 
-Some networks cannot be run on an empty batch, or say too little. NumPy cannot infer the -1 of x.reshape(len(x), -1) if
-x has no elements; a mean over no images is undefined; and an output (N * T, C) is (0, C) for every T. `on_empty_batch`
-runs those on one image instead.
+An empty batch does not suffice for every network. NumPy cannot infer the -1 of x.reshape(len(x), -1) if x has no
+elements; a mean over no images is undefined; and an output of shape (N * T, C) is (0, C) for every T. Such a network is
+run on one image instead.
 """
 
 import itertools
@@ -26,8 +26,9 @@ Result = TypeVar("Result")
 def on_empty_batch(model: Module, input_shape: Iterable[int], run: Callable[[Tensor], Result]) -> Result:
     """run(x) for an empty batch x of inputs of `input_shape`, such as (1, 28, 28), or, if that fails, for one of zeros.
 
-    `run` calls the model. The kernels are the plain ones, so nothing is compiled. x has the dtype and device of the
-    model's parameters. An operation that warns about an empty batch has failed, too; see also `EmptyBatch`.
+    `run` calls the model; it is called a second time if the first call raises, or if an operation warns or breaks a
+    rule of `EmptyBatch`. The plain kernels are used, so nothing is compiled. x has the dtype and device of the model's
+    parameters.
     """
     shape = tuple(input_shape)
     if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
@@ -48,7 +49,7 @@ def zeros_for(model: Module, shape: tuple[int, ...]) -> Tensor:
 
 
 def elements(x: Tensor) -> int:
-    """The number of elements for one image, of an empty batch or of what was computed from one image."""
+    """The number of elements of x for one image; x was computed from an empty batch, or from one image."""
     return image_size(x) if x.shape[:1] == (0,) else x.size
 
 
@@ -63,7 +64,7 @@ def watching(watcher: Any) -> Iterator[None]:
 
 
 class EmptyBatch:
-    """Sees that what is computed from the empty batch x stands for what would be computed from images.
+    """A watcher of operations, which makes sure that the shapes computed from the empty batch x hold for any batch.
 
     An operation raises ValueError unless its output has the batch as its first axis and no other axis of length 0;
     `reshape` and `cat` must not merge other axes with the batch. NumPy never copies an empty array to reshape it, but
