@@ -9,8 +9,8 @@ A kernel is written as the part of one thread, and each thread calls it with a n
 
     double(x, out)
 
-It returns nothing: results go into arrays that the caller made. `launcher.py` says how the threads are started,
-`cache.py` what is kept, `progress.py` what the user sees of it.
+It returns nothing: results go into arrays that the caller made. `inner.py` says how the functions that it calls are
+compiled, `launcher.py` how the threads are started, `cache.py` what is kept, `progress.py` what the user sees of it.
 """
 
 import functools
@@ -21,14 +21,11 @@ import numba
 
 from minidl.kernels.cpu.runtime import progress
 from minidl.kernels.cpu.runtime.cache import KernelCache, warn_once
+from minidl.kernels.cpu.runtime.inner import OPTIONS, inner
 from minidl.kernels.cpu.runtime.launcher import launcher, on_all_threads
 from minidl.kernels.cpu.runtime.threads import return_to_main_core, thread_count
 
-OPTIONS = {"error_model": "numpy", "nogil": True}
 pool = threading.Lock()                      # one kernel runs at a time: they would share the same cores
-
-# A function that kernels call: it becomes part of them.
-inner = functools.partial(numba.njit, **OPTIONS)
 
 
 def kernel(part):
@@ -36,7 +33,7 @@ def kernel(part):
 
     The GIL is released while a kernel runs. Raises MemoryError if a thread found no memory for its scratch arrays.
     """
-    entry = numba.njit(**OPTIONS)(named_like(part, run_parts, run=on_all_threads(inner(part))))
+    entry = numba.njit(no_cfunc_wrapper=True, **OPTIONS)(named_like(part, run_parts, run=on_all_threads(inner(part))))
     progress.watch(entry)
     try:
         entry._cache = KernelCache(entry.py_func)
