@@ -1,21 +1,35 @@
-"""The house stands on its floors: imports go down only, as the files themselves say.
+"""Imports go one way: each package of minidl imports only from itself and from packages on lower floors.
 
-A file or folder of minidl is a room. A room imports from its own and from lower floors, never from a neighbour or from
-above; imports inside functions count like any others. A new room needs a floor in FLOORS.
+Imports inside functions count like any others, and so does `importlib.import_module` with a literal name. The folders
+of `kernels` are packages of their own here. A new package needs a floor in FLOORS and a line in BUDGET.
+`python tests/test_floors.py` prints how many lines each package has.
 """
 
 import ast
+import functools
 import os
+import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.tiny
+
 ROOT = Path(__file__).parent.parent
 FLOORS = [                                            # lowest first
     {"version", "device", "errors"},
+    {"kernels.geometry", "kernels.parameters", "kernels.settings"},
+    {"kernels.plain"},
+    {"kernels.cpu.runtime"},
+    {"kernels.cpu.llvm"},
+    {"kernels.cpu.layout"},
+    {"kernels.cpu.gemm"},
+    {"kernels.cpu.convolution", "kernels.cpu.normalization", "kernels.cpu.softmax"},
+    {"kernels.cpu"},                                  # all other files of that folder, with its __init__.py
     {"kernels"},
     {"tensor"},
     {"functional"},
@@ -29,57 +43,120 @@ FLOORS = [                                            # lowest first
     {"cli"},
     {"__main__"},
 ]
-LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
-HOUSES = ("minidl", "zoo", "examples")
-FILES = sorted(path.relative_to(ROOT) for house in HOUSES for path in (ROOT / house).rglob("*.py"))
+BUDGET = {                                            # lines of Python; raise one in the commit that needs it
+    "version": 10, "device": 140, "errors": 60,
+    "kernels": 40, "kernels.geometry": 70, "kernels.parameters": 50, "kernels.settings": 60, "kernels.plain": 850,
+    "kernels.cpu": 1050, "kernels.cpu.runtime": 450, "kernels.cpu.llvm": 1350, "kernels.cpu.layout": 120,
+    "kernels.cpu.gemm": 450, "kernels.cpu.convolution": 1250, "kernels.cpu.normalization": 800,
+    "kernels.cpu.softmax": 520,
+    "tensor": 400, "functional": 1950, "nn": 1250, "optim": 750, "profiling": 280, "testing": 350, "io": 1350,
+    "summary": 140, "data": 820, "plot": 1250, "train": 1200, "minidl": 40, "zoo": 1750, "examples": 300,
+    "commands": 450, "cli": 150, "__main__": 10,
+}
+LEVEL = {package: level for level, packages in enumerate(FLOORS) for package in packages}
+FILES = sorted(path.relative_to(ROOT) for folder in ("minidl", "zoo", "examples")
+               for path in (ROOT / folder).rglob("*.py"))
 HEAVY = {"cupy", "hypothesis", "matplotlib", "numba", "PIL", "pooch", "safetensors", "torch", "tqdm"}
 every_file = pytest.mark.parametrize("path", FILES, ids=str)
 
 
+def tree(path):
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
+
+
+def dotted_name(path):
+    """minidl/nn/__init__.py -> minidl.nn"""
+    return ".".join(part for part in path.with_suffix("").parts if part != "__init__")
+
+
+@functools.cache
 def imports(path):
-    """The dotted names that a file imports, wherever in it the import stands."""
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+    """The dotted names that a file imports, wherever in the file the import is."""
+    names = []
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = resolve_name("." * node.level + (node.module or ""), ".".join(path.parent.parts))
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            names += [f"{module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            names += [argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant)]
+    return names
 
 
-def room(dotted):
-    """The room that a name of ours lies in: `minidl.nn.Linear` is in nn, `minidl.Tensor` in minidl; None for others."""
-    house, *rest = dotted.split(".")
-    if house != "minidl":
-        return house if house in LEVEL else None
-    inside = rest and ((ROOT / house / rest[0]).is_dir() or (ROOT / house / f"{rest[0]}.py").is_file())
-    return rest[0] if inside else house
+@functools.cache
+def file_of(dotted):
+    """The file of ours that a dotted name comes from: `minidl.nn.Linear` from minidl/nn/__init__.py; else None."""
+    parts = dotted.split(".")
+    for length in range(len(parts), 0, -1):
+        path = Path(*parts[:length])
+        for file in (path / "__init__.py", path.with_suffix(".py")):
+            if (ROOT / file).is_file():
+                return file
+    return None
 
 
-def room_of_file(path):
-    """The room that a file lies in."""
-    return room(".".join(part for part in path.with_suffix("").parts if part != "__init__"))
+def package(path):
+    """The package that a file belongs to, as FLOORS names it: the longest name that fits, else the first part."""
+    top, *rest = dotted_name(path).split(".")
+    if top != "minidl":
+        return top
+    names = [".".join(rest[:length]) for length in range(len(rest), 0, -1)]
+    return next((name for name in names if name in LEVEL), rest[0] if rest else top)
 
 
 @every_file
 def test_imports_go_down(path):
-    own = room_of_file(path)
+    own = package(path)
     assert own in LEVEL, f"{own} has no floor; give it one in FLOORS"
     for name in imports(path):
-        other = room(name)
-        assert other in (None, own) or LEVEL[other] < LEVEL[own], f"{path} imports {name}, which is not below it"
+        file = file_of(name)
+        if file is not None and package(file) != own:
+            assert LEVEL[package(file)] < LEVEL[own], f"{path} imports {name}, which is not below it"
+
+
+def test_no_file_imports_itself_through_others():
+    """TopologicalSorter raises CycleError, which names the files."""
+    TopologicalSorter({path: {file_of(name) for name in imports(path)} - {None, path}
+                       for path in FILES}).prepare()
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.parts[0] == "zoo" and p.name != "__init__.py"], ids=str)
 def test_a_zoo_file_uses_layers_and_functions_alone(path):
     for name in imports(path):
-        allowed = room(name) in ("nn", "functional") or name.split(".")[0] in sys.stdlib_module_names
+        file = file_of(name)
+        allowed = package(file) in ("nn", "functional") if file else name.split(".")[0] in sys.stdlib_module_names
         assert allowed, f"{path} imports {name}; a network needs minidl.nn and minidl.functional, and no other network"
 
 
-def test_every_floor_is_inhabited():
-    """So that a room that was renamed does not leave its rule behind."""
-    rooms = {room_of_file(path) for path in FILES}
-    assert set(LEVEL) <= rooms
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES if path.parts[0] != "examples"}), ids=str)
+def test_every_folder_is_a_package(folder):
+    """So that setuptools finds it; without __init__.py a folder is missing from what `pip install .` installs."""
+    assert (ROOT / folder / "__init__.py").is_file()
+
+
+def test_every_floor_has_files():
+    """A package that was renamed must not leave its rule behind."""
+    assert set(LEVEL) <= {package(path) for path in FILES}
+
+
+def lines():
+    """{package: lines of Python}"""
+    count = dict.fromkeys(LEVEL, 0)
+    for path in FILES:
+        count[package(path)] += len((ROOT / path).read_text(encoding="utf-8").splitlines())
+    return count
+
+
+def table(count):
+    rows = [f"{name:26}{count[name]:7,} / {BUDGET[name]:6,}" for name in BUDGET]
+    return "\n".join([*rows, f"{'all':26}{sum(count.values()):7,} / {sum(BUDGET.values()):6,}"])
+
+
+def test_no_package_exceeds_its_budget():
+    assert set(BUDGET) == set(LEVEL)
+    print(table(lines()))
+    assert {name: count for name, count in lines().items() if count > BUDGET[name]} == {}
 
 
 @pytest.mark.parametrize("name", ["minidl", "minidl.nn", "minidl.testing"])
@@ -88,3 +165,52 @@ def test_importing_takes_nothing_heavy_along(name):
     result = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True,
                             capture_output=True, text=True)
     assert result.stdout.split() == []
+
+
+# The names of kernels
+
+KERNELS = Path("minidl/kernels")
+
+
+def origins(backend):
+    """{public function: the dotted name of its module, below minidl.kernels} of a backend, by its imports."""
+    found = {}
+    for node in tree(KERNELS / backend / "__init__.py").body:
+        if isinstance(node, ast.ImportFrom):
+            found |= {alias.name: node.module.removeprefix(f"minidl.kernels.{backend}.") for alias in node.names}
+    return found
+
+
+def test_a_kernel_is_where_its_plain_twin_is():
+    """`plain/softmax.py` has its twins in cpu/softmax.py, or in the files of cpu/softmax/."""
+    plain, cpu = origins("plain"), origins("cpu")
+    assert set(plain) == set(cpu)
+    assert {name: (module, cpu[name]) for name, module in plain.items() if module not in cpu[name].split(".")} == {}
+
+
+def retired_words():
+    """{word: the folders of kernels/ in which it is allowed}: the block under "Retired words" in docs/kernels.md.
+
+    A line holds one word, and after it, if need be, `except in` and folders: `lanes except in cpu/llvm`.
+    """
+    text = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
+    block = re.search(r"^#+ Retired words$.*?^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    entries = (line.partition(" except in ") for line in block.splitlines() if line.strip())
+    return {word.strip(): tuple(folders.replace(",", " ").split()) for word, _, folders in entries}
+
+
+def test_kernels_use_no_retired_word():
+    """Neither in code, where `_` separates words, nor in comments."""
+    found = []
+    for word, allowed in retired_words().items():
+        pattern = re.compile(rf"(?<![a-z]){re.escape(word)}(?![a-z])", re.IGNORECASE)
+        for path in sorted((ROOT / KERNELS).rglob("*.py")):
+            name = path.relative_to(ROOT / KERNELS).as_posix()
+            if not name.startswith(allowed):
+                found += [f"{name}:{number}: {word}" for number, line in
+                          enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if pattern.search(line)]
+    assert found == []
+
+
+if __name__ == "__main__":
+    print(table(lines()))

@@ -9,6 +9,13 @@ from minidl import Tensor, manual_seed, no_grad, optim
 from minidl.train import loss_of
 from zoo.googlenet import GoogLeNetOutputs
 
+ONE_OF_EACH_KIND = {          # a network for every kind of block; the full level trains the others too
+    "lenet5", "simple_cnn", "alexnet_cifar", "vgg11_bn_cifar", "googlenet_cifar", "resnet18", "resnet20",
+    "mobilenet_v2_cifar", "unet",
+}
+every_network = pytest.mark.parametrize("name", [
+    pytest.param(name, marks=() if name in ONE_OF_EACH_KIND else pytest.mark.slow) for name in zoo.names()])
+
 
 def narrow(name):
     """(settings, side of the images, learning rate) with which the network `name` is quick."""
@@ -37,7 +44,7 @@ def build(name):
     return model, Tensor(images), (images[:, 0] > 0).astype(int) if name == "unet" else np.arange(8), lr
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@every_network
 def test_all_of_it_gets_gradients_and_it_learns_eight_images_by_heart(name):
     model, images, labels, lr = build(name)
     for _, layer in model.named_modules():
@@ -56,7 +63,7 @@ def test_all_of_it_gets_gradients_and_it_learns_eight_images_by_heart(name):
     pytest.fail(f"{(outputs.data.argmax(1) == labels).mean():.0%} right after 60 steps")
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@every_network
 def test_in_use_it_is_deterministic_knows_no_neighbours_and_can_be_saved(name):
     model, images, _, _ = build(name)
     model(images)                                                    # batch norms get statistics that are not 0 and 1
