@@ -8,7 +8,6 @@ of `kernels` are packages of their own here. A new package needs a floor in FLOO
 import ast
 import functools
 import os
-import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -167,7 +166,7 @@ def test_importing_takes_nothing_heavy_along(name):
     assert result.stdout.split() == []
 
 
-# The names of kernels
+# Twins
 
 KERNELS = Path("minidl/kernels")
 
@@ -186,30 +185,6 @@ def test_a_kernel_is_where_its_plain_twin_is():
     plain, cpu = origins("plain"), origins("cpu")
     assert set(plain) == set(cpu)
     assert {name: (module, cpu[name]) for name, module in plain.items() if module not in cpu[name].split(".")} == {}
-
-
-def retired_words():
-    """{word: the folders of kernels/ in which it is allowed}: the block under "Retired words" in docs/kernels.md.
-
-    A line holds one word, and after it, if need be, `except in` and folders: `lanes except in cpu/llvm`.
-    """
-    text = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
-    block = re.search(r"^#+ Retired words$.*?^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
-    entries = (line.partition(" except in ") for line in block.splitlines() if line.strip())
-    return {word.strip(): tuple(folders.replace(",", " ").split()) for word, _, folders in entries}
-
-
-def test_kernels_use_no_retired_word():
-    """Neither in code, where `_` separates words, nor in comments."""
-    found = []
-    for word, allowed in retired_words().items():
-        pattern = re.compile(rf"(?<![a-z]){re.escape(word)}(?![a-z])", re.IGNORECASE)
-        for path in sorted((ROOT / KERNELS).rglob("*.py")):
-            name = path.relative_to(ROOT / KERNELS).as_posix()
-            if not name.startswith(allowed):
-                found += [f"{name}:{number}: {word}" for number, line in
-                          enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if pattern.search(line)]
-    assert found == []
 
 
 if __name__ == "__main__":
