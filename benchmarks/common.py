@@ -1,6 +1,6 @@
-"""What the benchmarks share: threads set alike, timings taken in turn, results kept with date and machine.
+"""Shared by the benchmarks: equal thread settings, alternating timings, results stored with date and machine.
 
-Import this first: it binds OpenMP's threads before any library starts them, for minidl and PyTorch alike.
+Import this first: it pins OpenMP's threads before a library starts them, for minidl and PyTorch alike.
 """
 
 import json
@@ -25,9 +25,9 @@ RESULTS = Path(__file__).with_name("results")
 
 
 def alternate(functions, rounds=15, seconds=0.02):
-    """Median seconds of one call of each function, measured in turn so that a noisy neighbour hurts all alike.
+    """Median seconds per call of each function. They alternate, so that other load on the machine affects all alike.
 
-    In each round every function runs for about `seconds`, first once to wake up its thread pool.
+    In each round every function runs for about `seconds`, after one call that wakes its thread pool.
     """
     counts = []
     for function in functions:
@@ -46,13 +46,13 @@ def alternate(functions, rounds=15, seconds=0.02):
     return [statistics.median(t) for t in times]
 
 
-def geometric_mean(numbers):
-    """The n-th root of the product of n numbers: the mean for ratios."""
-    return float(np.exp(np.mean(np.log(numbers))))
+def geometric_mean(ratios):
+    """The n-th root of the product of n ratios."""
+    return float(np.exp(np.mean(np.log(ratios))))
 
 
 def machine():
-    """What a figure depends on."""
+    """The date, processor, threads and versions that a figure depends on."""
     return {
         "date": date.today().isoformat(),
         "processor": processor(),
@@ -66,21 +66,21 @@ def machine():
 
 
 def processor():
-    """The processor's name and whether it has AVX-512."""
+    """The processor's name and vector width."""
     from minidl.kernels.cpu.runtime import target
     return target.describe()
 
 
-def save(name, result, say=True):
-    """Write benchmarks/results/<name>.json, and say so."""
+def save(name, result, verbose=True):
+    """Write benchmarks/results/<name>.json; with `verbose`, print its path."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), **result}, indent=1) + "\n")
-    if say:
+    if verbose:
         print(f"\nwritten to {path}")
 
 
 def load(name):
-    """What `save` wrote last; nothing if it never did."""
+    """The contents of benchmarks/results/<name>.json; {} if there is no such file."""
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else {}

@@ -1,12 +1,12 @@
-"""Each layer, forward and each gradient, next to PyTorch's best layout, on shapes from the networks of the zoo.
+"""Each layer, forward and each gradient, beside PyTorch, on shapes from the networks of the zoo.
 
-Both sides are layers as a network calls them, recording for the gradient. PyTorch runs in NCHW and in channels_last,
-and the faster counts; its ReLU and its residual addition work in place, as torchvision's networks have it.
-GFLOP/s counts the products of the plain algorithm, so that Winograd's may pass the processor's peak, which is measured
-with the register tile alone; GB/s counts each array once, and its peak is that of a copy of 128 MiB, which arrays that
-fit in a cache may pass.
+Layers are called as in a network, recording for the gradient. PyTorch runs in NCHW and in channels_last, and the faster
+one counts; its ReLU and its residual addition work in place, as in torchvision's networks. GFLOP/s counts the products
+of direct convolution, so that Winograd's algorithm can exceed the processor's peak, which is measured with the GEMM
+microkernel alone. GB/s counts each array once; its peak is that of a copy of 128 MiB, which arrays that fit in a cache
+can exceed.
 
-Run: `python benchmarks/layers.py [PART OF A NAME ...]`. Results of other layers stay as an earlier run left them.
+Run: `python benchmarks/layers.py [PART OF A NAME ...]`. Results of layers that are not measured are kept.
 """
 
 import sys
@@ -71,7 +71,7 @@ LINEAR = {             # name: (N, K, F)
     "alexnet fc1": (16, 9216, 4096),
     "alexnet fc3": (16, 4096, 1000),
 }
-NORMS = {              # name: (N, C, H, whether a shortcut is added), ReLU behind all of them
+NORMS = {              # name: (N, C, H, whether a shortcut is added), all followed by ReLU
     "resnet20 layer1, norm + ReLU": (128, 16, 32, False),
     "resnet20 layer1, norm + add + ReLU": (128, 16, 32, True),
     "vgg16_bn_cifar stage 1, norm + ReLU": (64, 64, 32, False),
@@ -80,7 +80,7 @@ NORMS = {              # name: (N, C, H, whether a shortcut is added), ReLU behi
     "resnet18 layer1, norm + add + ReLU": (8, 64, 56, True),
     "resnet18 layer4, norm + add + ReLU": (8, 512, 7, True),
 }
-LAYER_NORMS = {        # name: shape of x, normalized over all but its first axis
+LAYER_NORMS = {        # name: shape of x, normalized over all axes but the first
     "layer norm of 64 x 512": (64, 512),
     "layer norm of 4096 x 256": (4096, 256),
     "layer norm of images": (8, 64, 56, 56),
@@ -89,7 +89,7 @@ GROUP_NORMS = {        # name: (N, C, H), in 32 groups
     "group norm of 256 channels": (8, 256, 28),
     "group norm of 64 channels": (4, 64, 112),
 }
-POOLS = {              # name: (N, C, H, K, stride, padding), the maximum; K = H: the average of all pixels
+POOLS = {              # name: (N, C, H, K, stride, padding) of max pooling; K = H: the average of all pixels
     "lenet5 pool1": (128, 6, 28, 2, 2, 0),
     "vgg16_cifar pool1": (64, 64, 32, 2, 2, 0),
     "resnet18 maxpool": (8, 64, 112, 3, 2, 1),
@@ -99,15 +99,15 @@ POOLS = {              # name: (N, C, H, K, stride, padding), the maximum; K = H
 PRODUCT_PASSES, OTHER_PASSES = ("forward", "input gradient", "weight gradient"), ("forward", "gradient")
 FORMATS = (torch.contiguous_format, torch.channels_last)
 COPY_BYTES = 128 * 2**20
-DEPTH = 128            # products of a sum, when the peak is measured: A and B then fit in the L1 cache
+DEPTH = 128            # products per sum when measuring the peak: A and B then fit in the L1 cache
 rng = np.random.default_rng(0)
 
 
 class Layer(NamedTuple):
-    """What is measured: `ours()` and `theirs()` make the layer, called with `inputs` images or rows of one shape.
+    """A layer to measure: `ours()` and `theirs()` construct it; it is called with `inputs` arrays of one shape.
 
-    flops   floating-point operations of a pass, if products are what it does
-    reread  how many arrays like x and the output its gradient reads besides the gradient of the output
+    flops   floating-point operations of a pass, if it is limited by arithmetic
+    reread  number of arrays of the output's size that its backward reads besides the gradient of the output
     """
 
     ours: object
@@ -119,7 +119,7 @@ class Layer(NamedTuple):
 
 
 class OurNorm(nn.BatchNorm2d):
-    """Batch norm, the addition of a shortcut if there is one, and ReLU: in one pass."""
+    """Batch norm, the addition of an optional shortcut, and ReLU, in one pass."""
 
     def forward(self, x, add=None):
         return super().forward(x, add=add, relu=True)
@@ -136,7 +136,7 @@ class TheirNorm(torch_nn.BatchNorm2d):
 
 
 def layers():
-    """All that are measured, by name."""
+    """All layers to measure, by name."""
     result = {}
     for name, (n, c, h, f, k, stride, padding, groups) in CONVOLUTIONS.items():
         oh, ow = Window((k, k), (stride, stride), ((padding, padding),) * 2).out((h, h))
@@ -161,13 +161,13 @@ def layers():
 
 
 def both(kind, sizes, settings, shape, **more):
-    """A layer that has the same name and settings on both sides."""
+    """A layer with the same name and settings in minidl and PyTorch."""
     return Layer(lambda: getattr(nn, kind)(*sizes, **settings), lambda: getattr(torch_nn, kind)(*sizes, **settings),
                  shape, **more)
 
 
 def measure(layer):
-    """For each pass: its unit, the rates of both sides, and their ratio."""
+    """For each pass: the unit, the rates of minidl and PyTorch, and their ratio."""
     arrays = [array(layer.shape) for _ in range(layer.inputs)]
     grad = array(layer.ours()(*map(Tensor, arrays)).shape)
     unit = "GFLOP/s" if layer.flops else "GB/s"
@@ -182,9 +182,9 @@ def measure(layer):
 
 
 def array(shape):
-    """Normally distributed float32 numbers; images lie channels last in memory.
+    """Normally distributed float32 values; images are channels last in memory.
 
-    They begin with a line of the cache, as what the layers of a network hand on does on both sides.
+    Arrays are aligned to cache lines, as the outputs of layers are in minidl and in PyTorch.
     """
     if len(shape) == 4:
         n, c, h, w = shape
@@ -193,14 +193,14 @@ def array(shape):
 
 
 def filled(shape):
-    """Such numbers in an array that lies in memory as its axes stand."""
+    """Such values in a C-contiguous array."""
     out = empty(shape, np.float32)
     rng.standard_normal(out=out, dtype=np.float32)
     return out
 
 
 def traffic(layer, arrays, grad, name):
-    """Bytes of the arrays that a pass must read or write, each once."""
+    """Bytes of the arrays that a pass must read or write, each counted once."""
     once = sum(a.nbytes for a in arrays) + grad.nbytes
     return once if name == "forward" else once + layer.reread * grad.nbytes
 
@@ -223,7 +223,7 @@ def our_pass(layer, arrays, grad, name):
 
 
 def their_pass(layer, arrays, grad, name, form):
-    """The same of PyTorch, in one memory format."""
+    """One pass of PyTorch in one memory format."""
     made = layer.theirs().to(memory_format=form)
     inputs = [formed(a, form).requires_grad_(name != "weight gradient") for a in arrays]
     made.requires_grad_(name != "input gradient")
@@ -235,13 +235,13 @@ def their_pass(layer, arrays, grad, name, form):
 
 
 def formed(a, form):
-    """The array as a tensor; images in one memory format."""
+    """The array as a torch tensor; images in one memory format."""
     tensor = torch.from_numpy(np.ascontiguousarray(a))
     return tensor.to(memory_format=form) if a.ndim == 4 else tensor
 
 
 def machine_peaks():
-    """GFLOP/s of the register tile where all that it reads is in the L1 cache, and GB/s of a large copy."""
+    """GFLOP/s of the GEMM microkernel with all its operands in the L1 cache, and GB/s of a large copy."""
     columns, calls = 2 * VECTOR_BYTES // 4, 20000
     a, b, out = array((TILE_ROWS, DEPTH)), array((DEPTH, columns)), np.empty((TILE_ROWS, columns), np.float32)
     source, target = torch.ones(COPY_BYTES // 4), torch.empty(COPY_BYTES // 4)
@@ -253,7 +253,7 @@ def machine_peaks():
 
 @kernel
 def tiles(threads, a, b, out, calls):
-    """The same tile `calls` times in each thread."""
+    """Compute the same tile `calls` times in each thread."""
     for _thread in prange(threads):
         own, zeros, step = np.empty_like(out), np.zeros(out.shape[1], out.dtype), np.zeros(1, np.int64)
         table = np.empty((2, len(a)), np.int64)
@@ -265,7 +265,7 @@ def tiles(threads, a, b, out, calls):
 
 
 def summarized(results):
-    """The geometric mean and the least of the ratios to PyTorch, in all and for each pass."""
+    """The geometric mean and minimum of the ratios to PyTorch, overall and for each pass."""
     ratios = {}
     for result in results.values():
         for name, measured in result.items():
@@ -276,7 +276,7 @@ def summarized(results):
 
 
 def main(parts):
-    """Measure, print a line for each layer, keep the figures."""
+    """Measure, print a line per layer, and store the figures."""
     peaks = machine_peaks()
     print(f"peak {peaks['GFLOP/s']:.0f} GFLOP/s, copy {peaks['GB/s']:.1f} GB/s\n")
     print("minidl / PyTorch = ratio, share of the peak")
@@ -290,8 +290,8 @@ def main(parts):
             print(f"{name:40}" + "   ".join(cells), flush=True)
     results = {name: results[name] for name in every if name in results}
     summary = summarized(results)
-    for name, told in summary.items():
-        print(f"{name:16} geometric mean {told['geometric_mean']:.2f}x, least {told['least']:.2f}x")
+    for name, ratios in summary.items():
+        print(f"{name:16} geometric mean {ratios['geometric_mean']:.2f}x, least {ratios['least']:.2f}x")
     common.save("layers", {"peaks": peaks, "layers": results, "ratios": summary})
 
 

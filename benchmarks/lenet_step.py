@@ -1,7 +1,7 @@
-"""LeNet-5, batch 128: images a second of minidl and of PyTorch, training and inference, measured in turn.
+"""LeNet-5 with batches of 128: images per second of minidl and PyTorch, training and inference, alternating.
 
-A training step is: forward, cross-entropy, backward, SGD with momentum, and the loss read as a number. PyTorch runs in
-NCHW and in channels_last, and the faster counts. Run: `python benchmarks/lenet_step.py`.
+A training step is forward, cross entropy, backward, SGD with momentum, and reading the loss as a number. PyTorch runs
+in NCHW and in channels_last, and the faster one counts. Run: `python benchmarks/lenet_step.py`.
 """
 
 import common
@@ -20,7 +20,7 @@ LABELS = rng.integers(0, 10, BATCH)
 
 
 def ours():
-    """(a training step, an inference) of minidl."""
+    """(training step, inference step) of minidl."""
     model = lenet5()
     optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
@@ -52,7 +52,7 @@ class TorchLeNet(torch.nn.Module):
 
 
 def theirs(form):
-    """(a training step, an inference) of PyTorch in one memory format."""
+    """(training step, inference step) of PyTorch in one memory format."""
     model = TorchLeNet().to(memory_format=form)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     images, labels = torch.from_numpy(IMAGES).to(memory_format=form), torch.from_numpy(LABELS)
@@ -71,7 +71,7 @@ def theirs(form):
 
 
 def main():
-    """Measure, print, keep the figures."""
+    """Measure, print and store the figures."""
     sides = [ours(), theirs(torch.contiguous_format), theirs(torch.channels_last)]
     result = {}
     for kind, functions in zip(("training", "inference"), zip(*sides, strict=True), strict=True):

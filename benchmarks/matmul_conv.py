@@ -1,7 +1,7 @@
-"""How fast are the register tile and the direct convolution, forward and both gradients, next to PyTorch?
+"""Speed of matrix products and of convolution, forward and both gradients, beside PyTorch.
 
-Every shape is measured in turn with PyTorch's NCHW and channels_last, whichever is faster; GFLOP/s counts the products
-of the plain algorithm. Run: `python benchmarks/matmul_conv.py`.
+Every shape alternates with PyTorch's NCHW and channels_last, and the faster one counts. GFLOP/s counts the products of
+direct convolution. Run: `python benchmarks/matmul_conv.py`.
 """
 
 import common
@@ -26,17 +26,17 @@ rng = np.random.default_rng(0)
 
 
 def array(*shape):
-    """Normally distributed float32 numbers."""
+    """Normally distributed float32 values."""
     return rng.standard_normal(shape, dtype=np.float32)
 
 
 def channels_last(x):
-    """x (N, C, H, W), channels last in memory."""
+    """x (N, C, H, W) in channels-last memory."""
     return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
 
 
 def convolution(n, c, h, f, k, p):
-    """GFLOP/s of the forward pass and of each gradient: ours, and PyTorch's best."""
+    """GFLOP/s of the forward pass and of each gradient: minidl's, and PyTorch's in its faster format."""
     window = Window((k, k), padding=((p, p), (p, p)))
     x, w = channels_last(array(n, c, h, h)), array(k, k, c, f).transpose(3, 2, 0, 1)
     oh, ow = window.out((h, h))
@@ -71,7 +71,7 @@ def torch_calls(x, w, grad, p, form):
 
 
 def matrix_product(m, k, n):
-    """GFLOP/s of a product: ours and PyTorch's."""
+    """GFLOP/s of a matrix product: minidl's and PyTorch's."""
     a, b = array(m, k), array(k, n)
     ta, tb = torch.from_numpy(a), torch.from_numpy(b)
     seconds = common.alternate([lambda: cpu.matmul(a, b), lambda: ta @ tb])
@@ -80,7 +80,7 @@ def matrix_product(m, k, n):
 
 @torch.no_grad()
 def main():
-    """Measure everything, print tables, keep the figures."""
+    """Measure everything, print tables and store the figures."""
     names = ["forward", "input gradient", "weight gradient"]
     rows, ratios = [], []
     print(f"{'N, C, H, F, K, padding':28}" + "".join(f"{name:>28}" for name in names))

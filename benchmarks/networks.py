@@ -1,10 +1,9 @@
-"""Whole networks, training step and inference, of minidl and of PyTorch: images a second, and peak memory.
+"""Whole networks in minidl and PyTorch: images per second of training and inference, and peak memory.
 
-A training step is forward, cross-entropy, backward, SGD with momentum, and the loss read as a number. PyTorch runs in
-NCHW and in channels_last, and the faster counts. Inference of minidl is that of the network with its batch norms folded
-into the convolutions; PyTorch's is `eval()` under `inference_mode`. Speed is measured in turn in one process, peak
-memory in a process of its own for each side, with its own library alone, after three steps (PyTorch in its faster
-layout).
+A training step is forward, cross entropy, backward, SGD with momentum, and reading the loss as a number. PyTorch runs
+in NCHW and in channels_last, and the faster one counts. For inference, minidl's batch norms are folded into the
+convolutions; PyTorch uses `eval()` and `inference_mode`. Speeds are measured alternately in one process. Peak memory is
+that of a separate process after three training steps, with only one of the libraries (PyTorch in its faster format).
 
 Run: `python benchmarks/networks.py [NETWORK ...]`.
 """
@@ -25,7 +24,7 @@ import minidl.functional as F
 import zoo
 from minidl import Tensor, nn, no_grad, optim
 
-# name: (images, settings of minidl's network, the name of PyTorch's)
+# name: (shape of the images, settings of minidl's network, name of PyTorch's)
 NETWORKS = {
     "lenet5": ((128, 1, 28, 28), {}, "LeNet5"),
     "resnet20": ((128, 3, 32, 32), {}, "resnet20"),
@@ -39,7 +38,7 @@ FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last
 
 
 def batch(name):
-    """Images and labels; U-Net has a label for each pixel, the others one for each image, from two classes."""
+    """Images and labels of two classes; U-Net has one label per pixel, the others one per image."""
     rng = np.random.default_rng(0)
     shape = NETWORKS[name][0]
     labels = rng.integers(0, 2, (shape[0], *shape[2:]) if name == "unet" else shape[0])
@@ -47,7 +46,7 @@ def batch(name):
 
 
 def ours(name):
-    """(a training step, an inference, the number of parameters) of minidl."""
+    """(training step, inference step, number of parameters) of minidl."""
     images, labels = batch(name)
     model = zoo.create(name, **NETWORKS[name][1])
     optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
@@ -71,7 +70,7 @@ def ours(name):
 
 
 def theirs(name, form):
-    """The same of PyTorch, in one memory format."""
+    """(training step, inference step, number of parameters) of PyTorch in one memory format."""
     images, labels = batch(name)
     model = getattr(torch_networks, NETWORKS[name][2])().to(memory_format=form)
     images, labels = torch.from_numpy(images).to(memory_format=form), torch.from_numpy(labels)
@@ -92,7 +91,7 @@ def theirs(name, form):
     return step, infer, sum(p.numel() for p in model.parameters())
 
 
-# What a process does whose peak memory is asked for; {} is filled in.
+# The programs whose peak memory is measured; {} is filled in.
 MINIDL_STEPS = """
 import numpy as np, zoo, minidl.functional as F
 from minidl import Tensor, optim
@@ -114,25 +113,25 @@ for _ in range(3):
     loss.backward()
     optimizer.step()
 """
-TELL = """
+PRINT_PEAK = """
 import peak_memory
 print(peak_memory.mebibytes())
 """
 
 
 def peak(name, steps, form=None):
-    """Peak memory in MiB of a fresh process that trains for three steps."""
+    """Peak memory in MiB of a new process that trains for three steps."""
     shape, settings, torch_name = NETWORKS[name]
     labels = (shape[0], *shape[2:]) if name == "unet" else shape[0]
     code = steps.format(name=name, settings=settings, torch_name=torch_name, shape=shape, labels=labels, form=form)
     path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run([sys.executable, "-c", code + TELL], env=os.environ | {"PYTHONPATH": path}, text=True,
+    done = subprocess.run([sys.executable, "-c", code + PRINT_PEAK], env=os.environ | {"PYTHONPATH": path}, text=True,
                           check=True, stdout=subprocess.PIPE)
     return float(done.stdout)
 
 
 def measure(name):
-    """Everything about one network."""
+    """Speed and peak memory of one network."""
     sides = {"minidl": ours(name)} | {form: theirs(name, FORMATS[form]) for form in FORMATS}
     counts = {parameters for *_, parameters in sides.values()}
     if len(counts) > 1:
@@ -148,7 +147,7 @@ def measure(name):
 
 
 def main(names):
-    """Measure, print, keep the figures."""
+    """Measure, print and store the figures."""
     print(f"{'images/s':20}{'training':>9}{'PyTorch':>9}{'':8}{'inference':>9}{'PyTorch':>9}{'':8}{'MiB':>6}{'PyTorch':>9}")
     results = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""The most memory that this process has had so far."""
+"""Peak memory of this process."""
 
 import resource
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 def mebibytes():
     """Peak resident memory, in MiB.
 
-    Linux tells it of the program that runs; getrusage would count the parent, which forked it, too.
+    On Linux this is VmHWM of the running program; getrusage would include the parent process that forked it.
     """
     status = Path("/proc/self/status")
     if status.exists():

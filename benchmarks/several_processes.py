@@ -1,7 +1,7 @@
-"""LeNet-5, batch 128: images a second of one, two and three processes that train at the same time on this machine.
+"""LeNet-5 with batches of 128: images per second of one, two and three processes that train simultaneously.
 
-First each process is left to its defaults, a thread for each core; then each gets one thread. The processes warm up,
-wait for each other, and train for the same seconds. Run: `python benchmarks/several_processes.py`.
+Each process first has the default of one thread per core, then a single thread. The processes warm up, wait for each
+other, and train at the same time. Run: `python benchmarks/several_processes.py`.
 """
 
 import os
@@ -19,7 +19,7 @@ BATCH, SECONDS = 128, 3
 
 
 def train():
-    """What each process does: warm up, say so, wait for a line, train, and print its rate."""
+    """One process: warm up, report that, wait for a line of input, train, and print the rate."""
     rng = np.random.default_rng(0)
     images, labels = rng.standard_normal((BATCH, 1, 28, 28), dtype=np.float32), rng.integers(0, 10, BATCH)
     model = lenet5()
@@ -42,7 +42,7 @@ def train():
 
 
 def together(count, **environment):
-    """The rates of so many processes at once."""
+    """The rates of `count` simultaneous processes."""
     processes = [subprocess.Popen([sys.executable, __file__, "train"], env=os.environ | environment, text=True,
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(count)]
     for process in processes:
@@ -54,14 +54,14 @@ def together(count, **environment):
 
 
 def main():
-    """Measure, print, keep the figures."""
+    """Measure, print and store the figures."""
     result = {}
     for threads, environment in (("a thread for each core", {}), ("one thread", {"NUMBA_NUM_THREADS": "1"})):
         rates = result[threads] = [together(count, **environment) for count in (1, 2, 3)]
         for each in rates:
             print(f"{len(each)} processes, {threads}: {', '.join(f'{rate:.0f}' for rate in each)} images/s, "
-                  f"together {sum(each) / rates[0][0]:.0%} of one alone")
-    import common  # imported last: it has settings for threads that the processes must not inherit
+                  f"in total {sum(each) / rates[0][0]:.0%} of one process")
+    import common  # imported last: the processes must not inherit its thread settings
     common.save("several_processes", {"unit": "images/s", "batch": BATCH, **result})
 
 

@@ -1,9 +1,9 @@
-"""How long until the first step, and how much memory: minidl and PyTorch, each in processes of its own.
+"""Time to the first training step, and peak memory, of minidl and PyTorch, each in separate processes.
 
-    import        `import minidl` with everything in the file cache
-    first step    from the start of Python to the end of LeNet-5's first training step: with nothing compiled (a new
-                  cache folder, as after a fresh clone), and with compiled kernels on disk
-    peak memory   of training LeNet-5 on 12,000 drawn digits for two epochs, loading of libraries included
+    import        `import minidl` with all files in the file cache
+    first step    from the start of Python to the end of LeNet-5's first training step, with nothing compiled (an empty
+                  cache folder, as after a fresh clone) and with compiled kernels on disk
+    peak memory   of training LeNet-5 on 12,000 drawn digits for two epochs, including the libraries
 
 Run: `python benchmarks/start_and_memory.py`.
 """
@@ -59,7 +59,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def run(code, **environment):
-    """(seconds, output) of a fresh Python process."""
+    """(seconds, output) of a new Python process."""
     begin = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, text=True, check=True,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -67,13 +67,13 @@ def run(code, **environment):
 
 
 def seconds(code, times=5):
-    """Median seconds of a process, after one to warm the caches."""
+    """Median seconds of a process, after one run that warms the file cache."""
     run(code)
     return statistics.median(run(code)[0] for _ in range(times))
 
 
 def main():
-    """Measure, print, keep the figures."""
+    """Measure, print and store the figures."""
     python = seconds("pass")
     result = {"import minidl (s)": seconds("import minidl") - python}
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
-"""The tables of docs/performance.md, written from the figures in results/ to where the page has a mark for each.
+"""Write the tables of docs/performance.md from the figures in results/, each between its marks in the page.
 
-Run: `python benchmarks/tables.py`, after `layers.py`, `networks.py` and `reasons.py` have measured.
+Run: `python benchmarks/tables.py`, after `layers.py`, `networks.py` and `reasons.py`.
 """
 
 import re
@@ -12,37 +12,37 @@ PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 
 def layers(figures):
-    """Two tables: layers that are products, and layers that move memory."""
+    """Two tables: layers limited by arithmetic, and layers limited by memory."""
     peaks = figures["peaks"]
     by_unit = {"GFLOP/s": [], "GB/s": []}
     for name, result in figures["layers"].items():
         cells = [f"{r['minidl']:.0f} ({r['ratio']:.2f}x, {r['minidl'] / peaks[r['unit']]:.0%})"
                  for r in result.values()]
         by_unit[result["forward"]["unit"]].append(f"| {name} | {' | '.join(cells)} |")
-    told = "; ".join(f"{name}: geometric mean {ratio['geometric_mean']:.2f}, least {ratio['least']:.2f}"
-                     for name, ratio in figures["ratios"].items())
-    return f"""Products, GFLOP/s, and in brackets how many times PyTorch's and the share of {peaks["GFLOP/s"]:.0f}:
+    summary = "; ".join(f"{name}: geometric mean {ratio['geometric_mean']:.2f}, least {ratio['least']:.2f}"
+                        for name, ratio in figures["ratios"].items())
+    return f"""Matrix products in GFLOP/s, with the ratio to PyTorch and the share of the peak, {peaks["GFLOP/s"]:.0f}:
 
 | layer | forward | input gradient | weight gradient |
 |---|---:|---:|---:|
 {lines(by_unit["GFLOP/s"])}
 
-The rest, GB/s, likewise, with the share of {peaks["GB/s"]:.0f}:
+Other layers in GB/s, likewise; the peak is {peaks["GB/s"]:.0f}:
 
 | layer | forward | gradient |
 |---|---:|---:|
 {lines(by_unit["GB/s"])}
 
-Times PyTorch: {told}."""
+Ratio to PyTorch: {summary}."""
 
 
 def slower(figures):
-    """The layers whose passes take longer than PyTorch's, the slowest first."""
+    """The passes that take longer than PyTorch's, slowest first."""
     found = sorted((r["ratio"], name, kind) for name, result in figures["layers"].items()
                    for kind, r in result.items() if r["ratio"] < 1)
-    of = sum(map(len, figures["layers"].values()))
+    total = sum(map(len, figures["layers"].values()))
     rows = lines(f"| {name} | {kind} | {ratio:.2f} |" for ratio, name, kind in found)
-    return f"{len(found)} of {of} passes are slower:\n\n| layer | pass | times PyTorch |\n|---|---|---:|\n{rows}"
+    return f"{len(found)} of {total} passes are slower:\n\n| layer | pass | ratio to PyTorch |\n|---|---|---:|\n{rows}"
 
 
 def networks(figures):
@@ -53,27 +53,27 @@ def networks(figures):
         memory = result["peak_memory_MiB"]
         rows.append(f"| {name} | {' | '.join(cells)} | {memory['minidl']:.0f} | {memory['torch']:.0f} |")
     means = figures["geometric_means"]
-    return f"""| network | training, images/s | in use, images/s | peak memory, MiB | PyTorch's |
+    return f"""| network | training, images/s | inference, images/s | peak memory, MiB | PyTorch's |
 |---|---:|---:|---:|---:|
 {lines(rows)}
 
-Geometric mean of the ratios: training {means["training"]:.2f}, in use {means["inference"]:.2f}."""
+Geometric mean of the ratios: training {means["training"]:.2f}, inference {means["inference"]:.2f}."""
 
 
 def reasons(figures):
-    """What each idea is worth."""
+    """The gain of each idea."""
     rows = (f"| {r['about']} | {r['with (ms)']:.2f} | {r['without (ms)']:.2f} | {r['ratio']:.1f} |"
             for r in figures["reasons"].values())
-    return f"| | with, ms | without, ms | times |\n|---|---:|---:|---:|\n{lines(rows)}"
+    return f"| work | with, ms | without, ms | ratio |\n|---|---:|---:|---:|\n{lines(rows)}"
 
 
 def lines(rows):
-    """One under the other."""
+    """The rows, joined by newlines."""
     return "\n".join(rows)
 
 
 def measured(machine):
-    """Where and when."""
+    """The date, machine and versions of the measurements."""
     return (f"Measured {machine['date']}: {machine['processor']}, {machine['threads']} threads, Python "
             f"{machine['python']}, NumPy {machine['numpy']}, Numba {machine['numba']}, PyTorch {machine['torch']}.")
 
@@ -82,7 +82,7 @@ TABLES = {"layers": layers, "slower": slower, "networks": networks, "reasons": r
 
 
 def main():
-    """Replace what stands between `<!-- NAME of FILE -->` and `<!-- end -->`."""
+    """Replace everything between `<!-- NAME of FILE -->` and `<!-- end -->`."""
     def table(mark):
         name, file = mark["name"], mark["file"]
         figures = common.load(file)

@@ -1,4 +1,4 @@
-"""The networks that `networks.py` measures, once more in PyTorch, as its users write them."""
+"""The networks that `networks.py` measures, in PyTorch, as its users write them."""
 
 import torch
 import torch.nn.functional as F

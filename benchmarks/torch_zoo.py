@@ -1,7 +1,7 @@
 """The networks of the zoo run by PyTorch: the same files, with PyTorch's layers and functions in place of minidl's.
 
-minidl's names and settings are PyTorch's, so little is needed in between: layers that take `relu=True` and the like,
-which work in place here, as torchvision's networks have it. `make("resnet18")` gives a torch.nn.Module.
+minidl's names and settings are PyTorch's, so the adapters are small: mainly layers that accept `relu=True` and similar
+arguments, which here work in place, as in torchvision's networks. `make("resnet18")` returns a torch.nn.Module.
 """
 
 import functools
@@ -22,7 +22,7 @@ ZOO = Path(__file__).parents[1] / "zoo"
 
 
 class Module(torch.nn.Module):
-    """A module that is ready before `__init__`, and knows the modules in a list."""
+    """A module initialized before `__init__`, which also registers modules in lists."""
 
     def __new__(cls, *settings, **more):
         made = super().__new__(cls)
@@ -34,7 +34,7 @@ class Module(torch.nn.Module):
 
 
 def rectified(out, relu, ceiling=None):
-    """What minidl does in the same pass."""
+    """ReLU in place, bounded by `ceiling`; minidl does it in the same pass."""
     return out if not relu else out.relu_() if ceiling is None else out.clamp_(0, ceiling)
 
 
@@ -62,14 +62,14 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
 
 
 class Functions:
-    """Functions by name, wherever PyTorch keeps them."""
+    """Functions by name, from torch or torch.nn.functional."""
 
     def __getattr__(self, name):
         return getattr(torch, name, None) or getattr(TF, name)
 
 
 class Initializers:
-    """minidl's, of tensors."""
+    """minidl's initializers, returning torch tensors."""
 
     def __getattr__(self, name):
         def tensor(*values, **settings):
@@ -88,19 +88,19 @@ LAYERS = SimpleNamespace(**{
 
 @functools.cache
 def factories():
-    """{name: the function that makes the network}"""
+    """{name: factory}"""
     package = SimpleNamespace(functional=Functions(), nn=LAYERS)
     stand_ins = {"minidl": package, "minidl.functional": package.functional, "minidl.nn": package.nn}
     found = {}
     for path in ZOO.glob("[!_]*.py"):
         spec = importlib.util.spec_from_file_location(f"torch_zoo.{path.stem}", path)
         module = importlib.util.module_from_spec(spec)
-        with patch.dict(sys.modules, stand_ins):                     # what its `import minidl.nn as nn` finds
+        with patch.dict(sys.modules, stand_ins):                     # what `import minidl.nn as nn` finds there
             spec.loader.exec_module(module)
         found |= dict(inspect.getmembers(module, inspect.isfunction))
     return found
 
 
 def make(name):
-    """The network of that name in the zoo, in PyTorch."""
+    """The zoo network `name`, in PyTorch."""
     return factories()[name]()

@@ -1,11 +1,11 @@
-"""docs/zoo.md: one table of all networks of the zoo, with their speed next to PyTorch's.
+"""docs/zoo.md: a table of all networks of the zoo, with their speed beside PyTorch's.
 
-A training step is forward, loss, backward, SGD with momentum, and the loss read as a number. PyTorch runs in NCHW and
-in channels_last, and the faster counts; `torch_zoo.py` makes its networks of the same files. All take a few steps in
-turn: `networks.py` measures more carefully, and fewer networks.
+A training step is forward, loss, backward, SGD with momentum, and reading the loss as a number. PyTorch runs in NCHW
+and in channels_last, and the faster one counts; `torch_zoo.py` builds its networks from the same files. All alternate,
+a few steps each: `networks.py` measures fewer networks more carefully.
 
-Run: `python benchmarks/zoo_table.py [PART OF A NAME ...]` to measure, `python benchmarks/zoo_table.py --write` to write
-the table from what was measured. Results of other networks stay as an earlier run left them.
+Run: `python benchmarks/zoo_table.py [PART OF A NAME ...]` measures, `python benchmarks/zoo_table.py --write` writes the
+page from the stored results. Results of networks that are not measured are kept from earlier runs.
 """
 
 import gc
@@ -24,28 +24,28 @@ from minidl.summary import summary
 from minidl.train import loss_of
 
 ROOT = Path(__file__).parents[1]
-FAMILIES = {            # how its names begin: (year of the paper, its idea), the longest beginning first
-    "lenet5_1998": (1998, "as in the paper: trainable sub-sampling, some channels unconnected"),
-    "lenet5": (1998, "small filters that look everywhere alike, pooling between them"),
-    "simple_cnn": ("", "one block again and again: convolution, batch norm, ReLU, pooling"),
-    "alexnet_2012": (2012, "ReLU, dropout, and GPUs, each with half of the filters"),
+FAMILIES = {            # prefix of the names: (year of the paper, its idea); longer prefixes first
+    "lenet5_1998": (1998, "as in the paper: trainable subsampling, some channels not connected"),
+    "lenet5": (1998, "small filters shared across all positions, with pooling between them"),
+    "simple_cnn": ("", "one repeated block: convolution, batch norm, ReLU, pooling"),
+    "alexnet_2012": (2012, "ReLU, dropout, and two GPUs with half of the filters each"),
     "alexnet": (2014, "AlexNet in one column"),
-    "zfnet": (2013, "AlexNet with a finer first layer, after looking at what its filters see"),
-    "vgg": (2014, "depth from 3x3 convolutions and nothing else"),
-    "googlenet_2014": (2014, "as in the paper: response normalization in place of batch norm"),
-    "googlenet": (2014, "windows of several sizes side by side, squeezed by 1x1 before"),
-    "resnet": (2015, "shortcuts: a block adds to its input"),
-    "mobilenet_v1": (2017, "a filter for each channel, then 1x1 convolutions"),
-    "mobilenet_v2": (2018, "shortcuts between thin layers, wide ones within the block"),
-    "unet": (2015, "down to see what, up to say where, fine pictures handed across"),
+    "zfnet": (2013, "AlexNet with a finer first layer, after visualizing its filters"),
+    "vgg": (2014, "depth from 3x3 convolutions only"),
+    "googlenet_2014": (2014, "as in the paper: local response normalization, no batch norm"),
+    "googlenet": (2014, "parallel windows of several sizes, after 1x1 convolutions that reduce channels"),
+    "resnet": (2015, "shortcuts: a block adds its output to its input"),
+    "mobilenet_v1": (2017, "one filter per channel, then 1x1 convolutions"),
+    "mobilenet_v2": (2018, "shortcuts between thin layers, expanded layers inside a block"),
+    "unet": (2015, "contracting and expanding paths with skip connections"),
 }
-BATCHES = {28: 128, 32: 64, 224: 4, 572: 1}                           # images at once, by their height
+BATCHES = {28: 128, 32: 64, 224: 4, 572: 1}                           # batch size by image height
 FORMATS = (torch.contiguous_format, torch.channels_last)
 rng = np.random.default_rng(0)
 
 
 def measure(name):
-    """What the network is, and images a second in training and in use: of minidl, and of PyTorch."""
+    """Facts of a network, and images per second in training and inference, of minidl and of PyTorch."""
     model = zoo.create(name)
     size, channels = zoo.image_size(name), model.architecture["settings"]["in_channels"]
     table = summary(model, (channels, size, size))
@@ -60,7 +60,7 @@ def measure(name):
 
 
 def ours(model, images):
-    """(a training step, an inference) of minidl."""
+    """(training step, inference step) of minidl."""
     frozen = nn.fold_batch_norm(model.eval(), images[:1])
     with no_grad():
         shape = frozen(Tensor(images)).shape
@@ -70,7 +70,7 @@ def ours(model, images):
     def step():
         model.train()
         optimizer.zero_grad()
-        loss = loss_of(model)(model(Tensor(images)), labels)          # cross entropy, of several heads if there are
+        loss = loss_of(model)(model(Tensor(images)), labels)          # cross entropy, with auxiliary heads if any
         loss.backward()
         optimizer.step()
         return float(loss)
@@ -83,11 +83,11 @@ def ours(model, images):
 
 
 def theirs(name, images, form):
-    """The same of PyTorch, in one memory format."""
+    """(training step, inference step) of PyTorch in one memory format."""
     model = torch_zoo.make(name).to(memory_format=form)
     images = torch.from_numpy(images).to(memory_format=form)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
-    loss_of_model = getattr(model, "loss", TF.cross_entropy)               # of several heads, if there are
+    loss_of_model = getattr(model, "loss", TF.cross_entropy)               # with auxiliary heads, if any
     with torch.inference_mode():
         shape = model.eval()(images).shape
     labels = torch.from_numpy(rng.integers(0, shape[1], (shape[0], *shape[2:])))
@@ -108,34 +108,34 @@ def theirs(name, images, form):
 
 
 def page(results, machine):
-    """docs/zoo.md."""
+    """The text of docs/zoo.md."""
     rows = [row(name, results[name]) for name in zoo.names() if name in results]
     return f"""# The zoo
 
-All networks of `zoo/`, one file for each paper; `zoo.create("resnet18", num_classes=10)` makes one. Year and idea are
-those of the paper, `_cifar` are versions for images of 32 x 32 pixels; parameters include those of heads that serve
-training alone, multiply-adds are for one image in use.
+All networks of `zoo/`, one file per paper; `zoo.create("resnet18", num_classes=10)` builds one. Year and idea are those
+of the paper. `_cifar` networks are versions for images of 32 x 32 pixels. Parameters include auxiliary heads, which
+serve training only; multiply-adds are for inference on one image.
 
-Images a second on two cores: minidl, and in brackets how many times PyTorch's. A training step is forward, loss,
-backward and SGD with momentum; in use, minidl's batch norms are folded into convolutions, PyTorch's are as its users
-have them. PyTorch runs the same files of `zoo/` (`benchmarks/torch_zoo.py` tells how), its ReLUs in place, in its
-faster memory format. These are a few steps each, the two taking turns, on a machine that others use too: five runs of
-`lenet5`, of this script and others, trained 1.73 to 1.97 times as fast as PyTorch. `benchmarks/networks.py` measures
-more carefully, and fewer networks.
+The last two columns are images per second on two cores, with the ratio to PyTorch in parentheses. A training step is
+forward, loss, backward and SGD with momentum. For inference, minidl's batch norms are folded into the convolutions;
+PyTorch's are not. PyTorch runs the same files of `zoo/` (see `benchmarks/torch_zoo.py`), with in-place ReLUs and in its
+faster memory format. Each figure comes from a few steps, with the two alternating, on a shared machine: in five runs,
+of this script and others, `lenet5` trained 1.73 to 1.97 times as fast as PyTorch. `benchmarks/networks.py` measures
+fewer networks more carefully.
 
 Written by `benchmarks/zoo_table.py` from `benchmarks/results/zoo.json`: {machine["date"]}, {machine["processor"]},
 {machine["threads"]} threads, Python {machine["python"]}, NumPy {machine["numpy"]}, Numba {machine["numba"]},
 PyTorch {machine["torch"]}, float32.
 
-| network | year | idea | image | parameters | multiply-adds | batch | training, images/s | in use, images/s |
+| network | year | idea | image | parameters | multiply-adds | batch | training, images/s | inference, images/s |
 |---|---|---|---|---:|---:|---:|---:|---:|
 {chr(10).join(rows)}
 """
 
 
 def row(name, result):
-    """A line of the table."""
-    year, idea = next(told for beginning, told in FAMILIES.items() if name.startswith(beginning))
+    """A row of the table."""
+    year, idea = next(entry for prefix, entry in FAMILIES.items() if name.startswith(prefix))
     rates = (rate(result[kind]) for kind in ("training", "inference"))
     image = " x ".join(map(str, result["image"]))
     cells = (f"`{name}`", year, idea, image, f"{result['parameters']:,}", f"{result['multiply_adds']:,}",
@@ -143,14 +143,14 @@ def row(name, result):
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def rate(told):
-    """Three digits, and the ratio."""
-    rounded = float(f"{told['minidl']:.3g}")
-    return f"{rounded:,.{max(0, 2 - len(str(int(rounded))) + 1)}f} ({told['ratio']:.2f}x)"
+def rate(result):
+    """Images per second with three digits, and the ratio to PyTorch."""
+    rounded = float(f"{result['minidl']:.3g}")
+    return f"{rounded:,.{max(0, 2 - len(str(int(rounded))) + 1)}f} ({result['ratio']:.2f}x)"
 
 
 def main(arguments):
-    """Measure the networks with these parts in their names, or all; or write the page."""
+    """Measure the networks whose names contain one of `arguments`, or all; with --write, write the page."""
     kept = common.load("zoo")
     if arguments == ["--write"]:
         (ROOT / "docs" / "zoo.md").write_text(page(kept["networks"], kept["machine"]))
@@ -161,8 +161,8 @@ def main(arguments):
             results[name] = measure(name)
             gc.collect()
             print(row(name, results[name]), flush=True)
-            kept = {n: results[n] for n in zoo.names() if n in results}        # all so far, should it be stopped
-            common.save("zoo", {"unit": "images/s", "networks": kept}, say=False)
+            kept = {n: results[n] for n in zoo.names() if n in results}        # saved after each, in case of a stop
+            common.save("zoo", {"unit": "images/s", "networks": kept}, verbose=False)
 
 
 if __name__ == "__main__":

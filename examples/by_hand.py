@@ -1,8 +1,8 @@
-"""The training loop written out, with nothing around it: LeNet-5 learns MNIST, and then is tested.
+"""A bare training loop: train LeNet-5 on MNIST, then test it.
 
     python examples/by_hand.py          # or: python examples/by_hand.py digits, which needs no download
 
-`minidl.train.fit` does the same, and also validates, saves, resumes, logs and draws.
+`minidl.train.fit` does the same, and also validates, saves checkpoints, resumes, logs and plots.
 """
 
 import sys
@@ -34,11 +34,11 @@ for epoch in range(EPOCHS):
         loss.backward()
         optimizer.step()
         schedule.step()
-    print(f"epoch {epoch + 1}: the loss of the last batch was {loss.item():.4f}")
+    print(f"epoch {epoch + 1}: loss of the last batch {loss.item():.4f}")
 
 model.eval()
-right = 0
+correct = 0
 with minidl.no_grad():
     for images, labels in data.DataLoader(test_set, batch_size=1000):
-        right += np.count_nonzero(model(Tensor(images)).data.argmax(axis=1) == labels)
-print(f"{right / len(test_set):.2%} of the {len(test_set):,} test images are told right")
+        correct += np.count_nonzero(model(Tensor(images)).data.argmax(axis=1) == labels)
+print(f"test accuracy {correct / len(test_set):.2%} ({len(test_set):,} images)")

@@ -1,4 +1,4 @@
-"""Draw a network, teach it drawn digits for a moment, and look where it looks: the pictures of docs/look_inside.md."""
+"""Draw networks, briefly train one on drawn digits, and show what it responds to: the images of docs/look_inside.md."""
 
 import argparse
 from pathlib import Path
@@ -11,8 +11,8 @@ from minidl import Tensor, data, optim, plot
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--output-dir", type=Path, default=Path("runs/look_inside"))
+    parser.add_argument("--epochs", type=int, default=3, help="passes over the training images")
+    parser.add_argument("--output-dir", type=Path, default=Path("runs/look_inside"), help="folder for the images")
     args = parser.parse_args()
     args.output_dir.mkdir(parents=True, exist_ok=True)
 
@@ -30,10 +30,10 @@ def main():
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        print(epoch + 1, loss.item())
+        print(f"epoch {epoch + 1}: loss of the last batch {loss.item():.4f}")
 
     x, label = next(iter(data.DataLoader(data.load("digits", split="test"), batch_size=1)))
-    print("a drawn", int(label[0]))
+    print(f"the image shows a drawn digit {int(label[0])}")
     plot.filters(model).save(args.output_dir / "filters.png")
     plot.feature_maps(model, x, layer="blocks.0").save(args.output_dir / "maps.png")
     plot.grad_cam(model, x, layer="blocks.1").save(args.output_dir / "grad_cam.png")

@@ -1,7 +1,7 @@
-"""An operation of your own: swish, x * sigmoid(x), with its gradient checked.
+"""How to write an operation: swish, x * sigmoid(x), with a gradient check.
 
-An operation is one function of arrays. It returns its output and `backward`, which turns the gradient of the output
-into the gradient of the input; the decorator `op` does all the rest. Run it:
+An operation is a function of arrays. It returns its output and `backward`, which maps the gradient of the output to the
+gradient of the input; the decorator `op` does the rest. Run:
 
     python examples/new_op.py
 """
@@ -26,7 +26,7 @@ def swish(x, /):
 
 @op
 def wrong_swish(x, /):
-    """The same, but whoever wrote its backward forgot that the gate depends on x."""
+    """The same with a mistake: backward ignores that the gate depends on x."""
     gate = 0.5 * (1 + array_module(x).tanh(0.5 * x))
 
     def backward(grad):
@@ -37,7 +37,7 @@ def wrong_swish(x, /):
 def main():
     x = np.random.default_rng(0).standard_normal((3, 4))
     check_gradients(swish, x)
-    print("swish: backward agrees with finite differences.")
+    print("swish: backward agrees with finite differences")
 
     try:
         check_gradients(wrong_swish, x)
@@ -47,7 +47,7 @@ def main():
     x = Tensor([-2.0, 0.0, 2.0], requires_grad=True)
     y = swish(x)
     y.sum().backward()
-    print(f"x         {x.numpy()}\nswish(x)  {y.numpy()}\nslope     {x.grad}")
+    print(f"x         {x.numpy()}\nswish(x)  {y.numpy()}\ngradient  {x.grad}")
 
 
 if __name__ == "__main__":

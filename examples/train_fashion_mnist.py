@@ -1,8 +1,8 @@
-"""Train a small network with batch normalization on Fashion-MNIST: more than 92 % right on the 10,000 test images.
+"""Train a small network with batch normalization on Fashion-MNIST: test accuracy above 92 %.
 
-    python examples/train_fashion_mnist.py                      # on the CPU; downloads the images if need be
-    python examples/train_fashion_mnist.py --resume auto        # go on after Ctrl-C
-    python examples/train_fashion_mnist.py --evaluate           # test what was trained, and train nothing
+    python examples/train_fashion_mnist.py                      # on the CPU; downloads the images if necessary
+    python examples/train_fashion_mnist.py --resume auto        # continue after Ctrl-C
+    python examples/train_fashion_mnist.py --evaluate           # only test the trained network
 """
 
 import math

@@ -1,9 +1,9 @@
-"""Train LeNet-5 to read handwritten digits: 99 % right on the 10,000 test images of MNIST, in less than a minute.
+"""Train LeNet-5 to read handwritten digits: 99 % test accuracy on MNIST in less than a minute.
 
-    python examples/train_lenet_mnist.py                        # on the CPU; downloads MNIST if need be
+    python examples/train_lenet_mnist.py                        # on the CPU; downloads MNIST if necessary
     python examples/train_lenet_mnist.py --device gpu
-    python examples/train_lenet_mnist.py --resume auto          # go on after Ctrl-C
-    python examples/train_lenet_mnist.py --evaluate             # test what was trained, and train nothing
+    python examples/train_lenet_mnist.py --resume auto          # continue after Ctrl-C
+    python examples/train_lenet_mnist.py --evaluate             # only test the trained network
 """
 
 import math
@@ -19,7 +19,7 @@ def main():
     parser = train.training_parser("lenet_mnist", __doc__.partition("\n")[0], epochs=8, batch_size=128, lr=0.05,
                                    momentum=0.9, weight_decay=5e-4, validation=5000)
     parser.add_argument("--dataset", choices=["auto", *data.NAMES], default="auto",
-                        help="auto: mnist if it is there or can be downloaded, else digits")
+                        help="auto: mnist if it is on disk or can be downloaded, else digits")
     args = train.parse(parser)
     device = minidl.Device.parse(args.device)
 
@@ -47,8 +47,8 @@ def load(args):
     except data.DownloadError as error:
         if args.dataset != "auto":
             raise
-        print(f"{error}\n\nTHIS IS NOT MNIST: without it, the network learns digits drawn by a program. "
-              "What it reaches on them says nothing about MNIST.\n", file=sys.stderr)
+        print(f"{error}\n\nTHIS IS NOT MNIST: MNIST is not available, so the network is trained on digits "
+              "drawn by a program. Accuracy on them says nothing about MNIST.\n", file=sys.stderr)
         return "digits", data.load("digits", "train"), data.load("digits", "test")
 
 

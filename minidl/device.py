@@ -1,34 +1,40 @@
 """Where arrays live: NumPy arrays on the CPU, CuPy arrays on an NVIDIA GPU.
 
-Nothing above this file asks which of the two it holds. Code meant for both begins with `xp = array_module(x)` and
-goes on in the functions that NumPy and CuPy share. CuPy is imported only when somebody asks for a GPU.
-This file also owns the one stream of random numbers from which every other one is seeded.
+Code above this file does not ask which of the two it has. Code for both begins with `xp = array_module(x)` and uses the
+functions that NumPy and CuPy share. CuPy is imported only when a GPU is requested.
+This file also owns the stream of random numbers from which every generator is seeded.
 """
 
 import importlib
 import re
 import sys
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+
+# An array of NumPy or CuPy. Type checkers see NumPy's, whose interface CuPy's arrays share.
+Array: TypeAlias = np.ndarray[Any, Any]
 
 INSTALL_HINT = "install CuPy for your driver with `pip install minidl[cuda13]` or `minidl[cuda12]`, or use --device cpu"
 
 
 class DeviceError(RuntimeError):
-    """A device was asked for that this machine does not have."""
+    """The requested device is not available on this machine."""
+
+    exit_code = 2                                # of a command that ends with it, see `errors.py`
 
 
 @dataclass(frozen=True)
 class Device:
-    """One place for arrays: `Device("cpu")` or `Device("gpu", index)`. `Device.parse` reads "cpu", "gpu", "gpu:1"."""
+    """A place for arrays: `Device("cpu")` or `Device("gpu", index)`. `Device.parse` reads "cpu", "gpu" and "gpu:1"."""
 
     kind: str
     index: int = 0
 
     @classmethod
-    def parse(cls, name):
-        """The device that `name` names ("cuda" is an alias of "gpu"), if this machine has it; else DeviceError."""
+    def parse(cls, name: "str | Device") -> "Device":
+        """The device called `name` ("cuda" is an alias of "gpu"); DeviceError if this machine does not have it."""
         if isinstance(name, cls):
             return name
         match = re.fullmatch(r"(cpu)|(?:gpu|cuda)(?::(\d+))?", str(name))
@@ -40,40 +46,40 @@ class Device:
         device.require()
         return device
 
-    def require(self):
-        """Raise DeviceError, in one sentence, unless arrays can be made here."""
+    def require(self) -> None:
+        """Raise DeviceError unless arrays can be created on this device."""
         if self.kind == "cpu":
             return
         try:
             count = importlib.import_module("cupy").cuda.runtime.getDeviceCount()
         except ImportError:
             raise DeviceError(f"device {self}: CuPy is not installed; {INSTALL_HINT}") from None
-        except Exception as error:            # CuPy raises its own CUDARuntimeError where there is no driver
+        except Exception as error:            # without a driver, CuPy raises its own CUDARuntimeError
             raise DeviceError(f"device {self}: no usable NVIDIA driver ({error}); use --device cpu") from None
         if self.index >= count:
             raise DeviceError(f"device {self}: this machine has {count} GPU(s), numbered from 0")
 
-    def put(self, array):
-        """`array` on this device: itself if it is here already, else a copy."""
+    def put(self, array: Array) -> Array:
+        """`array` on this device: the same array if it is already there, otherwise a copy."""
         if device_of(array) == self:
             return array
         if self.kind == "cpu":
-            return array.get()
+            return array.get()  # type: ignore[attr-defined]
         cupy = importlib.import_module("cupy")
         with cupy.cuda.Device(self.index):
             return cupy.array(array)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.kind if self.kind == "cpu" else f"{self.kind}:{self.index}"
 
 
 CPU = Device("cpu")
 
 
-def array_module(*arrays):
-    """The library whose functions work on `arrays`: numpy, or the package that their type comes from (cupy).
+def array_module(*arrays: Any) -> Any:
+    """The library whose functions accept `arrays`: numpy, or the package that defines their type (cupy).
 
-    Python numbers and None belong to no library and are passed over.
+    Python numbers and None belong to no library and are skipped.
     """
     for x in arrays:
         if isinstance(x, np.ndarray | np.generic):
@@ -83,12 +89,12 @@ def array_module(*arrays):
     return np
 
 
-def is_array(x):
-    """Whether x is an array of one of the two libraries: NumPy's, or one that lives on a numbered device."""
+def is_array(x: Any) -> bool:
+    """Whether x is an array of NumPy, or of a library whose arrays live on a numbered device."""
     return isinstance(x, np.ndarray) or hasattr(getattr(x, "device", None), "id")
 
 
-def device_of(array):
+def device_of(array: Array) -> Device:
     """The device that `array` lives on."""
     if isinstance(array, np.ndarray):
         return CPU
@@ -98,28 +104,28 @@ def device_of(array):
 _seeds = np.random.default_rng(0)
 
 
-def manual_seed(seed):
-    """Start the one stream of random numbers anew: the same seed gives the same bits."""
+def manual_seed(seed: int) -> None:
+    """Restart the stream of random numbers: the same seed gives the same results, bit for bit."""
     global _seeds
     _seeds = np.random.default_rng(seed)
 
 
-def random_state():
-    """The state of the stream, as a dictionary that JSON can hold."""
-    return _seeds.bit_generator.state
+def random_state() -> dict[str, Any]:
+    """The state of the stream, as a dictionary that JSON can represent."""
+    return dict(_seeds.bit_generator.state)
 
 
-def set_random_state(state):
-    """Go on from a state that `random_state` returned."""
+def set_random_state(state: dict[str, Any]) -> None:
+    """Restore a state that `random_state` returned."""
     _seeds.bit_generator.state = state
 
 
-def generator(xp=np):
-    """A fresh random generator of the library `xp`, seeded from the one stream.
+def generator(xp: Any = np) -> Any:
+    """A new random generator of the library `xp`, seeded from the stream.
 
-    Every draw for a GPU, too, begins with a number from the CPU's stream: saving that one state saves all.
+    GPU generators are seeded from this CPU stream too, so saving its state saves all of them.
     """
     seed = int(_seeds.integers(2**63))
     if xp.__name__ == "cupy":
-        return xp.random.Generator(xp.random.Philox4x3210(seed))     # quick to seed, unlike CuPy's default
+        return xp.random.Generator(xp.random.Philox4x3210(seed))     # seeds faster than CuPy's default generator
     return xp.random.default_rng(seed)

@@ -1,8 +1,51 @@
-"""How an error is told to whoever typed a command: in one sentence, without a traceback."""
+"""Where errors of a command become one sentence on stderr and an exit code.
+
+    0          success
+    1          training failed
+    2          the command asked for something impossible, or the machine refused
+    128 + N    stopped by signal N: 130 after Ctrl-C, 143 after SIGTERM, 141 when the reader of a pipe has gone
+
+Bugs keep their traceback. MINIDL_TRACEBACK=1 in the environment gives every error its traceback.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
 
 
-def sentence(error):
-    """What an error tells the user. An OSError's own text begins with its number, which says nothing to anyone."""
+def run(main: Callable[[], int | None], program: str, interrupted: str = "stopped") -> int | None:
+    """Call `main()` and return its result, or print "program: sentence" and return an exit code.
+
+    ValueError, OSError and MemoryError exit with 2; any other error is reported if it has an attribute `exit_code`.
+    `interrupted` is the sentence for Ctrl-C.
+    """
+    try:
+        return main()
+    except BrokenPipeError:                      # as in `minidl zoo | head -n 3`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except (Exception, KeyboardInterrupt) as error:
+        code = exit_code(error)
+        if code is None or os.environ.get("MINIDL_TRACEBACK") == "1":
+            raise
+        plain_interrupt = isinstance(error, KeyboardInterrupt) and not str(error)
+        print(f"{program}: {interrupted if plain_interrupt else sentence(error)}", file=sys.stderr)
+        return code
+
+
+def exit_code(error: BaseException) -> int | None:
+    """The exit code for an error that a user can do something about; None for a bug."""
+    code = getattr(error, "exit_code", None)
+    if code is not None:
+        return code
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + signal.SIGINT
+    return 2 if isinstance(error, ValueError | OSError | MemoryError) else None
+
+
+def sentence(error: BaseException) -> str:
+    """The text of an error, for a user. An OSError's own text begins with its number, which helps nobody."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return str(error) or "out of memory"                     # MemoryError alone comes without words
+    return str(error) or ("out of memory" if isinstance(error, MemoryError) else type(error).__name__)

@@ -1,46 +1,48 @@
-"""What a network is made of, as a table: its layers in the order in which they are called, and what each one costs.
+"""A table of a network's layers, in the order in which they are called, with the cost of each.
 
     print(summary(model, (1, 28, 28)))
 
-One image of zeros is sent through, in eval mode and without recording. Modules are seen and functions are not: a
-`F.relu` in a forward has no row, and neither its output's memory nor a product outside Conv2d, ConvTranspose2d and
-Linear is counted. A ReLU that `Sequential` asks of the layer before it has no row either, and needs no memory.
+One image of zeros is passed through the network, in eval mode and under no_grad. The table lists modules, not
+functions: an `F.relu` in a forward has no row, and neither its output's memory nor any product outside Conv2d,
+ConvTranspose2d and Linear is counted. A ReLU that `Sequential` fuses into the layer before it has no row either, and
+needs no memory.
 """
 
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minidl.device import array_module
-from minidl.nn import Conv2d, ConvTranspose2d, Linear
+from minidl.nn import Conv2d, ConvTranspose2d, Linear, Module
 from minidl.nn.module import is_parameter, members
+from minidl.nn.observe import observed
 from minidl.tensor import Tensor, no_grad
 
 
 class Row(NamedTuple):
-    """One call of one layer. `shape` is its output's without the batch, `bytes` that output's memory, 0 if shared."""
+    """One call of a layer: `shape` of its output without the batch axis, `bytes` of its output, 0 if it is a view."""
 
     name: str
     layer: str
-    shape: tuple
+    shape: tuple[int, ...]
     parameters: int
     multiply_adds: int
     bytes: int
 
 
 class Summary(NamedTuple):
-    """The rows of the table, and the totals for one image; `parameters` are all, called or not, each once."""
+    """The rows of the table, and the totals for one image; `parameters` counts each one once, called or not."""
 
-    rows: list
+    rows: list[Row]
     parameters: int
     multiply_adds: int
     bytes: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         head = ("name", "layer", "output", "parameters", "multiply-adds", "memory")
-        body = [(r.name, r.layer, " x ".join(map(str, r.shape)), *numbers(r)) for r in self.rows]
-        lines = [head, *body, ("total", "", "", *numbers(self))]
+        body = [(r.name, r.layer, " x ".join(map(str, r.shape)), *costs(r)) for r in self.rows]
+        lines = [head, *body, ("total", "", "", *costs(self))]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         aligned = ["  ".join(cell.ljust(w) if i < 3 else cell.rjust(w)
                              for i, (cell, w) in enumerate(zip(line, widths, strict=True))) for line in lines]
@@ -48,16 +50,17 @@ class Summary(NamedTuple):
         return "\n".join([aligned[0], rule, *aligned[1:-1], rule, aligned[-1]])
 
 
-def summary(model, input_shape):
-    """The Summary of `model` for one input of `input_shape`, without the batch: (1, 28, 28), say.
+def summary(model: Module, input_shape: Iterable[int]) -> Summary:
+    """The Summary of `model` for one input of `input_shape`, without the batch axis, such as (1, 28, 28).
 
-    Rows are the modules that have tensors of their own, or no modules in them; a module's parameters count at its first
-    call. Multiply-adds are those of Conv2d, ConvTranspose2d and Linear.
+    A row is a call of a module that has tensors of its own, or no modules in it; its first call counts its parameters.
+    Multiply-adds are those of Conv2d, ConvTranspose2d and Linear.
     """
     x = zeros_for(model, input_shape)
-    rows, arrays = [], [x.data]
+    rows: list[Row] = []
+    arrays = [x.data]
 
-    def see(name, module, inputs, out):
+    def see(name: str, module: Module, inputs: tuple, settings: dict[str, Any], out: Any) -> None:
         own = [member for _, member in members(vars(module))]
         tensors = [member for member in own if isinstance(member, Tensor)]
         if not isinstance(out, Tensor) or (own and not tensors):
@@ -68,17 +71,14 @@ def summary(model, input_shape):
         rows.append(Row(name, type(module).__name__, out.shape[1:], size(filter(is_parameter, tensors)) if first else 0,
                         multiply_adds(module, inputs, out), 0 if shared else out.data.nbytes))
 
-    with restored(model), no_grad():
-        model.eval()
-        for name, module in model.named_modules():
-            module.forward = reporting(name, module, see)       # hides the method of its class
-        model(x)
+    with observed(model, see), no_grad():
+        model.eval()(x)
     products, memory = sum(row.multiply_adds for row in rows), sum(row.bytes for row in rows)
     return Summary(rows, size(model.parameters()), products, memory)
 
 
-def zeros_for(model, input_shape):
-    """One input of zeros, of the dtype and on the device of the model's parameters."""
+def zeros_for(model: Module, input_shape: Iterable[int]) -> Tensor:
+    """One input of zeros, with the dtype and on the device of the model's parameters."""
     shape = tuple(input_shape)
     if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
         raise ValueError(f"input_shape={shape} must be whole numbers of at least 1, such as (1, 28, 28)")
@@ -87,44 +87,21 @@ def zeros_for(model, input_shape):
     return Tensor(np.zeros((1, *shape), np.float32))
 
 
-def reporting(name, module, see):
-    """The forward of `module`, which then calls see(name, module, inputs, out)."""
-    forward = module.forward
-
-    def reported(*inputs, **settings):
-        out = forward(*inputs, **settings)
-        see(name, module, inputs, out)
-        return out
-    return reported
-
-
-@contextmanager
-def restored(model):
-    """Give every module of `model` its attributes back in the end, whatever happened to them meanwhile."""
-    before = [(module, dict(vars(module))) for _, module in model.named_modules()]
-    try:
-        yield
-    finally:
-        for module, attributes in before:
-            vars(module).clear()
-            vars(module).update(attributes)
-
-
-def size(tensors):
-    """How many numbers the tensors hold."""
+def size(tensors: Iterable[Tensor]) -> int:
+    """The number of elements of all the tensors."""
     return sum(tensor.size for tensor in tensors)
 
 
-def multiply_adds(module, inputs, out):
-    """How many products a layer of filters or of rows sums up: each weight once for each place it is used at.
+def multiply_adds(module: Module, inputs: tuple, out: Tensor) -> int:
+    """The multiply-adds of a convolution or a dense layer: the number of its weights times the uses of each.
 
-    Those places are the pixels of the output, and of the input where each of its pixels is spread out.
+    A weight is used once for each pixel of the output, or, in a transposed convolution, of the input.
     """
     if isinstance(module, ConvTranspose2d):
         return module.weight.size * (inputs[0].size // len(module.weight))
     return module.weight.size * (out.size // len(module.weight)) if isinstance(module, Conv2d | Linear) else 0
 
 
-def numbers(row):
-    """The numbers of a row, or of the totals, as they are printed."""
+def costs(row: Row | Summary) -> tuple[str, str, str]:
+    """Parameters, multiply-adds and memory of a row, or of the totals, as they are printed."""
     return f"{row.parameters:,}", f"{row.multiply_adds:,}", f"{row.bytes / 1024:,.1f} KiB"

@@ -1,35 +1,48 @@
-"""The whole autograd engine: a tensor, the tape that remembers how it came about, and the walk back along it.
+"""The whole autograd engine: tensors, the tape that records how each was computed, and the backward pass along it.
 
-A Tensor is an array with a place on the tape. Each operation makes a new tensor, and a Node that knows how to turn
-the gradient of its output into gradients of its inputs. `backward` visits those nodes, newest first, and adds up
-what reaches each leaf. Which operations there are is told elsewhere: read `functional/elementwise.py` next.
+A Tensor is an array with a place on the tape. Each operation creates a new tensor and a Node, which can map the
+gradient of its output to the gradients of its inputs. `backward` visits these nodes from the newest to the oldest and
+accumulates what reaches each leaf. The operations are defined in `functional/`: read `functional/elementwise.py` next.
 """
 
 import functools
 import itertools
+import operator
 import re
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
+from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-from minidl.device import CPU, Device, array_module, device_of, is_array
-from minidl.kernels import backend
+from minidl.device import CPU, Array, Device, array_module, device_of, is_array
+
+# What an operation takes: a Tensor, an array or a number where it is called, an array or a number inside its function.
+# No type says both, so type checkers accept anything here; `op` raises TypeError for anything else.
+Operand: TypeAlias = Any
+# What an operation returns beside its output: see `op`.
+Backward: TypeAlias = Callable[[Array], Any]
+P = ParamSpec("P")
 
 
 class Tensor:
-    """An array of numbers that can be differentiated.
+    """An array that can be differentiated.
 
-    data           an array, anything NumPy can read, or numbers (which become float32; arrays keep their dtype)
-    requires_grad  whether `backward` shall leave a gradient here, in `.grad`
-    device         "cpu", "gpu", "gpu:1"; by default where `data` is
+    data           an array, or anything NumPy can read; arrays keep their dtype, Python numbers become float32
+    requires_grad  whether `backward` leaves a gradient here, in `.grad`
+    device         "cpu", "gpu" or "gpu:1"; by default the device of `data`
     """
 
     __slots__ = ("__weakref__", "data", "node")
-    __array_ufunc__ = None                          # so that `array * tensor` comes to Tensor.__rmul__
+    __array_ufunc__ = None                          # so that `array * tensor` calls Tensor.__rmul__
+    data: Array
+    node: "Node | None"
 
-    def __init__(self, data, requires_grad=False, *, dtype=None, device=None):
+    def __init__(self, data: ArrayLike, requires_grad: bool = False, *, dtype: DTypeLike | None = None,
+                 device: str | Device | None = None):
         self.data = as_array(data, dtype)
         if device is not None:
             self.data = Device.parse(device).put(self.data)
@@ -38,56 +51,80 @@ class Tensor:
             self.requires_grad = True
 
     @classmethod
-    def made_by(cls, out, node):
-        """The tensor around `out`, the output of the operation that `node` records (None: not recorded)."""
+    def made_by(cls, out: Array, node: "Node | None") -> "Tensor":
+        """A tensor of `out`, the output of the operation that `node` records (None: not recorded)."""
         tensor = cls.__new__(cls)
         tensor.data = np.asarray(out) if isinstance(out, np.generic) else out     # NumPy's sums are scalars
         tensor.node = node
         return tensor
 
-    # What it is
-
-    shape = property(lambda self: self.data.shape)
-    dtype = property(lambda self: self.data.dtype)
-    ndim = property(lambda self: self.data.ndim)
-    size = property(lambda self: self.data.size)
-    device = property(lambda self: device_of(self.data))
-    is_leaf = property(lambda self: self.node is None or self.node.backward is None)
+    # Properties
 
     @property
-    def requires_grad(self):
-        """Whether a gradient can reach this tensor: it is a leaf that wants one, or was computed from such."""
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements."""
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.data.size
+
+    @property
+    def device(self) -> Device:
+        """The device on which the data lives."""
+        return device_of(self.data)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation computed this tensor."""
+        return self.node is None or self.node.backward is None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients are computed for this tensor: it is a leaf that requires one, or depends on such a leaf."""
         return self.node is not None
 
     @requires_grad.setter
-    def requires_grad(self, wanted):
+    def requires_grad(self, required: bool) -> None:
         if not self.is_leaf:
             raise RuntimeError(f"requires_grad can be set on leaves only; this is the output of {self.node.name}")
-        if wanted and self.data.dtype.kind != "f":
-            raise TypeError(f"only tensors of floats can want a gradient, not {self.data.dtype}")
-        if bool(wanted) != self.requires_grad:
-            self.node = Node("leaf", self.data.shape, self.data.dtype) if wanted else None
+        if required and self.data.dtype.kind != "f":
+            raise TypeError(f"only floating-point tensors can require a gradient, not {self.data.dtype}")
+        if bool(required) != self.requires_grad:
+            self.node = Node("leaf", self.data.shape, self.data.dtype) if required else None
 
     @property
-    def grad(self):
-        """The gradient that `backward` left here, an array like `data`; None before, and after setting it to None."""
+    def grad(self) -> Array | None:
+        """The gradient that `backward` left here, an array of the same shape as `data`, or None. Can be set to None."""
         return None if self.node is None else self.node.grad
 
     @grad.setter
-    def grad(self, array):
+    def grad(self, array: Array | None) -> None:
         if self.node is None:
-            raise RuntimeError("this tensor does not want a gradient (requires_grad is False)")
+            raise RuntimeError("this tensor has requires_grad=False, so it cannot have a gradient")
         if array is not None and array.shape != self.data.shape:
-            raise ValueError(f"a gradient of shape {array.shape} does not fit a tensor of shape {self.data.shape}")
+            raise ValueError(f"a gradient of shape {array.shape} does not match a tensor of shape {self.data.shape}")
         self.node.grad = array
 
-    # What it can do; the operators and all other methods are given to it in functional/__init__.py
+    # Methods; functional/methods.py adds the operators and all other methods
 
-    def backward(self, gradient=None, retain_graph=False):
+    def backward(self, gradient: ArrayLike | None = None, retain_graph: bool = False) -> None:
         """Add to the `.grad` of each leaf x the sum over i of gradient_i * d(self_i)/dx.
 
-        `gradient` has the shape of this tensor; it may be left out if that has one element. The graph is released on
-        the way, unless `retain_graph`: a second walk over a released graph raises RuntimeError.
+        gradient      has the shape of this tensor; may be omitted if the tensor has one element, and is then 1
+        retain_graph  whether to keep the graph; by default it is released, and a second backward pass through it raises
+                      RuntimeError
         """
         if self.node is None:
             raise RuntimeError("backward: nothing to differentiate; no input had requires_grad=True, "
@@ -95,143 +132,143 @@ class Tensor:
         if gradient is None:
             if self.data.size != 1:
                 raise RuntimeError(f"backward: a tensor of shape {self.shape} needs backward(gradient=...) of that "
-                                   "shape; only a single number, such as a loss, does without")
+                                   "shape; only a tensor of one element, such as a loss, does without")
             gradient = array_module(self.data).ones_like(self.data)
         gradient = gradient.data if isinstance(gradient, Tensor) else as_array(gradient, self.dtype)
         if gradient.shape != self.shape:
             raise ValueError(f"backward: the gradient's shape {gradient.shape} is not the tensor's {self.shape}")
-        same_device("backward", (self.data, gradient))
+        check_same_device("backward", (self.data, gradient))
         backpropagate(self.node, gradient.astype(self.dtype, copy=False), retain_graph)
 
-    def retain_grad(self):
-        """Keep the gradient of this tensor too, though it is no leaf: for looking at saliency, say."""
+    def retain_grad(self) -> None:
+        """Keep the gradient of this tensor although it is not a leaf, for example to compute a saliency map."""
         if self.node is None:
-            raise RuntimeError("retain_grad: this tensor does not want a gradient")
+            raise RuntimeError("retain_grad: this tensor has requires_grad=False, so it cannot have a gradient")
         self.node.keeps_grad = True
 
-    def detach(self):
-        """The same data, with no history."""
+    def detach(self) -> "Tensor":
+        """A tensor with the same data and no history."""
         return Tensor.made_by(self.data, None)
 
-    def numpy(self):
-        """The data as a NumPy array: shared if it lives on the CPU, else a copy."""
+    def numpy(self) -> Array:
+        """The data as a NumPy array: shared if it is on the CPU, otherwise a copy."""
         return CPU.put(self.data)
 
-    def item(self):
+    def item(self) -> Any:
         """The only element, as a Python number."""
         if self.data.size != 1:
-            raise ValueError(f"item: a tensor of shape {self.shape} is not one number")
+            raise ValueError(f"item: a tensor of shape {self.shape} does not have exactly one element")
         return self.data.item()
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         if self.device != CPU:
-            raise TypeError(f"this tensor is on {self.device}; take tensor.numpy(), which copies it to the CPU")
+            raise TypeError(f"this tensor is on {self.device}; use tensor.numpy(), which copies it to the CPU")
         return np.array(self.data, dtype=dtype, copy=copy)
 
-    def __dlpack__(self, **options):
+    def __dlpack__(self, **options: Any) -> Any:
         return self.data.__dlpack__(**options)
 
-    def __dlpack_device__(self):
+    def __dlpack_device__(self) -> Any:
         return self.data.__dlpack_device__()
 
-    def __reduce__(self):
-        """Copies and pickles hold the data alone: whoever loads one gives it a node with a place on its own tape."""
+    def __reduce__(self) -> Any:
+        """Copies and pickles contain the data only: loading creates a new node on the tape of the loading process."""
         if not self.is_leaf:
             raise RuntimeError(f"only leaves can be copied or pickled; this is the output of {self.node.name}, "
-                               "so take .detach()")
+                               "so use .detach()")
         return type(self), (self.data, self.requires_grad)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.data)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator["Tensor"]:
         return (self[i] for i in range(len(self)))
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self.item())
 
-    def __float__(self):
+    def __float__(self) -> float:
         return float(self.item())
 
-    def __int__(self):
+    def __int__(self) -> int:
         return int(self.item())
 
-    __hash__ = object.__hash__                      # `==` compares elements; as a key, a tensor is itself
+    __hash__ = object.__hash__                      # `==` compares elements; as a dictionary key, a tensor is itself
 
-    def __repr__(self):
-        numbers = np.array2string(self.numpy(), separator=", ", precision=4, prefix="Tensor(")
+    def __repr__(self) -> str:
+        elements = np.array2string(self.numpy(), separator=", ", precision=4, prefix="Tensor(")
         place = "" if self.device == CPU else f", device='{self.device}'"
         history = "" if self.node is None else ", requires_grad=True" if self.is_leaf else f", op={self.node.name}"
-        return f"Tensor({numbers}, dtype={self.dtype}{place}{history})"
+        return f"Tensor({elements}, dtype={self.dtype}{place}{history})"
 
 
 class Node:
-    """One vertex of the tape: a leaf, or the operation that made a tensor.
+    """A vertex of the tape: a leaf, or the operation that computed a tensor.
 
-    A node never holds a tensor, so an array stays alive only while some `backward` names it.
+    A node never refers to a tensor, so an array stays alive only while some `backward` refers to it.
     """
 
     __slots__ = ("__weakref__", "backward", "dtype", "grad", "keeps_grad", "name", "order", "parents", "shape")
     orders = itertools.count()
 
-    def __init__(self, name, shape, dtype, parents=(), backward=None):
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any],
+                 parents: tuple["Node | None", ...] = (), backward: Backward | None = None):
         self.name, self.shape, self.dtype = name, shape, dtype
         self.parents, self.backward = parents, backward
         self.keeps_grad = backward is None          # leaves do
-        self.grad = None
+        self.grad: Array | None = None
         self.order = next(Node.orders)              # inputs are always older than outputs
 
 
-def op(function):
-    """Teach an array function to record itself on the tape.
+def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
+    """Turn a function of arrays into an operation on tensors that records itself on the tape.
 
-    `function` sees arrays only. It returns its output and `backward`, which maps the gradient of that output to a
-    gradient for each positional argument, in order. A gradient given as a `lambda` is computed only if it is wanted.
-    Wrong shapes and types come out as ValueError, TypeError or IndexError that begin with the operation's name; so
-    does MemoryError.
+    `function` returns its output and `backward`, which maps the gradient of the output to one gradient for each
+    positional argument, in order. A gradient returned as a `lambda` is computed only if it is needed. ValueError,
+    TypeError, IndexError and MemoryError leave the operation with its name in front.
     """
     name = function.__name__.lstrip("_")
 
     @functools.wraps(function)
-    def recorded(*inputs, **settings):
-        arrays = [x.data if isinstance(x, Tensor) else plain(name, x) for x in inputs]
-        same_device(name, arrays)
+    def recorded(*inputs: Any, **settings: Any) -> Tensor:
+        arrays = [x.data if isinstance(x, Tensor) else as_operand(name, x) for x in inputs]
+        check_same_device(name, arrays)
         try:
             out, backward = watched(function, "forward", name)(*arrays, **settings)
         except (ValueError, TypeError, IndexError, MemoryError) as error:
-            if re.match(r"\w+: ", str(error)):       # it says already whose it is
+            if re.match(r"\w+: ", str(error)):      # it already begins with a name
                 raise
             raise named(error, name, arrays) from error
         if mode.finite_only:
             check_finite(out, name, "output")
         parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
         if not mode.recording or not any(parents) or out.dtype.kind != "f":
-            return Tensor.made_by(out, None)        # `backward`, and all it names, dies here
+            return Tensor.made_by(out, None)        # `backward` and everything it refers to is freed here
         return Tensor.made_by(out, Node(name, out.shape, out.dtype, parents, backward))
 
     return recorded
 
 
-def backpropagate(root, gradient, retain_graph=False):
-    """Carry `gradient` from the node `root` to the leaves.
+def backpropagate(root: Node, gradient: Array, retain_graph: bool = False) -> None:
+    """Propagate `gradient` from the node `root` back to the leaves.
 
-    The gradients under way live in one dictionary and leave it as they are spent.
+    One dictionary holds the pending gradients; each leaves it when its node is visited.
     """
     grads = {root: gradient}
     for node in newest_first(root):
         if node in grads:
             if node.keeps_grad:
-                node.grad = grads[node] if node.grad is None else node.grad + grads[node]
+                node.grad = grads[node] if node.grad is None else accumulate(node.grad, grads[node])
             try:
-                watched(pass_on, "backward", node.name)(node, grads)
+                watched(propagate, "backward", node.name)(node, grads)
             except MemoryError as error:
                 raise named(error, f"backward of {node.name}", node.parents) from error
             if node.backward is not None and not retain_graph:
                 node.backward = spent
 
 
-def newest_first(root):
-    """Every node that `root` depends on, in the reverse of the order they were made: no recursion, no counting."""
+def newest_first(root: Node) -> list[Node]:
+    """All nodes that `root` depends on, in reverse order of creation, which is a reverse topological order."""
     seen, stack = {root}, [root]
     while stack:
         for parent in stack.pop().parents:
@@ -241,10 +278,10 @@ def newest_first(root):
     return sorted(seen, key=attrgetter("order"), reverse=True)
 
 
-def pass_on(node, grads):
-    """Turn a node's gradient into its parents' gradients, and forget it.
+def propagate(node: Node, grads: dict[Node, Array]) -> None:
+    """Remove the gradient of `node` from `grads`, and add the gradients of its parents.
 
-    A function of its own, so that its local arrays die before the next node runs.
+    A function of its own, so that its local arrays are freed before the next node is visited.
     """
     gradient = grads.pop(node)
     if node.backward is None:
@@ -255,12 +292,17 @@ def pass_on(node, grads):
         raise RuntimeError(f"backward of {node.name} gave {len(shares)} gradients for {len(node.parents)} inputs")
     for parent, share in zip(node.parents, shares, strict=False):
         if parent is not None and share is not None:
-            share = fit(share() if callable(share) else share, parent, node.name)
-            grads[parent] = backend(share).add(grads[parent], share) if parent in grads else share
+            share = unbroadcast(share() if callable(share) else share, parent, node.name)
+            grads[parent] = accumulate(grads[parent], share) if parent in grads else share
 
 
-def fit(grad, parent, name):
-    """The gradient in its node's own shape and dtype: axes along which the input was repeated are summed."""
+# The sum of two gradients of one node, always a new array: `add`, for example, gives one array to both of its inputs.
+# functional/methods.py replaces this function by one that adds large arrays on all threads.
+accumulate: Callable[[Array, Array], Array] = operator.add
+
+
+def unbroadcast(grad: Array, parent: Node, name: str) -> Array:
+    """`grad` in the shape and dtype of `parent`: summed over the axes along which the input was broadcast."""
     if mode.finite_only:
         check_finite(grad, name, "gradient")
     shape = parent.shape
@@ -274,31 +316,31 @@ def fit(grad, parent, name):
     return grad.astype(parent.dtype, copy=False)
 
 
-def spent(grad):
-    """Stands in for the `backward` of a node that a walk has released."""
+def spent(grad: Array) -> Any:
+    """Takes the place of `backward` in a node that a backward pass has released."""
     raise RuntimeError("backward: this graph was released by an earlier backward(); "
                        "call that one with retain_graph=True, or compute the output again")
 
 
 class Mode(threading.local):
-    """What operations do beside computing; every thread begins with these."""
+    """What operations do besides computing; every thread starts with these values."""
 
     recording = True
     finite_only = False
-    watcher = None                                  # an open profile: see profiling.py
+    watcher: Any = None                             # an open profile: see profiling.py
 
 
 mode = Mode()
 
 
-def watched(function, phase, name):
-    """`function` itself; or, while a profile is open, the same function with its calls measured under that name."""
+def watched(function: Callable[..., Any], phase: str, name: str) -> Callable[..., Any]:
+    """`function` itself; while a profile is open, the same function with its calls measured under `name`."""
     return function if mode.watcher is None else mode.watcher.watch(function, phase, name)
 
 
 @contextmanager
-def no_grad():
-    """Record nothing meanwhile: `with no_grad():`, or as a decorator, `@no_grad()`. Holds for this thread only."""
+def no_grad() -> Iterator[None]:
+    """Record no operations in this thread: `with no_grad():`, or as a decorator, `@no_grad()`."""
     before, mode.recording = mode.recording, False
     try:
         yield
@@ -307,14 +349,15 @@ def no_grad():
 
 
 class NonFiniteError(FloatingPointError):
-    """An operation gave NaN or infinity under `detect_nonfinite`. `.module` is the layer it ran in, if any."""
+    """An operation produced NaN or infinity under `detect_nonfinite`. `.module` is the layer that ran it, if any."""
 
-    module = None
+    module: Any = None
+    exit_code = 1                                # of a command that ends with it, see `errors.py`
 
 
 @contextmanager
-def detect_nonfinite():
-    """Stop at the first operation whose output, or whose gradient, is not finite. Slow: for finding out where."""
+def detect_nonfinite() -> Iterator[None]:
+    """Raise NonFiniteError at the first operation whose output or gradient is not finite. Slow: for debugging."""
     before, mode.finite_only = mode.finite_only, True
     try:
         yield
@@ -322,32 +365,32 @@ def detect_nonfinite():
         mode.finite_only = before
 
 
-def check_finite(array, name, what):
-    """Raise NonFiniteError if `array`, the `what` of the operation `name`, holds NaN or infinity."""
+def check_finite(array: Array, name: str, what: str) -> None:
+    """Raise NonFiniteError if `array`, the `what` of the operation `name`, contains NaN or infinity."""
     xp = array_module(array)
     if array.dtype.kind == "f" and not xp.isfinite(array).all():
         count = int(array.size - xp.isfinite(array).sum())
-        raise NonFiniteError(f"the {what} of {name} is not finite: {count} of its {array.size} values {array.shape}")
+        raise NonFiniteError(f"the {what} of {name} is not finite: {count} of its {array.size} elements {array.shape}")
 
 
-def as_array(data, dtype=None):
-    """`data` as an array; numbers become float32, arrays keep their dtype unless another is asked for."""
+def as_array(data: ArrayLike, dtype: DTypeLike | None = None) -> Array:
+    """`data` as an array. Without `dtype`, arrays keep their own and Python numbers become float32."""
     if isinstance(data, Tensor):
         data = data.data
     if is_array(data):
         return data if dtype is None else data.astype(dtype, copy=False)
     array = np.asarray(data)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"a tensor is made of numbers, not of {type(data).__name__} ({array.dtype})")
+        raise TypeError(f"a tensor needs numbers, not {type(data).__name__} ({array.dtype})")
     if dtype is None and array.dtype.kind != "b" and not hasattr(data, "__array__"):
         dtype = np.float32
     return array if dtype is None else array.astype(dtype)
 
 
-def plain(name, x):
-    """An operation's input that is no Tensor: an array, None, or a number.
+def as_operand(name: str, x: Operand) -> Any:
+    """An input of an operation that is not a Tensor: an array, None, a number, or a tuple such as a shape.
 
-    NumPy's scalars become Python numbers, which never turn float32 into float64.
+    NumPy's scalars become Python numbers, which do not promote float32 to float64.
     """
     if isinstance(x, np.generic):
         return x.item()
@@ -356,7 +399,7 @@ def plain(name, x):
     raise TypeError(f"{name}: a {type(x).__module__}.{type(x).__name__} is neither a Tensor nor an array nor a number")
 
 
-def same_device(name, arrays):
+def check_same_device(name: str, arrays: Any) -> None:
     """Raise ValueError unless all arrays live on one device."""
     places = {device_of(x) for x in arrays if x.__class__ is not np.ndarray and hasattr(x, "dtype")}
     if not places:
@@ -364,11 +407,11 @@ def same_device(name, arrays):
     places |= {CPU for x in arrays if isinstance(x, np.ndarray)}
     if len(places) > 1:
         names = " and ".join(sorted(map(str, places)))
-        raise ValueError(f"{name}: its inputs live on {names}; bring them together with .to(device)")
+        raise ValueError(f"{name}: its inputs are on {names}; move them to one device with .to(device)")
 
 
-def named(error, name, arrays):
-    """`error` with the operation's name in front and the shapes of its inputs behind."""
+def named(error: Exception, name: str, arrays: Any) -> Exception:
+    """`error` with the operation's name before and the shapes of its inputs after its message."""
     shapes = ", ".join(str(x.shape) if hasattr(x, "shape") else repr(x) for x in arrays)
     kind = next(k for k in (IndexError, ValueError, TypeError, MemoryError) if isinstance(error, k))
     remedy = "; reduce the batch size or the image size" if kind is MemoryError else ""

@@ -1,3 +1,3 @@
-"""The version of minidl, kept apart so that the build can read it without importing the engine."""
+"""The version of minidl, in a file of its own so that the build reads it without importing the engine."""
 
 __version__ = "0.1.0"

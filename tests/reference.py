@@ -1,7 +1,7 @@
-"""The heavy arithmetic done naively: what the fast ways must equal.
+"""Naive reference implementations of the heavy operations, with which the kernels are compared.
 
-Each function spells its definition out in loops over places and means to be believed at sight, not to be quick. It
-shares no code with the engine, takes NumPy arrays, and takes settings as PyTorch does (one number, or a pair).
+Each function writes its definition as loops over positions, to be obviously correct rather than fast. They share no
+code with the engine and take NumPy arrays, and settings as PyTorch does (one number, or a pair).
 """
 
 import itertools
@@ -16,23 +16,23 @@ def pair(value):
 
 
 def pads(padding, kernel, dilation):
-    """((top, bottom), (left, right)) from a number, a pair, "same", "valid", or pairs already."""
+    """((top, bottom), (left, right)) from a number, a pair, "same", "valid", or pairs of pairs."""
     if padding == "valid":
         return (0, 0), (0, 0)
-    if padding == "same":                            # what is missing, the odd one at the far side
+    if padding == "same":                            # what is missing; an odd pixel goes to the end
         missing = [d * (k - 1) for k, d in zip(kernel, pair(dilation), strict=True)]
         return tuple((m // 2, m - m // 2) for m in missing)
     return tuple(p if isinstance(p, tuple) else (p, p) for p in pair(padding))
 
 
 def places(size, kernel, stride, padding, dilation):
-    """(OH, OW), and all (y, x, i, j, row, column): output pixel y, x sees the image's pixel through place i, j.
+    """(OH, OW), and all (y, x, i, j, row, column): window y, x covers the pixel (row, column) at its position i, j.
 
-    Pixels of the padding are left out.
+    Pixels of the padding are omitted.
     """
     stride, dilation = pair(stride), pair(dilation)
     both = pads(padding, kernel, dilation)
-    corners = [                                      # the rows, and the columns, where windows begin
+    corners = [                                      # the rows and the columns at which windows begin
         range(-before, n + after - d * (k - 1), s)
         for n, k, s, d, (before, after) in zip(size, kernel, stride, dilation, both, strict=True)
     ]
@@ -46,7 +46,7 @@ def places(size, kernel, stride, padding, dilation):
 
 
 def by_group(channels, filters, groups):
-    """For each group, which channels its filters see, and which filters those are."""
+    """For each group, its input channels and its filters."""
     c, f = channels // groups, filters // groups
     return [(slice(g * c, (g + 1) * c), slice(g * f, (g + 1) * f)) for g in range(groups)]
 
@@ -80,7 +80,7 @@ def conv2d_weight_gradient(grad, x, shape, stride=1, padding=0, dilation=1, grou
 
 
 def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
-    """x (N, C, H, W)  ->  the maxima (N, C, OH, OW), and at which place i * KW + j of its window each was first seen"""
+    """x (N, C, H, W)  ->  the maxima (N, C, OH, OW), and the first position i * KW + j of each in its window"""
     kernel = pair(kernel_size)
     size, seen = places(x.shape[2:], kernel, stride or kernel, padding, dilation)
     out, place = np.full((*x.shape[:2], *size), -np.inf, x.dtype), np.zeros((*x.shape[:2], *size), int)
@@ -130,7 +130,7 @@ def adaptive_avg_pool2d(x, size):
 
 
 def batch_norm(x, weight, bias, mean, var, eps):
-    """x (N, C, ...), all else (C,); mean and var None are those of x  ->  the shape of x"""
+    """x (N, C, ...), the others (C,); None for mean and var: those of x  ->  the shape of x"""
     out = np.empty_like(x)
     for c in range(x.shape[1]):
         channel = x[:, c]
@@ -141,7 +141,7 @@ def batch_norm(x, weight, bias, mean, var, eps):
 
 
 def standardized(values, eps):
-    """(values - mean) / sqrt(var + eps) of an array of any shape, with its own moments"""
+    """(values - mean) / sqrt(var + eps) of an array of any shape, with the moments of the whole array"""
     mean = values.sum() / values.size
     return (values - mean) / math.sqrt(((values - mean) ** 2).sum() / values.size + eps)
 
@@ -162,19 +162,19 @@ def cross_entropy(logits, target, weight=None, ignore_index=-100, reduction="mea
     weight = np.ones(classes) if weight is None else weight
     losses, total = np.zeros(target.shape), 0.0
     for place in np.ndindex(target.shape):
-        right = target[place]
-        if right == ignore_index:
+        true_class = target[place]
+        if true_class == ignore_index:
             continue
         scores = [math.exp(logits[place[0], c, *place[1:]]) for c in range(classes)]
         for c in range(classes):
-            wanted = (1 - label_smoothing) * (c == right) + label_smoothing / classes
-            losses[place] -= wanted * weight[c] * math.log(scores[c] / sum(scores))
-        total += weight[right]
+            probability = (1 - label_smoothing) * (c == true_class) + label_smoothing / classes
+            losses[place] -= probability * weight[c] * math.log(scores[c] / sum(scores))
+        total += weight[true_class]
     return {"none": losses, "sum": losses.sum(), "mean": losses.sum() / total if total else math.nan}[reduction]
 
 
 def binary_cross_entropy_with_logits(x, target, weight, pos_weight):
-    """All of one shape  ->  that shape"""
+    """All of the same shape  ->  that shape"""
     losses = np.zeros(x.shape)
     for place in np.ndindex(x.shape):
         p, t = 1 / (1 + math.exp(-x[place])), target[place]
@@ -211,7 +211,7 @@ def interpolate(x, size, steps, mode, align_corners=False):
     """x (N, C, H, W)  ->  (N, C, OH, OW), size = (OH, OW); output pixels are `steps` input pixels apart"""
     out = np.zeros((*x.shape[:2], *size), x.dtype)
     for place in np.ndindex(*size):
-        weights = []                                  # of the rows, then of the columns
+        weights = []                                  # of the rows and the columns
         for o, n, m, step in zip(place, x.shape[2:], size, steps, strict=True):
             if mode == "nearest":
                 weights.append(np.arange(n) == min(math.floor(o * step), n - 1))

@@ -1,9 +1,9 @@
-"""A stand-in for CuPy on machines without a GPU: NumPy's arithmetic behind CuPy's manners.
+"""A stand-in for CuPy on machines without a GPU: NumPy's arithmetic with CuPy's restrictions.
 
-Its arrays refuse to mix with NumPy's, its functions accept no others, reductions give 0-d arrays and never numbers,
-and only functions that CuPy has are found here. So code that passes its tests with this module as `xp` does not
-confuse the two libraries; that the GPU computes the same numbers is for tests on a GPU to say.
-`minidl.device` takes it for a GPU's library, because its arrays are not NumPy's and have a `device.id`.
+Its arrays cannot be mixed with NumPy's, its functions accept only its own arrays, reductions return 0-d arrays instead
+of scalars, and it has only functions that CuPy has. So code that passes its tests with this module as `xp` does not
+confuse the two libraries; whether a GPU computes the same results is tested on a GPU.
+`minidl.device` treats it as a GPU library, because its arrays are not NumPy's and have a `device.id`.
 """
 
 from contextlib import nullcontext
@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-# What CuPy (13 and 14) documents, as far as the engine may want it: look a name up before adding it here.
+# Documented by CuPy 13 and 14, as far as the engine may need it: look a name up before adding it here.
 # https://docs.cupy.dev/en/stable/reference/comparison.html
 FUNCTIONS = """
     abs add all amax amin any arange argmax argmin argsort around array array_equal asarray ascontiguousarray bincount
@@ -28,23 +28,23 @@ CONSTANTS = """
     result_type uint16 uint32 uint64 uint8
 """
 UFUNCS_WITH_AT = {"add", "subtract", "maximum", "minimum"}
-FROM_THE_HOST = {"array", "asarray"}                 # these bring NumPy arrays over, as CuPy's do
+FROM_THE_HOST = {"array", "asarray"}                 # these accept NumPy arrays, as CuPy's do
 METHODS = """
     all any argmax argmin argsort astype clip copy cumsum dot fill item max mean min nonzero prod ravel repeat reshape
     squeeze std sum swapaxes take transpose var
 """
-WITH_TWINS = "add sub mul truediv floordiv mod pow matmul and or xor"                # __add__, __radd__ and __iadd__
+WITH_TWINS = "add sub mul truediv floordiv mod pow matmul and or xor"            # these also as __radd__ and __iadd__
 OPERATORS = WITH_TWINS + " neg pos abs invert eq ne lt le gt ge bool int float"
 
 
 class ndarray:
-    """A NumPy array that nobody else's functions can see into."""
+    """A NumPy array that functions of other libraries cannot access."""
 
     __slots__ = ("__weakref__", "held")
     __array_ufunc__ = None
     __hash__ = None
     device = SimpleNamespace(id=0)
-    base = None                                   # of a view it is another array in CuPy; nobody here asks which
+    base = None                                   # unlike CuPy's, even of a view; not used here
 
     def __init__(self, held):
         self.held = held
@@ -64,7 +64,7 @@ class ndarray:
         return self.held.copy()
 
     def __array__(self, *args, **kwargs):
-        raise TypeError("a strict array becomes a NumPy array by .get() alone")
+        raise TypeError("a strict array becomes a NumPy array only by .get()")
 
     def __array_function__(self, function, types, args, kwargs):
         raise TypeError(f"numpy.{function.__name__} was called with a strict array")
@@ -86,54 +86,54 @@ class ndarray:
 
 
 def opened(x):
-    """What strict arrays hold, in tuples and lists too; NumPy's arrays and scalars are refused."""
+    """The NumPy arrays inside strict arrays, also in tuples and lists; NumPy's own arrays and scalars are rejected."""
     if isinstance(x, ndarray):
         return x.held
     if isinstance(x, np.ndarray | np.generic):
-        raise TypeError(f"a NumPy {type(x).__name__} came among strict arrays")
+        raise TypeError(f"a NumPy {type(x).__name__} was mixed with strict arrays")
     if isinstance(x, tuple | list):
         return type(x)(map(opened, x))
     return x
 
 
 def opened_index(index):
-    """An index whose strict arrays are opened; a list, which CuPy would copy to the GPU each time, is refused."""
+    """An index with its strict arrays opened; lists, which CuPy would copy to the GPU each time, are rejected."""
     if isinstance(index, tuple):
         return tuple(map(opened_index, index))
     if isinstance(index, list):
-        raise TypeError("a list came as an index of a strict array")
+        raise TypeError("a list was used as an index of a strict array")
     return opened(index)
 
 
 def closed(x):
-    """NumPy's results as strict arrays; numbers become arrays without axes."""
+    """NumPy's results as strict arrays; scalars become arrays without axes."""
     if isinstance(x, np.ndarray | np.generic):
         return ndarray(np.asarray(x))
     return type(x)(map(closed, x)) if isinstance(x, tuple | list) else x
 
 
 def wrapped(function):
-    """A NumPy function that takes and gives strict arrays alone."""
+    """A NumPy function that accepts and returns only strict arrays."""
     def strict(*args, **kwargs):
         return closed(function(*map(opened, args), **{k: opened(v) for k, v in kwargs.items()}))
     return strict
 
 
 def operator(name):
-    """The method of one operator: the other operand must be a strict array or a Python number."""
+    """The method of an operator: the other operand must be a strict array or a Python number."""
     method = getattr(np.ndarray, name)
 
     def strict(self, *others):
         operands = [opened(x) for x in others]
         if not all(type(x) in (ndarray, bool, int, float) for x in others):
-            return NotImplemented                    # a Tensor, say, which knows what to do
+            return NotImplemented                    # lets a Tensor, for example, handle it
         out = method(self.held, *operands)
         return self if out is self.held else closed(out)
     return strict
 
 
 def ufunc_with_at(function):
-    """A function that has `.at`, which adds (say) at indices that may repeat."""
+    """A function with `.at`, which (for add) adds at indices that may repeat."""
     strict = wrapped(function)
 
     def at(a, indices, b):
@@ -149,11 +149,11 @@ for name in METHODS.split():
 
 
 def __getattr__(name):
-    """The functions of this module, made from NumPy's when first asked for."""
+    """The functions of this module, created from NumPy's at first use."""
     if name in CONSTANTS.split():
         return getattr(np, name)
     if name not in FUNCTIONS.split():
-        raise AttributeError(f"strict_array has no {name}: CuPy lacks it, or nobody has looked it up yet")
+        raise AttributeError(f"strict_array has no {name}: CuPy lacks it, or it is not in FUNCTIONS yet")
     if name in FROM_THE_HOST:
         make = getattr(np, name)
 
@@ -166,12 +166,12 @@ def __getattr__(name):
 
 
 def as_strided(x, shape=None, strides=None):
-    """CuPy's has no more arguments than these."""
+    """CuPy's function has only these arguments."""
     return ndarray(np.lib.stride_tricks.as_strided(x.held, shape, strides))
 
 
 class Generator:
-    """CuPy's new random generator, as far as it is used."""
+    """CuPy's random generator, as far as it is used."""
 
     def __init__(self, seed=None):
         rng = np.random.default_rng(seed)

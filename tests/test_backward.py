@@ -1,4 +1,4 @@
-"""The walk back along the tape: order, sums, shapes, what it refuses and what it leaves behind."""
+"""The backward pass along the tape: order, accumulation, shapes, errors, and what is released."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def leaf(*numbers):
 
 
 def test_a_diamond():
-    """Two ways from x to the output, of unequal length; the node where they part waits for both."""
+    """Two paths of different length from x to the output; the node where they part needs the gradients of both."""
     x = leaf(2.0)
     y = x * 3
     ((y * y) * x + y).backward()                     # 9x**3 + 3x
@@ -41,7 +41,7 @@ def test_fan_out():
     assert x.grad.tolist() == [4950, 4950]
 
 
-def test_branches_that_lead_nowhere_take_no_part():
+def test_branches_that_do_not_reach_the_output_get_no_gradient():
     x, y = leaf(1.0), leaf(1.0)
     _ = x * y
     (x * 5).backward()
@@ -50,7 +50,7 @@ def test_branches_that_lead_nowhere_take_no_part():
 
 
 def test_a_chain_of_10_000():
-    """No step may recurse: forward, backward, nor the deletion of the graph."""
+    """Forward, backward and the deletion of the graph must not recurse."""
     x = leaf(1.0)
     y = x
     for _ in range(10_000):
@@ -61,7 +61,7 @@ def test_a_chain_of_10_000():
 
 
 def test_a_ladder_of_10_000():
-    """Each rung uses the one before twice, so that there are 2**10_000 paths."""
+    """Each rung uses the previous one twice, so there are 2**10_000 paths."""
     x = leaf(1.0)
     y = x
     for _ in range(10_000):
@@ -74,8 +74,8 @@ def test_a_ladder_of_10_000():
     ((4, 3), (3,)), ((3,), (4, 3)), ((4, 3), (4, 1)), ((1, 3), (4, 1)), ((2, 4, 3), ()), ((2, 1, 3), (4, 1)),
     ((0, 3), (3,)), ((0, 3), (1, 3)),
 ])  # fmt: skip
-def test_gradients_of_what_was_broadcast(a, b):
-    """An input that was repeated gets the sum of the gradients of its copies."""
+def test_gradients_of_broadcast_inputs(a, b):
+    """A repeated input receives the sum of the gradients of its copies."""
     a, b = (Tensor(np.ones(shape), requires_grad=True) for shape in (a, b))
     out = a + b
     grad = np.random.default_rng(0).standard_normal(out.shape)
@@ -92,7 +92,7 @@ def test_a_second_backward():
     y.backward()
     with pytest.raises(RuntimeError, match=r"^backward: this graph was released by an earlier backward\(\)"):
         y.backward()
-    z = y * 2                                        # even where only a part of it was
+    z = y * 2                                        # even if only a part of the graph was released
     with pytest.raises(RuntimeError, match="released"):
         z.backward()
 
@@ -103,12 +103,12 @@ def test_retain_graph():
     y.backward(retain_graph=True)
     y.backward(retain_graph=True)
     y.backward()
-    assert x.grad.tolist() == [18]                   # 6 each time: gradients add up
+    assert x.grad.tolist() == [18]                   # 6 each time: gradients accumulate
     with pytest.raises(RuntimeError, match="released"):
         y.backward()
 
 
-def test_a_leaf_goes_backward_to_itself():
+def test_backward_from_a_leaf():
     x = leaf(3.0)
     x.backward()
     x.backward(np.array([4.0]))
@@ -125,11 +125,11 @@ def test_retain_grad():
     z.backward()
     assert y.grad.tolist() == [20, 20]               # as for leaves
     assert z.grad is None
-    with pytest.raises(RuntimeError, match=r"^retain_grad: this tensor does not want a gradient"):
+    with pytest.raises(RuntimeError, match=r"^retain_grad: this tensor has requires_grad=False"):
         Tensor([1.0]).retain_grad()
 
 
-def test_the_gradient_to_begin_with():
+def test_the_initial_gradient():
     x = leaf(1.0, 2.0)
     (x * 2).backward(np.array([1.0, 10.0]))
     assert x.grad.tolist() == [2, 20]
@@ -157,33 +157,33 @@ def test_nothing_to_differentiate():
 
 
 def test_no_gradient_is_added_to_in_place():
-    """`add` hands one array to both of its inputs; what reaches one of them later must not show in the other."""
+    """`add` gives one array to both inputs; what is added to one gradient later must not change the other."""
     a, b, gradient = leaf(1.0), leaf(1.0), np.array([1.0])
     late = a * 5
     ((a + b) + late).backward(gradient)
     assert (a.grad.tolist(), b.grad.tolist()) == ([6], [1])
-    (b * 2).backward(gradient)                       # and b.grad may be the very array that came in
+    (b * 2).backward(gradient)                       # and b.grad may be the initial gradient itself
     assert (a.grad.tolist(), b.grad.tolist(), gradient.tolist()) == ([6], [3], [1])
 
 
-def test_detach_ends_the_way_back():
+def test_detach_stops_gradients():
     x = leaf(3.0)
     (x * x.detach()).backward()
     assert x.grad.tolist() == [3]
 
 
-def test_only_wanted_gradients_are_computed():
-    """A gradient given as a lambda runs only if its input wants one."""
-    asked = []
+def test_only_required_gradients_are_computed():
+    """A gradient returned as a lambda is computed only if its input requires one."""
+    computed = []
 
     @op
     def product(a, b, /):
         def backward(grad):
-            return (lambda: asked.append("a") or grad * b), (lambda: asked.append("b") or grad * a)
+            return (lambda: computed.append("a") or grad * b), (lambda: computed.append("b") or grad * a)
         return a * b, backward
     product(leaf(1.0), Tensor([2.0])).backward()
     product(3.0, leaf(1.0)).backward()
-    assert asked == ["a", "b"]
+    assert computed == ["a", "b"]
 
 
 def test_an_op_whose_backward_is_wrong():
@@ -202,7 +202,7 @@ def test_an_op_whose_backward_is_wrong():
 
 
 def test_an_op_without_a_gradient():
-    """None stands for it; the walk goes on elsewhere."""
+    """None stands for no gradient; the backward pass continues with the other inputs."""
     @op
     def one_sided(a, b, /):
         return a + b, lambda grad: (grad, None)

@@ -1,4 +1,4 @@
-"""Devices by name, moving between them, and the one stream of random numbers; the strict double stands in for CuPy."""
+"""Devices by name, moving between them, and the stream of random numbers; strict_array stands in for CuPy."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from minidl.device import CPU, array_module, device_of, generator, random_state,
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """A machine on which the double is the CuPy that is found, with one GPU."""
+    """A machine with one GPU, on which strict_array is imported as CuPy."""
     monkeypatch.setitem(sys.modules, "cupy", strict_array)
 
 
@@ -28,12 +28,12 @@ def test_names(gpu, name, device):
 
 
 @pytest.mark.parametrize("name", ["", "tpu", "gpu:", "gpu:x", "cpu:1", "gpu:-1", "GPU", None, 0])
-def test_names_of_nothing(name):
+def test_invalid_names(name):
     with pytest.raises(ValueError, match=r"is none of cpu, gpu, gpu:N"):
         Device.parse(name)
 
 
-def test_a_gpu_that_is_not_there(gpu):
+def test_a_missing_gpu(gpu):
     with pytest.raises(DeviceError, match=r"^device gpu:1: this machine has 1 GPU\(s\), numbered from 0"):
         Device.parse("gpu:1")
 
@@ -52,7 +52,7 @@ def test_no_driver(gpu, monkeypatch):
         Device.parse("gpu")
 
 
-def test_there_and_back(gpu):
+def test_a_round_trip(gpu):
     x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
     there = x.to("gpu")
     assert str(there.device) == "gpu:0"
@@ -64,7 +64,7 @@ def test_there_and_back(gpu):
     assert x.grad.tolist() == [2, 40]
 
 
-def test_a_gradient_finds_its_way_to_the_gpu(gpu):
+def test_a_gradient_returns_to_the_gpu(gpu):
     x = Tensor([1.0, 2.0], requires_grad=True, device="gpu")
     assert x.is_leaf
     (x.to("cpu") * 3).sum().backward()
@@ -72,7 +72,7 @@ def test_a_gradient_finds_its_way_to_the_gpu(gpu):
     assert x.grad.get().tolist() == [3, 3]
 
 
-def test_moving_to_where_it_is_copies_nothing(gpu):
+def test_moving_to_the_same_device_copies_nothing(gpu):
     array = np.ones(2)
     assert Tensor(array).to("cpu").data is array
     assert CPU.put(array) is array

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.tiny
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [                                            # lowest first
-    {"version", "device", "errors"},
+    {"version", "device", "errors", "flags"},
     {"kernels.geometry", "kernels.parameters", "kernels.settings"},
     {"kernels.plain"},
     {"kernels.cpu.runtime"},
@@ -29,8 +29,7 @@ FLOORS = [                                            # lowest first
     {"kernels.cpu.gemm"},
     {"kernels.cpu.convolution", "kernels.cpu.normalization", "kernels.cpu.softmax"},
     {"kernels.cpu"},                                  # all other files of that folder, with its __init__.py
-    {"kernels"},
-    {"tensor"},
+    {"kernels", "tensor"},                            # the tape needs no kernels
     {"functional"},
     {"nn", "optim", "profiling", "testing"},
     {"io", "summary"},
@@ -43,14 +42,14 @@ FLOORS = [                                            # lowest first
     {"__main__"},
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
-    "version": 10, "device": 140, "errors": 60,
+    "version": 10, "device": 140, "errors": 60, "flags": 65,
     "kernels": 40, "kernels.geometry": 70, "kernels.parameters": 50, "kernels.settings": 60, "kernels.plain": 850,
     "kernels.cpu": 1050, "kernels.cpu.runtime": 450, "kernels.cpu.llvm": 1350, "kernels.cpu.layout": 120,
     "kernels.cpu.gemm": 450, "kernels.cpu.convolution": 1250, "kernels.cpu.normalization": 800,
     "kernels.cpu.softmax": 520,
-    "tensor": 400, "functional": 1950, "nn": 1250, "optim": 750, "profiling": 280, "testing": 350, "io": 1350,
-    "summary": 140, "data": 820, "plot": 1250, "train": 1200, "minidl": 40, "zoo": 1750, "examples": 300,
-    "commands": 450, "cli": 150, "__main__": 10,
+    "tensor": 440, "functional": 2100, "nn": 1430, "optim": 790, "profiling": 290, "testing": 350, "io": 1400,
+    "summary": 120, "data": 820, "plot": 1250, "train": 1240, "minidl": 40, "zoo": 1750, "examples": 300,
+    "commands": 620, "cli": 60, "__main__": 10,
 }
 LEVEL = {package: level for level, packages in enumerate(FLOORS) for package in packages}
 FILES = sorted(path.relative_to(ROOT) for folder in ("minidl", "zoo", "examples")

@@ -1,4 +1,4 @@
-"""Memory as a promise: with the collector of cycles switched off, reference counts alone free what a step has made."""
+"""Memory is freed by reference counts alone: these tests run with the garbage collector switched off."""
 
 import gc
 import weakref
@@ -13,9 +13,9 @@ from minidl.tensor import op
 
 @pytest.fixture(autouse=True)
 def no_collector():
-    """Whatever dies in these tests dies by its reference count.
+    """Run without garbage collection, so that only reference counts free objects.
 
-    One step before: the fast kernels are compiled by then, and what the compiler leaves behind is collected.
+    One step runs first: it compiles the kernels, and what the compiler leaves behind is collected.
     """
     loss_of(images(), parameters()).backward()
     gc.collect()
@@ -30,7 +30,7 @@ def parameters():
 
 
 def network(x, weight, bias, scale, shift, last):
-    """Most kinds of operation at once; yields every tensor on the way, the loss last."""
+    """Most kinds of operations; yields every intermediate tensor, and the loss last."""
     x = F.conv2d(x, weight, bias, padding=1)
     yield x
     x = F.batch_norm(x, scale, shift)
@@ -51,14 +51,14 @@ def images():
 
 
 def loss_of(x, leaves):
-    """The loss of one step, all else forgotten."""
+    """The loss of one step, without the intermediate tensors."""
     for tensor in network(x, *leaves):
         loss = tensor
     return loss
 
 
 def history(tensor):
-    """Weak references to every node behind a tensor, leaves left out."""
+    """Weak references to all nodes that a tensor depends on, except leaves."""
     nodes, todo = [], [tensor.node]
     while todo:
         node = todo.pop()
@@ -72,7 +72,7 @@ def alive(references):
     return sum(r() is not None for r in references)
 
 
-def test_the_graph_dies_with_the_loss():
+def test_the_graph_is_freed_with_the_loss():
     loss = loss_of(images(), parameters())
     nodes = history(loss)
     assert alive(nodes) == len(nodes) > 8
@@ -81,14 +81,14 @@ def test_the_graph_dies_with_the_loss():
     assert alive(nodes) == 0
 
 
-def test_the_graph_dies_without_a_backward_too():
+def test_the_graph_is_freed_without_backward_too():
     loss = loss_of(images(), parameters())
     nodes = history(loss)
     del loss
     assert alive(nodes) == 0
 
 
-def test_backward_frees_activations_though_the_loss_lives():
+def test_backward_frees_activations_while_the_loss_is_alive():
     arrays = []
     for tensor in network(images(), *parameters()):
         arrays.append(weakref.ref(tensor.data))
@@ -100,16 +100,16 @@ def test_backward_frees_activations_though_the_loss_lives():
     assert arrays[-1]() is loss.data
 
 
-def test_under_no_grad_nothing_lives_on():
+def test_under_no_grad_nothing_is_kept():
     arrays = []
     with no_grad():
         for tensor in network(images(), *parameters()):
-            assert alive(arrays) <= 1                 # what the loss is made of, which `network` still calls x
+            assert alive(arrays) <= 1                 # the last one, which `network` still calls x
             arrays.append(weakref.ref(tensor.data))
 
 
 def test_relu_frees_its_input_in_the_forward_pass():
-    """Its backward needs the output, which the next layer keeps anyway."""
+    """Its backward needs only the output, which the next layer keeps anyway."""
     x = Tensor(np.ones((2, 3)), requires_grad=True)
     y = x * 2
     before = weakref.ref(y.data)
@@ -122,22 +122,22 @@ def test_relu_frees_its_input_in_the_forward_pass():
 @pytest.mark.parametrize("function", [
     F.exp, F.tanh, F.sigmoid, F.softmax, F.sqrt, F.add, F.sum, F.mean, F.reshape, F.max_pool2d, F.avg_pool2d,
 ], ids=lambda f: f.__name__)  # fmt: skip
-def test_what_needs_no_input_keeps_none(function):
-    """Operations that can do with their output, or with shapes alone."""
+def test_operations_that_do_not_need_their_input_free_it(function):
+    """Their backward needs only the output, or only shapes."""
     settings = {F.add: (1.0,), F.max_pool2d: (2,), F.avg_pool2d: (2,)}.get(function, ())
     named = {"shape": (-1,)} if function is F.reshape else {}
     function(np.ones((1, 2, 4, 4)), *settings, **named)
-    gc.collect()                                      # it may have been compiled just now
+    gc.collect()                                      # the kernel may just have been compiled
     y = Tensor(np.ones((1, 2, 4, 4)), requires_grad=True) * 2
     before = weakref.ref(y.data)
     out = function(y, *settings, **named)
-    shares = np.shares_memory(out.data, y.data)       # a view keeps what it looks at
+    shares = np.shares_memory(out.data, y.data)       # a view keeps its base alive
     del y
     assert (before() is None) != shares
 
 
-def test_gradients_on_the_way_are_freed():
-    """Of a long chain no more than a few gradients live at any time, and none afterwards but the leaf's."""
+def test_intermediate_gradients_are_freed():
+    """In a long chain only a few gradients are alive at any time, and afterwards only that of the leaf."""
     seen, most = [], 0
 
     def watch(grad):
@@ -153,11 +153,11 @@ def test_gradients_on_the_way_are_freed():
     assert len(seen) == 50
     assert most <= 3
     del y
-    assert alive(seen) <= 1                           # the leaf's own
+    assert alive(seen) <= 1                           # that of the leaf
 
 
 def watched(x, watch):
-    """2 * x, which shows its gradient to `watch`."""
+    """2 * x, whose backward passes its gradient to `watch`."""
     @op
     def twice(x, /):
         def backward(grad):
@@ -167,8 +167,8 @@ def watched(x, watch):
     return twice(x)
 
 
-def test_a_step_leaves_nothing_but_gradients_behind():
-    """The same step again and again: the number of live objects does not grow."""
+def test_a_step_leaves_only_gradients_behind():
+    """The number of live objects does not grow from step to step."""
     leaves, x = parameters(), images()
 
     def step():
@@ -181,4 +181,4 @@ def test_a_step_leaves_nothing_but_gradients_behind():
     before = len(gc.get_objects())
     for _ in range(5):
         step()
-    assert len(gc.get_objects()) <= before + 2        # the count itself
+    assert len(gc.get_objects()) <= before + 2        # the integer itself

@@ -1,4 +1,4 @@
-"""no_grad and detect_nonfinite: within what bounds they hold, and that they end."""
+"""no_grad and detect_nonfinite: what they affect, and that they end."""
 
 import threading
 
@@ -48,7 +48,7 @@ def test_no_grad_nests(x):
 def test_no_grad_as_decorator(x):
     @no_grad()
     def twice(x, depth=1):
-        """Called by itself, to see that one decorator serves several calls at once."""
+        """Recursive, to check that one decorator can be entered several times."""
         return x * 2 if depth == 0 else twice(x, depth - 1)
     assert not twice(x).requires_grad
     assert not twice(x).requires_grad
@@ -56,7 +56,7 @@ def test_no_grad_as_decorator(x):
     assert (x * 2).requires_grad
 
 
-def test_no_grad_holds_in_its_own_thread(x):
+def test_no_grad_affects_only_its_own_thread(x):
     inside, outside = threading.Event(), threading.Event()
     seen = []
 
@@ -75,7 +75,7 @@ def test_no_grad_holds_in_its_own_thread(x):
     assert seen == [True, False, True]
 
 
-def test_a_new_thread_records_though_its_maker_does_not(x):
+def test_a_thread_started_under_no_grad_records(x):
     seen = []
     with no_grad():
         thread = threading.Thread(target=lambda: seen.append((x * 2).requires_grad))
@@ -96,7 +96,7 @@ def test_detect_nonfinite_in_the_forward_pass(xp, bad):
     x = Tensor(xp.asarray(np.array([1.0, bad, 3.0])))
     with detect_nonfinite(), pytest.raises(NonFiniteError, match=r"^the output of mul is not finite: 1 of .*\(3,\)"):
         x * 2
-    assert (x * 2).shape == (3,)                     # only there
+    assert (x * 2).shape == (3,)                     # only inside the context
 
 
 def test_detect_nonfinite_in_the_backward_pass(xp):
@@ -107,7 +107,7 @@ def test_detect_nonfinite_in_the_backward_pass(xp):
             y.backward()
 
 
-def test_detect_nonfinite_passes_what_is_fine(x):
+def test_detect_nonfinite_accepts_finite_values(x):
     with detect_nonfinite():
         F.where(x > 1, x, 0).sum().backward()
         assert (Tensor(np.arange(3)) > 1).numpy().tolist() == [False, False, True]

@@ -1,4 +1,4 @@
-"""The profiler: what it counts, by hand; what it leaves alone; and that it ends."""
+"""The profiler: its counts against values computed by hand, what it leaves unchanged, and that it ends."""
 
 import gc
 import itertools
@@ -30,7 +30,7 @@ def parameter(*shape):
 
 
 @pytest.fixture(params=["auto", "plain"])
-def way(request):
+def backend(request):
     with kernels.using(request.param):
         yield request.param
 
@@ -72,16 +72,16 @@ PRODUCTS = [
 
 
 @pytest.mark.parametrize(("function", "x", "weight", "flops"), PRODUCTS)
-def test_flops_of_what_was_computed(way, function, x, weight, flops):
+def test_flops_of_what_was_computed(backend, function, x, weight, flops):
     images, filters, bias = np.ones(x, np.float32), np.ones(weight, np.float32), parameter(6)
-    for wanted in ((False, False), (True, False), (False, True), (True, True)):
-        tensors = [Tensor(a, requires_grad=want) for a, want in zip((images, filters), wanted, strict=True)]
+    for required in ((False, False), (True, False), (False, True), (True, True)):
+        tensors = [Tensor(a, requires_grad=want) for a, want in zip((images, filters), required, strict=True)]
         with minidl.profile() as p:
             out = function(*tensors, bias)
             out.backward(np.ones_like(out.data))
         name = out.node.name
         assert row(p, name).flops == flops
-        assert row(p, name, "backward").flops == sum(wanted) * flops
+        assert row(p, name, "backward").flops == sum(required) * flops
 
 
 @pytest.mark.parametrize(("a", "b", "products"), [
@@ -97,7 +97,7 @@ def test_flops_of_matmul(a, b, products):
 
 
 def test_bytes_read_and_written():
-    """4 bytes for each number: inputs and output; backward the gradient, the inputs and the gradients made."""
+    """4 bytes per element: inputs and output; in backward the gradient, the inputs and the gradients computed."""
     a, b = parameter(10, 20), parameter(20)
     with minidl.profile() as p:
         (a * b).backward(np.ones((10, 20), np.float32))
@@ -116,7 +116,7 @@ def test_views_move_nothing():
 
 
 def test_memory_of_live_results():
-    """Each result is 4 KiB; two of them live at a time, and three while the third is made."""
+    """Each result has 4 KiB; two are live at a time, and three while the third is computed."""
     x = Tensor(np.zeros(KIB, np.float32))
     with minidl.profile() as p:
         a = x + 1
@@ -135,10 +135,10 @@ def test_memory_of_live_results():
     assert f.shape == (KIB,)
 
 
-def test_memory_of_the_store_counts_scratch_and_what_was_alive_before_does_not():
+def test_memory_of_the_pool_includes_scratch_and_excludes_what_was_live_before():
     pytest.importorskip("numba")
     if kernels.settings.backend == "plain":
-        pytest.skip("the plain way has no store")
+        pytest.skip("plain kernels have no memory pool")
     x = Tensor(np.ones((8, 3, 64, 64), np.float32))
     w = Tensor(np.ones((16, 3, 5, 5), np.float32))
     before = F.conv2d(x, w, padding=2)                # compiled, and alive
@@ -160,7 +160,7 @@ def test_an_optimizers_step():
     assert row(p, "SGD", "step").bytes == 4 * 1000 * 5        # gradient, x and velocity twice
 
 
-def test_profiled_training_gives_the_same_bits(way):
+def test_profiled_training_gives_the_same_bits(backend):
     def train():
         minidl.manual_seed(0)
         rng = np.random.default_rng(0)
@@ -255,8 +255,8 @@ def test_a_profile_sees_its_own_thread():
     assert [r.name for r in seen[0].rows()] == ["mul"]
 
 
-def test_graphs_across_the_border():
-    """What was recorded before is timed on the way back; what was recorded within walks back afterwards, unseen."""
+def test_graphs_that_cross_the_edges_of_a_profile():
+    """The backward of a graph recorded before is measured; a backward after the profile is not."""
     x = parameter(4, 4)
     y = (x @ x).sum()
     with minidl.profile() as p:
@@ -264,7 +264,7 @@ def test_graphs_across_the_border():
         z = (x @ x).sum()
     z.backward()
     assert row(p, "matmul", "backward").calls == 1
-    assert row(p, "matmul", "backward").flops == 0               # of what shapes it was made is not known
+    assert row(p, "matmul", "backward").flops == 0               # the shapes of its inputs are unknown
     np.testing.assert_array_equal(x.grad, np.full((4, 4), 16))
 
 
@@ -280,15 +280,15 @@ def test_the_table():
         (x @ x).sum().backward()
     lines = str(p).splitlines()
     assert lines[0].split() == ["function", "calls", "ms", "share", "GFLOP/s", "GB/s", "allocated", "peak"]
-    assert len({len(line) for line in lines[:-1]}) == 1           # columns stand below each other
+    assert len({len(line) for line in lines[:-1]}) == 1           # columns are aligned
     assert any(line.startswith("matmul ") and " backward " in line for line in lines)
     assert lines[-2].split()[:2] == ["all", str(len(p.calls))]
-    assert lines[-1].startswith("Outside of these: ")
+    assert lines[-1].startswith("Outside these calls: ")
 
 
 def test_an_empty_table_while_it_is_open():
     with minidl.profile() as p:
-        assert "Outside of these" in p.table()
+        assert "Outside these calls" in p.table()
     assert p.rows() == []
 
 

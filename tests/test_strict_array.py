@@ -1,4 +1,4 @@
-"""The stand-in for CuPy must refuse what CuPy would, or the tests that run on it prove nothing."""
+"""The stand-in for CuPy must reject what CuPy rejects, otherwise the tests that run on it prove nothing."""
 
 import numpy as np
 import pytest
@@ -35,19 +35,19 @@ OURS, THEIRS = xp.ones((2, 3)), np.ones((2, 3))
     lambda: xp.add.at(OURS, [0], 1.0),
     lambda: [1, 2, 3][OURS[0, 0]],
 ])
-def test_mixing_is_refused(mix):
+def test_mixing_with_numpy_arrays_is_rejected(mix):
     with pytest.raises(TypeError):
         mix()
     assert (OURS.get() == 1).all()
 
 
 @pytest.mark.parametrize("name", ["insert", "block", "asmatrix", "nditer", "sliding_window_view", "nothing"])
-def test_what_cupy_lacks_is_not_there(name):
+def test_functions_that_cupy_lacks_are_missing(name):
     with pytest.raises(AttributeError, match=f"strict_array has no {name}"):
         getattr(xp, name)
 
 
-def test_as_strided_and_ufuncs_have_no_more_than_cupy_gives_them():
+def test_as_strided_and_ufuncs_have_no_more_than_in_cupy():
     with pytest.raises(TypeError):
         xp.lib.stride_tricks.as_strided(OURS, (2,), (8,), writeable=False)
     with pytest.raises(AttributeError):

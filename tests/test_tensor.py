@@ -1,4 +1,4 @@
-"""What a tensor is: how it is made, what it says of itself, and how it gets on with NumPy and its neighbours."""
+"""Tensors: how they are made, their properties, and how they work with NumPy and other libraries."""
 
 import copy
 import itertools
@@ -23,7 +23,7 @@ def test_numbers_become_float32_and_arrays_keep_their_dtype(data, dtype):
     assert Tensor(data, dtype=np.float16).dtype == np.float16
 
 
-def test_an_array_is_shared_and_a_tensor_too():
+def test_the_data_of_arrays_and_tensors_is_shared():
     array = np.ones(3)
     assert Tensor(array).data is array
     assert Tensor(Tensor(array)).data is array
@@ -31,7 +31,7 @@ def test_an_array_is_shared_and_a_tensor_too():
     assert Tensor(array).detach().data is array
 
 
-def test_arrays_of_other_libraries_are_read():
+def test_arrays_of_other_libraries_are_accepted():
     torch = pytest.importorskip("torch")
     x = Tensor(torch.ones(2, 3))
     assert isinstance(x.data, np.ndarray)
@@ -39,8 +39,8 @@ def test_arrays_of_other_libraries_are_read():
 
 
 @pytest.mark.parametrize("data", ["text", None, object(), [1j], ["a"]])
-def test_what_is_no_number(data):
-    with pytest.raises(TypeError, match=r"^a tensor is made of numbers, not of "):
+def test_data_that_are_not_numbers(data):
+    with pytest.raises(TypeError, match=r"^a tensor needs numbers, not "):
         Tensor(data)
 
 
@@ -54,23 +54,23 @@ def test_properties():
 
 
 def test_reductions_give_arrays_without_axes():
-    """NumPy's sums are scalars; inside a tensor is always an array."""
+    """NumPy's sums are scalars; a tensor always holds an array."""
     for out in (Tensor(np.ones(3)).sum(), Tensor(np.ones(3))[0], Tensor(np.float32(1)) + 1):
         assert isinstance(out.data, np.ndarray)
         assert out.shape == ()
 
 
 @pytest.mark.parametrize("dtype", [int, bool, np.uint8])
-def test_only_floats_want_gradients(dtype):
-    with pytest.raises(TypeError, match=r"^only tensors of floats can want a gradient, not "):
+def test_only_floats_can_require_a_gradient(dtype):
+    with pytest.raises(TypeError, match=r"^only floating-point tensors can require a gradient, not "):
         Tensor(np.ones(2, dtype), requires_grad=True)
 
 
-def test_requires_grad_can_be_set_on_leaves_alone():
+def test_requires_grad_can_be_set_on_leaves_only():
     x = Tensor(np.ones(2))
     x.requires_grad = True
     (x * 2).sum().backward()
-    x.requires_grad = True                            # changes nothing: the gradient stays
+    x.requires_grad = True                            # no change: the gradient stays
     assert x.grad.tolist() == [2, 2]
     x.requires_grad = False
     assert x.grad is None
@@ -86,20 +86,20 @@ def test_setting_a_gradient():
     assert x.grad.tolist() == [3, 3]
     x.grad = None
     assert x.grad is None
-    with pytest.raises(ValueError, match=r"^a gradient of shape \(3,\) does not fit a tensor of shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"^a gradient of shape \(3,\) does not match a tensor of shape \(2,\)"):
         x.grad = np.zeros(3)
-    with pytest.raises(RuntimeError, match=r"^this tensor does not want a gradient"):
+    with pytest.raises(RuntimeError, match=r"^this tensor has requires_grad=False"):
         Tensor(np.ones(2)).grad = np.zeros(2)
 
 
-def test_numbers_out():
+def test_conversion_to_python_numbers():
     assert Tensor([[2.5]]).item() == float(Tensor(2.5)) == 2.5
     assert type(Tensor(np.float32(2)).item()) is float
     assert int(Tensor(7.9)) == 7
     assert bool(Tensor(1.0) > 0)
-    with pytest.raises(ValueError, match=r"^item: a tensor of shape \(2,\) is not one number"):
+    with pytest.raises(ValueError, match=r"^item: a tensor of shape \(2,\) does not have exactly one element"):
         Tensor([1, 2]).item()
-    with pytest.raises(ValueError, match="not one number"):
+    with pytest.raises(ValueError, match="exactly one element"):
         bool(Tensor([1, 2]))
 
 
@@ -112,13 +112,13 @@ def test_iteration_keeps_the_history():
         list(Tensor(1.0))
 
 
-def test_a_tensor_is_a_key_by_identity():
+def test_a_tensor_is_a_dictionary_key_by_identity():
     x, y = Tensor([1.0]), Tensor([1.0])
     assert len({x, y, x}) == 2
     assert {x: 1}[x] == 1
 
 
-def test_numpy_reads_tensors():
+def test_numpy_converts_tensors():
     x = Tensor(np.arange(3.0), requires_grad=True)
     assert np.asarray(x) is x.data
     assert np.array(x) is not x.data
@@ -163,7 +163,7 @@ def test_leaves_are_copied_and_pickled():
 
 
 def test_a_pickle_from_a_process_that_had_made_more_nodes(monkeypatch):
-    """Its place on the tape is older than what is computed from it here, whatever its place was there."""
+    """Its new node is older than the nodes computed from it here, whatever its order was in the other process."""
     pickled = pickle.dumps(Tensor([1.0], requires_grad=True))
     monkeypatch.setattr(Node, "orders", itertools.count())
     x = pickle.loads(pickled)
@@ -175,15 +175,15 @@ def test_inputs_on_two_devices():
     ours, theirs = Tensor(np.ones(2), requires_grad=True), Tensor(strict_array.ones(2), requires_grad=True)
     for call in (lambda a, b: a + b, F.mul, lambda a, b: F.cat([a, b]), lambda a, b: a == b, F.maximum):
         for pair in ((ours, theirs), (theirs, ours), (ours.data, theirs), (ours, theirs.data)):
-            with pytest.raises(ValueError, match=r"^\w+: its inputs live on cpu and gpu:0; bring them together with"):
+            with pytest.raises(ValueError, match=r"^\w+: its inputs are on cpu and gpu:0; move them to one"):
                 call(*pair)
-    with pytest.raises(ValueError, match=r"^backward: its inputs live on cpu and gpu:0"):
+    with pytest.raises(ValueError, match=r"^backward: its inputs are on cpu and gpu:0"):
         (theirs * 1).backward(np.ones(2))
-    with pytest.raises(TypeError, match=r"this tensor is on gpu:0; take tensor\.numpy\(\)"):
+    with pytest.raises(TypeError, match=r"this tensor is on gpu:0; use tensor\.numpy\(\)"):
         np.asarray(theirs)
 
 
-def test_an_op_keeps_its_name_and_its_words():
+def test_an_op_keeps_its_name_docstring_and_error_messages():
     assert F.relu.__name__ == "relu"
     assert F.relu.__doc__.startswith("max(x, 0), elementwise")
 

@@ -1,16 +1,19 @@
 """Networks as their papers describe them, one file each, built from `minidl.nn` and `minidl.functional` alone.
 
-`create("resnet50", num_classes=10)` makes a network by name. Every one takes the settings `in_channels` and
-`num_classes`; what else it takes stands at the end of its file. `replace_head` gives a network that has learned one set
-of classes new last layers for another set, and leaves everything else as it is.
+`create("resnet50", num_classes=10)` builds a network by name. Every network accepts `in_channels` and `num_classes`;
+its other settings are documented at the end of its file. `replace_head` prepares a trained network for a different set
+of classes: it replaces the last layers and keeps all other weights.
 """
 
 import difflib
 import functools
 import inspect
+from pathlib import Path
+from typing import Any
 
 import minidl.io
 import minidl.nn as nn
+from minidl.device import Device
 from minidl.io.model import rebuilt
 from zoo.alexnet import alexnet, alexnet_2012, alexnet_cifar
 from zoo.googlenet import googlenet, googlenet_2014, googlenet_cifar
@@ -53,7 +56,7 @@ from zoo.vgg import (
 )
 from zoo.zfnet import zfnet, zfnet_cifar
 
-NETWORKS = {            # name: (the function that makes it, the height and width of the images it was made for)
+NETWORKS = {            # name: (its factory, the height and width of the images it was designed for)
     "lenet5": (lenet5, 28),
     "lenet5_1998": (lenet5_1998, 28),
     "simple_cnn": (simple_cnn, 28),
@@ -102,28 +105,28 @@ NETWORKS = {            # name: (the function that makes it, the height and widt
 }
 
 
-def names():
-    """What `create` can make."""
+def names() -> list[str]:
+    """The names that `create` accepts."""
     return list(NETWORKS)
 
 
-def image_size(name):
-    """Height and width, in pixels, of the images that the network called `name` was made for."""
+def image_size(name: str) -> int:
+    """Height and width, in pixels, of the images that the network `name` was designed for."""
     return find(name)[1]
 
 
-def create(name, pretrained=None, **settings):
-    """The network called `name`, with the settings that its function takes: `create("unet", base_channels=16)`.
+def create(name: str, pretrained: str | Path | None = None, **settings: Any) -> nn.Module:
+    """Build the network `name` with its factory's settings: `create("unet", base_channels=16)`.
 
-    pretrained   a file of weights, or the name of published ones: `create("resnet50", pretrained="resnet50")`. Given
-                 num_classes, too, weights for another number of classes are loaded without the last layers.
-    An unknown name or setting is a ValueError that names the nearest.
+    pretrained   a weight file, or the name of published weights: `create("resnet50", pretrained="resnet50")`. If
+                 num_classes is also given and differs from the file's, the last layers keep their random weights.
+    Raises ValueError for an unknown name or setting, with the closest match.
     """
     return build(name, settings) if pretrained is None else build_pretrained(name, settings, pretrained)
 
 
-def build(name, settings):
-    """What `create` does without weights."""
+def build(name: str, settings: dict[str, Any]) -> nn.Module:
+    """`create` without weights."""
     factory, _ = find(name)
     known = list(inspect.signature(factory).parameters)
     for setting in settings:
@@ -133,20 +136,27 @@ def build(name, settings):
 
 
 def build_pretrained(name, settings, source):
-    """What `create` does with weights: the settings that they are known to need come first."""
-    find(name)                                   # a wrong name is told before anything is downloaded
+    """`create` with weights; settings recorded in a model file are the defaults."""
+    find(name)                                   # report a wrong name before downloading anything
     weights, facts = minidl.io.pretrained(source)
     made = facts.get("architecture")
     own = isinstance(made, dict) and made.get("name") == name
-    model = rebuilt(source, weights, made, settings) if own else build(name, settings)
+    model = rebuilt(source, weights, made, build, settings) if own else build(name, settings)
     return minidl.io.load_into(model, weights, source, new_head="num_classes" in settings)
 
 
-def replace_head(model, num_classes):
-    """Give a network of the zoo new last layers, for `num_classes` classes; all its other weights stay. Returns it.
+def load(path: str | Path, device: str | Device = "cpu") -> nn.Module:
+    """The zoo network in a model file, in eval mode: `minidl.io.load_model` with `build` of this zoo."""
+    return minidl.io.load_model(path, build, device=device)
 
-    The new layers begin with random weights, on the device and with the dtype of the old ones.
+
+def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
+    """Replace the last layers of a zoo network by new ones for `num_classes` classes; returns `model`.
+
+    The new layers have random weights and the device, dtype and mode of the old ones. All other weights stay.
     """
+    if not hasattr(model, "heads"):
+        raise AttributeError(f"replace_head: {type(model).__name__} has no attribute `heads` to name its last layers")
     for path in model.heads:
         *above, name = path.split(".")
         holder = functools.reduce(getattr, above, model)
@@ -155,18 +165,18 @@ def replace_head(model, num_classes):
         new = nn.Conv2d(inputs, num_classes, 1) if isinstance(old, nn.Conv2d) else type(old)(inputs, num_classes)
         setattr(holder, name, new.to(old.weight.device, old.weight.dtype).train(old.training))
     if hasattr(model, "architecture"):
-        model.architecture["settings"]["num_classes"] = num_classes  # a file of the model says so, too
+        model.architecture["settings"]["num_classes"] = num_classes  # so that a saved model file agrees
     return model
 
 
 def find(name):
-    """The entry of NETWORKS; an unknown name is a ValueError that names the nearest."""
+    """The entry of NETWORKS; raises ValueError for an unknown name, with the closest match."""
     if name not in NETWORKS:
         raise ValueError(f"there is no network {name!r}; {nearest(name, NETWORKS)}")
     return NETWORKS[name]
 
 
 def nearest(word, known):
-    """A hint at what was meant, or a list of all there is."""
+    """The closest matches as a hint, or the list of all known words."""
     near = difflib.get_close_matches(word, known)
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"

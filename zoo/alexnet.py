@@ -1,10 +1,10 @@
-"""AlexNet, which won the ImageNet contest of 2012 by ten percent, and with it the field for deep networks.
+"""AlexNet, which won the 2012 ImageNet challenge by ten percentage points and convinced the field of deep networks.
 
 Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", NIPS 2012. Its
-idea: a large network can be trained on raw pixels if it has ReLU, which learns quickly, dropout, which keeps it from
-learning by heart, and GPUs. Two of them held half of the filters each: hence the groups of `alexnet_2012`.
+idea: a large network can be trained on raw pixels with ReLU, which speeds up learning, dropout, which reduces
+overfitting, and GPUs. Each of two GPUs held half of the filters: hence the groups of `alexnet_2012`.
 `alexnet` is the one-column network of Krizhevsky, "One weird trick for parallelizing convolutional neural networks",
-arXiv 1404.5997 (2014), under torchvision's names; `alexnet_cifar` is the same behind another first layer.
+arXiv 1404.5997 (2014), with torchvision's names; `alexnet_cifar` is the same with a different first layer.
 
             alexnet                                alexnet_2012                               alexnet_cifar
     x         3 x 224 x 224                          3 x 224 x 224                              3 x 32 x 32
@@ -20,8 +20,8 @@ arXiv 1404.5997 (2014), under torchvision's names; `alexnet_cifar` is the same b
     dense  4096                                   4096                                       1024
     dense  1000                                   1000                                         10
 
-Every layer but the last has a ReLU. An average over equal parts brings other image sizes to the 6 x 6 or 3 x 3 pixels
-that the dense layers take; at the sizes above it changes nothing.
+Every layer except the last has a ReLU. Adaptive average pooling brings other image sizes to the 6 x 6 or 3 x 3 pixels
+that the dense layers expect; at the sizes above it is the identity.
 """
 
 import minidl.functional as F
@@ -31,10 +31,10 @@ import minidl.nn as nn
 class AlexNet(nn.Module):
     """x (N, C, H, W)  ->  logits (N, num_classes)
 
-    stem      the first layer, of 64 filters
-    hidden    the length of the two dense layers before the last
-    grid      the height and width that is left for them
-    smallest  the least height and width of an image
+    stem      the first layer, with 64 filters
+    hidden    the width of the two dense layers before the last
+    grid      the height and width of the feature maps given to them
+    smallest  the minimum height and width of an image
     """
 
     heads = ("classifier.6",)
@@ -72,10 +72,10 @@ class AlexNet2012(nn.Module):
         self.in_channels = in_channels
         self.conv1 = nn.Conv2d(in_channels, 96, 11, stride=4, padding=2)
         self.conv2 = nn.Conv2d(96, 256, 5, padding=2, groups=2)
-        self.conv3 = nn.Conv2d(256, 384, 3, padding=1)               # the one layer that sees both halves
+        self.conv3 = nn.Conv2d(256, 384, 3, padding=1)               # the only layer connected to both halves
         self.conv4 = nn.Conv2d(384, 384, 3, padding=1, groups=2)
         self.conv5 = nn.Conv2d(384, 256, 3, padding=1, groups=2)
-        self.norm = nn.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2)    # the layer divides alpha by its size 5
+        self.norm = nn.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2)    # the layer divides alpha by size=5
         self.pool = nn.MaxPool2d(3, stride=2)
         self.avgpool = nn.AdaptiveAvgPool2d(6)
         self.fc6 = nn.Linear(256 * 6 * 6, hidden)
@@ -85,7 +85,7 @@ class AlexNet2012(nn.Module):
         self.initialize()
 
     def initialize(self):
-        """Section 5: deviation 0.01; biases of 1 behind which ReLUs learn from the start, elsewhere 0."""
+        """Section 5: standard deviation 0.01; biases of 1 where they give ReLU positive inputs at the start, else 0."""
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5, self.fc6, self.fc7, self.fc8):
             layer.weight.data[...] = nn.init.normal(layer.weight.shape, 0.01)
             layer.bias.data[...] = layer in (self.conv2, self.conv4, self.conv5, self.fc6, self.fc7)
@@ -104,20 +104,20 @@ class AlexNet2012(nn.Module):
 
 
 @nn.architecture
-def alexnet(in_channels=3, num_classes=1000, hidden=4096):
+def alexnet(in_channels: int = 3, num_classes: int = 1000, hidden: int = 4096) -> AlexNet:
     """61,100,840 parameters, 714,188,480 multiply-adds for an image of 3 x 224 x 224."""
     stem = nn.Conv2d(in_channels, 64, 11, stride=4, padding=2)
     return AlexNet(stem, num_classes, hidden, grid=6, smallest=63)
 
 
 @nn.architecture
-def alexnet_2012(in_channels=3, num_classes=1000, hidden=4096):
+def alexnet_2012(in_channels: int = 3, num_classes: int = 1000, hidden: int = 4096) -> AlexNet2012:
     """60,965,224 parameters, 724,406,816 multiply-adds for an image of 3 x 224 x 224."""
     return AlexNet2012(in_channels, num_classes, hidden)
 
 
 @nn.architecture
-def alexnet_cifar(in_channels=3, num_classes=10, hidden=1024):
+def alexnet_cifar(in_channels: int = 3, num_classes: int = 10, hidden: int = 1024) -> AlexNet:
     """5,871,434 parameters, 182,220,800 multiply-adds for an image of 3 x 32 x 32."""
     stem = nn.Conv2d(in_channels, 64, 5, padding=2)
     return AlexNet(stem, num_classes, hidden, grid=3, smallest=15)

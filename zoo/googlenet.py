@@ -1,36 +1,35 @@
-"""GoogLeNet, or Inception-v1: wide and deep with a tenth of AlexNet's weights; the winner of ImageNet 2014.
+"""GoogLeNet, or Inception-v1, the winner of ImageNet 2014: wide and deep, with a tenth of AlexNet's weights.
 
-Szegedy et al., "Going deeper with convolutions", CVPR 2015, table 1. Its idea: the inception block. It looks at the
-same place with windows of several sizes at once, and 1x1 convolutions in front of the large windows first squeeze the
-channels together, so that they cost little. Two more heads half-way up send gradients to the lower layers in training.
+Szegedy et al., "Going deeper with convolutions", CVPR 2015, table 1. Its idea: the inception block. It applies
+windows of several sizes in parallel, and 1x1 convolutions before the large windows reduce the number of channels, so
+that they cost little. In training, two auxiliary heads pass gradients to the lower layers.
 
                                               in the branches of an inception block
                  image        channels     1x1   1x1 -> 3x3   1x1 -> 5x5   pool -> 1x1
     x           224 x 224          3
     conv1       112 x 112         64       7x7, stride 2
-    maxpool1     56 x  56         64       3x3, stride 2, as are all but the last
+    maxpool1     56 x  56         64       3x3, stride 2, as all but the last
     conv2        56 x  56         64       1x1
     conv3        56 x  56        192       3x3
     maxpool2     28 x  28        192
     inception3a  28 x  28        256        64    96 -> 128    16 ->  32        32
     inception3b  28 x  28        480       128   128 -> 192    32 ->  96        64
     maxpool3     14 x  14        480
-    inception4a  14 x  14        512       192    96 -> 208    16 ->  48        64      aux1 looks here
+    inception4a  14 x  14        512       192    96 -> 208    16 ->  48        64      aux1 branches off
     inception4b  14 x  14        512       160   112 -> 224    24 ->  64        64
     inception4c  14 x  14        512       128   128 -> 256    24 ->  64        64
-    inception4d  14 x  14        528       112   144 -> 288    32 ->  64        64      aux2 looks here
+    inception4d  14 x  14        528       112   144 -> 288    32 ->  64        64      aux2 branches off
     inception4e  14 x  14        832       256   160 -> 320    32 -> 128       128
-    maxpool4      7 x   7        832       2x2, stride 2; in the paper 3x3
+    maxpool4      7 x   7        832       2x2, stride 2; 3x3 in the paper
     inception5a   7 x   7        832       256   160 -> 320    32 -> 128       128
     inception5b   7 x   7      1,024       384   192 -> 384    48 -> 128       128
     avgpool       1 x   1      1,024
     fc                         1,000
 
-`googlenet` is torchvision's, whose weights load by name: batch normalization behind every convolution, 3x3 windows
-where the paper has 5x5 (a slip that became the standard), and 2x2 where maxpool4 has 3x3. `googlenet_2014` is the
-paper's: no such normalization, but local response normalization at the bottom. `googlenet_cifar` has inception3a on
-the 32 x 32 pixels, behind one 3x3 convolution with 192 filters. Where there are two more heads, the method `loss`
-weighs them.
+`googlenet` is torchvision's, whose weights load by name: batch normalization after every convolution, 3x3 windows
+where the paper has 5x5 (a mistake that became the standard), and a 2x2 window in maxpool4. `googlenet_2014` is the
+paper's: no batch normalization, but local response normalization in the first layers. In `googlenet_cifar`, one 3x3
+convolution with 192 filters feeds inception3a with 32 x 32 pixels. The method `loss` weighs the auxiliary heads.
 """
 
 from typing import NamedTuple
@@ -51,7 +50,7 @@ class BasicConv2d(nn.Module):
 
 
 class PlainConv2d(nn.Module):
-    """Convolution, ReLU: the paper's.   (N, C, H, W) -> (N, F, OH, OW)"""
+    """Convolution and ReLU, as in the paper.   (N, C, H, W) -> (N, F, OH, OW)"""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0):
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding)
@@ -62,9 +61,10 @@ class PlainConv2d(nn.Module):
 
 
 class Inception(nn.Module):
-    """Four views of x, their channels end to end.   (N, C, H, W) -> (N, ch1 + ch3 + ch5 + pool, H, W)
+    """Four parallel branches, concatenated by channels.   (N, C, H, W) -> (N, ch1 + ch3 + ch5 + pool, H, W)
 
-    in_channels, then a row of the table; conv is the kind of convolution, `large` the size of the largest windows
+    After in_channels come the entries of a row of the table; `conv` is the class of convolution, `large` the size of
+    the largest windows.
     """
 
     def __init__(self, in_channels, ch1, squeeze3, ch3, squeeze5, ch5, pool, conv=BasicConv2d, large=3):
@@ -78,7 +78,7 @@ class Inception(nn.Module):
 
 
 class InceptionAux(nn.Module):
-    """A head half-way up.   x (N, C, H, W)  ->  logits (N, num_classes)"""
+    """An auxiliary classifier.   x (N, C, H, W)  ->  logits (N, num_classes)"""
 
     def __init__(self, in_channels, num_classes, conv=BasicConv2d):
         self.conv = conv(in_channels, 128, 1)
@@ -93,7 +93,7 @@ class InceptionAux(nn.Module):
 
 
 class GoogLeNetOutputs(NamedTuple):
-    """What GoogLeNet with two more heads gives in training, each (N, num_classes); `data` are those of the logits."""
+    """What GoogLeNet returns in training with auxiliary heads, each (N, num_classes); `data` is that of the logits."""
 
     logits: object
     aux_logits2: object
@@ -105,19 +105,19 @@ class GoogLeNetOutputs(NamedTuple):
 
 
 class GoogLeNet(nn.Module):
-    """x (N, in_channels, H, W)  ->  logits (N, num_classes); in training GoogLeNetOutputs, if there are more heads
+    """x (N, in_channels, H, W)  ->  logits (N, num_classes); with auxiliary heads GoogLeNetOutputs in training mode
 
-    aux_logits       whether there are two more heads
-    transform_input  whether x was normalized by ImageNet's mean and deviation and shall be so by 0.5 and 0.5
-    dropout          the part of the last features that is left out in training
-    conv, large      the kind of convolution, and the size of the largest windows in the blocks
+    aux_logits       whether to have the two auxiliary heads
+    transform_input  whether to convert x from ImageNet's mean and standard deviation to mean 0.5 and deviation 0.5
+    dropout          probability of dropout before the last layer
+    conv, large      the class of convolution, and the size of the largest windows in the blocks
     """
 
     smallest = 15
 
     def __init__(self, in_channels, num_classes, aux_logits, transform_input, dropout, conv=BasicConv2d, large=3):
         if transform_input and in_channels != 3:
-            raise ValueError(f"GoogLeNet: transform_input needs the three channels of colours, not {in_channels}")
+            raise ValueError(f"GoogLeNet: transform_input needs the three colour channels, not {in_channels}")
 
         def inception(*row):
             return Inception(*row, conv=conv, large=large)
@@ -179,7 +179,7 @@ class GoogLeNet(nn.Module):
         return logits
 
     def loss(self, outputs, labels):
-        """Cross entropy; in training with 0.3 times that of each of the two other heads (section 5)."""
+        """Cross entropy; in training plus 0.3 times that of each auxiliary head (section 5)."""
         if not isinstance(outputs, GoogLeNetOutputs):
             return F.cross_entropy(outputs, labels)
         logits, aux2, aux1 = outputs
@@ -187,7 +187,7 @@ class GoogLeNet(nn.Module):
 
 
 class GoogLeNet2014(GoogLeNet):
-    """The paper's: another stem, other convolutions and a larger last pooling."""
+    """The paper's network: no batch normalization, response normalization in the stem, 5x5 windows, a 3x3 maxpool4."""
 
     smallest = 31
 
@@ -203,7 +203,7 @@ class GoogLeNet2014(GoogLeNet):
 
 
 class GoogLeNetCifar(GoogLeNet):
-    """For 32 x 32 pixels: a stem that loses none of them."""
+    """For 32 x 32 pixels: the stem does not reduce the resolution."""
 
     smallest = 2
 
@@ -215,31 +215,32 @@ class GoogLeNetCifar(GoogLeNet):
 
 
 def from_imagenet(x):
-    """x whose mean (0.485, 0.456, 0.406) and deviation (0.229, 0.224, 0.225) were taken out -> for 0.5 and 0.5."""
+    """Renormalize x from mean (0.485, 0.456, 0.406) and deviation (0.229, 0.224, 0.225) to 0.5 and 0.5."""
     colours = [x[:, i : i + 1] * (deviation / 0.5) + (mean - 0.5) / 0.5
                for i, (mean, deviation) in enumerate([(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)])]
     return F.cat(colours, 1)
 
 
 @nn.architecture
-def googlenet(in_channels=3, num_classes=1000, aux_logits=True, transform_input=False):
+def googlenet(in_channels: int = 3, num_classes: int = 1000, aux_logits: bool = True,
+              transform_input: bool = False) -> GoogLeNet:
     """13,004,888 parameters, 1,498,376,192 multiply-adds for an image of 3 x 224 x 224.
 
-    With aux_logits=False 6,624,904 parameters. In use the two more heads do nothing, and cost nothing.
+    With aux_logits=False, 6,624,904 parameters. In eval mode the auxiliary heads are not computed.
     """
     return GoogLeNet(in_channels, num_classes, aux_logits, transform_input, dropout=0.2)
 
 
 @nn.architecture
-def googlenet_2014(in_channels=3, num_classes=1000, aux_logits=True):
+def googlenet_2014(in_channels: int = 3, num_classes: int = 1000, aux_logits: bool = True) -> GoogLeNet2014:
     """13,378,280 parameters, 1,582,671,872 multiply-adds for an image of 3 x 224 x 224.
 
-    With aux_logits=False 6,998,552 parameters.
+    With aux_logits=False, 6,998,552 parameters.
     """
     return GoogLeNet2014(in_channels, num_classes, aux_logits)
 
 
 @nn.architecture
-def googlenet_cifar(in_channels=3, num_classes=10, aux_logits=False):
+def googlenet_cifar(in_channels: int = 3, num_classes: int = 10, aux_logits: bool = False) -> GoogLeNetCifar:
     """5,490,986 parameters, 1,337,141,248 multiply-adds for an image of 3 x 32 x 32."""
     return GoogLeNetCifar(in_channels, num_classes, aux_logits, transform_input=False, dropout=0.2)

@@ -1,11 +1,11 @@
 """LeNet-5, the network that read handwritten digits on cheques.
 
 LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", Proceedings of the IEEE
-86 (1998), section II-B. Its idea: small filters that look everywhere alike, and pooling between them, so that a digit
-is recognized wherever it stands.
+86 (1998), section II-B. Its idea: small filters that are shared across all positions, with pooling between them, so
+that a digit is recognized wherever it is.
 
-`lenet5` is the network as is usual today: ReLU for the tanh, max pooling for the trainable averages, a plain linear
-layer for the radial basis functions, and every channel connected with every filter. `lenet5_1998` is the paper's.
+`lenet5` is the modern variant: ReLU in place of tanh, max pooling in place of trainable averages, a linear layer in
+place of radial basis functions, and every filter connected to every channel. `lenet5_1998` is the paper's.
 
            lenet5                                        lenet5_1998
            layer        output        parameters         layer                            output        parameters
@@ -19,14 +19,14 @@ layer for the radial basis functions, and every channel connected with every fil
     fc3                  10                  850    rbf  distances to fixed codes         10
                                           61,706                                                            60,000
 
-The paper's 60,000 are what is trained. The codes, 84 numbers for each class, are not: they are buffers.
+The paper's 60,000 are the trainable parameters. The codes, 84 elements per class, are fixed: they are buffers.
 """
 
 import minidl.functional as F
 import minidl.nn as nn
 
 C3 = ("012", "123", "234", "345", "045", "015", "0123", "1234", "2345", "0345", "0145", "0125", "0134", "1245", "0235",
-      "012345")            # table I: from which channels of s2 each of the 16 filters of c3 takes its input
+      "012345")            # table I: the channels of s2 that each of the 16 filters of c3 is connected to
 
 
 class LeNet5(nn.Module):
@@ -36,7 +36,7 @@ class LeNet5(nn.Module):
 
     def __init__(self, in_channels=1, num_classes=10):
         self.in_channels = in_channels
-        self.conv1 = nn.Conv2d(in_channels, 6, 5, padding=2)         # the paper pads its images to 32 x 32 instead
+        self.conv1 = nn.Conv2d(in_channels, 6, 5, padding=2)         # the paper pads the images to 32 x 32 instead
         self.conv2 = nn.Conv2d(6, 16, 5)
         self.pool = nn.MaxPool2d(2)
         self.fc1 = nn.Linear(16 * 5 * 5, 120)
@@ -45,6 +45,7 @@ class LeNet5(nn.Module):
 
     def forward(self, x):
         nn.check_input(self, x, self.in_channels, exactly=28)
+        # max and ReLU commute: ReLU after the pooling gives the same result from a quarter of the elements
         x = self.pool(self.conv1(x), relu=True)
         x = self.pool(self.conv2(x), relu=True)
         x = F.flatten(x, 1)
@@ -54,7 +55,7 @@ class LeNet5(nn.Module):
 
 
 class LeNet5Of1998(nn.Module):
-    """x (N, in_channels, 28, 28)  ->  logits (N, num_classes), the negative squared distances to the classes' codes"""
+    """x (N, in_channels, 28, 28)  ->  logits (N, num_classes), the negative squared distances to the class codes"""
 
     heads = ("rbf",)
 
@@ -81,7 +82,7 @@ class LeNet5Of1998(nn.Module):
 
 
 class SubSampling(nn.Module):
-    """coefficient * (the sum of each 2x2 window) + bias, one of each per channel.   (N, C, H, W) -> (N, C, H/2, W/2)"""
+    """coefficient * (sum of each 2x2 window) + bias, both per channel.   (N, C, H, W) -> (N, C, H/2, W/2)"""
 
     def __init__(self, channels):
         self.coefficient = nn.Parameter(nn.init.uniform((channels, 1, 1), 2.4 / 4))
@@ -92,7 +93,7 @@ class SubSampling(nn.Module):
 
 
 class SparseConv(nn.Module):
-    """The filters of c3, each of which sees only its channels.   (N, 6, H, W) -> (N, 16, H-4, W-4)"""
+    """The filters of c3, each connected to its own subset of channels.   (N, 6, H, W) -> (N, 16, H-4, W-4)"""
 
     def __init__(self):
         self.filters = [nn.Conv2d(len(channels), 1, 5) for channels in C3]
@@ -106,8 +107,8 @@ class SparseConv(nn.Module):
 class RadialBasis(nn.Module):
     """-||x - code||^2 for each class.   x (N, in_features)  ->  (N, num_classes)
 
-    The codes are fixed and consist of +1 and -1. The paper drew the ten by hand, as pictures of the digits; here they
-    are drawn by lot, which it names as the other way, so that there can be any number of classes.
+    The codes are fixed and consist of +1 and -1. The paper designed its ten codes by hand, as pictures of the digits;
+    here they are random, the alternative that it mentions, so that any number of classes is possible.
     """
 
     def __init__(self, in_features, num_classes):
@@ -119,17 +120,17 @@ class RadialBasis(nn.Module):
 
 
 def squash(x):
-    """1.7159 * tanh(2/3 * x): it takes 1 to 1 and -1 to -1, where it bends most.   Equation 6 and appendix A"""
+    """1.7159 * tanh(2/3 * x), which maps 1 to 1 and -1 to -1, its points of greatest curvature.   Eq. 6, appendix A"""
     return 1.7159 * F.tanh(x * (2 / 3))
 
 
 @nn.architecture
-def lenet5(in_channels=1, num_classes=10):
+def lenet5(in_channels: int = 1, num_classes: int = 10) -> LeNet5:
     """61,706 parameters, 416,520 multiply-adds for an image of 1 x 28 x 28."""
     return LeNet5(in_channels, num_classes)
 
 
 @nn.architecture
-def lenet5_1998(in_channels=1, num_classes=10):
+def lenet5_1998(in_channels: int = 1, num_classes: int = 10) -> LeNet5Of1998:
     """60,000 parameters, 325,680 multiply-adds for an image of 1 x 28 x 28."""
     return LeNet5Of1998(in_channels, num_classes)

@@ -1,8 +1,8 @@
 """A small network with batch normalization: the first to try on MNIST, Fashion-MNIST and CIFAR-10.
 
-From no paper: small networks look so since Simonyan and Zisserman, "Very deep convolutional networks", ICLR 2015 (3x3
-filters, twice as many after each pooling), and Ioffe and Szegedy, "Batch normalization", ICML 2015.
-Its idea: one block, again and again; each halves the image and doubles the channels.
+Not from a paper. Small networks have looked like this since Simonyan and Zisserman, "Very deep convolutional
+networks", ICLR 2015 (3x3 filters, twice as many after each pooling), and Ioffe and Szegedy, "Batch normalization",
+ICML 2015. Its idea: one repeated block, which halves the image and doubles the channels.
 
                 layer                      output         parameters
     x                                       1 x 28 x 28
@@ -23,7 +23,7 @@ class Block(nn.Module):
     """x (N, C, H, W)  ->  (N, F, H/2, W/2), rounded down"""
 
     def __init__(self, in_channels, out_channels):
-        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)     # the norm brings its own bias
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)     # the norm has its own bias
         self.norm = nn.BatchNorm2d(out_channels)
         self.pool = nn.MaxPool2d(2)
 
@@ -37,10 +37,10 @@ class SimpleCNN(nn.Module):
     heads = ("fc",)
 
     def __init__(self, in_channels=1, num_classes=10, width=32, depth=3, image_size=28):
-        left = image_size >> depth                                   # each block halves, rounded down
+        left = image_size >> depth                                   # each block halves the size, rounded down
         if left < 1:
-            raise ValueError(f"SimpleCNN: depth={depth} blocks halve images of {image_size} x {image_size} pixels to "
-                             f"nothing; they must be at least {2 ** depth} x {2 ** depth}")
+            raise ValueError(f"SimpleCNN: depth={depth} blocks leave no pixels of {image_size} x {image_size} images; "
+                             f"they must be at least {2 ** depth} x {2 ** depth}")
         self.in_channels, self.image_size = in_channels, image_size
         channels = [in_channels] + [width * 2**i for i in range(depth)]
         self.blocks = nn.Sequential(*[Block(c, f) for c, f in itertools.pairwise(channels)])
@@ -54,9 +54,10 @@ class SimpleCNN(nn.Module):
 
 
 @nn.architecture
-def simple_cnn(in_channels=1, num_classes=10, width=32, depth=3, image_size=28):
+def simple_cnn(in_channels: int = 1, num_classes: int = 10, width: int = 32, depth: int = 3,
+               image_size: int = 28) -> SimpleCNN:
     """104,426 parameters, 7,462,656 multiply-adds for an image of 1 x 28 x 28.
 
-    width  the channels of the first block      depth  the number of blocks      image_size  height and width, in pixels
+    width  channels of the first block      depth  number of blocks      image_size  height and width, in pixels
     """
     return SimpleCNN(in_channels, num_classes, width, depth, image_size)

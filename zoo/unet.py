@@ -1,8 +1,8 @@
-"""U-Net: an image in, a class for every pixel out; made to find cells with thirty training images.
+"""U-Net: a class for every pixel of an image; designed to segment cells from thirty training images.
 
 Ronneberger, Fischer and Brox, "U-Net: convolutional networks for biomedical image segmentation", MICCAI 2015, figure 1.
-Its idea: go down to see what there is, come up again to say where, and on the way up hand over the fine picture that
-each level had on the way down.
+Its idea: a contracting path recognizes what is in the image, an expanding path locates it, and skip connections carry
+the fine detail of each level across.
 
     x                     1 x 572 x 572                       head                  2 x 388 x 388
     down.0               64 x 568 x 568  -- cropped --------> up.3                 64 x 388 x 388
@@ -15,8 +15,8 @@ each level had on the way down.
       pool               512 x  32 x  32                        up-convolution     512 x  56 x  56
     bottom, dropout    1024 x  28 x  28
 
-Each down, bottom and up is two 3x3 convolutions with ReLU. The paper pads none of them, so that every output pixel has
-seen real pixels only, and the output is smaller than the input; with `padded=True` it is as large.
+Each down, bottom and up is two 3x3 convolutions with ReLU. The paper does not pad them, so each output pixel depends
+on real pixels only and the output is smaller than the input; with `padded=True` it has the size of the input.
 """
 
 import itertools
@@ -42,13 +42,13 @@ class DoubleConv(nn.Module):
 
 
 class Up(nn.Module):
-    """Twice as large with half of the channels, beside what came down at this level, then a DoubleConv.
+    """Double the size and halve the channels, concatenate the skip connection of this level, then a DoubleConv.
 
     x (N, 2*C, H, W), skip (N, C, at least 2*H, at least 2*W)  ->  (N, C, 2*H-4, 2*W-4), or (N, C, 2*H, 2*W) if padded
     """
 
     def __init__(self, channels, padded, bilinear, batch_norm):
-        if bilinear:                                                # the 1x1 convolution before, where it costs less
+        if bilinear:                                                # the 1x1 convolution first: it costs less there
             self.up = nn.Sequential(nn.Conv2d(2 * channels, channels, 1), nn.Upsample(scale_factor=2, mode="bilinear"))
         else:
             self.up = nn.ConvTranspose2d(2 * channels, channels, 2, stride=2)
@@ -60,9 +60,9 @@ class Up(nn.Module):
 
 
 class UNet(nn.Module):
-    """x (N, in_channels, H, W)  ->  logits (N, num_classes, H', W'), one for every pixel that `padded` leaves.
+    """x (N, in_channels, H, W)  ->  logits (N, num_classes, H', W'), one per output pixel.
 
-    Settings as in `unet`.
+    The settings are those of `unet`.
     """
 
     heads = ("head",)
@@ -94,10 +94,10 @@ class UNet(nn.Module):
         return self.head(x)
 
     def check_size(self, h, w):
-        """Raise ValueError unless every pooling halves an even number, and something is left in the end.
+        """Raise ValueError unless every pooling halves an even size and the output is not empty.
 
-        Unpadded, each level loses 4 pixels on the way down and 4 on the way up, which count double from level to
-        level: of n pixels n - 12 * 2**depth + 8 are left.
+        Without padding each level loses 4 pixels on the way down and 4 on the way up, and a pixel lost one level
+        lower counts double: n pixels become n - 12 * 2**depth + 8.
         """
         step = 2 ** len(self.down)
         lost, offset = (0, 0) if self.padded else (12 * step - 8, 4)
@@ -105,17 +105,17 @@ class UNet(nn.Module):
         if min(h, w) < smallest or (h - smallest) % step or (w - smallest) % step:
             sizes = ", ".join(str(smallest + i * step) for i in range(3))
             raise ValueError(f"UNet: height and width must each be one of {sizes}, ..., not {h} and {w}: "
-                             f"{len(self.down)} times an even number is halved, and something must be left")
+                             f"each of {len(self.down)} poolings halves an even size, and the output must not be empty")
 
 
 def cropped(x, size):
-    """The middle of the images x, of height and width `size`."""
+    """The centre of the images x, with height and width `size`."""
     top, left = ((have - want) // 2 for have, want in zip(x.shape[2:], size, strict=True))
     return x[:, :, top : top + size[0], left : left + size[1]]
 
 
 def initialize(model):
-    """He's normal distribution by the number of inputs, as in section 3; no biases."""
+    """He's normal distribution by fan-in, as in section 3; biases are 0."""
     for _, layer in model.named_modules():
         if isinstance(layer, nn.Conv2d):
             layer.weight.data[...] = nn.init.kaiming_normal(layer.weight.shape, nonlinearity="relu")
@@ -124,15 +124,15 @@ def initialize(model):
 
 
 @nn.architecture
-def unet(in_channels=1, num_classes=2, base_channels=64, depth=4, padded=False, bilinear=False, batch_norm=False,
-         dropout=0.5):
+def unet(in_channels: int = 1, num_classes: int = 2, base_channels: int = 64, depth: int = 4, padded: bool = False,
+         bilinear: bool = False, batch_norm: bool = False, dropout: float = 0.5) -> UNet:
     """31,030,658 parameters, 150,428,424,448 multiply-adds for an image of 1 x 572 x 572.
 
-    base_channels  the channels of the top level; each level below has twice as many
-    depth          the number of poolings
-    padded         whether the output is as large as the input; the sides of images are then multiples of 2**depth
-    bilinear       whether images grow by interpolation and a 1x1 convolution, instead of a transposed one
-    batch_norm     whether there is batch normalization behind every 3x3 convolution
-    dropout        the part of the bottom that is left out in training
+    base_channels  channels of the top level; each level below has twice as many
+    depth          number of poolings
+    padded         whether the output has the size of the input; height and width must be multiples of 2**depth
+    bilinear       whether to upsample by a 1x1 convolution and interpolation instead of a transposed convolution
+    batch_norm     whether batch normalization follows every 3x3 convolution
+    dropout        probability of dropout at the bottom
     """
     return UNet(in_channels, num_classes, base_channels, depth, padded, bilinear, batch_norm, dropout)

@@ -1,8 +1,8 @@
-"""ZFNet, the winner of the ImageNet contest of 2013: AlexNet, looked into and mended.
+"""ZFNet, the winner of the 2013 ImageNet challenge: AlexNet, visualized and corrected.
 
-Zeiler and Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, figure 3. Its idea: project what
-a filter reacts to back into an image and look at it. The first layer of AlexNet turned out to hold dead filters and
-its second patterns that came from skipping pixels; so ZFNet has smaller filters there, and smaller steps.
+Zeiler and Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, figure 3. Its idea: project
+what activates a filter back to pixel space and look at it. AlexNet's first layer turned out to have dead filters, and
+its second aliasing artefacts from the large stride; so ZFNet has smaller filters and smaller strides there.
 
            zfnet                               parameters    zfnet_cifar
     x        3 x 224 x 224                                     3 x 32 x 32
@@ -19,8 +19,8 @@ its second patterns that came from skipping pixels; so ZFNet has smaller filters
     fc8   1000                                  4,097,000     10
                                                62,357,608
 
-Every layer but the last has a ReLU; the last window of a pooling may reach over the edge, which gives the paper's 55
-and 13 pixels. An average over equal parts brings other image sizes to the 6 x 6 or 4 x 4 pixels that fc6 takes.
+Every layer except the last has a ReLU. The last window of a pooling may extend past the edge, which gives the paper's
+55 and 13 pixels. Adaptive average pooling brings other image sizes to the 6 x 6 or 4 x 4 pixels that fc6 expects.
 """
 
 import minidl.functional as F
@@ -30,10 +30,10 @@ import minidl.nn as nn
 class ZFNet(nn.Module):
     """x (N, C, H, W)  ->  logits (N, num_classes)
 
-    conv1, conv2  the first layers, of 96 and 256 filters
-    hidden        the length of the two dense layers before the last
-    grid          the height and width that is left for them
-    smallest      the least height and width of an image
+    conv1, conv2  the first layers, with 96 and 256 filters
+    hidden        the width of the two dense layers before the last
+    grid          the height and width of the feature maps given to them
+    smallest      the minimum height and width of an image
     """
 
     heads = ("fc8",)
@@ -67,7 +67,7 @@ class ZFNet(nn.Module):
 
 
 @nn.architecture
-def zfnet(in_channels=3, num_classes=1000, hidden=4096):
+def zfnet(in_channels: int = 3, num_classes: int = 1000, hidden: int = 4096) -> ZFNet:
     """62,357,608 parameters, 1,168,032,896 multiply-adds for an image of 3 x 224 x 224."""
     conv1 = nn.Conv2d(in_channels, 96, 7, stride=2, padding=1)
     conv2 = nn.Conv2d(96, 256, 5, stride=2)
@@ -75,7 +75,7 @@ def zfnet(in_channels=3, num_classes=1000, hidden=4096):
 
 
 @nn.architecture
-def zfnet_cifar(in_channels=3, num_classes=10, hidden=1024):
+def zfnet_cifar(in_channels: int = 3, num_classes: int = 10, hidden: int = 1024) -> ZFNet:
     """8,970,122 parameters, 363,374,592 multiply-adds for an image of 3 x 32 x 32."""
     conv1 = nn.Conv2d(in_channels, 96, 3, padding=1)
     conv2 = nn.Conv2d(96, 256, 5, padding=2)

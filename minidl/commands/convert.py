@@ -1,15 +1,33 @@
-"""`minidl convert WEIGHTS --model NAME -o FILE`: published weights become a file that `minidl predict` can use."""
+"""`minidl convert WEIGHTS --model NAME -o FILE`: turn published weights into a file that `minidl predict` can use."""
 
+import argparse
 from pathlib import Path
 
 import zoo
+from minidl.flags import image_shape, numbers, setting, whole
 from minidl.io import CheckpointError, load_into, pretrained, save_model
 from minidl.io.image import Preprocessing
 from minidl.io.model import ABOUT, rebuilt
 
 
-def run(args):
-    """Build the network, load the weights, save both with what is known of them."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("weights", metavar="WEIGHTS",
+                        help="a .pth, .pt, .npz or .safetensors file, or published weights by name, such as resnet50")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the model file")
+    parser.add_argument("--model", metavar="NAME",
+                        help="the network (see `minidl zoo`), if the weights do not name it")
+    parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE", dest="settings",
+                        help="a setting of the network, such as width=0.5; may be repeated")
+    parser.add_argument("--classes", metavar="FILE", help="a text file with the names of the classes, one per line")
+    parser.add_argument("--input", type=image_shape, metavar="C,H,W", help="the shape of an input image")
+    parser.add_argument("--resize", type=whole(), metavar="N",
+                        help="resize the shorter side to N, then centre-crop to the input shape")
+    parser.add_argument("--mean", type=numbers, metavar="X,...", help="the mean of each channel, for pixels in 0..1")
+    parser.add_argument("--std", type=numbers, metavar="X,...", help="the standard deviation of each channel")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Build the network, load the weights, and save both together with the facts about them."""
     weights, facts = pretrained(args.weights)
     model = network(args, weights, facts.get("architecture"))
     load_into(model, weights, args.weights)
@@ -19,35 +37,35 @@ def run(args):
         about["classes"] = lines_of(args.classes)
     check(about, model.architecture["settings"])
     save_model(args.output, model, **about)
-    unknown = [key for key in ABOUT if key not in about and key != "resize"]
+    unknown = [f"--{key}" for key in ABOUT if key not in about and key != "resize"]
     print(f"{args.output}: {model.architecture['name']}, {sum(p.size for p in model.parameters()):,} parameters"
-          + (f"; nothing is known of its {', '.join(unknown)}" if unknown else ""))
+          + (f"; not given: {', '.join(unknown)}" if unknown else ""))
 
 
-def network(args, weights, made):
-    """The network that the weights say they are for, or another that was asked for."""
-    if isinstance(made, dict) and args.model in (None, made.get("name")):
-        return rebuilt(args.weights, weights, made, dict(args.settings))
+def network(args, weights, architecture):
+    """The network that the file of weights names, unless --model asks for another."""
+    if isinstance(architecture, dict) and args.model in (None, architecture.get("name")):
+        return rebuilt(args.weights, weights, architecture, zoo.build, dict(args.settings))
     if args.model is None:
-        raise CheckpointError(f"{args.weights}: it does not say which network it is for; --model NAME does")
+        raise CheckpointError(f"{args.weights}: the file does not say which network it is for; add --model NAME")
     return zoo.create(args.model, **dict(args.settings))
 
 
-def lines_of(path):
+def lines_of(path: str) -> list[str]:
     """The lines of a text file."""
     try:
         return Path(path).read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text in UTF-8 ({error})") from error
+        raise ValueError(f"{path}: not a text file in UTF-8 ({error})") from error
 
 
-def check(about, settings):
-    """Raise ValueError if what is known of a network does not fit it, rather than when it is to be used."""
+def check(about: dict, settings: dict) -> None:
+    """Raise ValueError now, rather than when the file is used, if the facts do not fit the network."""
     channels, count = settings["in_channels"], settings["num_classes"]
     if "classes" in about and len(about["classes"]) != count:
-        raise ValueError(f"{len(about['classes'])} names of classes for a network that tells {count} apart")
+        raise ValueError(f"{len(about['classes'])} names of classes for a network with {count} classes")
     if about.get("input", (channels,))[0] != channels:
-        raise ValueError(f"--input {','.join(map(str, about['input']))} for a network of images with "
+        raise ValueError(f"--input {','.join(map(str, about['input']))} does not fit: the network takes images with "
                          f"{channels} channels")
     if {"input", "mean", "std"} & set(about):
         Preprocessing.of({"input": (channels, 1, 1), **about})

@@ -1,5 +1,6 @@
-"""`minidl info`: what this machine offers."""
+"""`minidl info`: versions, the processor, the kernels' settings and the GPU of this machine."""
 
+import argparse
 import importlib
 import os
 import platform
@@ -10,15 +11,21 @@ from pathlib import Path
 from minidl.device import Device, DeviceError
 from minidl.version import __version__
 
+POOLS = {"omp": "omppool", "tbb": "tbbpool", "workqueue": "workqueue"}     # Numba's modules of its threading layers
 
-def run(args):
-    """Print it."""
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """None: it takes no arguments."""
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print one line per fact."""
     for name, value in info().items():
         print(f"{name + ':':<16} {value}")
 
 
-def info():
-    """What this machine offers, {what: words}."""
+def info() -> dict[str, str]:
+    """All facts as {name: text}."""
     return {
         "minidl": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
@@ -30,22 +37,50 @@ def info():
     }
 
 
-def kernels():
-    """What the kernels for the CPU are compiled for, run on and are kept in."""
+def kernels() -> dict[str, str]:
+    """The target, the threads and the cache of the CPU kernels; nothing is compiled and no thread is started."""
     import numba
     if numba.config.DISABLE_JIT:
         return {"kernels": "plain, because NUMBA_DISABLE_JIT is set"}
 
     from minidl.kernels.cpu.runtime import target, threads
-    count = threads.thread_count()                                   # starts the pool, which then knows its layer
     return {
         "kernels": f"for {target.describe()}",
-        "threads": f"{count} on {os.cpu_count()} cores ({numba.threading_layer()})",
-        "kernel cache": threads.touch.stats.cache_path,
+        "threads": f"{threads.wanted_threads()} on {os.cpu_count()} cores ({threading_layer(numba.config)})",
+        "kernel cache": kernel_cache(),
     }
 
 
-def version(package):
+def kernel_cache() -> str:
+    """The folder of compiled kernels: $NUMBA_CACHE_DIR, or beside minidl's own files."""
+    from numba.core.caching import FunctionCache
+
+    from minidl.kernels.cpu.runtime import threads
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return os.environ["NUMBA_CACHE_DIR"]
+    try:
+        return FunctionCache(threads.wanted_threads).cache_path
+    except RuntimeError:                         # no folder can be written to
+        return "none: kernels are compiled in every process"
+
+
+def threading_layer(config) -> str:
+    """The threading layer that Numba will choose: the one asked for, or the first that can be loaded."""
+    if config.THREADING_LAYER in POOLS:
+        return config.THREADING_LAYER
+    return next((layer for layer in config.THREADING_LAYER_PRIORITY if loads(f"numba.np.ufunc.{POOLS[layer]}")), "none")
+
+
+def loads(module: str) -> bool:
+    """Whether a module can be imported."""
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    return True
+
+
+def version(package: str) -> str:
     """The version of an installed package."""
     try:
         return metadata.version(package)
@@ -53,14 +88,14 @@ def version(package):
         return "not installed"
 
 
-def cupy_version():
-    """CuPy's version; its package has a name for each version of CUDA."""
+def cupy_version() -> str:
+    """CuPy's version; its package has another name for each version of CUDA."""
     found = {name: version(name) for name in ("cupy-cuda13x", "cupy-cuda12x", "cupy")}
     return next((f"{v} ({name})" for name, v in found.items() if v != "not installed"), "not installed")
 
 
-def processor():
-    """The processor's name, as the system tells it."""
+def processor() -> str:
+    """The processor's name, as the system reports it."""
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -72,8 +107,8 @@ def processor():
     return platform.processor() or "unknown"
 
 
-def gpu():
-    """The name of every GPU and the version of the driver, or why there is none."""
+def gpu() -> str:
+    """The name of every GPU and the driver's version, or why no GPU can be used."""
     try:
         Device.parse("gpu")
     except DeviceError as error:

@@ -1,17 +1,28 @@
-"""`minidl look IMAGE --model FILE -o DIR`: the filters of a network, what it makes of an image, and where it looks."""
+"""`minidl look IMAGE --model FILE -o DIR`: a network's filters, its feature maps of an image, and Grad-CAM."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
 
+import zoo
 from minidl import plot
-from minidl.io import load_model
 from minidl.io.image import Preprocessing
 
 
-def run(args):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="a photograph")
+    parser.add_argument("--model", required=True, metavar="FILE", help="a model file, as for `minidl predict`")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder for the pictures")
+    parser.add_argument("--layer", metavar="NAME", help="the layer to show (default: the first convolution for the "
+                        "feature maps, the last for Grad-CAM)")
+    parser.add_argument("--target", type=int, metavar="N",
+                        help="the index of the class to explain (default: the predicted class)")
+
+
+def run(args: argparse.Namespace) -> None:
     """Write filters.png, maps.png and grad_cam.png."""
-    model = load_model(args.model)
+    model = zoo.load(args.model)
     try:
         preprocessing = Preprocessing.of(model.about)
     except ValueError as error:
@@ -21,7 +32,7 @@ def run(args):
     pictures = {
         "filters.png": plot.filters(model),
         "maps.png": plot.feature_maps(model, x, args.layer or first),
-        "grad_cam.png": seen(model, x, preprocessing, args.layer, args.target),
+        "grad_cam.png": grad_cam(model, x, preprocessing, args.layer, args.target),
     }
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -30,8 +41,8 @@ def run(args):
         print(folder / name)
 
 
-def seen(model, x, preprocessing, layer, target):
-    """Grad-CAM over the image as it was before its mean and deviation were taken out, and the name of the class."""
-    mean, std = (np.reshape(numbers, (-1, 1, 1)) for numbers in (preprocessing.mean, preprocessing.std))
+def grad_cam(model, x, preprocessing, layer, target):
+    """Grad-CAM over the image with its original colours, titled with the name of the class."""
+    mean, std = (np.reshape(values, (-1, 1, 1)) for values in (preprocessing.mean, preprocessing.std))
     pixels = (x * std + mean).clip(0, 1).transpose(1, 2, 0)
     return plot.grad_cam(model, x, layer, target, image=pixels.squeeze(), classes=model.about.get("classes", ()))

@@ -1,8 +1,10 @@
 """Data sets and batches.   load("mnist", "train") -> ImageDataset;  DataLoader(dataset, 128, shuffle=True)
 
-Nothing here knows of tensors or devices: a data set is bytes in memory, a batch is two NumPy arrays.  Read
-`dataset.py` first, then `loader.py`; where the files come from is in `vision.py`, `cifar.py` and `idx.py`.
+Nothing here depends on tensors or devices: a data set is bytes in memory, a batch is two NumPy arrays. Read
+`dataset.py` first, then `loader.py`. `vision.py`, `cifar.py` and `idx.py` find, download and read the files.
 """
+
+from pathlib import Path
 
 from minidl.io.download import DownloadError, data_root
 
@@ -32,7 +34,7 @@ __all__ = [
 NAMES = ("mnist", "fashion", "cifar10", "digits")
 
 
-def load(name, split="train", root=None, download=True):
+def load(name: str, split: str = "train", root: str | Path | None = None, download: bool = True) -> ImageDataset:
     """The data set called `name`: "mnist", "fashion", "cifar10" or "digits"; `split` is "train" or "test"."""
     if name == "mnist":
         return mnist(root, split, download)

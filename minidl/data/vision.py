@@ -1,22 +1,25 @@
 """MNIST and Fashion-MNIST: 60,000 training and 10,000 test images of 28x28 grey pixels each, ten classes.
 
-The files lie where torchvision puts them, so one copy serves both: `<root>/MNIST/raw/train-images-idx3-ubyte`, with
-or without `.gz`.  Files that are there are used as they are, a user's own included, as long as they fit together;
-what is missing is downloaded.
+The files are where torchvision puts them, so both libraries can share them: `<root>/MNIST/raw/train-images-idx3-ubyte`,
+with or without `.gz`. Existing files are used as they are, if images and labels match; missing ones are downloaded.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from minidl.io.download import DownloadError, data_root, fetch
 
 from .dataset import ImageDataset
 from .idx import DataError, read_idx
 
-SPLITS = {"train": "train", "test": "t10k"}  # the test set was the first 10,000 of a larger one
+SPLITS = {"train": "train", "test": "t10k"}  # "10k": the first 10,000 images of a larger test set
 
 
 class Source(NamedTuple):
-    """What is published of a data set: where, under which checksums, and what it shows."""
+    """A published data set: its mirrors, the checksums of its files, its classes, and its pixel statistics."""
 
     name: str
     folder: str
@@ -66,31 +69,31 @@ FASHION = Source(
 )
 
 
-def mnist(root=None, split="train", download=True):
+def mnist(root: str | Path | None = None, split: str = "train", download: bool = True) -> ImageDataset:
     """Handwritten digits.  LeCun, Cortes, Burges, "The MNIST database".
 
-    Raises DownloadError, or FileNotFoundError without `download`, if the files cannot be had; DataError if damaged.
+    Raises DownloadError, or FileNotFoundError without `download`, if files are missing; DataError if they are damaged.
     """
     return _load(MNIST, root, split, download)
 
 
-def fashion_mnist(root=None, split="train", download=True):
-    """Pieces of clothing.  Xiao, Rasul, Vollgraf, "Fashion-MNIST", 2017.   Raises as `mnist` does."""
+def fashion_mnist(root: str | Path | None = None, split: str = "train", download: bool = True) -> ImageDataset:
+    """Clothing.  Xiao, Rasul, Vollgraf, "Fashion-MNIST", 2017.   Raises as `mnist` does."""
     return _load(FASHION, root, split, download)
 
 
-def _load(source, root, split, download):
+def _load(source: Source, root: str | Path | None, split: str, download: bool) -> ImageDataset:
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
     folder = data_root(root) / source.folder / "raw"
     names = [f"{SPLITS[split]}-images-idx3-ubyte", f"{SPLITS[split]}-labels-idx1-ubyte"]
     missing = [name for name in names if _present(folder, name) is None]
     if missing:
-        wanted = f"{source.name} ({split}) needs {' and '.join(f'{name}.gz' for name in missing)} in {folder}"
+        needed = f"{source.name} ({split}) needs {' and '.join(f'{name}.gz' for name in missing)} in {folder}"
         if not download:
-            raise FileNotFoundError(f"{wanted}, with or without .gz; download=True fetches them.")
-        _download(source, missing, folder, wanted)
-    images_path, labels_path = (_present(folder, name) for name in names)
+            raise FileNotFoundError(f"{needed}, with or without .gz; download=True fetches them.")
+        _download(source, missing, folder, needed)
+    images_path, labels_path = (_present(folder, name) or folder / name for name in names)
     images, labels = read_idx(images_path, ndim=3), read_idx(labels_path, ndim=1)
     _check(images, images_path, labels, labels_path, len(source.classes))
     return ImageDataset(
@@ -98,30 +101,30 @@ def _load(source, root, split, download):
     )
 
 
-def _present(folder, name):
-    """The file, unpacked if there is a choice, since that reads faster; None if there is none."""
+def _present(folder: Path, name: str) -> Path | None:
+    """The path of a file, preferably uncompressed, which is faster to read; None if there is none."""
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.exists()), None)
 
 
-def _download(source, names, folder, wanted):
-    """Fetch the gzipped files; the first that cannot be had ends it, so that being offline is known soon."""
+def _download(source: Source, names: Sequence[str], folder: Path, needed: str) -> None:
+    """Download the gzipped files; the first failure is final, so that a machine without network fails quickly."""
     try:
         for name in names:
             fetch(f"{name}.gz", [f"{mirror}{name}.gz" for mirror in source.mirrors], f"md5:{source.md5[name]}", folder)
     except DownloadError as error:
         raise DownloadError(
-            f"{error}\n{wanted}: put them there by hand, or train on the built-in data set 'digits' instead."
+            f"{error}\n{needed}: put them there by hand, or train on the built-in data set 'digits' instead."
         ) from error
 
 
-def _check(images, images_path, labels, labels_path, classes):
-    """Refuse files that do not fit together."""
+def _check(images: np.ndarray, images_path: Path, labels: np.ndarray, labels_path: Path, classes: int) -> None:
+    """Refuse files that do not match."""
     if len(images) == 0 or images.shape[1:] != (28, 28):
         raise DataError(f"{images_path}: holds images of shape {images.shape} instead of (N, 28, 28). Replace it.")
     if len(images) != len(labels):
         raise DataError(
             f"{labels_path}: {len(labels)} labels for the {len(images)} images of {images_path.name}. "
-            "Replace both by a pair that belongs together."
+            "Replace both by a matching pair."
         )
     if labels.max() >= classes:
         raise DataError(f"{labels_path}: holds the label {labels.max()}; there are classes 0 to {classes - 1} only.")

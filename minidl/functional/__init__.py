@@ -1,8 +1,9 @@
 """The differentiable functions: `import minidl.functional as F`.
 
-Below stand the public names, and the one table that gives Tensor its operators and methods.
+This file lists the public names; `methods.py` gives Tensor its operators and methods.
 """
 
+from minidl.functional import methods as methods  # gives Tensor its operators and methods
 from minidl.functional.activation import (
     elu,
     gelu,
@@ -71,7 +72,6 @@ from minidl.functional.shape import (
     unsqueeze,
 )
 from minidl.functional.transposed_convolution import conv_transpose2d
-from minidl.tensor import Tensor
 
 __all__ = [
     "abs", "adaptive_avg_pool2d", "adaptive_max_pool2d", "add", "amax", "amin", "avg_pool2d", "batch_norm",
@@ -83,41 +83,3 @@ __all__ = [
     "reshape", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "sqrt", "squeeze", "stack", "sub", "sum",
     "tanh", "transpose", "unsqueeze", "var", "where",
 ]  # fmt: skip
-
-
-def lengths(numbers):
-    """The lengths of `x.reshape(2, 3)` or `x.reshape((2, 3))`, either way."""
-    return tuple(numbers[0]) if len(numbers) == 1 and isinstance(numbers[0], tuple | list) else numbers
-
-
-def to(x, device=None, dtype=None):
-    """x on another device, with another dtype, or both; the gradient finds its way back."""
-    x = x if dtype is None else cast(x, dtype=dtype)
-    return x if device is None else move(x, device=device)
-
-
-METHODS = {
-    "__add__": add, "__radd__": add,
-    "__sub__": sub, "__rsub__": lambda x, other: sub(other, x),
-    "__mul__": mul, "__rmul__": mul,
-    "__truediv__": div, "__rtruediv__": lambda x, other: div(other, x),
-    "__pow__": pow, "__rpow__": lambda x, other: pow(other, x),
-    "__matmul__": matmul, "__rmatmul__": lambda x, other: matmul(other, x),
-    "__neg__": neg, "__abs__": abs,
-    "__eq__": eq, "__ne__": ne, "__lt__": lt, "__le__": le, "__gt__": gt, "__ge__": ge,
-    "__getitem__": lambda x, index: getitem(x, index=index),
-    "abs": abs, "exp": exp, "log": log, "sqrt": sqrt, "pow": pow, "clamp": clamp,
-    "relu": relu, "sigmoid": sigmoid, "tanh": tanh, "softmax": softmax, "log_softmax": log_softmax,
-    "sum": sum, "mean": mean, "var": var, "amax": amax, "amin": amin, "logsumexp": logsumexp,
-    "reshape": lambda x, *shape: reshape(x, shape=lengths(shape)),
-    "expand": lambda x, *shape: expand(x, shape=lengths(shape)),
-    "permute": lambda x, *axes: permute(x, axes=lengths(axes)),
-    "flatten": flatten, "transpose": transpose, "squeeze": squeeze, "unsqueeze": unsqueeze,
-    "matmul": matmul,
-    "astype": lambda x, dtype: cast(x, dtype=dtype),
-    "to": to,
-    "T": property(lambda x: permute(x, axes=tuple(reversed(range(x.ndim))))),
-}  # fmt: skip
-
-for name, method in METHODS.items():
-    setattr(Tensor, name, method)

@@ -1,18 +1,23 @@
-"""Operations that work on each element by itself, with NumPy's broadcasting.
+"""Operations that treat each element separately, with NumPy's broadcasting.
 
-This is what an operation looks like here: one function, forward and backward together. Inside it there are only
-arrays; `op` lets tensors in, records the result, and sums a gradient over the axes along which its input was
-broadcast. So no function below thinks about shapes.
+This is what an operation looks like: one function with forward and backward together. Inside it there are only arrays;
+`op` accepts tensors, records the result, and sums each gradient over the axes along which its input was broadcast. So
+no function below needs to handle shapes.
 """
 
+import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
-from minidl.device import Device, array_module
-from minidl.tensor import Tensor, op, plain, same_device
+from numpy.typing import DTypeLike
+
+from minidl.device import Array, Device, array_module, device_of
+from minidl.tensor import Operand, Tensor, as_operand, check_same_device, op
 
 
 @op
-def add(a, b, /):
+def add(a: Operand, b: Operand, /):
     """a + b, elementwise."""
     def backward(grad):
         return grad, grad
@@ -20,7 +25,7 @@ def add(a, b, /):
 
 
 @op
-def sub(a, b, /):
+def sub(a: Operand, b: Operand, /):
     """a - b, elementwise."""
     def backward(grad):
         return grad, (lambda: -grad)
@@ -28,7 +33,7 @@ def sub(a, b, /):
 
 
 @op
-def mul(a, b, /):
+def mul(a: Operand, b: Operand, /):
     """a * b, elementwise."""
     def backward(grad):
         return (lambda: grad * b), (lambda: grad * a)
@@ -36,7 +41,7 @@ def mul(a, b, /):
 
 
 @op
-def div(a, b, /):
+def div(a: Operand, b: Operand, /):
     """a / b, elementwise."""
     out = a / b
 
@@ -46,7 +51,7 @@ def div(a, b, /):
 
 
 @op
-def neg(x, /):
+def neg(x: Operand, /):
     """-x, elementwise."""
     def backward(grad):
         return -grad
@@ -54,28 +59,28 @@ def neg(x, /):
 
 
 @op
-def pow(a, b, /):
-    """a ** b, elementwise; a power of 0 has gradient 0 for a, and a base of 0 has gradient 0 for b."""
+def pow(a: Operand, b: Operand, /):
+    """a ** b, elementwise; where b is 0 the gradient of a is 0, and where a is 0 the gradient of b is 0."""
     out = a**b
 
     def backward(grad):
-        def by_base():
+        def base_gradient():
             if isinstance(b, int | float):
                 return grad * (b * a ** (b - 1)) if b != 0 else grad * 0
             xp = array_module(a, b)
             return grad * b * a ** xp.where(b == 0, 1, b - 1)
 
-        def by_exponent():
+        def exponent_gradient():
             if isinstance(a, int | float):
                 return grad * out * (math.log(a) if a != 0 else 0)
             xp = array_module(a, b)
             return grad * out * xp.log(xp.where(a == 0, 1, a))
-        return by_base, by_exponent
+        return base_gradient, exponent_gradient
     return out, backward
 
 
 @op
-def exp(x, /):
+def exp(x: Operand, /):
     """e ** x, elementwise."""
     out = array_module(x).exp(x)
 
@@ -85,7 +90,7 @@ def exp(x, /):
 
 
 @op
-def log(x, /):
+def log(x: Operand, /):
     """The natural logarithm, elementwise."""
     def backward(grad):
         return grad / x
@@ -93,7 +98,7 @@ def log(x, /):
 
 
 @op
-def sqrt(x, /):
+def sqrt(x: Operand, /):
     """The square root, elementwise."""
     out = array_module(x).sqrt(x)
 
@@ -103,7 +108,7 @@ def sqrt(x, /):
 
 
 @op
-def abs(x, /):
+def abs(x: Operand, /):
     """|x|, elementwise; the gradient at 0 is 0."""
     xp = array_module(x)
 
@@ -113,8 +118,8 @@ def abs(x, /):
 
 
 @op
-def clamp(x, /, *, min=None, max=None):
-    """x moved into [min, max], elementwise; the gradient passes where x was inside, borders included."""
+def clamp(x: Operand, /, *, min: float | None = None, max: float | None = None):
+    """x limited to [min, max], elementwise; the gradient passes where x lies inside, bounds included."""
     if min is None and max is None:
         raise ValueError("clamp: give min, max or both")
     low, high = -math.inf if min is None else float(min), math.inf if max is None else float(max)
@@ -125,32 +130,32 @@ def clamp(x, /, *, min=None, max=None):
 
 
 @op
-def maximum(a, b, /):
-    """The larger of a and b, elementwise; where they are equal, each gets half of the gradient."""
+def maximum(a: Operand, b: Operand, /):
+    """The larger of a and b, elementwise; where they are equal, each receives half of the gradient."""
     xp = array_module(a, b)
 
-    def backward(grad):
-        return (lambda: shared(grad, a, b)), (lambda: shared(grad, b, a))
+    def gradient(grad, own, other):
+        return xp.where(own == other, grad * 0.5, xp.where(own > other, grad, 0))
 
-    def shared(grad, winner, other):
-        return xp.where(winner == other, grad * 0.5, xp.where(winner > other, grad, 0))
+    def backward(grad):
+        return (lambda: gradient(grad, a, b)), (lambda: gradient(grad, b, a))
     return xp.maximum(a, b), backward
 
 
-def minimum(a, b, /):
-    """The smaller of a and b, elementwise; where they are equal, each gets half of the gradient."""
+def minimum(a: Operand, b: Operand, /) -> Tensor:
+    """The smaller of a and b, elementwise; where they are equal, each receives half of the gradient."""
     return neg(maximum(neg(a), neg(b)))
 
 
 @op
-def where(condition, a, b, /):
-    """a where `condition` (an array of booleans) holds, else b; the three are broadcast together."""
+def where(condition: Operand, a: Operand, b: Operand, /):
+    """a where `condition` (an array of booleans) is true, otherwise b; all three are broadcast together."""
     if not hasattr(condition, "dtype") or condition.dtype.kind != "b":
         raise TypeError("where: the condition must be an array of booleans, such as x > 0")
     xp = array_module(condition)
     out = xp.where(condition, a, b)
     if not hasattr(a, "dtype") and not hasattr(b, "dtype"):
-        out = out.astype(xp.float32)                     # of two numbers NumPy would make float64
+        out = out.astype(xp.float32)                     # NumPy makes two Python numbers float64
 
     def backward(grad):
         return None, (lambda: xp.where(condition, grad, 0)), (lambda: xp.where(condition, 0, grad))
@@ -158,67 +163,68 @@ def where(condition, a, b, /):
 
 
 @op
-def cast(x, /, *, dtype):
-    """x with elements of another dtype; the gradient comes back in x's own."""
+def cast(x: Operand, /, *, dtype: DTypeLike):
+    """x converted to another dtype; its gradient has the dtype of x."""
     def backward(grad):
         return grad
     return x.astype(dtype, copy=False), backward
 
 
 @op
-def move(x, /, *, device):
-    """x on another device; the gradient comes back to x's own."""
-    home = Tensor.made_by(x, None).device
+def move(x: Operand, /, *, device: str | Device):
+    """x on another device; its gradient is on the device of x."""
+    source = device_of(x)
 
     def backward(grad):
-        return home.put(grad)
+        return source.put(grad)
     return Device.parse(device).put(x), backward
 
 
-# Comparisons have no gradient: they give tensors of booleans that no tape remembers.
+# Comparisons have no gradient: they return boolean tensors, which are never recorded.
 
-def comparison(compare):
-    """An elementwise comparison of tensors, made of one of arrays."""
+def comparison(compare: Callable[[Any, Any], Array]) -> Callable[[Operand, Operand], Tensor]:
+    """Turn an elementwise comparison of arrays into one of tensors."""
+    name = compare.__name__
+
+    @functools.wraps(compare)
     def compared(a, b, /):
-        a, b = (x.data if isinstance(x, Tensor) else plain(compare.__name__, x) for x in (a, b))
-        same_device(compare.__name__, (a, b))
+        a, b = (x.data if isinstance(x, Tensor) else as_operand(name, x) for x in (a, b))
+        check_same_device(name, (a, b))
         return Tensor.made_by(compare(a, b), None)
-    compared.__name__ = compare.__name__
-    compared.__doc__ = compare.__doc__
     return compared
 
 
 @comparison
-def eq(a, b):
+def eq(a: Operand, b: Operand, /):
     """a == b, elementwise."""
     return a == b
 
 
 @comparison
-def ne(a, b):
+def ne(a: Operand, b: Operand, /):
     """a != b, elementwise."""
     return a != b
 
 
 @comparison
-def lt(a, b):
+def lt(a: Operand, b: Operand, /):
     """a < b, elementwise."""
     return a < b
 
 
 @comparison
-def le(a, b):
+def le(a: Operand, b: Operand, /):
     """a <= b, elementwise."""
     return a <= b
 
 
 @comparison
-def gt(a, b):
+def gt(a: Operand, b: Operand, /):
     """a > b, elementwise."""
     return a > b
 
 
 @comparison
-def ge(a, b):
+def ge(a: Operand, b: Operand, /):
     """a >= b, elementwise."""
     return a >= b

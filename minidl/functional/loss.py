@@ -1,27 +1,35 @@
-"""Losses: one number that says how wrong the output is.
+"""Losses: one number that measures how wrong the output is.
 
-`reduction` is "mean", "sum" or "none", as in PyTorch; names, settings and defaults are PyTorch's too.
+Names, settings and defaults are PyTorch's. `reduction` is "mean", "sum" or "none", which returns all losses.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from minidl.device import array_module
-from minidl.functional.activation import finite
+from minidl.functional.checks import (
+    Reduction,
+    check_reduction,
+    check_same_shape,
+    check_scores,
+    check_target,
+    not_negative,
+)
 from minidl.kernels import backend
-from minidl.tensor import op
-
-REDUCTIONS = ("mean", "sum", "none")
+from minidl.tensor import Operand, Tensor, op
 
 
-def cross_entropy(logits, target, /, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
-    """-log softmax(logits)[target]: how surprised the model is by the right class.
+def cross_entropy(logits: Operand, target: Operand, /, weight: Operand = None, *, ignore_index: int = -100,
+                  reduction: Reduction = "mean", label_smoothing: float = 0.0) -> Tensor:
+    """-log softmax(logits)[target]: the negative log-likelihood of the true class.
 
-    logits (N, C) or (N, C, ...), target whole numbers (N,) or (N, ...) from 0 to C - 1  ->  () or the target's shape
-    weight           (C,): how much each class counts; the mean divides by the sum of the weights of the targets
-    ignore_index     targets of this value count nothing
-    label_smoothing  s: the right class is worth 1 - s, and s is spread over all classes alike
+    logits (N, C) or (N, C, ...), target integers (N,) or (N, ...) from 0 to C - 1  ->  () or the target's shape
+    weight           (C,), one factor per class; the mean divides by the sum of the factors of the targets
+    ignore_index     targets of this value contribute nothing
+    label_smoothing  s: the target distribution is 1 - s for the true class plus s / C for every class
                      (Szegedy et al., "Rethinking the Inception architecture", CVPR 2016, section 7)
     """
     return _cross_entropy(logits, target, weight, ignore_index=ignore_index, reduction=reduction,
@@ -30,7 +38,7 @@ def cross_entropy(logits, target, /, weight=None, *, ignore_index=-100, reductio
 
 @op
 def _cross_entropy(logits, target, weight, /, *, ignore_index, reduction, label_smoothing):
-    """The kernel gives the gradient along with the losses, as far as it is known without the gradient that comes in."""
+    """The kernel computes the losses together with their derivatives, which backward multiplies by its gradient."""
     name = "cross_entropy"
     check_scores(name, logits)
     check_target(name, logits.shape, target, ignore_index)
@@ -42,7 +50,7 @@ def _cross_entropy(logits, target, weight, /, *, ignore_index, reduction, label_
         logits, target, weight, int(ignore_index), float(label_smoothing), reduction == "mean")
 
     def backward(grad):
-        if isinstance(grad, np.ndarray) and grad.shape == () and grad == 1:              # as from loss.backward()
+        if isinstance(grad, np.ndarray) and grad.shape == () and grad == 1:              # from loss.backward()
             return dlogits
         return dlogits * (grad[:, None] if reduction == "none" else grad)
     if reduction == "none":
@@ -50,8 +58,9 @@ def _cross_entropy(logits, target, weight, /, *, ignore_index, reduction, label_
     return losses.sum() if reduction == "sum" else losses.sum() / total, backward
 
 
-def nll_loss(log_probabilities, target, /, weight=None, *, ignore_index=-100, reduction="mean"):
-    """-log_probabilities[target]; settings as in cross_entropy, which is this after log_softmax."""
+def nll_loss(log_probabilities: Operand, target: Operand, /, weight: Operand = None, *, ignore_index: int = -100,
+             reduction: Reduction = "mean") -> Tensor:
+    """-log_probabilities[target]. cross_entropy is log_softmax followed by this loss, and has the same settings."""
     return _nll_loss(log_probabilities, target, weight, ignore_index=ignore_index, reduction=reduction)
 
 
@@ -68,14 +77,14 @@ def _nll_loss(logp, target, weight, /, *, ignore_index, reduction):
     n, length = shape[0], math.prod(shape[2:])
     counted = target != ignore_index
     target = xp.where(counted, target, 0)
-    places = xp.arange(n)[:, None], target.reshape(n, length), xp.arange(length)      # of the targets in (N, C, ...)
+    places = xp.arange(n)[:, None], target.reshape(n, length), xp.arange(length)      # indices into (N, C, length)
     picked = class_weights(name, weight, logp)[target] * counted         # w[t], 0 where ignored
     loss = -picked * logp.reshape(n, shape[1], length)[places].reshape(target.shape)
     total = picked.sum()
 
     def backward(grad):
         if reduction == "mean":
-            grad = grad / xp.where(total == 0, 1, total)             # nothing counted: no gradient, as in PyTorch
+            grad = grad / xp.where(total == 0, 1, total)             # all ignored: no gradient, as in PyTorch
         dlogp = xp.zeros((n, shape[1], length), dtype=logp.dtype)
         dlogp[places] = (-grad * picked).reshape(n, length)
         return dlogp.reshape(shape)
@@ -85,69 +94,69 @@ def _nll_loss(logp, target, weight, /, *, ignore_index, reduction):
 
 
 @op
-def mse_loss(x, target, /, *, reduction="mean"):
-    """(x - target)**2, elementwise, then reduced; both of one shape."""
-    return of_difference("mse_loss", x, target, reduction, lambda d: d * d, lambda d: 2 * d)
+def mse_loss(x: Operand, target: Operand, /, *, reduction: Reduction = "mean"):
+    """(x - target)**2, elementwise, then reduced; both have the same shape."""
+    return difference_loss("mse_loss", x, target, reduction, lambda d: d * d, lambda d: 2 * d)
 
 
 @op
-def l1_loss(x, target, /, *, reduction="mean"):
-    """|x - target|, elementwise, then reduced; both of one shape. The gradient where they are equal is 0."""
+def l1_loss(x: Operand, target: Operand, /, *, reduction: Reduction = "mean"):
+    """|x - target|, elementwise, then reduced; both have the same shape. Where they are equal, the gradient is 0."""
     xp = array_module(x)
-    return of_difference("l1_loss", x, target, reduction, xp.abs, xp.sign)
+    return difference_loss("l1_loss", x, target, reduction, xp.abs, xp.sign)
 
 
 @op
-def smooth_l1_loss(x, target, /, *, reduction="mean", beta=1.0):
-    """d**2 / (2 * beta) where |d| < beta, else |d| - beta / 2, with d = x - target; then reduced; both of one shape.
+def smooth_l1_loss(x: Operand, target: Operand, /, *, reduction: Reduction = "mean", beta: float = 1.0):
+    """d**2 / (2 * beta) where |d| < beta, otherwise |d| - beta / 2, with d = x - target, then reduced; one shape.
 
     Girshick, "Fast R-CNN", ICCV 2015, equation 3. beta=0 is l1_loss.
     """
-    xp, beta = array_module(x), finite("smooth_l1_loss", "beta", beta)
-    if beta < 0:
-        raise ValueError(f"smooth_l1_loss: beta={beta} is below 0")
+    xp, beta = array_module(x), not_negative("smooth_l1_loss", "beta", beta)
     if beta == 0:
-        return of_difference("smooth_l1_loss", x, target, reduction, xp.abs, xp.sign)
+        return difference_loss("smooth_l1_loss", x, target, reduction, xp.abs, xp.sign)
 
     def loss(d):
         near = xp.clip(d, -beta, beta)
         return near * (d - 0.5 * near) / beta                            # near = d, or beta with the sign of d
-    return of_difference("smooth_l1_loss", x, target, reduction, loss, lambda d: xp.clip(d, -beta, beta) / beta)
+    return difference_loss("smooth_l1_loss", x, target, reduction, loss, lambda d: xp.clip(d, -beta, beta) / beta)
 
 
-def of_difference(name, x, target, reduction, loss, slope):
-    """A loss that is a function of d = x - target, elementwise, then reduced; `slope` is that function's derivative."""
+def difference_loss(name: str, x: Any, target: Any, reduction: str, loss: Callable[[Any], Any],
+                    derivative: Callable[[Any], Any]) -> Any:
+    """A loss that is an elementwise function of d = x - target, then reduced, and its backward."""
     check_reduction(name, reduction)
     check_same_shape(name, x, target)
     difference = x - target
 
     def backward(grad):
-        dx = slope(difference) * (grad / max(1, x.size) if reduction == "mean" else grad)
+        dx = derivative(difference) * (grad / max(1, x.size) if reduction == "mean" else grad)
         return dx, (lambda: -dx)
     return reduced(loss(difference), reduction), backward
 
 
 @op
-def binary_cross_entropy_with_logits(x, target, weight=None, pos_weight=None, /, *, reduction="mean"):
+def binary_cross_entropy_with_logits(x: Operand, target: Operand, weight: Operand = None, pos_weight: Operand = None, /,
+                                     *, reduction: Reduction = "mean"):
     """-weight * (pos_weight * t * log(p) + (1 - t) * log(1 - p)) with p = sigmoid(x), elementwise, then reduced.
 
-    target (the shape of x) from 0 to 1; weight and pos_weight broadcast against it. Exact for any x, because
+    target from 0 to 1, of the shape of x; weight and pos_weight broadcast against it. Accurate for any x, because
     -log(1 - p) = max(x, 0) + log(1 + exp(-|x|)) and -log(p) is that minus x.
     """
     name = "binary_cross_entropy_with_logits"
     check_reduction(name, reduction)
     check_same_shape(name, x, target)
-    xp = array_module(x)
+    kernels, xp = backend(x), array_module(x)
     target = target.astype(x.dtype, copy=False)
     if not ((target >= 0) & (target <= 1)).all():
-        raise ValueError(f"{name}: targets must lie between 0 and 1; found {target.min()} to {target.max()}")
+        raise ValueError(f"{name}: targets must be between 0 and 1; found {target.min()} to {target.max()}")
     weight = 1.0 if weight is None else weight
     positive = target if pos_weight is None else target * pos_weight
     softplus = xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))            # -log(1 - p)
     loss = weight * ((softplus - x) * positive + softplus * (1 - target))
 
     def backward(grad):
-        p = backend(x).activation("sigmoid", x)
+        p = kernels.activation("sigmoid", x)
         scale = grad / max(1, x.size) if reduction == "mean" else grad
         return (
             lambda: scale * weight * (p * (positive + 1 - target) - positive),
@@ -156,55 +165,20 @@ def binary_cross_entropy_with_logits(x, target, weight=None, pos_weight=None, /,
     return reduced(loss, reduction), backward
 
 
-def reduced(loss, reduction):
-    """The losses of all elements as `reduction` wants them."""
+def reduced(loss: Any, reduction: str) -> Any:
+    """The elementwise losses after `reduction`."""
     if reduction == "none":
         return loss
     return loss.mean() if reduction == "mean" else loss.sum()
 
 
-def check_reduction(name, reduction):
-    """Raise ValueError unless `reduction` is one of PyTorch's three."""
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{name}: reduction={reduction!r} is none of {', '.join(REDUCTIONS)}")
-
-
-def check_same_shape(name, x, target):
-    """Raise ValueError unless x and its target agree in shape."""
-    if x.shape != target.shape:
-        raise ValueError(f"{name}: the input {x.shape} and the target {target.shape} must have one shape")
-
-
-def check_scores(name, x):
-    """Raise unless x is (N, C, ...) with something in it, and holds floats."""
-    if x.ndim < 2 or 0 in x.shape:
-        raise ValueError(f"{name}: the input must be (N, C) or (N, C, ...), none of them 0, not {x.shape}")
-    if x.dtype.kind != "f":
-        raise TypeError(f"{name}: the input must hold floats, not {x.dtype}; convert with .astype(numpy.float32)")
-
-
-def class_weights(name, weight, scores):
-    """How much each class counts, (C,): all 1 if `weight` is None. Raises if it does not fit the scores."""
+def class_weights(name: str, weight: Any, scores: Any) -> Any:
+    """One factor per class, (C,): `weight` after checking that it fits the scores, or ones if it is None."""
     if weight is None:
         return array_module(scores).ones(scores.shape[1], dtype=scores.dtype)
     if weight.shape != scores.shape[1:2]:
-        raise ValueError(f"{name}: weight {weight.shape} must be ({scores.shape[1]},), one number per class")
+        raise ValueError(f"{name}: weight {weight.shape} must be ({scores.shape[1]},), one element per class")
     if weight.dtype != scores.dtype:
-        raise TypeError(f"{name}: weight holds {weight.dtype} and the logits {scores.dtype}; convert with .astype")
+        raise TypeError(f"{name}: weight has dtype {weight.dtype} and the logits {scores.dtype}; "
+                        "convert one with .astype")
     return weight
-
-
-def check_target(name, shape, target, ignore_index):
-    """Raise unless `target` holds whole class numbers that fit scores of `shape` (N, C, ...)."""
-    if not hasattr(target, "dtype") or target.dtype.kind not in "iu":
-        kind = getattr(target, "dtype", type(target).__name__)
-        raise TypeError(f"{name}: the target must hold class numbers (integers), not {kind}")
-    if target.shape != shape[:1] + shape[2:]:
-        raise ValueError(f"{name}: the target {target.shape} does not fit the input {shape}; "
-                         f"it must be {shape[:1] + shape[2:]}")
-    if target.min() >= 0 and target.max() < shape[1]:                    # as a rule; the rest takes longer to tell
-        return
-    wrong = (target != ignore_index) & ((target < 0) | (target >= shape[1]))
-    if wrong.any():
-        raise ValueError(f"{name}: the target holds {int(target[wrong][0])}; classes are numbered 0 to {shape[1] - 1}"
-                         + (f" and {ignore_index} is ignored" if ignore_index < 0 else ""))

@@ -1,30 +1,32 @@
-"""Normalization: numbers brought to mean 0 and variance 1, then scaled and shifted as training wishes.
+"""Normalization: elements are standardized to mean 0 and variance 1, then scaled and shifted by learned parameters.
 
-The kinds differ in which numbers share a mean: all of a channel (batch norm), some last axes of one example (layer
-norm), some channels of one example (group norm). Local response normalization, which is older, knows no means.
+The kinds differ in which elements share their moments: a channel of the batch (batch norm), the last axes of one
+example (layer norm), or a group of channels of one example (group norm). Local response normalization, the oldest,
+computes no moments.
 """
 
 import math
+from typing import Any
 
-from minidl.device import array_module
-from minidl.functional.activation import above_zero
-from minidl.functional.linear import check_dtypes
-from minidl.functional.pooling import check_images
+from minidl.device import Array, array_module
+from minidl.functional.checks import above_zero, check_dtypes, check_images, finite, whole
 from minidl.kernels import backend
-from minidl.tensor import op
+from minidl.tensor import Operand, op
 
 
 @op
-def batch_norm(x, weight, bias, add=None, /, *, mean=None, var=None, training=True, eps=1e-5, relu=False,
-               ceiling=None):
-    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; if `relu`, from 0 to `ceiling`.
+def batch_norm(x: Operand, weight: Operand, bias: Operand, add: Operand = None, /, *, mean: Array | None = None,
+               var: Array | None = None, training: bool = True, eps: float = 1e-5, relu: bool = False,
+               ceiling: float | None = None):
+    """(x - mean) / sqrt(var + eps) * weight + bias + add for each channel; then, if `relu`, limited to [0, ceiling].
 
     x (N, C, H, W) or (N, C); weight, bias (C,) or None for ones and zeros; add like x, or None  ->  the shape of x
-    `add`, the shortcut of a residual block, `relu` and its `ceiling` are what PyTorch's function has not: they come in
-    the same pass over memory, and the result is that of relu(batch_norm(x, weight, bias) + add, ceiling=ceiling).
-    In training `mean` and `var` are the moments of this batch, computed here unless given, and the gradient takes
-    into account that they depend on x; otherwise they are constants that must be given, such as running statistics.
-    Unlike PyTorch's, this function changes nothing: the layer keeps the running statistics.
+    training   `mean` and `var` are the moments of this batch, computed here unless given, and the gradient includes
+               their dependence on x; in eval mode they are constants, such as running statistics, and must be given
+    add        the shortcut of a residual block
+    relu       the result is relu(batch_norm(x, weight, bias) + add, ceiling=ceiling), in the same pass over memory
+    PyTorch's function does not have `add`, `relu` and `ceiling`. Unlike PyTorch's, this function updates no running
+    statistics: the layer does.
     Ioffe and Szegedy, "Batch normalization", ICML 2015.
     """
     images = x[:, :, None, None] if x.ndim == 2 else x
@@ -35,11 +37,11 @@ def batch_norm(x, weight, bias, add=None, /, *, mean=None, var=None, training=Tr
     for name, v in (("weight", weight), ("bias", bias), ("mean", mean), ("var", var)):
         if v is not None and v.shape != images.shape[1:2]:
             raise ValueError(f"batch_norm: {name} {v.shape} must be ({images.shape[1]},), "
-                             f"one number per channel of x {x.shape}")
+                             f"one element per channel of x {x.shape}")
     if not training and (mean is None or var is None):
         raise ValueError("batch_norm: training=False needs mean and var")
     if ceiling is not None and not relu:
-        raise ValueError(f"batch_norm: ceiling={ceiling!r} is one of ReLU; it needs relu=True")
+        raise ValueError(f"batch_norm: ceiling={ceiling!r} needs relu=True, because it limits the ReLU")
     if training:
         check_several(images)
     ceiling = above_zero("batch_norm", ceiling)
@@ -59,8 +61,8 @@ def batch_norm(x, weight, bias, add=None, /, *, mean=None, var=None, training=Tr
     return out.reshape(x.shape), backward
 
 
-def channel_moments(x):
-    """Mean and biased variance of each channel of the array x, the moments that training normalizes by.
+def channel_moments(x: Array) -> tuple[Array, Array]:
+    """Mean and biased variance of each channel of the array x: the moments that batch norm uses in training.
 
     x (N, C, H, W) or (N, C)  ->  (C,), (C,)
     """
@@ -70,23 +72,24 @@ def channel_moments(x):
     return backend(x).channel_moments(images)
 
 
-def check_several(x):
-    """Raise ValueError unless every channel of the images x has a variance to speak of."""
+def check_several(x: Array) -> None:
+    """Raise ValueError unless every channel of the images x has at least two elements, as a variance needs."""
     count = len(x) * x.shape[2] * x.shape[3]
     if count < 2:
-        raise ValueError(f"batch_norm: x {x.shape} has {count} values per channel; training needs at least two")
+        raise ValueError(f"batch_norm: x {x.shape} has {count} elements per channel; training needs at least two")
 
 
 @op
-def layer_norm(x, normalized_shape, weight=None, bias=None, /, eps=1e-5):
-    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of each example's last axes.
+def layer_norm(x: Operand, normalized_shape: int | tuple[int, ...], weight: Operand = None, bias: Operand = None, /,
+               eps: float = 1e-5):
+    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of the last axes of each example.
 
-    x (..., *normalized_shape), weight and bias of the shape `normalized_shape` or None  ->  the shape of x
+    x (..., *normalized_shape), weight and bias of shape `normalized_shape` or None  ->  the shape of x
     Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450 (2016).
     """
     shape = normalized_shape if isinstance(normalized_shape, tuple) else (normalized_shape,)
     if not shape or 0 in shape or x.shape[-len(shape):] != shape:
-        raise ValueError(f"layer_norm: x {x.shape} must end in normalized_shape={shape}, none of it 0")
+        raise ValueError(f"layer_norm: x {x.shape} must end in normalized_shape={shape}, no length 0")
     check_affine("layer_norm", x, weight, bias, shape)
     kernels, xp = backend(x), array_module(x)
     scale = xp.ones(shape, dtype=x.dtype) if weight is None else weight
@@ -100,14 +103,14 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, /, eps=1e-5):
 
 
 @op
-def group_norm(x, num_groups, weight=None, bias=None, /, eps=1e-5):
-    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of each example's groups of channels.
+def group_norm(x: Operand, num_groups: int, weight: Operand = None, bias: Operand = None, /, eps: float = 1e-5):
+    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of each group of channels of each example.
 
     x (N, C, ...), weight and bias (C,) or None  ->  the shape of x;  num_groups divides C
     Wu and He, "Group normalization", ECCV 2018.
     """
     if x.ndim < 2 or 0 in x.shape[1:]:
-        raise ValueError(f"group_norm: x must be (N, C, ...), no length but N 0, not {x.shape}")
+        raise ValueError(f"group_norm: x must be (N, C, ...), where only N may be 0, not {x.shape}")
     c, *size = x.shape[1:]
     if not isinstance(num_groups, int) or num_groups < 1 or c % num_groups:
         raise ValueError(f"group_norm: num_groups={num_groups!r} must divide the {c} channels of x {x.shape}")
@@ -124,8 +127,8 @@ def group_norm(x, num_groups, weight=None, bias=None, /, eps=1e-5):
     return out.reshape(x.shape), backward
 
 
-def check_affine(name, x, weight, bias, shape):
-    """Raise unless x, weight and bias hold floats of one kind, and the latter two have this shape or are None."""
+def check_affine(name: str, x: Any, weight: Any, bias: Any, shape: tuple[int, ...]) -> None:
+    """Raise unless weight and bias are None, or have this shape and the floating-point dtype of x."""
     check_dtypes(name, x, weight, bias)
     for what, v in (("weight", weight), ("bias", bias)):
         if v is not None and v.shape != shape:
@@ -133,21 +136,18 @@ def check_affine(name, x, weight, bias, shape):
 
 
 @op
-def local_response_norm(x, /, size, alpha=1e-4, beta=0.75, k=1.0):
-    """x / (k + alpha / size * sum of squares)**beta, the sum over the `size` channels around each, in the same pixel.
+def local_response_norm(x: Operand, /, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0):
+    """x / (k + alpha / size * s)**beta, where s sums the squares of the `size` channels around each at the same pixel.
 
-    x (N, C, H, W)  ->  (N, C, H, W);  from channel c - size//2 to c + (size-1)//2; those beyond the ends count as zeros
-    PyTorch's alpha is the paper's times `size`, as here. AlexNet has size=5, alpha=5e-4 (its 1e-4 * 5), beta=0.75, k=2.
+    x (N, C, H, W)  ->  (N, C, H, W);  the channels c - size//2 to c + (size-1)//2; missing ones count as zeros
+    alpha is the paper's times `size`, as in PyTorch. AlexNet has size=5, alpha=5e-4 (5 * 1e-4), beta=0.75, k=2.
     Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", section 3.3,
     NeurIPS 2012.
     """
     check_images("local_response_norm", x)
-    if not isinstance(size, int) or size < 1:
-        raise ValueError(f"local_response_norm: size={size!r} must be a whole number of at least 1")
-    alpha, beta, k = map(float, (alpha, beta, k))
-    if not all(map(math.isfinite, (alpha, beta, k))):
-        raise ValueError(f"local_response_norm: alpha={alpha}, beta={beta} and k={k} must be finite")
-    kernels = backend(x)
+    name, kernels = "local_response_norm", backend(x)
+    size = whole(name, "size", size, 1)
+    alpha, beta, k = finite(name, "alpha", alpha), finite(name, "beta", beta), finite(name, "k", k)
 
     def backward(grad):
         return kernels.local_response_norm_gradient(grad, x, size, alpha, beta, k)

@@ -1,9 +1,9 @@
-"""Files that weights, models and photographs come out of and go into.
+"""Files of weights, models and photographs.
 
-    model = load_model("best.safetensors");  load_into(model, load_weights("resnet18-f37072fd.pth"))
+    model = zoo.load("best.safetensors");  load_into(model, load_weights("resnet18-f37072fd.pth"))
 
-Read `model.py`, then `weights.py`; how a file of PyTorch is read without running what is in it is told in
-`torch_file.py` and `pickles.py`, how a file stays whole in `atomic.py`.
+Read `model.py`, then `weights.py`. `torch_file.py` and `pickles.py` read PyTorch's files without running what is in
+them; `atomic.py` writes a file completely or not at all.
 """
 
 from minidl.io.atomic import replacing

@@ -1,21 +1,23 @@
-"""Files that are there whole or not at all.
+"""Files that are written completely or not at all.
 
-What is written goes to a passing name in the same folder, down to the disk, and only then takes the place of the old
-file. A process killed at any moment, or a power cut, leaves the old file or the new one, and never a half of either.
-At worst a passing file stays behind; `sweep` removes those of a folder.
+The content goes to a temporary file in the same folder, is flushed to the disk, and then replaces the old file. If the
+process is killed at any moment, or the power fails, either the old or the new file is there, never a part of one. At
+worst a temporary file remains; `sweep` removes those of a folder.
 """
 
 import os
 import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 @contextmanager
-def replacing(path):
-    """A file open for writing bytes: it becomes `path` if the block ends well, and vanishes if not.
+def replacing(path: str | Path) -> Iterator[BinaryIO]:
+    """A file open for writing bytes: it replaces `path` if the block succeeds, and is removed if not.
 
-    Raises OSError that names `path` if it cannot be written; what was there before is then still there.
+    Raises OSError, naming `path`, if it cannot be written; an existing file then stays.
     """
     path = Path(path)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
@@ -34,14 +36,14 @@ def replacing(path):
         part.unlink(missing_ok=True)
 
 
-def sweep(folder):
-    """Remove what writers that were killed left behind in `folder`."""
+def sweep(folder: str | Path) -> None:
+    """Remove the temporary files that killed writers left in `folder`."""
     for part in Path(folder).glob(".*.part"):
         part.unlink(missing_ok=True)
 
 
-def sync_folder(folder):
-    """Bring the names in `folder` down to the disk, where the system lets a folder be opened (Windows does not)."""
+def sync_folder(folder: Path) -> None:
+    """Flush the file names in `folder` to the disk, on systems that can open a folder (Windows cannot)."""
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

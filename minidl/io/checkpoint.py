@@ -1,12 +1,13 @@
 """Checkpoints: named arrays, and facts about them, in one safetensors file.
 
-The format is Hugging Face's: a header in JSON, then the raw numbers. Nothing in it can run, unlike a pickle. Facts go
-into the header as JSON of their own. A file may come from anywhere, so whatever is wrong with it ends in one
+The format is Hugging Face's: a JSON header, then the raw elements. Nothing in it can be executed, unlike in a pickle.
+Each fact is a JSON string in the header. Files may come from anywhere, so every defect of a file raises
 CheckpointError, which names the file.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import deserialize, safe_open
@@ -14,32 +15,32 @@ from safetensors.numpy import save
 
 from minidl.io.atomic import replacing
 
-MAX_SIZE = 1 << 34                               # bytes; a network of four thousand million weights
+MAX_SIZE = 1 << 34                               # bytes; 4 billion float32 weights
 TYPES = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F16", "BF16", "F32", "F64"}
-OPTIMIZER, AVERAGE = "optimizer/", "average/"    # begin the names of arrays that are not weights, which have no slash
+OPTIMIZER, AVERAGE = "optimizer/", "average/"    # prefixes of arrays that are not weights; weights have no slash
 
 
 class CheckpointError(ValueError):
-    """A file is no checkpoint, or not one that fits; the message names it."""
+    """A file is not a checkpoint, or does not fit; the message names the file."""
 
 
-def save_checkpoint(path, arrays, metadata=None):
-    """Write {name: NumPy array} and a dictionary of facts that JSON can hold; `path` never holds half of it.
+def save_checkpoint(path: str | Path, arrays: dict[str, np.ndarray], metadata: dict[str, Any] | None = None) -> None:
+    """Write {name: NumPy array} and a dictionary of facts that JSON can represent; `path` is never half written.
 
-    Raises OSError if it cannot be written, and keeps what was there.
+    Raises OSError if it cannot be written; an existing file then stays.
     """
-    # safetensors writes an array's memory as it lies, and so would garble one that is not in C order
+    # safetensors writes an array's memory as it is, so it would scramble an array that is not in C order
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     content = save(arrays, {key: json.dumps(value) for key, value in (metadata or {}).items()})
     with replacing(path) as file:
         file.write(content)
 
 
-def load_checkpoint(path):
+def load_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the facts in a safetensors file.   ->  ({name: NumPy array}, {key: value})
 
     Facts that are not JSON, as other programs write them, stay strings; bfloat16 becomes float32. Raises
-    FileNotFoundError, or CheckpointError.
+    FileNotFoundError or CheckpointError.
     """
     path = Path(path)
     if not path.is_file():
@@ -50,7 +51,7 @@ def load_checkpoint(path):
         with safe_open(path, "np") as file:
             types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118  (no dictionary)
             if foreign := set(types.values()) - TYPES:
-                raise CheckpointError(f"numbers of type {' and '.join(sorted(foreign))} are not read here")
+                raise CheckpointError(f"elements of type {' and '.join(sorted(foreign))} are not supported")
             raw = dict(deserialize(path.read_bytes())) if "BF16" in types.values() else {}
             arrays = {name: float32(raw[name]["data"]).reshape(raw[name]["shape"]) if kind == "BF16"
                       else file.get_tensor(name) for name, kind in types.items()}
@@ -61,18 +62,18 @@ def load_checkpoint(path):
         raise CheckpointError(f"{path}: not a safetensors file, or a damaged one ({error})") from error
 
 
-def float32(content):
-    """Numbers of type bfloat16, which NumPy lacks: each is the upper half of a float32.   bytes -> (N,)"""
+def float32(content: bytes) -> np.ndarray:
+    """Elements of type bfloat16, which NumPy lacks: each is the upper half of a float32.   bytes -> (N,)"""
     return (np.frombuffer(content, "<u2").astype(np.uint32) << 16).view(np.float32)
 
 
-def weights_among(arrays):
-    """The weights of the model among all arrays of a checkpoint."""
+def weights_among(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The model's weights, without the other arrays of a checkpoint."""
     return {name: array for name, array in arrays.items() if not name.startswith((OPTIMIZER, AVERAGE))}
 
 
-def parsed(text):
-    """The value that a string of the header stands for."""
+def parsed(text: str) -> Any:
+    """The value of a string in the header: JSON, or else the string itself."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

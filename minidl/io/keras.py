@@ -1,11 +1,15 @@
-"""Keras's published weights of MobileNet-v1, turned into those of our `mobilenet_v1`.
+"""Keras's published weights of MobileNet-v1, converted to those of our `mobilenet_v1`.
 
-Keras has filters as (KH, KW, in, out), depthwise ones as (KH, KW, channels, 1), and calls the arrays of a layer
-`conv_dw_3/depthwise_kernel`, `conv_dw_3_bn/gamma` and so on, where i counts blocks from 1. Its images have pixels from
--1 to 1, and its convolutions pad as TensorFlow does.
+Keras stores filters as (KH, KW, in, out), depthwise ones as (KH, KW, channels, 1), and names the arrays of a layer
+`conv_dw_3/depthwise_kernel`, `conv_dw_3_bn/gamma` and so on, counting blocks from 1. Its pixels are in -1..1, and its
+convolutions pad as TensorFlow does.
 """
 
 import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from minidl.io.checkpoint import CheckpointError
 from minidl.io.imagenet import imagenet_facts
@@ -15,13 +19,13 @@ FILTERS = {"kernel": (3, 2, 0, 1), "depthwise_kernel": (2, 3, 0, 1)}         # t
 PARTS = {"dw": "depthwise", "pw": "pointwise"}
 
 
-def is_keras(arrays):
+def is_keras(arrays: dict[str, np.ndarray]) -> bool:
     """Whether these are the arrays of Keras's MobileNet-v1."""
     return "conv_pw_1/kernel" in arrays and "conv_preds/kernel" in arrays
 
 
-def from_keras(path, arrays):
-    """{our name: array}, and the facts about the network.   Raises CheckpointError for what is not of MobileNet-v1."""
+def from_keras(path: Path, arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """{our name: array}, and the facts about the network.   Raises CheckpointError for arrays not of MobileNet-v1."""
     weights = {}
     for name, array in arrays.items():
         layer, _, part = name.partition("/")
@@ -29,9 +33,9 @@ def from_keras(path, arrays):
             weights["fc.weight"] = array[0, 0].T                     # (1, 1, features, classes) -> (classes, features)
         elif name == "conv_preds/bias":
             weights["fc.bias"] = array
-        elif layer.endswith("_bn") and part in NORM and (ours := place(layer.removesuffix("_bn"))):
+        elif layer.endswith("_bn") and part in NORM and (ours := our_layer(layer.removesuffix("_bn"))):
             weights[f"{ours}.bn.{NORM[part]}"] = array
-        elif part in FILTERS and array.ndim == 4 and (ours := place(layer)):
+        elif part in FILTERS and array.ndim == 4 and (ours := our_layer(layer)):
             weights[f"{ours}.conv.weight"] = array.transpose(FILTERS[part])
         else:
             raise CheckpointError(f"{path}: {name} of shape {array.shape} is no array of Keras's MobileNet-v1")
@@ -45,8 +49,8 @@ def from_keras(path, arrays):
     return weights, {**facts, "architecture": {"name": "mobilenet_v1", "settings": settings}}
 
 
-def place(layer):
-    """Where a layer of Keras lies in ours: "blocks.2.depthwise" for "conv_dw_3"; None for no such layer."""
+def our_layer(layer: str) -> str | None:
+    """Our name of one of Keras's layers: "blocks.2.depthwise" for "conv_dw_3"; None for an unknown layer."""
     if layer == "conv1":
         return "conv1"
     found = re.fullmatch(r"conv_(dw|pw)_([1-9]\d?)", layer)

@@ -1,31 +1,40 @@
-"""A whole model in one file: weights, how to build the network for them, and how to use it.
+"""A complete model in one file: its weights, the network they are for, and how to preprocess its images.
 
     save_model("mine.safetensors", model, classes=["cat", "dog"], input=(3, 32, 32), mean=..., std=...)
-    model = load_model("mine.safetensors")       # in the state of use; model.about["classes"] == ["cat", "dog"]
+    model = zoo.load("mine.safetensors")         # in eval mode; model.about["classes"] == ["cat", "dog"]
 
-The file holds no program, only the name of a network of the zoo and the settings it was made with. What training
-leaves in best.safetensors and last.safetensors is such a file too.
+The file contains no code, only the name of a network of the zoo and its settings. The best.safetensors and
+last.safetensors of a training run are such files too.
 """
 
-import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from minidl.device import Device
 from minidl.io.checkpoint import CheckpointError, save_checkpoint
 from minidl.io.weights import load_into, read_weights
+from minidl.nn import Module
 from minidl.nn.init import at_most
 from minidl.version import __version__
 
 LARGEST = 1 << 20                                # no setting of a network is a larger number
-OWN = 1 << 28                                    # numbers that a network may draw if its user asks for other settings
+OWN = 1 << 28                                    # weights that a network may have if its user asks for other settings
 ABOUT = ("classes", "input", "resize", "mean", "std")
 
+Build = Callable[[str, dict[str, Any]], Module]
 
-def save_model(path, model, **about):
-    """Write a model so that `load_model` can make it again.
 
-    about   of the facts that `predict` needs: classes, the names; input, (C, H, W); resize, the length that an image's
-            shorter side gets before the middle is cut out (the larger of H and W if not given); mean and std of each
-            channel of pixels in 0..1. Those of a model that came from a file need not be given again.
-    Raises TypeError for another fact, or a setting of the model that JSON cannot hold; OSError if it cannot be written.
+def save_model(path: str | Path, model: Module, **about: Any) -> None:
+    """Write a model so that `load_model` can rebuild it.
+
+    about   facts that `minidl predict` needs: classes, their names; input, (C, H, W); resize, the length of an image's
+            shorter side before the centre crop (default: the larger of H and W); mean and std of each channel, for
+            pixels in 0..1. Those of a model that came from a file need not be repeated.
+    Raises TypeError for any other fact, or for a setting of the model that JSON cannot represent; OSError if the file
+    cannot be written.
     """
     if unknown := set(about) - set(ABOUT):
         raise TypeError(f"save_model: there is no {' nor '.join(sorted(unknown))}; there are {', '.join(ABOUT)}")
@@ -33,20 +42,29 @@ def save_model(path, model, **about):
     save_checkpoint(path, model.state_dict(), {**describe(model), **about})
 
 
-def load_model(path, create=None, device="cpu"):
-    """The model in a file, in the state of use, with what is known of it in the dictionary `model.about`.
+def load_model(path: str | Path, build: Build | None = None, create: Callable[[], Module] | None = None,
+               device: str | Device = "cpu") -> Module:
+    """The model in a file, in eval mode, with the file's facts in the dictionary `model.about`.
 
-    `create()` makes the network where the file names none of the zoo. Raises FileNotFoundError or CheckpointError.
+    build    build(name, settings) makes the network that the file names; `zoo.load(path)` passes the zoo's
+    create   create() makes the network instead, whatever the file names
+    Raises FileNotFoundError or CheckpointError; TypeError without `build` and `create`.
     """
     arrays, facts = read_weights(path)
-    model = create() if create else rebuilt(path, arrays, facts.get("architecture"))
+    if create is not None:
+        model = create()
+    elif build is not None:
+        model = rebuilt(path, arrays, facts.get("architecture"), build)
+    else:
+        raise TypeError("load_model: how is the network made? Give create=, a function that makes it, or call zoo.load "
+                        "for a network of the zoo")
     load_into(model, arrays, path)
     model.about = known(path, facts)
     return model.to(device).eval()
 
 
-def known(path, facts):
-    """The facts that `predict` needs, as far as a file tells them. Raises CheckpointError if classes are no names."""
+def known(path: str | Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of ABOUT that a file contains. Raises CheckpointError if its classes are not names."""
     about = {key: facts[key] for key in ABOUT if facts.get(key) is not None}
     classes = about.get("classes", [])
     if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
@@ -54,32 +72,35 @@ def known(path, facts):
     return about
 
 
-def describe(model):
-    """What a file says of the model itself: how the zoo makes it, or else the name of its class."""
+def describe(model: Module) -> dict[str, Any]:
+    """What a file says about the model itself: its name and settings in the zoo, or else the name of its class."""
     kind = type(model)
-    made = getattr(model, "architecture", f"{kind.__module__}.{kind.__qualname__}")
-    return {"minidl": __version__, "architecture": made, "modules": repr(model)}
+    architecture = getattr(model, "architecture", f"{kind.__module__}.{kind.__qualname__}")
+    return {"minidl": __version__, "architecture": architecture, "modules": repr(model)}
 
 
-def rebuilt(path, arrays, made, settings=None):
-    """A new network like the one that the file says it is for, but for the `settings` given here."""
-    if not (isinstance(made, dict) and isinstance(made.get("name"), str) and isinstance(made.get("settings"), dict)):
-        told = f"is for {made!r:.100}, which is not in the zoo" if made else "does not say which network it is for"
-        raise CheckpointError(f"{path}: it {told}; load it with create=, a function that makes the model, "
-                              "or turn it into a model file with `minidl convert`")
-    if not all(map(is_setting, made["settings"].values())):
-        raise CheckpointError(f"{path}: the network it is for cannot be made (from {made['settings']!r:.200})")
-    zoo = importlib.import_module("zoo")         # by name, because the zoo stands above this room
+def rebuilt(path: str | Path, arrays: dict[str, np.ndarray], architecture: Any, build: Build,
+            settings: dict[str, Any] | None = None) -> Module:
+    """A new network of the `architecture` in the file, with random weights; `settings` override the file's."""
+    if not (isinstance(architecture, dict) and isinstance(architecture.get("name"), str)
+            and isinstance(architecture.get("settings"), dict)):
+        if architecture:
+            raise CheckpointError(f"{path}: it is for {architecture!r:.100}, which is not in the zoo; load it with "
+                                  "load_model(path, create=...), where create() makes the network")
+        raise CheckpointError(f"{path}: it does not say which network it is for; load it with load_model(path, "
+                              "create=...), or make a model file of it with `minidl convert --model NAME`")
+    if not all(map(is_setting, architecture["settings"].values())):
+        raise CheckpointError(f"{path}: its network cannot be made (from {architecture['settings']!r:.200})")
     try:
-        # some networks draw their weights twice; settings that ask for far more than the file holds are forged
+        # some networks draw their weights twice; settings that need far more than the file holds are forged
         with at_most(max(4 * sum(array.size for array in arrays.values()), OWN if settings else 0)):
-            return zoo.build(made["name"], {**made["settings"], **(settings or {})})
+            return build(architecture["name"], {**architecture["settings"], **(settings or {})})
     except (ValueError, TypeError, ArithmeticError, AttributeError, MemoryError) as error:
-        raise CheckpointError(f"{path}: the network it is for cannot be made ({error})") from error
+        raise CheckpointError(f"{path}: its network cannot be made ({error})") from error
 
 
-def is_setting(value):
-    """Whether a value can be the setting of a network: a number, a word, or a list of them."""
+def is_setting(value: Any) -> bool:
+    """Whether a value can be the setting of a network: a number, a string, None, or a list of them."""
     if isinstance(value, list):
         return len(value) < 1000 and all(not isinstance(item, list) and is_setting(item) for item in value)
     return value is None or isinstance(value, str) or (isinstance(value, int | float) and abs(value) <= LARGEST)

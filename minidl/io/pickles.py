@@ -1,34 +1,36 @@
-"""Pickles read without ever calling what they name.
+"""Pickles, read without calling the functions that they name.
 
 A pickle is a program for a small stack machine: push this, make a tuple of that, call the function of this name.
-Python's own reader imports whatever name it meets, and so a file can run anything. This machine knows the instructions
-that plain data needs and no others, and a name means only what the caller's table says. Nothing is imported, no
-attribute is looked up, and no length is believed beyond the bytes that are there.
+Python's own reader imports any name it meets, so a file can run anything. The machine in this file knows only the
+instructions that plain data needs, and a name means only what the caller's table assigns to it. It imports nothing,
+looks up no attribute, and trusts no length beyond the bytes in the file.
 """
 
 import io
 import pickletools
+from collections.abc import Callable, Mapping
+from typing import Any
 
 
 class PickleError(ValueError):
-    """A pickle is damaged, or asks for more than it is allowed."""
+    """A pickle is damaged, or contains something that is not allowed."""
 
 
 class ForeignName(PickleError):
-    """A pickle needs a class or a function that is not in the table; `name` says which."""
+    """A pickle names a class or function that is not in the table; `.name` is that name."""
 
-    def __init__(self, name):
-        super().__init__(f"it asks for {name!r}, which is not among the few names that data needs")
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it asks for {name!r}, which is not one of the few names that data needs")
         self.name = name
 
 
-def read_pickle(source, names, persistent=None):
-    """The value of the pickle that begins at the place of `source`, which is left behind its end.
+def read_pickle(source: Any, names: Mapping[str, Any], persistent: Callable[[Any], Any] | None = None) -> Any:
+    """The value of the pickle at the current position of `source`, which is then at the end of the pickle.
 
-    source      bytes, or a file in memory whose read(n) never makes room for more than there is: BytesIO or mmap
-    names       {"module name": a function that the pickle may call, or a value that stands for the name}
-    persistent  persistent(id) -> the value of an object that is kept outside of the pickle
-    An object that is given a state after it was made gets it by its method `build(state)`; a dictionary ignores it.
+    source      bytes, or a file in memory whose read(n) never allocates more than the file holds: BytesIO or mmap
+    names       {"module name": a function that the pickle may call, or the value of the name}
+    persistent  persistent(id) -> the value of an object stored outside the pickle
+    An object whose state is set after its creation receives it in its method `build(state)`; a dictionary ignores it.
     Raises PickleError.
     """
     if isinstance(source, bytes):
@@ -37,11 +39,11 @@ def read_pickle(source, names, persistent=None):
         return run(source, names, persistent)
     except PickleError:
         raise
-    except Exception as error:                   # a damaged program fails in as many ways as there are instructions
+    except Exception as error:                   # each instruction of a damaged program fails in its own way
         raise PickleError(f"a damaged pickle ({type(error).__name__}: {error})") from error
 
 
-MARK = object()                                  # lies on the stack where a list, tuple or dictionary begins
+MARK = object()                                  # marks on the stack where a list, tuple or dictionary begins
 
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 LITERALS = {
@@ -53,11 +55,13 @@ LITERALS = {
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
-def run(source, names, persistent):
-    """Carry out one instruction after the other until STOP."""
-    stack, memo = [], {}
+def run(source: Any, names: Mapping[str, Any], persistent: Callable[[Any], Any] | None) -> Any:
+    """Execute one instruction after another until STOP."""
+    stack: list[Any] = []
+    memo: dict[int, Any] = {}
+    argument: Any
 
-    def since_mark():
+    def since_mark() -> list[Any]:
         start = len(stack) - 1
         while stack[start] is not MARK:
             start -= 1
@@ -94,10 +98,10 @@ def run(source, names, persistent):
                 stack.append(since_mark())
             case "APPEND":
                 item = stack.pop()
-                grown(stack, list).append(item)
+                top(stack, list).append(item)
             case "APPENDS":
                 items = since_mark()
-                grown(stack, list).extend(items)
+                top(stack, list).extend(items)
             case "EMPTY_DICT":
                 stack.append({})
             case "DICT":
@@ -105,10 +109,10 @@ def run(source, names, persistent):
                 stack.append(dict(zip(items[::2], items[1::2], strict=True)))
             case "SETITEM":
                 value, key = stack.pop(), stack.pop()
-                grown(stack, dict)[key] = value
+                top(stack, dict)[key] = value
             case "SETITEMS":
                 items = since_mark()
-                grown(stack, dict).update(zip(items[::2], items[1::2], strict=True))
+                top(stack, dict).update(zip(items[::2], items[1::2], strict=True))
             case "GLOBAL":
                 stack.append(look_up(names, argument))
             case "STACK_GLOBAL":
@@ -117,7 +121,7 @@ def run(source, names, persistent):
             case "REDUCE":
                 arguments, function = stack.pop(), stack.pop()
                 if not (callable(function) and any(function is known for known in names.values())):
-                    raise PickleError("a damaged pickle (it calls what is no function)")
+                    raise PickleError("a damaged pickle (it calls something that is not a function)")
                 stack.append(function(*arguments))
             case "BUILD":
                 state = stack.pop()
@@ -135,15 +139,15 @@ def run(source, names, persistent):
     raise PickleError("a damaged pickle (it does not end)")
 
 
-def grown(stack, kind):
+def top(stack: list[Any], kind: type) -> Any:
     """The list or dictionary on top of the stack, to which something is added."""
     if type(stack[-1]) is not kind:
-        raise PickleError(f"a damaged pickle (adds to what is no {kind.__name__})")
+        raise PickleError(f"a damaged pickle (it adds to something that is not a {kind.__name__})")
     return stack[-1]
 
 
-def look_up(names, name):
-    """What a name of the pickle stands for."""
+def look_up(names: Mapping[str, Any], name: str) -> Any:
+    """The value of a name in the pickle."""
     if name not in names:
         raise ForeignName(name.replace(" ", "."))
     return names[name]

@@ -1,7 +1,7 @@
-"""Published weights by name: torchvision's files for ImageNet, downloaded once and checked each time they are used.
+"""Published weights by name: torchvision's files for ImageNet, downloaded once and verified at every use.
 
-A file's name carries the beginning of its SHA-256. It is looked for in `weights` in $MINIDL_DATA, and in `weights` in
-the user's cache folder, where downloads go; whoever has no network puts it into one of them.
+A file's name contains the first digits of its SHA-256. A file is searched for in $MINIDL_DATA/weights, then in
+`weights` in the user's cache folder, where downloads go. Without a network, put it into either by hand.
 """
 
 import difflib
@@ -10,8 +10,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pooch
 
 from minidl.io.checkpoint import CheckpointError
@@ -20,11 +21,11 @@ from minidl.io.imagenet import imagenet_facts
 from minidl.io.weights import read_weights
 
 HOST = "https://download.pytorch.org/models/"
-SLACK = 1.1                                      # a download may be so many times as large as is written here
+SLACK = 1.1                                      # the largest download, relative to the size below
 
 
 class Published(NamedTuple):
-    """A file, its size in MiB or so, the network it is for, settings that this needs, and how images are resized."""
+    """A file, its approximate size in MiB, its network with settings, and the resized length of shorter sides."""
 
     file: str
     size: float
@@ -54,11 +55,11 @@ PUBLISHED = {
 }
 
 
-def pretrained(path_or_name):
-    """The weights of a file, or those published under a name, with the facts known of them.
+def pretrained(path_or_name: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The weights in a file, or those published under a name, with the known facts about them.
 
     ->  ({name: array}, {key: value}); the facts of a published file are classes, input, resize, mean and std.
-    Raises FileNotFoundError, CheckpointError, or DownloadError that says where to put the file by hand.
+    Raises FileNotFoundError, CheckpointError, or DownloadError, which says where to put the file by hand.
     """
     path = Path(path_or_name)
     if path.is_file():
@@ -73,32 +74,32 @@ def pretrained(path_or_name):
     return read_weights(obtain(source))[0], published_facts(source)
 
 
-def published_facts(source):
-    """What is known of a published file."""
-    made = {"name": source.network, "settings": dict(source.settings)}
-    return {**imagenet_facts(source.resize), "architecture": made}
+def published_facts(source: Published) -> dict[str, Any]:
+    """The facts about a published file."""
+    architecture = {"name": source.network, "settings": dict(source.settings)}
+    return {**imagenet_facts(source.resize), "architecture": architecture}
 
 
-def obtain(source):
-    """The path of a published file, downloaded if need be; its digest is right."""
+def obtain(source: Published) -> Path:
+    """The path of a published file with the correct digest; it is downloaded if necessary."""
     digest = Path(source.file).stem.rpartition("-")[2]
     folders = places()
     found = next((folder / source.file for folder in folders if (folder / source.file).is_file()), None)
     if found is None:
         try:
-            limit = int(SLACK * source.size * (1 << 20))             # the digest tells whether it is the right file
+            limit = int(SLACK * source.size * (1 << 20))             # the digest identifies the file
             return fetch(source.file, [HOST + source.file], f"sha256:{digest}", folders[-1], limit)
         except DownloadError as error:
-            raise DownloadError(f"{error}\nIt is looked for in {' and in '.join(map(str, folders))}.") from error
+            raise DownloadError(f"{error}\nIt is searched for in {' and in '.join(map(str, folders))}.") from error
     with found.open("rb") as file:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
     if not actual.startswith(digest):
         raise CheckpointError(f"{found}: damaged, or another file of this name: its SHA-256 begins with {actual[:8]}. "
-                              "Delete it, and it is downloaded anew")
+                              "Delete it, and it will be downloaded again")
     return found
 
 
-def places():
-    """The folders that published files are looked for in; downloads go into the last."""
+def places() -> list[Path]:
+    """The folders that are searched for published files; downloads go into the last."""
     own = os.environ.get("MINIDL_DATA")
     return [Path(folder).expanduser() / "weights" for folder in (own, pooch.os_cache("minidl")) if folder]

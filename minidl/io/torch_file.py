@@ -1,23 +1,26 @@
 """PyTorch's .pth and .pt files, read without PyTorch and without running what is in them.
 
 Such a file is a pickle of dictionaries in which each tensor is a call: rebuild_tensor(storage, offset, size, stride),
-where a storage is a run of numbers that lies elsewhere in the file, under a key. Since PyTorch 1.6 the file is a zip
-archive with the pickle in `data.pkl` and each storage in `data/<key>`; before, five pickles came one after the other
-and then the storages. Tensors may share a storage. Every size is held against the file before anything is made of it.
+where a storage is a sequence of elements stored elsewhere in the file under a key. Since PyTorch 1.6 the file is a zip
+archive with the pickle in `data.pkl` and each storage in `data/<key>`; before, it was five pickles followed by the
+storages. Tensors may share a storage. Every size is checked against the file before anything is allocated.
 """
 
 import math
 import mmap
 import zipfile
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from minidl.io.checkpoint import MAX_SIZE, CheckpointError, float32
+from minidl.io.checks import is_whole
 from minidl.io.pickles import ForeignName, PickleError, read_pickle
 
-LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."          # a pickle of one large number
+LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."          # a pickle of one large integer
 LEGACY_PROTOCOL = 1001
 BFLOAT16 = "bfloat16"                            # NumPy lacks it
 DTYPES = {
@@ -28,31 +31,31 @@ DTYPES = {
 
 
 class Storage(NamedTuple):
-    """A run of `count` numbers that lies in the file under `key`."""
+    """A sequence of `count` elements, stored in the file under `key`."""
 
     key: str
     dtype: str
     count: int
 
     @property
-    def bytes(self):
-        """How many bytes it takes in the file."""
+    def bytes(self) -> int:
+        """Its size in the file."""
         return self.count * (2 if self.dtype == BFLOAT16 else np.dtype(self.dtype).itemsize)
 
 
 class StoredTensor(NamedTuple):
-    """Element (i, j, ...) is number offset + i * strides[0] + j * strides[1] + ... of the storage."""
+    """Element (i, j, ...) is element offset + i * strides[0] + j * strides[1] + ... of the storage."""
 
     storage: Storage
     offset: int
-    shape: tuple
-    strides: tuple
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
 
 
-def read_torch_zip(path):
-    """What `torch.save` put into a zip archive, with an array, not to be written to, for each tensor.
+def read_torch_zip(path: Path) -> Any:
+    """The value that `torch.save` wrote into a zip archive, with a read-only array for each tensor.
 
-    A dictionary stays a dictionary of its keys, in their order. Raises CheckpointError.
+    Dictionaries keep their keys and the order of these. Raises CheckpointError.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -62,10 +65,10 @@ def read_torch_zip(path):
                 raise CheckpointError(f"a zip archive with {len(pickles)} entries data.pkl; torch.save writes one")
             folder = pickles[0].removesuffix("data.pkl")
             if f"{folder}byteorder" in members and archive.read(f"{folder}byteorder") != b"little":
-                raise CheckpointError("its numbers have their bytes in the reverse order (big-endian)")
+                raise CheckpointError("its elements are big-endian")
             tree = read_pickle(archive.read(pickles[0]), NAMES, stored)
 
-            def content(storage):
+            def content(storage: Storage) -> bytes:
                 name = f"{folder}data/{storage.key}"
                 if name not in members or members[name].file_size < storage.bytes:
                     raise CheckpointError(f"{name} is missing, or shorter than the {storage.bytes} bytes declared")
@@ -75,18 +78,18 @@ def read_torch_zip(path):
         raise refusal(path, error) from error
 
 
-def read_torch_legacy(path):
-    """The same for a file as PyTorch wrote it before 1.6."""
+def read_torch_legacy(path: Path) -> Any:
+    """The same for a file that PyTorch before 1.6 wrote."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
             memory.seek(len(LEGACY_MAGIC))
             protocol, system = read_pickle(memory, {}), read_pickle(memory, {})
             if protocol != LEGACY_PROTOCOL or not system["little_endian"]:
-                raise CheckpointError("its numbers are written in a way that is not known here")
+                raise CheckpointError("its elements are in a format that is not supported")
             tree = read_pickle(memory, NAMES, stored)
             places = legacy_places(memory, read_pickle(memory, {}), storages(tree))
 
-            def content(storage):
+            def content(storage: Storage) -> bytes:
                 start = places[storage.key]
                 return memory[start:start + storage.bytes]
             return filled(tree, Contents(content))
@@ -94,68 +97,68 @@ def read_torch_legacy(path):
         raise refusal(path, error) from error
 
 
-def plain_members(archive, size):
-    """{name: entry} of an archive none of whose entries is packed: all of them then fit into the file."""
+def plain_members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """{name: entry} of an archive without compressed entries, all of which then fit into its `size`."""
     entries = archive.infolist()
     if any(entry.file_size != entry.compress_size for entry in entries):
-        raise CheckpointError("it is packed, which PyTorch's own files never are")
+        raise CheckpointError("it is compressed, which PyTorch's own files never are")
     if sum(entry.file_size for entry in entries) > size:
         raise CheckpointError("its entries are larger than the file")
     return {entry.filename: entry for entry in entries}
 
 
-def legacy_places(memory, keys, known):
-    """{key: where its numbers begin}: after the pickles, each storage is its count as eight bytes, and the numbers."""
+def legacy_places(memory: mmap.mmap, keys: Iterable[str], known: dict[str, Storage]) -> dict[str, int]:
+    """{key: position of its first element}; after the pickles, each storage is its count (8 bytes) and its elements."""
     places, place = {}, memory.tell()
     for key in keys:
         if key not in known:
-            raise CheckpointError(f"it holds numbers that belong to no tensor (storage {key!r})")
+            raise CheckpointError(f"it holds elements that belong to no tensor (storage {key!r})")
         count = int.from_bytes(memory[place:place + 8], "little")
         place += 8
         if count != known[key].count:
-            raise CheckpointError(f"storage {key!r} has {count} numbers, where {known[key].count} were declared")
+            raise CheckpointError(f"storage {key!r} has {count} elements, but {known[key].count} are declared")
         if place + known[key].bytes > len(memory):
-            raise CheckpointError(f"cut short: storage {key!r} has {known[key].bytes} bytes, of which "
-                                  f"{max(0, len(memory) - place)} are there")
+            raise CheckpointError(f"truncated: storage {key!r} has {known[key].bytes} bytes, but only "
+                                  f"{max(0, len(memory) - place)} are left")
         places[key] = place
         place += known[key].bytes
     return places
 
 
-def stored(identity):
-    """The storage of a persistent id: ("storage", its type, key, device, count), and long ago a view's place."""
+def stored(identity: tuple) -> Storage:
+    """The storage of a persistent id: ("storage", type, key, device, count), and in very old files a view."""
     kind, dtype, key, _, count, *view = identity
     if kind != "storage" or dtype not in DTYPES.values() or not isinstance(key, str):
         raise PickleError("a damaged pickle (no storage)")
     if any(part is not None for part in view):
-        raise PickleError("its storages are parts of others, as PyTorch wrote them before 0.4")
-    return Storage(key, dtype, whole("the length of a storage", count))
+        raise PickleError("its storages are views of other storages, as in PyTorch before 0.4")
+    return Storage(key, dtype, natural("the length of a storage", count))
 
 
-def rebuild_tensor(storage, offset, size, stride, *_):
-    """The tensor, if it keeps within its storage."""
-    shape, strides = tuple(whole("a size", n) for n in size), tuple(whole("a stride", n) for n in stride)
-    tensor = StoredTensor(storage, whole("an offset", offset), shape, strides)
+def rebuild_tensor(storage: Storage, offset: int, size: Iterable[int], stride: Iterable[int], *_: Any) -> StoredTensor:
+    """The tensor. Raises PickleError if it does not lie within its storage."""
+    shape, strides = tuple(natural("a size", n) for n in size), tuple(natural("a stride", n) for n in stride)
+    tensor = StoredTensor(storage, natural("an offset", offset), shape, strides)
     if not isinstance(storage, Storage) or len(shape) != len(strides) or len(shape) > 32:
         raise PickleError("a damaged pickle (no tensor)")
     last = tensor.offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if math.prod(shape) and last >= storage.count:
-        raise PickleError(f"a tensor of shape {shape} reaches beyond the {storage.count} numbers of its storage")
-    # a stride of 0 can make much out of little; and NumPy counts the bytes even of an array that is empty
+        raise PickleError(f"a tensor of shape {shape} reaches beyond the {storage.count} elements of its storage")
+    # a stride of 0 repeats elements without limit, and NumPy computes the size in bytes even of an empty array
     if math.prod(n or 1 for n in shape) * 8 > MAX_SIZE:
-        raise PickleError(f"a tensor of shape {shape} is larger than is allowed ({MAX_SIZE} bytes)")
+        raise PickleError(f"a tensor of shape {shape} is larger than the {MAX_SIZE} bytes allowed")
     return tensor
 
 
-def whole(what, number):
-    """`number`, if it is a whole one of at least 0."""
-    if type(number) is not int or number < 0:
-        raise PickleError(f"a damaged pickle ({what} is {number!r:.40}, no whole number of at least 0)")
-    return number
+def natural(what: str, value: Any) -> int:
+    """`value`. Raises PickleError unless it is a whole number of at least 0."""
+    if not is_whole(value):
+        raise PickleError(f"a damaged pickle ({what} is {value!r:.40}, not a whole number of at least 0)")
+    return value
 
 
-def ordered_dict(items=()):
-    """An OrderedDict is a dictionary, which keeps its order anyway."""
+def ordered_dict(items: Iterable = ()) -> dict:
+    """An OrderedDict becomes a dictionary, which keeps its order too."""
     return dict(items)
 
 
@@ -172,21 +175,22 @@ FOREIGN_TENSORS = ("torch._utils._rebuild_", *(f"torch.{kind}" for kind in ("Q",
 
 
 class Contents:
-    """The numbers of storages; those that tensors share are read once. `content(storage)` gives the bytes."""
+    """The elements of storages, each read once even if tensors share it. `content(storage)` gives its bytes."""
 
-    def __init__(self, content):
-        self.content, self.read = content, {}
+    def __init__(self, content: Callable[[Storage], bytes]) -> None:
+        self.content = content
+        self.read: dict[Storage, np.ndarray] = {}
 
-    def array(self, tensor):
-        """The array of a StoredTensor: a view of its storage, so that a stride of 0 costs nothing."""
-        numbers = self.numbers(tensor.storage)
+    def array(self, tensor: StoredTensor) -> np.ndarray:
+        """The array of a StoredTensor: a view of its storage, so that a stride of 0 takes no memory."""
+        elements = self.elements(tensor.storage)
         if 0 in tensor.shape:
-            return np.empty(tensor.shape, numbers.dtype)
-        strides = [step * numbers.itemsize for step in tensor.strides]
-        return as_strided(numbers[tensor.offset:], tensor.shape, strides, writeable=False)
+            return np.empty(tensor.shape, elements.dtype)
+        strides = [step * elements.itemsize for step in tensor.strides]
+        return as_strided(elements[tensor.offset:], tensor.shape, strides, writeable=False)
 
-    def numbers(self, storage):
-        """All numbers of a storage.   (count,)"""
+    def elements(self, storage: Storage) -> np.ndarray:
+        """All elements of a storage.   (count,)"""
         if storage not in self.read:
             content = self.content(storage)
             if storage.dtype == BFLOAT16:
@@ -196,25 +200,28 @@ class Contents:
         return self.read[storage]
 
 
-def filled(tree, contents):
-    """The same tree of dictionaries, with an array for each StoredTensor; what lies in lists is left out."""
-    made = {}                                    # a dictionary may lie in itself
+def filled(tree: Any, contents: Contents) -> Any:
+    """The same tree of dictionaries, with an array for each StoredTensor except those in lists."""
+    made: dict[int, dict] = {}                   # a dictionary may contain itself
 
-    def fill(value):
+    def fill(value: Any) -> Any:
         if isinstance(value, StoredTensor):
             return contents.array(value)
         if not isinstance(value, dict):
             return value
         if id(value) not in made:
-            made[id(value)] = copy = {}
+            copy: dict[Any, Any] = {}
+            made[id(value)] = copy
             copy.update((key, fill(item)) for key, item in value.items())
         return made[id(value)]
     return fill(tree)
 
 
-def storages(tree):
+def storages(tree: Any) -> dict[str, Storage]:
     """{key: Storage} of all tensors in a tree of dictionaries, lists and tuples."""
-    found, seen, waiting = {}, set(), [tree]
+    found: dict[str, Storage] = {}
+    seen: set[int] = set()
+    waiting = [tree]
     while waiting:
         value = waiting.pop()
         if isinstance(value, StoredTensor):
@@ -225,15 +232,15 @@ def storages(tree):
     return found
 
 
-def refusal(path, error):
-    """The error that tells of `path` what went wrong with it."""
+def refusal(path: Path, error: Exception) -> CheckpointError:
+    """A CheckpointError that says what is wrong with the file at `path`."""
     if isinstance(error, ForeignName) and error.name.startswith(FOREIGN_TENSORS):
-        reason = f"{error}: tensors that are sparse, quantized, complex and the like are not read here"
+        reason = f"{error}: sparse, quantized and complex tensors are not supported"
     elif isinstance(error, ForeignName):
-        reason = (f"{error}. It was saved as a whole program object, which cannot be read safely; where it was made, "
-                  "save its weights alone: torch.save(model.state_dict(), path)")
+        reason = (f"{error}. A complete Python object was saved, which cannot be read safely; "
+                  "save the weights alone in PyTorch: torch.save(model.state_dict(), path)")
     elif isinstance(error, CheckpointError | PickleError):
         reason = str(error)
     else:
-        reason = f"a damaged file of PyTorch ({type(error).__name__}: {error})"
+        reason = f"a damaged PyTorch file ({type(error).__name__}: {error})"
     return CheckpointError(f"{path}: {reason}")

@@ -1,13 +1,14 @@
-"""Weights from files of every kind, and into a model.
+"""Weights: read from files of several formats, and copied into a model.
 
     load_into(model, load_weights("resnet18-f37072fd.pth"))
 
-What a file is, is told by its first bytes and not by its name: safetensors, .npz, or PyTorch's own two formats. Nothing
-in a file is run (see `pickles.py`), and a model gets all of its weights or keeps those it has.
+A file's first bytes, not its name, decide its format: safetensors, .npz, or one of PyTorch's two formats. Nothing in a
+file is executed (see `pickles.py`), and either all of a model's weights are replaced or none.
 """
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,23 +16,24 @@ from minidl.io.checkpoint import MAX_SIZE, CheckpointError, load_checkpoint, wei
 from minidl.io.keras import from_keras, is_keras
 from minidl.io.npz import read_npz
 from minidl.io.torch_file import LEGACY_MAGIC, read_torch_legacy, read_torch_zip
+from minidl.nn import Module
 
 WRAPPINGS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")
-PREFIXES = ("module.", "_orig_mod.")             # of DataParallel and of torch.compile
-COUNTER = ".num_batches_tracked"                 # a buffer of batch normalization, which PyTorch before 0.4.1 lacked
+PREFIXES = ("module.", "_orig_mod.")             # added by DataParallel and torch.compile
+COUNTER = ".num_batches_tracked"                 # a buffer of batch normalization, absent before PyTorch 0.4.1
 
 
-def load_weights(path):
+def load_weights(path: str | Path) -> dict[str, np.ndarray]:
     """{name: NumPy array} of a file of weights: safetensors, .npz, or PyTorch's .pth and .pt, old and new.
 
-    A dictionary around the weights, as in {"state_dict": ..., "epoch": 3}, and "module." before every name are taken
-    off; bfloat16 becomes float32. The arrays are not to be written to. Raises FileNotFoundError or CheckpointError.
+    A dictionary around the weights, as in {"state_dict": ..., "epoch": 3}, and a prefix "module." of every name are
+    removed; bfloat16 becomes float32. Treat the arrays as read-only. Raises FileNotFoundError or CheckpointError.
     """
     return read_weights(path)[0]
 
 
-def read_weights(path):
-    """The weights, and the facts that a safetensors file tells of them.   ->  ({name: array}, {key: value})"""
+def read_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The weights, and the facts in a safetensors file.   ->  ({name: array}, {key: value})"""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
@@ -46,35 +48,35 @@ def read_weights(path):
     if start == LEGACY_MAGIC:
         return state_dict(path, read_torch_legacy(path)), {}
     if not start.startswith(b"PK\x03\x04"):
-        raise CheckpointError(f"{path}: neither safetensors nor .npz nor a file of PyTorch; it {beginning(start)}")
+        raise CheckpointError(f"{path}: neither safetensors nor .npz nor a PyTorch file; it {beginning(start)}")
     if holds_npy(path):
         arrays = read_npz(path)
         return from_keras(path, arrays) if is_keras(arrays) else (arrays, {})
     return state_dict(path, read_torch_zip(path)), {}
 
 
-def beginning(start):
-    """What the first bytes of a file tell."""
+def beginning(start: bytes) -> str:
+    """A description of a file by its first bytes."""
     if start.startswith(b"\x89HDF"):
         return "is HDF5; save the arrays with numpy.savez instead"
     if start.startswith(b"\x93NUMPY"):
-        return "is one array of NumPy's without a name; save all with numpy.savez instead"
+        return "is a single NumPy array without a name; save all arrays with numpy.savez instead"
     if start.startswith(b"\x80"):
-        return "is a pickle of another program; save the arrays with numpy.savez or safetensors instead"
+        return "is a pickle that PyTorch did not write; save the arrays with numpy.savez or safetensors instead"
     return f"begins with {start!r}" if start else "is empty"
 
 
-def holds_npy(path):
-    """Whether a zip archive is one of .npy files."""
+def holds_npy(path: Path) -> bool:
+    """Whether a zip archive consists of .npy files."""
     try:
         with zipfile.ZipFile(path) as archive:
             return all(name.endswith(".npy") for name in archive.namelist())
-    except Exception as error:                   # BadZipFile, or by which of its numbers is wrong: OSError, and more
-        raise CheckpointError(f"{path}: cut short or damaged ({error})") from error
+    except Exception as error:                   # BadZipFile, OSError and others, depending on the damage
+        raise CheckpointError(f"{path}: truncated or damaged ({error})") from error
 
 
-def state_dict(path, tree):
-    """The one dictionary of arrays in what a file of PyTorch holds, with the names that the model itself has."""
+def state_dict(path: Path, tree: Any) -> dict[str, np.ndarray]:
+    """The one dictionary of arrays in a PyTorch file, with the model's own names."""
     weights = unwrapped(path, tree)
     arrays = {name: value for name, value in weights.items() if isinstance(value, np.ndarray)}
     if not all(isinstance(name, str) for name in arrays):
@@ -84,8 +86,8 @@ def state_dict(path, tree):
     return arrays
 
 
-def unwrapped(path, tree):
-    """The dictionary with arrays in it that lies in `tree`, at most three dictionaries deep."""
+def unwrapped(path: Path, tree: Any) -> dict:
+    """The dictionary of arrays in `tree`, at most three dictionaries deep."""
     for _ in range(4):
         if not isinstance(tree, dict):
             break
@@ -96,15 +98,16 @@ def unwrapped(path, tree):
         if not named and len(inner) != 1:
             break
         tree = inner[named[0]] if named else next(iter(inner.values()))
-    raise CheckpointError(f"{path}: it holds no weights with names, as torch.save(model.state_dict(), path) has them")
+    raise CheckpointError(f"{path}: it holds no named weights, as torch.save(model.state_dict(), path) writes them")
 
 
-def load_into(model, weights, path="these weights", new_head=False):
-    """Copy {name: array} into `model`, and return the model; it is changed only if all fits.
+def load_into(model: Module, weights: dict[str, np.ndarray], path: str | Path = "these weights",
+              new_head: bool = False) -> Module:
+    """Copy {name: array} into `model`, and return it; nothing is changed unless everything fits.
 
-    `path` begins the error. With new_head=True the layers that give one number per class stay as they are in the model
-    where `weights` are for another number of classes; all others must fit. Raises CheckpointError that tells all that
-    does not.
+    `path` begins an error message. With new_head=True, the classifier layers of the model keep their weights if
+    `weights` are for another number of classes; all other layers must fit. Raises CheckpointError, which lists all
+    mismatches.
     """
     own = model.state_dict()
     counters = {name: own[name] for name in own if name.endswith(COUNTER) and name not in weights}
@@ -118,14 +121,14 @@ def load_into(model, weights, path="these weights", new_head=False):
         hint = ""
         if head:
             theirs, ours = len(weights[head[0]]), len(own[head[0]])
-            hint = (f"\nThey are for {theirs} classes and the model is for {ours}: new_head=True keeps "
-                    f"{' and '.join(head)} as the model has them, and loads the rest")
+            hint = (f"\nThey are for {theirs} classes and the model is for {ours}: new_head=True keeps the model's own "
+                    f"{' and '.join(head)}, and loads the rest")
         raise CheckpointError(f"{path}: {error}{hint}") from error
     return model
 
 
-def head_of(own, weights):
-    """The names that differ in their first length alone, and all in the same way: the layers that tell the classes."""
+def head_of(own: dict[str, np.ndarray], weights: dict[str, np.ndarray]) -> list[str]:
+    """The arrays that differ only in their first length, all in the same way: the classifier layers."""
     if set(own) != set(weights):
         return []
     differing = [name for name in own if np.shape(weights[name]) != own[name].shape]

@@ -1,4 +1,4 @@
-"""Layers, and what they are made of: `import minidl.nn as nn`. Read `module.py` first, then `layers.py`."""
+"""Layers and networks: `import minidl.nn as nn`. Read `module.py` first, then `layers.py`."""
 
 from minidl.nn import init
 from minidl.nn.activation import (

@@ -1,25 +1,32 @@
-"""A model that knows how it was made, so that a file of its weights can make it again."""
+"""A model that records how it was created, so that a file with its weights can create it again."""
 
 import functools
 import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from minidl.nn.module import Module
+
+Settings = ParamSpec("Settings")
+Model = TypeVar("Model", bound=Module)
 
 
-def architecture(factory):
-    """Let each model that `factory` returns remember the factory's name and the settings it was made with.
+def architecture(factory: Callable[Settings, Model]) -> Callable[Settings, Model]:
+    """A decorator: each model that `factory` returns records the factory's name and the settings of the call.
 
-    They lie in `model.architecture` as {"name": ..., "settings": {...}}; a file can hold them if JSON can.
+    `model.architecture` is {"name": ..., "settings": {...}}; a model file can hold it if JSON can.
     """
     signature = inspect.signature(factory)
 
     @functools.wraps(factory)
-    def remembering(*values, **settings):
+    def recorded(*values: Settings.args, **settings: Settings.kwargs) -> Model:
         given = signature.bind(*values, **settings)
         given.apply_defaults()
-        made_with = dict(given.arguments)
+        created_with: dict[str, Any] = dict(given.arguments)
         for name, parameter in signature.parameters.items():
             if parameter.kind is parameter.VAR_KEYWORD:
-                made_with |= made_with.pop(name)
+                created_with |= created_with.pop(name)
         model = factory(*values, **settings)
-        model.architecture = {"name": factory.__name__, "settings": made_with}
+        model.architecture = {"name": factory.__name__, "settings": created_with}
         return model
-    return remembering
+    return recorded

@@ -1,18 +1,21 @@
-"""The layers: each keeps its settings and its parameters, and calls the function of the same name.
+"""The layers: each keeps its settings and its parameters, and calls the function of the same name in `functional/`.
 
-Names, settings, defaults and shapes are PyTorch's, so its weights load by name. What a layer computes is told by its
-function in `functional/`. Layers without weights have files of their own, `activation.py` and `pooling.py`, and so have
-the normalizations, of which one remembers: `normalization.py`.
+Names, settings, defaults and shapes are PyTorch's, so that PyTorch's weights load by name. Activations, pooling and
+normalization have files of their own: `activation.py`, `pooling.py` and `normalization.py`.
 """
+
+from typing import Any, ClassVar
 
 import numpy as np
 
 import minidl.functional as F
-from minidl.functional.convolution import pair, window_of
-from minidl.functional.pooling import check_images
-from minidl.functional.transposed_convolution import window_and_rest
+from minidl.functional.checks import check_images, pair, transposed_window, window_of
 from minidl.nn import init
-from minidl.nn.module import Module, Parameter
+from minidl.nn.activation import ReLU
+from minidl.nn.module import Fusions, Module, Parameter
+from minidl.tensor import Tensor
+
+Size2d = int | tuple[int, int]          # one number for both axes, or (height, width)
 
 
 class Conv2d(Module):
@@ -21,8 +24,11 @@ class Conv2d(Module):
     x (N, in_channels, H, W)  ->  (N, out_channels, OH, OW);   layer(x, relu=True) is F.relu(layer(x)) in one pass
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True,
-                 padding_mode="zeros"):
+    fuses_after: ClassVar[Fusions] = {ReLU: {"relu": True}}
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size2d, stride: Size2d = 1,
+                 padding: Size2d | str = 0, dilation: Size2d = 1, groups: int = 1, bias: bool = True,
+                 padding_mode: str = "zeros"):
         check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"Conv2d: groups={groups} must divide in_channels={in_channels} and "
@@ -38,20 +44,20 @@ class Conv2d(Module):
         self.weight = Parameter(outputs_last(init.default_weight(shape)))
         self.bias = Parameter(init.default_bias(shape)) if bias else None
 
-    def forward(self, x, relu=False):
-        padding = self.padding
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
+        padding: Size2d | str = self.padding
         if self.padding_mode != "zeros":
-            x, padding = F.pad(x, self.around(x), self.padding_mode), 0
+            x, padding = F.pad(x, self.border(x), self.padding_mode), 0
         return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=padding, dilation=self.dilation,
                         groups=self.groups, relu=relu)
 
-    def around(self, x):
-        """(left, right, top, bottom): how many pixels the padding puts around images x."""
+    def border(self, x: Tensor) -> tuple[int, int, int, int]:
+        """(left, right, top, bottom): the number of pixels that padding adds on each side of images x."""
         check_images("Conv2d", x)
         window = window_of("Conv2d", x.shape[2:], self.kernel_size, self.stride, self.padding, self.dilation)
         return window.padding[1] + window.padding[0]
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         filters, channels = self.weight.shape[:2]
         return (f"{channels * self.groups}, {filters}, kernel_size={self.kernel_size}, stride={self.stride}"
                 + unless("padding", self.padding, (0, 0)) + unless("dilation", self.dilation, (1, 1))
@@ -65,14 +71,15 @@ class ConvTranspose2d(Module):
     x (N, in_channels, H, W)  ->  (N, out_channels, OH, OW)
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1,
-                 bias=True, dilation=1):
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size2d, stride: Size2d = 1,
+                 padding: Size2d = 0, output_padding: Size2d = 0, groups: int = 1, bias: bool = True,
+                 dilation: Size2d = 1):
         check_sizes("ConvTranspose2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"ConvTranspose2d: groups={groups} must divide in_channels={in_channels} and "
                              f"out_channels={out_channels}")
         kernel = pair("ConvTranspose2d", "kernel_size", kernel_size, 1)
-        window, self.output_padding = window_and_rest("ConvTranspose2d", kernel, stride, padding, output_padding,
+        window, self.output_padding = transposed_window("ConvTranspose2d", kernel, stride, padding, output_padding,
                                                       dilation)
         self.kernel_size, self.stride, _, self.dilation = window
         self.padding = pair("ConvTranspose2d", "padding", padding, 0)
@@ -81,11 +88,11 @@ class ConvTranspose2d(Module):
         self.weight = Parameter(outputs_last(init.default_weight(shape)))
         self.bias = Parameter(init.default_bias((out_channels, *shape[1:]))) if bias else None
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.conv_transpose2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding,
                                   output_padding=self.output_padding, groups=self.groups, dilation=self.dilation)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         channels, filters = self.weight.shape[:2]
         return (f"{channels}, {filters * self.groups}, kernel_size={self.kernel_size}, stride={self.stride}"
                 + unless("padding", self.padding, (0, 0)) + unless("output_padding", self.output_padding, (0, 0))
@@ -99,94 +106,97 @@ class Linear(Module):
     x (..., in_features)  ->  (..., out_features);   layer(x, relu=True) is F.relu(layer(x)) in one pass
     """
 
-    def __init__(self, in_features, out_features, bias=True):
+    fuses_after: ClassVar[Fusions] = {ReLU: {"relu": True}}
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True):
         check_sizes("Linear", in_features=in_features, out_features=out_features)
         shape = (out_features, in_features)
         self.weight = Parameter(outputs_last(init.default_weight(shape)))
         self.bias = Parameter(init.default_bias(shape)) if bias else None
 
-    def forward(self, x, relu=False):
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         return F.linear(x, self.weight, self.bias, relu=relu)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         out_features, in_features = self.weight.shape
         return f"{in_features}, {out_features}" + unless("bias", self.bias is not None, True)
 
 
 class Dropout(Module):
-    """In training each element becomes 0 with probability p, else x / (1 - p); in use x itself."""
+    """In training, each element becomes 0 with probability p, else x / (1 - p); in eval mode, x itself."""
 
     drop = staticmethod(F.dropout)
 
-    def __init__(self, p=0.5):
+    def __init__(self, p: float = 0.5):
         if not 0 <= p < 1:
-            raise ValueError(f"{type(self).__name__}: p={p} is not a probability from 0 up to, but not, 1")
+            raise ValueError(f"{type(self).__name__}: p={p} must be a probability: at least 0 and less than 1")
         self.p = p
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.drop(x, p=self.p, training=self.training)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"p={self.p}"
 
 
 class Dropout2d(Dropout):
-    """In training each channel of each image becomes 0 with probability p, else x / (1 - p); in use x itself."""
+    """In training, each channel of an image becomes 0 with probability p, else x / (1 - p); in eval mode, x itself."""
 
     drop = staticmethod(F.dropout2d)
 
 
 class Upsample(Module):
-    """Images at another size, as F.interpolate.   (N, C, H, W) -> (N, C, OH, OW)"""
+    """Images resized, as F.interpolate.   (N, C, H, W) -> (N, C, OH, OW)"""
 
-    def __init__(self, size=None, scale_factor=None, mode="nearest", align_corners=None):
+    def __init__(self, size: Size2d | None = None, scale_factor: float | tuple[float, float] | None = None,
+                 mode: str = "nearest", align_corners: bool | None = None):
         self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.interpolate(x, self.size, self.scale_factor, mode=self.mode, align_corners=self.align_corners)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         size = f"scale_factor={self.scale_factor}" if self.size is None else f"size={self.size}"
         return f"{size}, mode={self.mode!r}" + unless("align_corners", self.align_corners, None)
 
 
 class Flatten(Module):
-    """The axes from start_dim to end_dim made one.   Flatten(): (N, C, H, W) -> (N, C*H*W)"""
+    """The axes from start_dim to end_dim merged into one.   Flatten(): (N, C, H, W) -> (N, C*H*W)"""
 
-    def __init__(self, start_dim=1, end_dim=-1):
+    def __init__(self, start_dim: int = 1, end_dim: int = -1):
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.flatten(x, self.start_dim, self.end_dim)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
 class Identity(Module):
-    """x itself: it holds the place of a layer that is left out."""
+    """x itself: a placeholder for a layer that is left out."""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return x
 
 
-def outputs_last(weight):
-    """The same weight, of the same shape, in the order of memory in which the CPU kernels read it.
+def outputs_last(weight: np.ndarray) -> np.ndarray:
+    """The same weight, with the same shape, in the memory order in which the CPU kernels read it.
 
-    (F, C, KH, KW) lies in memory as (KH, KW, C, F), and (out, in) as (in, out): a vector then holds neighbouring
-    outputs. This is a matter of speed alone; any order gives the same results.
+    (F, C, KH, KW) is stored as (KH, KW, C, F), and (out, in) as (in, out), so that a vector holds neighbouring outputs.
+    This affects speed alone; any order gives the same results.
     """
     axes = (*range(2, weight.ndim), 1, 0)
     return np.ascontiguousarray(weight.transpose(axes)).transpose(np.argsort(axes))
 
 
-def check_sizes(layer, **sizes):
+def check_sizes(layer: str, **sizes: Any) -> None:
     """Raise ValueError unless every size is a whole number of at least 1."""
     for name, size in sizes.items():
         if not isinstance(size, int) or size < 1:
             raise ValueError(f"{layer}: {name}={size!r} must be a whole number of at least 1")
 
 
-def unless(name, value, default):
-    """A setting as `extra_repr` shows it: nothing if it is the default."""
+def unless(name: str, value: Any, default: Any) -> str:
+    """A setting as `extra_repr` shows it; empty for the default."""
     return "" if value == default else f", {name}={value!r}"

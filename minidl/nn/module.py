@@ -1,15 +1,23 @@
 """A network is a tree of modules, and a module is an object with tensors in it.
 
-Nothing is registered: whatever Tensor or Module is an attribute of a module belongs to it, be it alone or in a list,
-a tuple or a dictionary, in order of assignment. A NumPy array as an attribute belongs to nobody: it is neither trained
-nor saved nor moved. Nor is a tensor that an operation made on the way to a loss; keep such an output as an array.
-How to compute is told in each module's `forward`. Read `layers.py` next.
+Nothing is registered: every Tensor or Module assigned to an attribute, directly or inside a list, tuple or dict,
+belongs to the module, in order of assignment. NumPy arrays do not: they are neither trained nor saved nor moved. Nor do
+tensors that an operation computed; to keep an output on the module, keep its array.
+A module computes its output in `forward`. Read `layers.py` next.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from minidl.device import Device, array_module
+from minidl.nn.hooks import Hook, RemovableHandle, call_with_hooks, register
 from minidl.tensor import NonFiniteError, Tensor
+
+Fusions = dict[type["Module"], dict[str, Any]]
 
 
 class Parameter(Tensor):
@@ -17,104 +25,139 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data, requires_grad=True):
+    def __init__(self, data: Any, requires_grad: bool = True):
         super().__init__(data, requires_grad)
 
 
 class Module:
-    """What every layer and every network is: a subclass assigns attributes and says in `forward` what it computes.
+    """The base of all layers and networks: a subclass assigns its attributes and computes its output in `forward`.
 
     Names are dotted paths as in PyTorch: `self.layers = [Linear(2, 3)]` holds "layers.0.weight" and "layers.0.bias".
-    Parameters are the tensors made as Parameter, and all others that want a gradient; the rest are buffers.
+    Parameters are the tensors made as Parameter, and all others that require a gradient; the rest are buffers.
     """
 
-    training = True
+    training: bool = True
+    architecture: dict[str, Any]                # set by the decorator `architecture`
+    about: dict[str, Any]                       # the facts in a model file, set by `minidl.io.load_model`
+    forward_hooks: tuple[Hook, ...] = ()
+    forward_pre_hooks: tuple[Hook, ...] = ()
+    fuses_after: ClassVar[Fusions] = {}         # see `sequential.py`
+    fuses_before: ClassVar[Fusions] = {}
 
-    def forward(self, *inputs, **settings):
+    def forward(self, *inputs: Any, **settings: Any) -> Any:
         """Compute the output; every subclass has its own."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
-    def __call__(self, *inputs, **settings):
+    def __call__(self, *inputs: Any, **settings: Any) -> Any:
+        """The output of `forward`, with the hooks run before and after it."""
         try:
+            if self.forward_hooks or self.forward_pre_hooks:
+                return call_with_hooks(self, inputs, settings)
             return self.forward(*inputs, **settings)
         except NonFiniteError as error:
-            if error.module is None:            # the innermost module comes first, and stays
+            if error.module is None:            # the innermost module is the first to get here
                 error.module = self
             raise
 
+    # Hooks
+
+    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False,
+                              always_call: bool = False) -> RemovableHandle:
+        """Call hook(module, args, output) after each `forward`; unless it returns None, that replaces the output.
+
+        prepend      run it before the hooks registered so far, not after them
+        with_kwargs  call hook(module, args, kwargs, output)
+        always_call  not supported: a hook is not called when `forward` raises
+        Returns a handle: handle.remove(), or the end of `with handle:`, removes the hook.
+        """
+        if always_call:
+            raise ValueError("register_forward_hook: always_call=True is not supported; catch the error where the "
+                             "module is called")
+        return register(self, "forward_hooks", Hook(hook, with_kwargs), prepend)
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
+                                  with_kwargs: bool = False) -> RemovableHandle:
+        """Call hook(module, args) before each `forward`; unless it returns None, that replaces the arguments.
+
+        It returns a tuple of them, or one that is no tuple. The settings are as in `register_forward_hook`;
+        hook(module, args, kwargs) returns None or (args, kwargs).
+        """
+        return register(self, "forward_pre_hooks", Hook(hook, with_kwargs), prepend)
+
     # What belongs to it
 
-    def named_modules(self):
-        """(name, module) for this module, named "", and for all below it; a shared one comes once."""
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) for this module, named "", and for all below it; a shared one is listed once."""
         return once(walk(self, "", Module))
 
-    def named_parameters(self):
-        """(name, parameter) for every parameter here and below; a shared one comes once."""
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """(name, parameter) for every parameter here and below; a shared one is listed once."""
         return ((name, tensor) for name, tensor in once(walk(self, "", Tensor)) if is_parameter(tensor))
 
-    def parameters(self):
-        """Every parameter here and below, frozen ones too; a shared one comes once."""
+    def parameters(self) -> list[Tensor]:
+        """Every parameter here and below, frozen ones too; a shared one is listed once."""
         return [tensor for _, tensor in self.named_parameters()]
 
-    def buffers(self):
+    def buffers(self) -> list[Tensor]:
         """Every tensor here and below that is saved but not trained, such as running means."""
         return [tensor for _, tensor in once(walk(self, "", Tensor)) if not is_parameter(tensor)]
 
-    # What can be done to all of it; each returns the module
+    # Changing all of it; each of these returns the module
 
-    def train(self, mode=True):
-        """Behave as in training, or, with mode=False, as in use: Dropout and batch normalization differ."""
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, or eval mode with mode=False; Dropout and batch normalization behave differently."""
         for _, module in self.named_modules():
             module.training = mode
         return self
 
-    def eval(self):
-        """Behave as in use: `train(False)`."""
+    def eval(self) -> Self:
+        """Set eval mode: the same as `train(False)`."""
         return self.train(False)
 
-    def requires_grad_(self, wanted=True):
-        """Let every parameter want a gradient, or freeze it; buffers stay as they are."""
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Let every parameter require a gradient, or freeze it; buffers stay as they are."""
         for tensor in self.parameters():
-            tensor.requires_grad = wanted
+            tensor.requires_grad = requires_grad
         return self
 
-    def zero_grad(self):
-        """Forget every gradient."""
+    def zero_grad(self) -> Self:
+        """Set the gradient of every parameter to None."""
         for tensor in self.parameters():
             if tensor.requires_grad:
                 tensor.grad = None
         return self
 
-    def to(self, device=None, dtype=None):
-        """Move every tensor to a device, change those of floats to a dtype, or both; what changes forgets its gradient.
+    def to(self, device: str | Device | None = None, dtype: Any = None) -> Self:
+        """Move every tensor to a device, convert floating-point ones to a dtype, or both.
 
-        An optimizer that has made steps keeps its state where it was: move the model before the first one.
+        A tensor that changes loses its gradient. The state that an optimizer keeps is not moved: move the model before
+        its first step.
         """
-        place = None if device is None else Device.parse(device)
+        target = None if device is None else Device.parse(device)
         for _, tensor in once(walk(self, "", Tensor)):
             array = tensor.data
             if dtype is not None and array.dtype.kind == "f":
                 array = array.astype(dtype, copy=False)
-            array = array if place is None else place.put(array)
+            array = array if target is None else target.put(array)
             if array is not tensor.data:
-                wanted, tensor.requires_grad = tensor.requires_grad, False
-                tensor.data, tensor.requires_grad = array, wanted          # a new leaf, which knows the new dtype
+                required, tensor.requires_grad = tensor.requires_grad, False
+                tensor.data, tensor.requires_grad = array, required        # a new leaf, with the new dtype
         return self
 
     # Saving
 
-    def state_dict(self):
-        """{name: NumPy array} of all parameters and buffers, PyTorch's names, a shared tensor under each of its names.
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """{name: NumPy array} of all parameters and buffers, by PyTorch's names; a shared tensor under each of its own.
 
-        The arrays are copies in C order, so that training goes on without changing them.
+        The arrays are copies in C order, so further training does not change them.
         """
         return {name: np.array(tensor.numpy(), order="C") for name, tensor in walk(self, "", Tensor)}
 
-    def load_state_dict(self, state, strict=True):
-        """Copy arrays (or tensors) into the tensors of those names, which keep their dtype and order of memory.
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> tuple[list[str], list[str]]:
+        """Copy arrays (or tensors) into the tensors of those names, which keep their dtype and memory order.
 
-        strict=False allows that names are missing or unknown. Returns the lists (missing, unexpected).
-        Raises ValueError that tells all that does not fit, and then has changed nothing.
+        strict=False accepts missing and unknown names. Returns the lists (missing, unexpected).
+        Raises ValueError that lists everything that does not fit; then nothing has been changed.
         """
         own = dict(walk(self, "", Tensor))
         arrays = {name: x.numpy() if isinstance(x, Tensor) else np.asarray(x) for name, x in state.items()}
@@ -124,8 +167,9 @@ class Module:
         if strict:
             faults += [f"{name} is missing" for name in missing]
             faults += [f"{name} is unexpected" for name in unexpected]
-        if faults := list(filter(None, faults)):
-            raise ValueError(f"load_state_dict: this state is not of {type(self).__name__}:\n  " + "\n  ".join(faults))
+        if found := list(filter(None, faults)):
+            raise ValueError(f"load_state_dict: this state does not fit {type(self).__name__}:\n  "
+                             + "\n  ".join(found))
         for name, tensor in own.items():
             if name in arrays:
                 tensor.data[...] = array_module(tensor.data).asarray(arrays[name])
@@ -133,11 +177,11 @@ class Module:
 
     # Printing
 
-    def extra_repr(self):
-        """The settings, as `print(model)` shall show them."""
+    def extra_repr(self) -> str:
+        """The settings, as `print(model)` shows them."""
         return ""
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         inner = [f"({name}): {module!r}" for name, module in members(vars(self)) if isinstance(module, Module)]
         if not inner:
             return f"{type(self).__name__}({self.extra_repr()})"
@@ -145,8 +189,8 @@ class Module:
         return f"{type(self).__name__}(\n  {lines}\n)"
 
 
-def members(container, prefix=""):
-    """Yield (name, Tensor or Module) for what lies in a dictionary, and in the lists and dictionaries in it."""
+def members(container: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (name, Tensor or Module) for what a dictionary holds, directly or in lists, tuples and dictionaries."""
     for key, value in container.items():
         if isinstance(value, list | tuple):
             value = dict(enumerate(value))
@@ -156,8 +200,8 @@ def members(container, prefix=""):
             yield f"{prefix}{key}", value
 
 
-def walk(module, name, kind):
-    """Yield (dotted name, thing) for everything of the type `kind` in a tree of modules, the root included."""
+def walk(module: Module, name: str, kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield (dotted name, object) for each object of type `kind` in a tree of modules, the root included."""
     if isinstance(module, kind):
         yield name, module
     for key, member in members(vars(module)):
@@ -168,8 +212,8 @@ def walk(module, name, kind):
             yield path, member
 
 
-def once(named):
-    """The (name, thing) pairs without those whose thing came before."""
+def once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The (name, object) pairs, each object at its first name only."""
     seen = set()
     for name, thing in named:
         if id(thing) not in seen:
@@ -177,15 +221,15 @@ def once(named):
             yield name, thing
 
 
-def is_parameter(tensor):
-    """Whether a tensor that belongs to a module is there to be trained."""
+def is_parameter(tensor: Tensor) -> bool:
+    """Whether a tensor of a module is trained: a Parameter, frozen or not, or any other that requires a gradient."""
     return isinstance(tensor, Parameter) or tensor.requires_grad
 
 
-def misfit(name, tensor, array):
-    """What keeps `array` from being copied into `tensor`, in words; None if nothing does."""
+def misfit(name: str, tensor: Tensor, array: np.ndarray) -> str | None:
+    """Why `array` cannot be copied into `tensor`, as a sentence; None if it can."""
     if array.shape != tensor.shape:
         return f"{name} has the shape {array.shape}, not {tensor.shape}"
     if not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
-        return f"{name} holds {array.dtype}, not {tensor.dtype}"
+        return f"{name} has the dtype {array.dtype}, not {tensor.dtype}"
     return None

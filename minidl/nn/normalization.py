@@ -1,53 +1,59 @@
-"""Normalization as layers. Batch normalization is one with a memory: of the means and variances it has seen.
+"""Normalization as layers. Batch normalization keeps running statistics: of the means and variances it has seen.
 
-`F.batch_norm` changes nothing. So the layer takes the moments of the batch, hands them to the function, and then moves
-its running statistics a little towards them; those are what it normalizes by when it is in use. The other kinds
-normalize each example by itself and have nothing to remember.
+`F.batch_norm` has no side effects. The layer computes the moments of the batch, passes them to the function, and then
+moves its running statistics a little towards them; in eval mode it normalizes by the running statistics. The other
+kinds normalize each example by itself and keep nothing.
 """
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
 import minidl.functional as F
 from minidl.device import array_module
 from minidl.functional.normalization import channel_moments
+from minidl.nn.activation import ReLU, ReLU6
 from minidl.nn.layers import check_sizes, unless
-from minidl.nn.module import Module, Parameter
+from minidl.nn.module import Fusions, Module, Parameter
 from minidl.tensor import Tensor, as_array
 
 
 class BatchNorm(Module):
     """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel.
 
-    layer(x, add=shortcut, relu=True) is F.relu(layer(x) + shortcut) in one pass over memory; so is each alone, and
-    layer(x, relu=True, ceiling=6) is F.relu6(layer(x)).
-    In training mean and var are the moments of the batch, otherwise the running statistics
-    running <- (1 - momentum) * running + momentum * moment,  of which the variance is the unbiased one.
-    momentum             None: every batch counts the same, momentum = 1 / num_batches_tracked
+    layer(x, add=shortcut, relu=True) is F.relu(layer(x) + shortcut) in one pass over memory; either may be requested
+    alone, and layer(x, relu=True, ceiling=6) is F.relu6(layer(x)).
+    In training mode, mean and var are the moments of the batch; in eval mode, they are the running statistics
+    running <- (1 - momentum) * running + momentum * moment,  where the variance is the unbiased one.
+    momentum             None: every batch has the same weight, momentum = 1 / num_batches_tracked
     affine               whether there are weight and bias (num_features,)
-    track_running_stats  whether there are running statistics; without, the batch's moments serve always
+    track_running_stats  whether there are running statistics; without them, the moments of the batch are always used
     Ioffe and Szegedy, "Batch normalization", ICML 2015.
     """
 
-    ndim = None
+    ndim = 0                                    # of x; every subclass has its own
+    fuses_after: ClassVar[Fusions] = {ReLU: {"relu": True}, ReLU6: {"relu": True, "ceiling": 6}}
 
-    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True):
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+                 track_running_stats: bool = True):
         name = type(self).__name__
         check_sizes(name, num_features=num_features)
         if eps <= 0:
             raise ValueError(f"{name}: eps={eps} must be larger than 0")
         if momentum is not None and not 0 <= momentum <= 1:
-            raise ValueError(f"{name}: momentum={momentum} is neither None nor a number from 0 to 1")
+            raise ValueError(f"{name}: momentum={momentum} must be None or between 0 and 1")
         self.num_features, self.eps, self.momentum = num_features, float(eps), momentum
         self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
-        self.running_mean = Tensor(np.zeros(num_features, np.float32)) if track_running_stats else None
-        self.running_var = Tensor(np.ones(num_features, np.float32)) if track_running_stats else None
-        self.num_batches_tracked = Tensor(np.zeros((), np.int64)) if track_running_stats else None
+        self.running_mean: Any = Tensor(np.zeros(num_features, np.float32)) if track_running_stats else None
+        self.running_var: Any = Tensor(np.ones(num_features, np.float32)) if track_running_stats else None
+        self.num_batches_tracked: Any = Tensor(np.zeros((), np.int64)) if track_running_stats else None
 
-    def forward(self, x, add=None, relu=False, ceiling=None):
+    def forward(self, x: Tensor, add: Tensor | None = None, relu: bool = False, ceiling: float | None = None) -> Tensor:
         if x.ndim != self.ndim or x.shape[1] != self.num_features:
-            wanted = (self.num_features, "H", "W")[:self.ndim - 1]
-            raise ValueError(f"{type(self).__name__}: x must be (N, {', '.join(map(str, wanted))}), not {x.shape}")
+            expected = (self.num_features, "H", "W")[:self.ndim - 1]
+            raise ValueError(f"{type(self).__name__}: x must be (N, {', '.join(map(str, expected))}), not {x.shape}")
         tracked = self.running_mean is not None
         if tracked and not self.training:
             return F.batch_norm(x, self.weight, self.bias, add, mean=self.running_mean.data, var=self.running_var.data,
@@ -59,18 +65,18 @@ class BatchNorm(Module):
             self.track(mean, var, x.size // self.num_features)
         return out
 
-    def track(self, mean, var, n):
-        """Move the running statistics towards the moments of a batch of `n` values per channel.
+    def track(self, mean: Any, var: Any, n: int) -> None:
+        """Move the running statistics towards the moments of a batch with `n` elements per channel.
 
-        They become new arrays, because a graph that awaits its backward may hold the old ones.
+        They become new arrays, because a graph whose backward is still to come may hold the old ones.
         """
         batches = self.num_batches_tracked.data + 1
-        self.num_batches_tracked.data = array_module(mean).asarray(batches)        # NumPy's sum is a scalar
+        self.num_batches_tracked.data = array_module(mean).asarray(batches)        # a NumPy sum is a scalar
         momentum = 1 / int(batches) if self.momentum is None else self.momentum
         self.running_mean.data = self.running_mean.data * (1 - momentum) + mean * momentum
         self.running_var.data = self.running_var.data * (1 - momentum) + var * (momentum * n / (n - 1))
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.weight is not None}, "
                 f"track_running_stats={self.running_mean is not None}")
 
@@ -88,12 +94,13 @@ class BatchNorm1d(BatchNorm):
 
 
 class LayerNorm(Module):
-    """Each example brought to mean 0 and variance 1 over its last axes, as F.layer_norm.
+    """Each example normalized to mean 0 and variance 1 over its last axes, as F.layer_norm.
 
-    x (..., *normalized_shape)  ->  the same;  weight and bias have the shape `normalized_shape`, a number or several
+    x (..., *normalized_shape)  ->  the same shape;  weight and bias have the shape `normalized_shape`
     """
 
-    def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True):
+    def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True,
+                 bias: bool = True):
         shape = tuple(normalized_shape) if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
         for length in shape:
             check_sizes("LayerNorm", normalized_shape=length)
@@ -101,26 +108,26 @@ class LayerNorm(Module):
         self.weight = Parameter(channels_last(np.ones(shape, np.float32))) if elementwise_affine else None
         self.bias = Parameter(channels_last(np.zeros(shape, np.float32))) if elementwise_affine and bias else None
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, eps=self.eps)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"
                 + unless("bias", self.bias is not None, self.weight is not None))
 
 
-def channels_last(v):
-    """The same array, of the same shape; if that is (C, H, W), it lies in memory as images do, (H, W, C)."""
+def channels_last(v: np.ndarray) -> np.ndarray:
+    """The same array, with the same shape; if that is (C, H, W), it is stored as images are, (H, W, C)."""
     return np.ascontiguousarray(v.transpose(1, 2, 0)).transpose(2, 0, 1) if v.ndim == 3 else v
 
 
 class GroupNorm(Module):
-    """Each group of neighbouring channels of an example brought to mean 0 and variance 1, as F.group_norm.
+    """Each group of neighbouring channels of an example normalized to mean 0 and variance 1, as F.group_norm.
 
-    x (N, num_channels, ...)  ->  the same;  weight and bias (num_channels,)
+    x (N, num_channels, ...)  ->  the same shape;  weight and bias (num_channels,)
     """
 
-    def __init__(self, num_groups, num_channels, eps=1e-5, affine=True):
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True):
         check_sizes("GroupNorm", num_groups=num_groups, num_channels=num_channels)
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}")
@@ -128,24 +135,24 @@ class GroupNorm(Module):
         self.weight = Parameter(np.ones(num_channels, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(num_channels, np.float32)) if affine else None
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ValueError(f"GroupNorm: x must be (N, {self.num_channels}, ...), not {x.shape}")
         return F.group_norm(x, self.num_groups, self.weight, self.bias, eps=self.eps)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.weight is not None}"
 
 
 class LocalResponseNorm(Module):
-    """Each element divided by a power of what its neighbouring channels hold, as F.local_response_norm."""
+    """x / (k + alpha / size * sum of x**2 over `size` neighbouring channels) ** beta, as F.local_response_norm."""
 
-    def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0):
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0):
         check_sizes("LocalResponseNorm", size=size)
         self.size, self.alpha, self.beta, self.k = size, float(alpha), float(beta), float(k)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

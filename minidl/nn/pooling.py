@@ -1,18 +1,27 @@
-"""Pooling as layers: settings kept, and the function of the same name called. PyTorch's names and defaults."""
+"""Pooling as layers: each keeps its settings, with PyTorch's names and defaults, and calls the function of its name."""
+
+from typing import ClassVar
 
 import minidl.functional as F
-from minidl.functional.convolution import pair
-from minidl.nn.layers import unless
-from minidl.nn.module import Module
+from minidl.functional.checks import pair
+from minidl.nn.activation import ReLU
+from minidl.nn.layers import Size2d, unless
+from minidl.nn.module import Fusions, Module
+from minidl.tensor import Tensor
+
+OutputSize = int | None | tuple[int | None, int | None]         # None: as many as the input has
 
 
 class MaxPool2d(Module):
     """The largest element of each window, as F.max_pool2d.   (N, C, H, W) -> (N, C, OH, OW)
 
-    layer(x, relu=True) is layer(F.relu(x)) in one pass, over fewer elements than a ReLU in front of it would have
+    layer(x, relu=True) is layer(F.relu(x)) in one pass, and rectifies only the elements that are left
     """
 
-    def __init__(self, kernel_size, stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False):
+    fuses_before: ClassVar[Fusions] = {ReLU: {"relu": True}}
+
+    def __init__(self, kernel_size: Size2d, stride: Size2d | None = None, padding: Size2d = 0, dilation: Size2d = 1,
+                 return_indices: bool = False, ceil_mode: bool = False):
         if return_indices:
             raise ValueError("MaxPool2d: return_indices is not supported")
         self.kernel_size = pair("MaxPool2d", "kernel_size", kernel_size, 1)
@@ -21,10 +30,10 @@ class MaxPool2d(Module):
         self.dilation = pair("MaxPool2d", "dilation", dilation, 1)
         self.ceil_mode = ceil_mode
 
-    def forward(self, x, relu=False):
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         return F.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, relu=relu)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
                 + unless("dilation", self.dilation, (1, 1)) + unless("ceil_mode", self.ceil_mode, False))
 
@@ -32,19 +41,19 @@ class MaxPool2d(Module):
 class AvgPool2d(Module):
     """The mean of each window, as F.avg_pool2d.   (N, C, H, W) -> (N, C, OH, OW)"""
 
-    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
-                 divisor_override=None):
+    def __init__(self, kernel_size: Size2d, stride: Size2d | None = None, padding: Size2d = 0, ceil_mode: bool = False,
+                 count_include_pad: bool = True, divisor_override: int | None = None):
         self.kernel_size = pair("AvgPool2d", "kernel_size", kernel_size, 1)
         self.stride = self.kernel_size if stride is None else pair("AvgPool2d", "stride", stride, 1)
         self.padding = pair("AvgPool2d", "padding", padding, 0)
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
         self.divisor_override = divisor_override
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
                             self.divisor_override)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
                 + unless("ceil_mode", self.ceil_mode, False)
                 + unless("count_include_pad", self.count_include_pad, True)
@@ -52,28 +61,28 @@ class AvgPool2d(Module):
 
 
 class AdaptiveAvgPool2d(Module):
-    """The mean over OH x OW nearly equal parts, as F.adaptive_avg_pool2d.   (N, C, H, W) -> (N, C, OH, OW)"""
+    """The mean of each of OH x OW nearly equal parts, as F.adaptive_avg_pool2d.   (N, C, H, W) -> (N, C, OH, OW)"""
 
-    def __init__(self, output_size):
+    def __init__(self, output_size: OutputSize):
         self.output_size = output_size
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.adaptive_avg_pool2d(x, self.output_size)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"output_size={self.output_size}"
 
 
 class AdaptiveMaxPool2d(Module):
-    """The maximum over OH x OW nearly equal parts, as F.adaptive_max_pool2d.   (N, C, H, W) -> (N, C, OH, OW)"""
+    """The maximum of each of OH x OW nearly equal parts, as F.adaptive_max_pool2d.   (N, C, H, W) -> (N, C, OH, OW)"""
 
-    def __init__(self, output_size, return_indices=False):
+    def __init__(self, output_size: OutputSize, return_indices: bool = False):
         if return_indices:
             raise ValueError("AdaptiveMaxPool2d: return_indices is not supported")
         self.output_size = output_size
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.adaptive_max_pool2d(x, self.output_size)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"output_size={self.output_size}"

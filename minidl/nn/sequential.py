@@ -1,57 +1,63 @@
 """Layers one after the other.
 
-`Sequential` computes what its layers say, in their order. It takes one liberty for the sake of speed: a convolution, a
-dense layer or a batch normalization can rectify its output in the pass that writes it, so a ReLU behind one is asked of
-that layer, as `layer(x, relu=True)`, and not called itself; so is a ReLU6 behind a batch normalization. Rather still a
-ReLU is asked of a max pooling behind it, which leaves fewer elements to rectify. The result is the same.
+`Sequential` calls its layers in order, with one shortcut for speed. A convolution, a dense layer or a batch
+normalization can rectify its output in the pass that writes it: a ReLU after one is not called itself but requested as
+`layer(x, relu=True)`; so is a ReLU6 after a batch normalization. If a max pooling follows the ReLU, the pooling does it
+instead, since it has fewer elements left to rectify. The result is the same.
+
+A layer declares what it can do for its neighbours: `fuses_after` and `fuses_before` map the type of an activation after
+it, or before it, to the settings of `forward` that request it. A declaration holds for the `forward` of the same class:
+a subclass with a `forward` of its own is not fused unless it declares again. Nor is a layer or an activation that has
+hooks: each of them is then called by itself.
 """
 
-from minidl.nn.activation import ReLU, ReLU6
-from minidl.nn.folding import NormedConv2d
-from minidl.nn.layers import Conv2d, Linear
-from minidl.nn.module import Module
-from minidl.nn.normalization import BatchNorm1d, BatchNorm2d
-from minidl.nn.pooling import MaxPool2d
+from collections.abc import Iterator
+from typing import Any
 
-NORMS = (BatchNorm1d, BatchNorm2d, NormedConv2d)
-# activation: the layers that can do its work if they stand behind it, or before it, and how they are asked
-ASKED = {
-    ReLU: ((MaxPool2d,), (Conv2d, Linear, *NORMS), {"relu": True}),
-    ReLU6: ((), NORMS, {"relu": True, "ceiling": 6}),
-}
+from minidl.nn.hooks import is_hooked
+from minidl.nn.module import Module
 
 
 class Sequential(Module):
     """Layers one after the other: Sequential(f, g)(x) = g(f(x)). The names of the layers are "0", "1" and so on."""
 
-    def __init__(self, *layers):
+    def __init__(self, *layers: Module):
         for i, layer in enumerate(layers):
             if not isinstance(layer, Module):
                 raise TypeError(f"Sequential: layer {i} is a {type(layer).__name__}, not a Module")
             setattr(self, str(i), layer)
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         for layer, settings in calls(list(self)):
             x = layer(x, **settings)
         return x
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Module]:
         return (layer for layer in vars(self).values() if isinstance(layer, Module))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int | slice) -> Any:
         return list(self)[index]
 
 
-def calls(layers):
-    """The (layer, settings) of every call to make; a ReLU becomes settings of the layer at its side where it can."""
-    settings, called = [{} for _ in layers], [True] * len(layers)
-    for i, layer in enumerate(layers):
-        if type(layer) in ASKED:
-            if_behind, if_before, asked = ASKED[type(layer)]
-            for side, able in ((i + 1, if_behind), (i - 1, if_before)):
-                if called[i] and 0 <= side < len(layers) and type(layers[side]) in able:
-                    settings[side], called[i] = asked, False
-    return [(layer, wanted) for layer, wanted, call in zip(layers, settings, called, strict=True) if call]
+def calls(layers: list[Module]) -> list[tuple[Module, dict[str, Any]]]:
+    """The (layer, settings) of every call to make; an activation that a neighbour can do becomes settings of that."""
+    settings: list[dict[str, Any]] = [{} for _ in layers]
+    called = [True] * len(layers)
+    for i, activation in enumerate(layers):
+        for neighbour, declared in ((i + 1, "fuses_before"), (i - 1, "fuses_after")):
+            if called[i] and 0 <= neighbour < len(layers) and called[neighbour] and not settings[neighbour]:
+                settings[neighbour] = fused(layers[neighbour], declared, activation)
+                called[i] = not settings[neighbour]
+    return [(layer, chosen) for layer, chosen, call in zip(layers, settings, called, strict=True) if call]
+
+
+def fused(layer: Module, declared: str, activation: Module) -> dict[str, Any]:
+    """The settings with which `layer` does the work of `activation` too; empty if both must be called."""
+    if is_hooked(layer) or is_hooked(activation):
+        return {}
+    defining = {"forward", "__call__", declared}
+    owner = next(kind for kind in type(layer).__mro__ if defining & vars(kind).keys())
+    return vars(owner).get(declared, {}).get(type(activation), {})

@@ -1,4 +1,4 @@
-"""How weights learn from gradients. Read `optimizer.py`, then `sgd.py`; `schedules.py` moves the learning rate."""
+"""Optimizers, which update weights by their gradients. Read `optimizer.py`, then `sgd.py`, then `schedules.py`."""
 
 from minidl.optim.adam import Adam, AdamW
 from minidl.optim.average import ExponentialMovingAverage

@@ -1,34 +1,38 @@
-"""RMSprop: each weight has a step length of its own, from the mean square of its gradients."""
+"""RMSprop: the step of each weight is scaled by a running mean of its squared gradient."""
 
-from minidl.optim.optimizer import Optimizer, Setting, check_not_negative
+from typing import Any
+
+from minidl.optim.optimizer import Batch, Optimizer, Parameters, Setting, check_not_negative
 
 
 class RMSprop(Optimizer):
     """s <- alpha * s + (1 - alpha) * g**2,  v <- momentum * v + g / (sqrt(s) + eps),  x <- x - lr * v,
 
     where g = gradient + weight_decay * x.
-    centered  divide by sqrt(s - m**2) + eps, an estimate of the deviation, where m <- alpha * m + (1 - alpha) * g
+    centered  divide by sqrt(s - m**2) + eps instead, where m <- alpha * m + (1 - alpha) * g
     Tieleman and Hinton, "Lecture 6.5: rmsprop", Coursera, 2012; centered: Graves, "Generating sequences with recurrent
-    neural networks", 2013 (arXiv:1308.0850), eqs. 38 to 41. As in PyTorch, eps stands outside the root.
+    neural networks", 2013 (arXiv:1308.0850), eqs. 38 to 41. As in PyTorch, eps is outside the root.
     """
 
     settings = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")
     alpha, eps, weight_decay, momentum, centered = Setting(), Setting(), Setting(), Setting(), Setting()
 
-    def __init__(self, parameters, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False):
+    def __init__(self, parameters: Parameters, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
+                 weight_decay: float = 0.0, momentum: float = 0.0, centered: bool = False):
         super().__init__(parameters, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum,
                          centered=centered)
 
-    def check(self, name, lr, alpha, eps, weight_decay, momentum, centered):
+    def check(self, name: str, lr: float, alpha: float, eps: float, weight_decay: float, momentum: float,
+              centered: bool) -> None:
         check_not_negative(name, lr=lr, eps=eps, weight_decay=weight_decay, momentum=momentum)
         if not 0 <= alpha < 1:
-            raise ValueError(f"{name}: alpha={alpha!r} must be a number from 0 up to, but not, 1")
+            raise ValueError(f"{name}: alpha={alpha!r} must be at least 0 and less than 1")
 
-    def slots(self, group):
-        """A speed if there is momentum, and the mean of gradients if they are to be centered."""
+    def slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """The mean square; a velocity, if there is momentum; and the mean, if gradients are centered."""
         return ("square", *(["velocity"] if group["momentum"] else []), *(["mean"] if group["centered"] else []))
 
-    def update(self, kernels, batch, grads):
+    def update(self, kernels: Any, batch: Batch, grads: list[Any]) -> None:
         lr, alpha, eps, weight_decay, momentum = batch.numbers("lr", "alpha", "eps", "weight_decay", "momentum")
         velocities = batch.slot("velocity") if momentum else None
         means = batch.slot("mean") if batch.group["centered"] else None

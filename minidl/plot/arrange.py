@@ -1,21 +1,21 @@
-"""A graph made easier to look at; what it says stays the same.
+"""A graph simplified for drawing, without changing what it says.
 
-Small steps join the layer before them in a stack; groups around a single thing dissolve; groups that stand in a row and
-are alike become one, drawn once; groups that are deeper than asked, or have too many branches for a page, become boxes.
+Small operations are stacked under the layer before them; groups with a single item are dissolved; identical groups in a
+row become one, drawn once; groups that are nested too deeply, or have too many branches for a page, become boxes.
 """
 
 from minidl.plot.graph import Box, Graph, Group, Stack, boxes_in, groups_in, links_in, ranks_of
 
-BRANCHES = 8                  # a group with more of them side by side is drawn as one box
+MAX_BRANCHES = 8              # a group with more of them side by side is drawn as one box
 KINDS = {"conv": "convolution", "linear": "dense", "matmul": "dense", "pool": "resize", "upsample": "resize",
          "interpolate": "resize", "norm": "norm", "cat": "join", "add": "join", "stack": "join"}
 
 
 def arrange(graph, fold=True, depth=None):
-    """The Graph with all of this done, in which every box lies in a Stack.
+    """The simplified Graph, in which every box is in a Stack.
 
-    fold   whether groups that are alike become one
-    depth  how many levels of groups are kept; all by default
+    fold   whether identical groups in a row become one
+    depth  the number of levels of groups that are kept; all by default
     """
     root, edges = graph.root, graph.edges
     edges = close(root, edges, depth)
@@ -25,14 +25,14 @@ def arrange(graph, fold=True, depth=None):
 
 
 def kind(box):
-    """What a box is, which tells its colour: the first word of KINDS in its layer's name, or "other"."""
+    """The kind of a box, which decides its colour: that of the first word of KINDS in its layer's name, or "other"."""
     if not box.layer:
         return "end"                                 # the input, or an output
     return next((kind for word, kind in KINDS.items() if word in box.layer.lower()), "other")
 
 
 def close(root, edges, depth):
-    """Make boxes of the groups in `root` that are too deep or too broad; returns the edges between what is left."""
+    """Replace groups in `root` that are too deep or too broad by boxes; returns the edges between what remains."""
     place = {}
 
     def visit(group, level):
@@ -49,26 +49,26 @@ def close(root, edges, depth):
 
 
 def broad(group, edges):
-    """Whether a group has more than BRANCHES things side by side."""
+    """Whether a group has more than MAX_BRANCHES items side by side."""
     ranks = list(ranks_of(group.items, links_in(group, edges)).values())
-    return max(map(ranks.count, ranks)) > BRANCHES
+    return max(map(ranks.count, ranks)) > MAX_BRANCHES
 
 
 def closed(group):
-    """One Box for a group; its shape is that of the group's last step."""
+    """One Box for a group; its shape is that of the group's last box."""
     boxes = boxes_in(group)
     layers = [name for box in boxes for name in box.layers]
     return Box(group.name, group.layer, f" of {len(layers)} layers", boxes[-1].shape, group.parameters, layers)
 
 
 def rewired(edges, place):
-    """The edges, each box replaced by the one at its place if there is one."""
-    moved = {(place.get(above, above), place.get(below, below)): None for above, below in edges}
-    return [(above, below) for above, below in moved if above is not below]
+    """The edges, with each box in `place` replaced by the box it maps to."""
+    replaced = {(place.get(above, above), place.get(below, below)): None for above, below in edges}
+    return [(above, below) for above, below in replaced if above is not below]
 
 
 def glue(group, edges):
-    """Put all boxes into stacks: a small step with the only thing it reads, if nothing else reads that."""
+    """Put all boxes into stacks: a small box joins the only box it reads, unless others read that, too."""
     read, readers = {}, {}
     for above, below in edges:
         read.setdefault(below, []).append(above)
@@ -87,12 +87,12 @@ def glue(group, edges):
 
 
 def small(box):
-    """Whether a box can stand below another without a gap: it has few weights or none, and pools nothing."""
+    """Whether a box may be stacked below another: a norm, or any other layer without weights that does not resize."""
     return kind(box) == "norm" or (kind(box) in ("other", "join") and not box.parameters)
 
 
 def dissolve(group):
-    """Take away the frames that hold only one thing."""
+    """Remove the groups that hold a single item."""
     for inner in groups_in(group):
         for i, item in enumerate(inner.items):
             if isinstance(item, Group) and len(item.items) == 1:
@@ -104,7 +104,7 @@ def dissolve(group):
 
 
 def fold_rows(root, edges):
-    """Make one of groups that follow each other and are alike; returns the edges between what is left."""
+    """Merge identical groups that follow each other; returns the edges between what remains."""
     for group in groups_in(root):
         links = links_in(group, edges)
         rows = []
@@ -127,7 +127,7 @@ def follows(above, below, links):
 
 
 def likeness(item, edges):
-    """What two groups have in common that can be drawn as one: layers, settings, shapes and connections."""
+    """What two groups must share to be drawn as one: layers, settings, shapes and connections."""
     boxes = boxes_in(item)
     number = {box: i for i, box in enumerate(boxes)}
     ways = {(number.get(above), number.get(below)) for above, below in edges if above in number or below in number}
@@ -135,7 +135,7 @@ def likeness(item, edges):
 
 
 def merged(first, rest, edges):
-    """Let `first` stand for the groups after it as well; returns the edges between what is left."""
+    """Let `first` represent the groups after it as well; returns the edges between what remains."""
     boxes = boxes_in(first)
     first.times, first.until = 1 + len(rest), rest[-1].name
     place = {}

@@ -1,16 +1,18 @@
-"""The drawing of a network as SVG, a picture that every browser shows, written without any other program."""
+"""The drawing of a network's architecture as an SVG file, which every browser shows."""
 
+from collections.abc import Iterable
 from xml.sax.saxutils import escape
 
+from minidl.nn import Module
 from minidl.plot.arrange import arrange, kind, small
 from minidl.plot.graph import Group, groups_in, trace
 from minidl.plot.layout import lay_out
 
 TALL, LOW = 42, 22            # the height of a box with two lines, and with one
-WIDTH, PAD = 176, 10          # the least width of a box; between its text and its sides
-MARGIN, HEAD = 24, 58         # around the drawing; room for its title
-LONGEST = 48                  # letters of a text that are shown
-COLORS = {                    # by kind: the fill of a box, and the stripe on its left
+WIDTH, PAD = 176, 10          # the minimum width of a box; the distance between its text and its sides
+MARGIN, HEAD = 24, 58         # around the drawing; the height of its title
+LONGEST = 48                  # longer texts are cut to this number of characters
+COLORS = {                    # by kind: the fill of a box, and the stripe at its left side
     "convolution": ("#e4eefb", "#2f6fbe"),
     "dense": ("#ece6f8", "#6f4bb8"),
     "resize": ("#fdeedd", "#d9822b"),
@@ -33,16 +35,17 @@ ARROW = ('<defs><marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWid
          'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.8 L8 4 L0 7.2 z" fill="#55616e"/></marker></defs>')
 
 
-def network(model, input_shape, fold=True, depth=None):
+def network(model: Module, input_shape: Iterable[int], fold: bool = True, depth: int | None = None) -> str:
     """The text of an SVG file that shows a network, from the input at the top to the output at the bottom.
 
-    model        a Module; it is run once in the state of use, on zeros, and is as before afterwards
-    input_shape  of one input, without the batch: (3, 224, 224)
-    fold         whether groups in a row that are alike are drawn once
-    depth        how many levels of groups are opened; all by default
-    Each box tells the layer's name, settings, output shape and parameters; boxes that touch follow each other without
-    anything between them. Frames are modules. Raises ValueError for shapes that the network does not take.
+    model        a Module; it is run once in eval mode on zeros, and is unchanged afterwards
+    input_shape  of one input, without the batch axis: (3, 224, 224)
+    fold         whether identical groups in a row are drawn once
+    depth        the number of levels of groups that are opened; all by default
+    Each box shows a layer's name, settings, output shape and number of parameters. Of boxes that touch, each reads the
+    one above it and nothing else. Frames are modules. Raises ValueError for shapes that the network does not accept.
     """
+    input_shape = tuple(input_shape)
     if depth is not None and depth < 0:
         raise ValueError(f"network: depth={depth} must be at least 0")
     graph = arrange(trace(model, input_shape), fold, depth)
@@ -53,7 +56,7 @@ def network(model, input_shape, fold=True, depth=None):
 
 
 def svg(graph, head, below):
-    """The SVG of a graph that has been arranged, under a title of two lines."""
+    """The SVG of an arranged graph, with the title `head` and the line `below` it."""
     labels, titles = labels_of(graph.root)
     title_widths = {group: text_width("  ".join(words)) for group, words in titles.items()}
     layout = lay_out(graph, sizes_of(graph.root, labels), title_widths)
@@ -77,7 +80,7 @@ def svg(graph, head, below):
 
 
 def labels_of(root):
-    """{box: its texts (left, right) in one line or two}, {group: its name, and its kind}."""
+    """{box: its lines of text}, {group: (its name, its layer)}"""
     labels, titles = {}, {}
     for group in groups_in(root):
         for item in group.items:
@@ -92,23 +95,23 @@ def labels_of(root):
 
 
 def label(box, group, above):
-    """The texts of a box: lines of (bold, plain, right). `above` is the box that it hangs on, if any."""
+    """The one or two lines of a box: (bold, plain, right-aligned). `above` is the box it is stacked under, if any."""
     name, shape = inner_name(box.name, group), shape_text(box.shape)
     parameters = f"{box.parameters:,}" if box.parameters else ""
-    told = (box.layer if box.name else "") + box.settings
+    layer = (box.layer if box.name else "") + box.settings
     if low(box):
         same = above is not None and above.shape == box.shape
-        return [(name or box.layer, told, " · ".join(filter(None, [parameters, "" if same else shape])))]
-    return [(name or box.layer, "", shape), ("", told, parameters)]
+        return [(name or box.layer, layer, " · ".join(filter(None, [parameters, "" if same else shape])))]
+    return [(name or box.layer, "", shape), ("", layer, parameters)]
 
 
 def low(box):
-    """Whether a box has one line only."""
+    """Whether a box has one line of text only."""
     return small(box) or kind(box) in ("join", "end")
 
 
 def inner_name(name, group):
-    """The dotted name of what lies in a group, without the group's own."""
+    """The dotted name of an item of a group, without the name of the group."""
     return name.removeprefix(group.name + ".") if group.name else name
 
 
@@ -118,7 +121,7 @@ def shape_text(shape):
 
 
 def sizes_of(root, labels):
-    """{box: (width, height)}; boxes right in the same group are equally wide."""
+    """{box: (width, height)}; boxes directly in the same group have the same width."""
     sizes = {}
     for group in groups_in(root):
         boxes = [box for item in group.items if not isinstance(item, Group) for box in item.boxes]
@@ -129,7 +132,7 @@ def sizes_of(root, labels):
 
 
 def levels_of(root):
-    """{group: how many frames are around it}"""
+    """{group: the number of frames around it}"""
     levels = {root: -1}
     for group in reversed(groups_in(root)):
         levels |= {item: levels[group] + 1 for item in group.items if isinstance(item, Group)}
@@ -137,17 +140,17 @@ def levels_of(root):
 
 
 def frame(group, place, title, level):
-    """The frame of a group, with its title; two more behind it if it stands for several."""
+    """The frame of a group, with its title; two more drawn under it if it represents several groups."""
     left, top, width, height = place
     style = "frame deep" if level % 2 == 0 else "frame"
-    behind = [rect(left + by, top + by, width, height, 7, style) for by in (8, 4) if group.times > 1]
+    under = [rect(left + by, top + by, width, height, 7, style) for by in (8, 4) if group.times > 1]
     words = text(left + PAD, top + 16, *title)
-    told = f"{group.name}: {group.layer}, {group.parameters:,} parameters"
-    return f"<g><title>{clean(told)}</title>{''.join(behind)}{rect(left, top, width, height, 7, style)}{words}</g>"
+    tooltip = f"{group.name}: {group.layer}, {group.parameters:,} parameters"
+    return f"<g><title>{clean(tooltip)}</title>{''.join(under)}{rect(left, top, width, height, 7, style)}{words}</g>"
 
 
 def drawn(box, place, lines):
-    """A box with its texts; pointing at it shows all of them in full."""
+    """A box with its text, which its tooltip shows in full."""
     left, top, width, height = place
     fill, stripe = COLORS[kind(box)]
     parts = [rect(left, top, width, height, 3, "", f' fill="{fill}" stroke="#ffffff"'),
@@ -156,22 +159,22 @@ def drawn(box, place, lines):
         y = top + 15 + 16 * i + (2 if len(lines) > 1 else 0)
         parts.append(text(left + PAD + 2, y, bold, plain))
         parts.append(text(left + width - PAD, y, "", right, ' text-anchor="end"'))
-    told = f"{', '.join(box.layers) or box.name or 'a function'}: {' '.join(' '.join(line) for line in lines)}"
-    return f'<g class="box {kind(box)}"><title>{clean(told)}</title>{"".join(parts)}</g>'
+    tooltip = f"{', '.join(box.layers) or box.name or 'a function'}: {' '.join(' '.join(line) for line in lines)}"
+    return f'<g class="box {kind(box)}"><title>{clean(tooltip)}</title>{"".join(parts)}</g>'
 
 
 def edge(points):
-    """A way with round corners and an arrow at its end."""
+    """A path with rounded corners and an arrowhead at its end."""
     steps = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
-    for before, corner, behind in zip(points, points[1:], points[2:], strict=False):
-        (ax, ay), (bx, by) = (towards(corner, other) for other in (before, behind))
+    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
+        (ax, ay), (bx, by) = (towards(corner, other) for other in (before, after))
         steps.append(f"L{ax:.1f} {ay:.1f} Q{corner[0]:.1f} {corner[1]:.1f} {bx:.1f} {by:.1f}")
     steps.append(f"L{points[-1][0]:.1f} {points[-1][1]:.1f}")
     return f'<path class="edge" marker-end="url(#arrow)" d="{" ".join(steps)}"/>'
 
 
 def towards(start, end, most=6):
-    """The point on the level or upright line from `start` to `end` that is `most` away, or half-way."""
+    """The point on the horizontal or vertical line from `start` to `end` that is `most` away, or half-way if less."""
     (x, y), (ex, ey) = start, end
     length = abs(ex - x) + abs(ey - y)
     part = min(most, length / 2) / length
@@ -186,24 +189,24 @@ def rect(left, top, width, height, corner, style, more=""):
 
 
 def text(x, y, bold, plain, more=""):
-    """A line of text, of which the first words are bold; nothing if there is none."""
+    """A line of text, first the bold part, then the plain one; empty if both are."""
     parts = [f'<tspan class="{style}">{clean(cut(words))}</tspan>'
              for words, style in ((bold, "name"), (plain, "soft")) if words]
     return f'<text x="{x:.1f}" y="{y:.1f}"{more}>{" ".join(parts)}</text>' if parts else ""
 
 
 def cut(words):
-    """Not more than LONGEST letters."""
+    """The text, shortened to LONGEST characters."""
     return words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"
 
 
 def clean(words):
-    """Text as XML may hold it: what would be markup is escaped, what no XML may hold becomes a question mark."""
+    """Text escaped for XML; characters that XML does not allow become question marks."""
     return escape("".join(letter if letter.isprintable() else "?" for letter in words))
 
 
 def text_width(words):
-    """About how many pixels a text of 11 pixels takes, in bold letters of Helvetica."""
+    """The approximate width of a text in pixels, set in bold Helvetica of 11 pixels."""
     words = cut(words)
     narrow, wide = (sum(letter in letters for letter in words) for letters in ("fijltI.,:;'|!()[] ", "mwMW@%…"))
     foreign = sum(ord(letter) > 0x2FFF for letter in words)

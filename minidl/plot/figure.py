@@ -1,16 +1,23 @@
-"""Figures for no screen.
+"""Matplotlib figures that are written to files, without a display.
 
-Matplotlib is imported when the first one is made, since that takes as long as training an epoch. It draws into memory,
-and the picture then goes into its file in one go.
+Matplotlib is imported with the first figure, since the import can take as long as an epoch of training. It draws into
+memory, so that the file is replaced in one step.
 """
 
+from __future__ import annotations
+
 import io
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minidl.io import replacing
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def new_figure(width, height, title):
-    """An empty figure of so many inches, for no screen."""
+
+def new_figure(width: float, height: float, title: str) -> Figure:
+    """An empty figure of width x height inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -19,8 +26,8 @@ def new_figure(width, height, title):
     return figure
 
 
-def write_png(path, figure):
-    """Write the picture in one go, as every file of a run."""
+def write_png(path: str | Path, figure: Figure) -> None:
+    """Write the figure as PNG; a file of that name is replaced in one step."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
     with replacing(path) as file:

@@ -1,35 +1,40 @@
-"""What a network is made of and who reads whom, found out by running it once.
+"""The graph of a network, its layers and the edges between them, recorded by running it once.
 
-Every module notes which numbers the tape gave out during its call, so each node of the tape belongs to the innermost
-call around it. A module that called no other becomes one box, however many nodes it made; a function called between
-modules, such as `F.cat`, becomes a box of its own; all other calls become groups, as the modules are nested. Who reads
-whom is on the tape. `arrange.py` makes this easier to look at.
+The tape numbers its nodes, and each observed call of a module records the first and last number given out during it: a
+node belongs to the innermost call around it. A call that made no other calls becomes one box, however many nodes it
+has; a function called between modules, such as `F.cat`, becomes a box of its own; all other calls become groups, nested
+as the modules are. The edges are those of the tape. `arrange.py` then simplifies the graph.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from minidl.nn import Module
-from minidl.summary import restored, zeros_for
+from minidl.nn.observe import observed
+from minidl.summary import zeros_for
 from minidl.tensor import Node, Tensor, newest_first, op, spent
 
 
 @dataclass(eq=False)
 class Box:
-    """A layer, or a function. `layers` are the names of the modules whose calls it stands for."""
+    """A layer, or a function. `layers` holds the names of the modules whose calls it represents."""
 
     name: str
     layer: str
     settings: str
-    shape: tuple
+    shape: tuple[int, ...]
     parameters: int
-    layers: list = field(default_factory=list)
+    layers: list[str] = field(default_factory=list)
 
 
 @dataclass(eq=False)
 class Group:
-    """The call of a module that called others: its boxes and groups in order of their first steps.
+    """The call of a module that called others: its boxes and groups in the order in which they began.
 
-    It may stand for a row of `times` alike, of which the last has the name `until`.
+    It may represent a row of `times` identical groups, from `name` to `until`.
     """
 
     name: str
@@ -42,14 +47,14 @@ class Group:
 
 @dataclass(eq=False)
 class Stack:
-    """Boxes of which each reads the one before it and nothing else, to be drawn in one piece."""
+    """Boxes drawn in one piece: each reads the one before it and nothing else."""
 
     boxes: list
 
 
 @dataclass(eq=False)
 class Graph:
-    """The whole network: the outermost group, and the pairs of boxes of which the second reads the first."""
+    """The whole network: the outermost group, and the edges (a, b), where box b reads the output of box a."""
 
     root: Group
     edges: list
@@ -57,67 +62,56 @@ class Graph:
 
 @dataclass(eq=False)
 class Call:
-    """One call of a module: its nodes have numbers between `first` and `last`."""
+    """One call of a module: its nodes have numbers between `first` and `last`; `inside` are the calls it made."""
 
     name: str
     module: Module
-    settings: dict
+    settings: dict[str, Any]
     first: int
     last: int = 0
-    inside: list = field(default_factory=list)
+    inside: list[Call] = field(default_factory=list)
 
 
 @op
 def passed(x, /):
-    """x itself, as a step of its own: for a module that gives its input back."""
+    """x itself, recorded as an operation: for a module that returns its input."""
     return x, lambda grad: grad
 
 
-def trace(model, input_shape):
-    """The Graph of `model` for one input of zeros of `input_shape`, without the batch, in the state of use.
+def trace(model: Module, input_shape: Iterable[int]) -> Graph:
+    """The Graph of `model` in eval mode, for one input of zeros of `input_shape`, without the batch axis.
 
-    Raises ValueError if the tape leads from no output back to the input.
+    Raises ValueError if no output depends on the input.
     """
     x = zeros_for(model, input_shape)
     x.requires_grad = True
-    calls = []
-    with restored(model):
-        model.eval()
-        for name, module in model.named_modules():
-            module.forward = noting(name, module, calls)            # hides the method of its class
-        outputs = list(tensors(model(x)))
-    nodes = between(x.node, [out.node for out in outputs if out.node is not None])
-    if not nodes:
-        raise ValueError(f"network: {type(model).__name__} gives nothing that was computed from its input")
-    return graph_of(calls[0], x, nodes, outputs)
+    calls: list[Call] = []                          # those of the model itself
+    running: list[Call] = []                        # the innermost one comes last
 
-
-def noting(name, module, calls):
-    """The forward of `module`, which puts a Call into `calls`, or into the one that is under way there."""
-    forward = module.forward
-
-    def noted(*inputs, **settings):
+    def begin(name: str, module: Module, inputs: tuple, settings: dict[str, Any]) -> None:
         call = Call(name, module, settings, next(Node.orders))
-        under_way(calls).append(call)
-        out = forward(*inputs, **settings)
+        (running[-1].inside if running else calls).append(call)
+        running.append(call)
+
+    def end(name: str, module: Module, inputs: tuple, settings: dict[str, Any], out: Any) -> Any:
+        call = running.pop()
         if isinstance(out, Tensor) and out.node is not None and out.node.order < call.first:
             out = passed(out)
         call.last = next(Node.orders)
         for tensor in tensors(out):
-            forget(tensor.node, call.first)
+            release(tensor.node, call.first)
         return out
-    return noted
+
+    with observed(model, end, begin):
+        outputs = list(tensors(model.eval()(x)))
+    nodes = between(x.node, [out.node for out in outputs if out.node is not None])
+    if not nodes:
+        raise ValueError(f"network: {type(model).__name__} returns nothing that was computed from its input")
+    return graph_of(calls[0], x, nodes, outputs)
 
 
-def under_way(calls):
-    """The list that a new call belongs into."""
-    while calls and not calls[-1].last:
-        calls = calls[-1].inside
-    return calls
-
-
-def forget(node, first):
-    """Free what the nodes younger than `first` keep for a walk back, which nobody will take."""
+def release(node: Node | None, first: int) -> None:
+    """Free what the nodes after number `first` keep for a backward pass, which will not take place."""
     stack = [node]
     while stack:
         node = stack.pop()
@@ -126,8 +120,8 @@ def forget(node, first):
             stack.extend(node.parents)
 
 
-def tensors(value):
-    """Yield every Tensor in an output: one, or lists and dictionaries of them."""
+def tensors(value: Any) -> Iterator[Tensor]:
+    """Yield every Tensor in an output, which may be one, or lists, tuples and dictionaries of them."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, list | tuple | dict):
@@ -136,7 +130,7 @@ def tensors(value):
 
 
 def between(start, ends):
-    """The nodes that were computed from `start` and led to one of `ends`, oldest first."""
+    """The nodes on paths from `start` to one of `ends`, oldest first, without `start` itself."""
     reached = {node for end in ends for node in newest_first(end)}
     after = {start}
     for node in sorted(reached, key=lambda node: node.order):
@@ -146,7 +140,7 @@ def between(start, ends):
 
 
 def graph_of(root, x, nodes, outputs):
-    """Boxes for the nodes, groups for the calls around them, and who reads whom."""
+    """The Graph: boxes for the nodes, groups for the calls around them, and the edges between boxes."""
     box_of = {x.node: Box("input", "", "", x.shape[1:], 0)}
     group = group_of(root, nodes, box_of, set()) if root.inside else layer_group(root, nodes, box_of)
     edges = {(box_of[parent], box_of[node]): None for node in nodes for parent in node.parents if parent in box_of}
@@ -159,8 +153,8 @@ def graph_of(root, x, nodes, outputs):
 
 
 def group_of(call, nodes, box_of, counted):
-    """The Group of a call, and in box_of the box of each of its nodes. `counted` holds modules seen before."""
-    parts = {}                                       # by the number of its first node
+    """The Group of a call; box_of gets the box of each of its nodes. `counted` holds the modules seen before."""
+    parts = {}                                       # by the number of their first node
     for inner in call.inside:
         own = [node for node in nodes if inner.first < node.order < inner.last]
         if own:
@@ -173,16 +167,16 @@ def group_of(call, nodes, box_of, counted):
 
 
 def layer_box(call, nodes, box_of, counted):
-    """The Box of a call in which no other was made; it counts the parameters if it is the first of its module."""
+    """The Box of a call that made no other calls; it counts the parameters at the first call of its module."""
     parameters = 0 if call.module in counted else size(call.module)
     counted.add(call.module)
-    box = Box(call.name, type(call.module).__name__, told(call), nodes[-1].shape[1:], parameters, [call.name])
+    box = Box(call.name, type(call.module).__name__, settings_text(call), nodes[-1].shape[1:], parameters, [call.name])
     box_of.update(dict.fromkeys(nodes, box))
     return box
 
 
 def layer_group(call, nodes, box_of):
-    """A Group around the only box, of a model that is one layer."""
+    """A Group around a single box, for a model that is one layer."""
     return Group("", type(call.module).__name__, size(call.module), [layer_box(call, nodes, box_of, set())])
 
 
@@ -201,9 +195,9 @@ def groups_in(group):
 
 
 def links_in(group, edges):
-    """What a group sees of the edges: (item, item, the box that is read), None for an item outside; each once.
+    """The edges between items of a group: (item, item, the box that is read), None for an item outside; each once.
 
-    Edges within one item, or wholly outside, are not seen.
+    Edges within one item, and those wholly outside the group, are left out.
     """
     item_of = {box: item for item in group.items for box in boxes_in(item)}
     links = {(item_of.get(above), item_of.get(below), above): None for above, below in edges}
@@ -211,7 +205,7 @@ def links_in(group, edges):
 
 
 def ranks_of(items, links):
-    """{item: the length of the longest way to it from an item that reads none of the others}; items are in order."""
+    """{item: the length of the longest path to it from an item that reads no other}; items must be in order."""
     ranks = {}
     for item in items:
         before = [ranks[above] for above, below, _ in links if below is item and above in ranks]
@@ -220,14 +214,14 @@ def ranks_of(items, links):
 
 
 def size(module):
-    """How many numbers the parameters of a module hold."""
+    """The number of elements of a module's parameters."""
     return sum(parameter.size for parameter in module.parameters())
 
 
-def told(call):
-    """The settings of a layer in few words: those of windows if it has one, else what `print` shows of it.
+def settings_text(call):
+    """The settings of a layer in few words: those of its window if it has one, else those that `print` shows.
 
-    What the call asked for besides, such as ReLU in the same pass, stands behind.
+    What the call requested besides, such as ReLU in the same pass, is appended.
     """
     module = call.module
     if hasattr(module, "kernel_size"):
@@ -238,10 +232,10 @@ def told(call):
                 words.append(f"{name} {plain(value)}")
     else:
         words = [] if module.parameters() else list(filter(None, [module.extra_repr()]))
-    asked = [name for name, value in call.settings.items() if value is True or isinstance(value, Tensor)]
+    requested = [name for name, value in call.settings.items() if value is True or isinstance(value, Tensor)]
     relu = f"ReLU{call.settings.get('ceiling') or ''}"
-    behind = [f", {relu}" if name == "relu" else f", {name}" for name in asked]
-    return "".join([" " * bool(words), ", ".join(words), *behind])
+    appended = [f", {relu}" if name == "relu" else f", {name}" for name in requested]
+    return "".join([" " * bool(words), ", ".join(words), *appended])
 
 
 def plain(value):

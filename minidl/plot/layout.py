@@ -1,11 +1,11 @@
-"""Where everything in the drawing of a network stands.
+"""The layout of the drawing of a network: positions of boxes and frames, and routes of edges.
 
-Each group is laid out by itself, inner ones first. Its stacks and groups stand in rows, by how many steps they are from
-the group's entry, and in columns: one that reads another goes on in its column, unless that column goes on already.
-Around its main column, at x = 0, a group reaches so far to the left and so far to the right; y runs down from its top.
-Edges leave at the bottom and arrive at the top. What runs past rows goes straight down where nothing stands in its
-way, and otherwise to the right of them all; level pieces run in the gaps between rows, those that would touch below
-each other. So no edge crosses a box.
+Each group is laid out by itself, inner ones first. Its stacks and groups are placed in rows, by their distance from the
+group's entry, and in columns: an item continues the column of an item that it reads, unless another one does already.
+The main column is at x = 0, so a group has an extent to its left and one to its right; y grows downwards from its top.
+Edges leave items at the bottom and enter them at the top. An edge that passes rows runs straight down where nothing is
+in its way, and otherwise to the right of all items; horizontal pieces run in the gaps between rows, on separate tracks
+where they would overlap. So no edge crosses a box.
 """
 
 import itertools
@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 
 from minidl.plot.graph import Box, Group, boxes_in, groups_in, links_in, ranks_of
 
-GAP, TRACK = 26, 9            # the height of a gap between rows; between two level pieces in it
-ASIDE, LANE = 24, 16          # between columns; between what runs down on the right
-FRAME, TITLE = 14, 16         # between a group's content and its frame; the height of its title
+GAP, TRACK = 26, 9            # the height of a gap between rows; the distance between two horizontal pieces in it
+ASIDE, LANE = 24, 16          # the distances between columns, and between vertical pieces at the right
+FRAME, TITLE = 14, 16         # the distance between a group's content and its frame; the height of its title
 
 
 @dataclass(eq=False)
 class Port:
-    """Where what the box `source` gives crosses the top of a group, or, `below`, its bottom."""
+    """Where the output of the box `source` crosses the top of a group, or, if `below`, its bottom."""
 
     source: Box
     below: bool
@@ -31,9 +31,9 @@ class Port:
 class Plan:
     """The layout of a group.
 
-    left, right, height   how far it reaches to the sides of its main column, and down
+    left, right, height   its extents to both sides of its main column, and downwards
     x, y                  {item: number} the middle of the top of each stack, group and port
-    routes                {(item, item, source): points} the way of each link
+    routes                {(item, item, source): points} the route of each link
     """
 
     left: float = 0
@@ -46,9 +46,9 @@ class Plan:
 
 @dataclass(eq=False)
 class Layout:
-    """Where all of a graph stands.
+    """The layout of a graph.
 
-    width, height   of the whole
+    width, height   of the whole drawing
     boxes, groups   {box or group: (left, top, width, height)}; the outermost group has no place
     routes          {(box, box): points} for every edge but those between boxes that touch
     """
@@ -61,7 +61,7 @@ class Layout:
 
 
 def lay_out(graph, sizes, titles):
-    """The Layout of a graph, in which boxes have the `sizes` (width, height), and groups `titles` so wide."""
+    """The Layout of a graph, given {box: (width, height)} in `sizes` and {group: width of its title} in `titles`."""
     plans = {}
     for group in groups_in(graph.root):
         plans[group] = plan(group, graph.edges, sizes, plans, titles.get(group))
@@ -82,27 +82,27 @@ def lay_out(graph, sizes, titles):
                     layout.boxes[box] = x - width / 2, y, width, height
                     y += height
     for above, below in graph.edges:
-        if points := corners(way(graph.root, above, below, plans, origins)):
+        if points := corners(route(graph.root, above, below, plans, origins)):
             layout.routes[above, below] = points
     return layout
 
 
-def way(group, above, below, plans, origins):
-    """The points from one box to another, as far as they lie in a group: it begins or ends at a port, if need be."""
+def route(group, above, below, plans, origins):
+    """The points from one box to another inside a group; the route begins or ends at a port if a box is outside."""
     if group is None:
         return []
     start, end = (next((item for item in group.items if box in boxes_in(item)), None) for box in (above, below))
     inside = [item if isinstance(item, Group) else None for item in (start, end)]
     if start is end:
-        return way(inside[0], above, below, plans, origins)
+        return route(inside[0], above, below, plans, origins)
     x, y = origins[group]
     routes = plans[group].routes
     here = [(x + px, y + py) for px, py in routes.get((start, end, above), ())]
-    return way(inside[0], above, below, plans, origins) + here + way(inside[1], above, below, plans, origins)
+    return route(inside[0], above, below, plans, origins) + here + route(inside[1], above, below, plans, origins)
 
 
 def corners(points):
-    """The points at which a way turns, and its ends."""
+    """The points at which a route changes direction, and its ends."""
     kept = []
     for point in points:
         if kept and point == kept[-1]:
@@ -114,14 +114,14 @@ def corners(points):
 
 
 def plan(group, edges, sizes, plans, title):
-    """The Plan of a group whose inner groups have theirs. `title` is the width of its title, None for no frame."""
+    """The Plan of a group whose inner groups have plans. `title` is the width of its title, None for no frame."""
     links, entries, exits = with_ports(group, edges)
     items = [*entries, *group.items, *exits]
     ranks = ranks_of(items, links)
     ranks.update(dict.fromkeys(exits, max(ranks[item] for item in group.items) + 1))
     rows = [[item for item in items if ranks[item] == rank] for rank in range(max(ranks.values()) + 1)]
     extents = {item: extent(item, sizes, plans) for item in items}
-    x = places_in_rows(rows, ranks, links, extents)
+    x = positions_in_rows(rows, ranks, links, extents)
     ends = {link: (x[link[0]] + port_x(link[0], link[2], True, plans),
                    x[link[1]] + port_x(link[1], link[2], False, plans)) for link in links}
     lanes = lanes_of(ends, ranks, rows, x, extents)
@@ -132,7 +132,7 @@ def plan(group, edges, sizes, plans, title):
     result.left = frame - min([x[item] - extents[item][0] for item in items] + list(lanes.values()))
     result.right = frame + max([x[item] + extents[item][1] for item in items] + list(lanes.values()))
     if title is not None:
-        result.left = max(result.left, title + FRAME)                # the main column passes the title by
+        result.left = max(result.left, title + FRAME)                # the main column passes beside the title
     for link, (start, end) in ends.items():
         above, below, _ = link
         points = [(start, y[above] + extents[above][2])]
@@ -147,7 +147,7 @@ def plan(group, edges, sizes, plans, title):
 
 
 def with_ports(group, edges):
-    """{link: the link as the group sees it}, with ports for what is outside; and the ports at the top and bottom."""
+    """{link with ports for boxes outside: link of the group}, the ports at the top, and those at the bottom."""
     ports, links = {}, {}
     for start, end, source in links_in(group, edges):
         above = start or ports.setdefault((source, False), Port(source, False))
@@ -158,7 +158,7 @@ def with_ports(group, edges):
 
 
 def extent(item, sizes, plans):
-    """How far something reaches to the left and right of its middle, and down."""
+    """The extents of an item: to the left and right of its middle, and downwards."""
     if isinstance(item, Port):
         return 0, 0, 0
     if isinstance(item, Group):
@@ -168,7 +168,7 @@ def extent(item, sizes, plans):
 
 
 def port_x(item, source, below, plans):
-    """How far to the right of an item's middle what the box `source` gives leaves it below, or enters it above."""
+    """The x, relative to an item's middle, at which the output of the box `source` leaves or enters the item."""
     if not isinstance(item, Group):
         return 0
     return next(x for port, x in plans[item].x.items()
@@ -176,7 +176,7 @@ def port_x(item, source, below, plans):
 
 
 def heights(rows, extents, tracks, framed, leaves):
-    """{item: y of its top}, {(item, x, rank): y of a level piece}, and the height of it all."""
+    """{item: y of its top}, {(item, x, rank): y of a horizontal piece}, and the total height."""
     tops, level, y = {}, {}, 0
     for rank, row in enumerate(rows):
         tops.update(dict.fromkeys(row, y))
@@ -192,8 +192,8 @@ def heights(rows, extents, tracks, framed, leaves):
     return tops, level, y
 
 
-def places_in_rows(rows, ranks, links, extents):
-    """{item: x}, from the column of each item, and the room that columns need where there are several."""
+def positions_in_rows(rows, ranks, links, extents):
+    """{item: x}, from the column of each item, and the widths of columns where there are several."""
     column, last = columns_of(rows, ranks, links)
     x = dict.fromkeys(column, 0)
     aside = [any(column[item] and ranks[item] <= rank <= last[item] for item in column) for rank in range(len(rows))]
@@ -207,15 +207,15 @@ def places_in_rows(rows, ranks, links, extents):
             mine = [item for item in present if column[item] == number]
             at[number] = 0 if edge is None else edge + ASIDE + max(extents[item][0] for item in mine)
             edge = at[number] + max(extents[item][1] for item in mine)
-        before, behind = ([row for rank, row in enumerate(rows) if rank == near] for near in (run[0] - 1, run[-1] + 1))
-        parted = before and behind and len(before[0]) == len(behind[0]) == 1
-        middle = (min(at.values()) + max(at.values())) / 2 if parted else 0
+        before, after = ([row for rank, row in enumerate(rows) if rank == near] for near in (run[0] - 1, run[-1] + 1))
+        split = before and after and len(before[0]) == len(after[0]) == 1
+        middle = (min(at.values()) + max(at.values())) / 2 if split else 0
         x.update({item: at[column[item]] - middle for item in present})
     return x
 
 
 def columns_of(rows, ranks, links):
-    """{item: its column, from 0}, {item: the last row in which the column is kept for what it gives}."""
+    """{item: its column, from 0}, {item: the last row for which the column is reserved for its output}."""
     read, readers = defaultdict(list), defaultdict(list)
     for above, below, _ in links:
         read[below].append(above)
@@ -223,7 +223,7 @@ def columns_of(rows, ranks, links):
     ahead = ranks_of([item for row in reversed(rows) for item in row], [(b, a, s) for a, b, s in links])
     column, last, until = {}, {}, defaultdict(lambda: -1)
     for rank, row in enumerate(rows):
-        for item in sorted(row, key=lambda item: -ahead[item]) if len(row) == 2 else row:    # of two, the longer way
+        for item in sorted(row, key=lambda item: -ahead[item]) if len(row) == 2 else row:    # of two, the longer first
             heirs = [above for above in read[item] if above not in last]
             if heirs:
                 above = min(heirs, key=column.get)
@@ -238,7 +238,7 @@ def columns_of(rows, ranks, links):
 
 
 def lanes_of(ends, ranks, rows, x, extents):
-    """{link: the x at which it runs down}; short links choose first."""
+    """{link: the x of its vertical piece}; short links are placed first."""
     arriving = defaultdict(set)
     for link, (start, end) in ends.items():
         arriving[link[1], end].add(start)
@@ -262,10 +262,10 @@ def lanes_of(ends, ranks, rows, x, extents):
 
 
 def tracks_of(ends, lanes, ranks):
-    """For each row {(item, x): number}: the level pieces in the gap below it, numbered from the top.
+    """For each row {(item, x): track}: the horizontal pieces in the gap below it, with tracks numbered from the top.
 
-    Those that leave an item at x stand above those that arrive at one, and those that overlap below each other. Where
-    one comes from above at the x at which another goes on down, it stands above the other, so that they do not meet.
+    Pieces that leave an item at x are above those that arrive at one, and pieces that overlap are below each other.
+    Where one comes down at the x at which another continues downwards, it is above the other, so that they do not meet.
     """
     spans = defaultdict(lambda: defaultdict(set))    # (rank, whether it arrives): {(item, x): its lanes}
     for link, (start, end) in ends.items():

@@ -1,35 +1,38 @@
-"""Pictures of what goes on in a network: its filters, its feature maps, and where it looks.
+"""Pictures of the inside of a network: its filters, its feature maps, and where it sees a class.
 
-Each function gives a Picture: the numbers, and a figure of Matplotlib's that shows them.
+Each function returns a Picture: the values, and a Matplotlib figure that shows them.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.nn import Module
 from minidl.plot.figure import new_figure, write_png
 from minidl.plot.inside import cam_of, filters_of, maps_of
 
-MOST = 256                    # tiles that a picture shows
+MAX_TILES = 256               # the others are not shown
 
 
 class Picture(NamedTuple):
-    """Numbers, NumPy, and a figure of them."""
+    """Values, as NumPy, and a Matplotlib figure that shows them."""
 
     values: np.ndarray
-    figure: object
+    figure: Any
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write the figure as PNG."""
         write_png(path, self.figure)
 
 
-def filters(model, layer=None):
+def filters(model: Module, layer: str | None = None) -> Picture:
     """The filters of a layer, by default the first that has any: a Picture of its weight (F, C, KH, KW).
 
-    Filters of colours are shown in colours. Of others each channel, of the first 16, is a tile, a row for each filter.
-    Grey is 0, and each tile has a scale of its own.
+    Filters with three channels are shown in colour. The others have one row each, with a tile for each of their first
+    16 channels. Grey is 0, and each tile has its own scale.
     """
     name, weight = filters_of(model, layer)
     _, c, kh, kw = weight.shape
@@ -38,27 +41,28 @@ def filters(model, layer=None):
     else:
         columns = None if c == 1 else min(c, 16)
         tiles = weight[:, :columns or 1].reshape(-1, kh, kw)
-    tiles = tiles[:MOST]
+    tiles = tiles[:MAX_TILES]
     largest = np.abs(tiles).max(tuple(range(1, tiles.ndim)), keepdims=True)
     return grid(weight, tiles / np.where(largest, 2 * largest, 1) + 0.5, f"{name}: {shape(weight)}", columns, "gray")
 
 
-def feature_maps(model, x, layer):
-    """What a layer gives for an image x (C, H, W): a Picture of its maps (F, OH, OW), each on a scale of its own."""
+def feature_maps(model: Module, x: Any, layer: str) -> Picture:
+    """The output of a layer for an image x (C, H, W): a Picture of its maps (F, OH, OW), each with its own scale."""
     maps = maps_of(model, x, layer)
     low, high = maps.min((1, 2), keepdims=True), maps.max((1, 2), keepdims=True)
     tiles = (maps - low) / np.where(high > low, high - low, 1)
-    return grid(maps, tiles[:MOST], f"{layer}: {shape(maps)}", None, "viridis")
+    return grid(maps, tiles[:MAX_TILES], f"{layer}: {shape(maps)}", None, "viridis")
 
 
-def grad_cam(model, x, layer=None, target=None, image=None, classes=()):
-    """Where in an image x (C, H, W) a network sees a class: a Picture of the map (H, W), laid over the image.
+def grad_cam(model: Module, x: Any, layer: str | None = None, target: int | None = None, image: Any = None,
+             classes: Sequence[str] = ()) -> Picture:
+    """Where in an image x (C, H, W) a network sees a class: a Picture of the Grad-CAM map (H, W) over the image.
 
-    layer   whose maps are weighed; by default the last that gives maps of more than one pixel
-    target  the number of the class; by default the one with the highest score
-    image   what to show below the map, (H, W) or (H, W, 3) from 0 to 1; by default x, from its least to its largest
-    classes their names, for the title
-    How the map comes about is told in `inside.cam_of`.
+    layer    its maps are used; by default the last layer that gives maps of more than one pixel
+    target   index of the class; by default the predicted class
+    image    shown below the map, (H, W) or (H, W, 3) from 0 to 1; by default x, scaled from its minimum to its maximum
+    classes  names of the classes, for the title
+    `inside.cam_of` gives the formula and the source.
     """
     cam, layer, target = cam_of(model, x, layer, target)
     if image is None:
@@ -66,7 +70,7 @@ def grad_cam(model, x, layer=None, target=None, image=None, classes=()):
         image = (image - image.min()) / (np.ptp(image) or 1)
         image = image.transpose(1, 2, 0) if len(image) == 3 else image.mean(0)
     name = classes[target] if target < len(classes) else f"class {target}"
-    figure = new_figure(6.4, 3.5, f"{name}, seen by {layer}")
+    figure = new_figure(6.4, 3.5, f"Grad-CAM of {name} at {layer}")
     for axes, overlaid in zip(figure.subplots(1, 2), (False, True), strict=True):
         axes.imshow(image, cmap="gray", vmin=0, vmax=1)
         if overlaid:
@@ -76,7 +80,7 @@ def grad_cam(model, x, layer=None, target=None, image=None, classes=()):
 
 
 def grid(values, tiles, title, columns, colours):
-    """A Picture of tiles (T, H, W) or (T, H, W, 3), from 0 to 1, side by side with white lines between them."""
+    """A Picture of tiles (T, H, W) or (T, H, W, 3) from 0 to 1, in rows with white lines between them."""
     columns = columns or math.ceil(math.sqrt(len(tiles)))
     rows = math.ceil(len(tiles) / columns)
     height, width = tiles.shape[1:3]

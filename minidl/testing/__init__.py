@@ -1,6 +1,6 @@
-"""Tools for testing operations, yours as well as ours.
+"""Tools for testing operations, minidl's and your own.
 
-`check_gradients` holds an operation's backward against finite differences; `examples/new_op.py` shows it at work.
+`check_gradients` compares an operation's backward with finite differences; `examples/new_op.py` shows how to use it.
 `strategies` draws shapes, settings and memory layouts for property-based tests. It needs Hypothesis, so it is not
 imported here: write `from minidl.testing import strategies`.
 """

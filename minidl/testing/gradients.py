@@ -1,34 +1,39 @@
-"""The gradient check: what backward says, against what moving the inputs a little shows.
+"""The gradient check: backward, compared with finite differences.
 
-Along a direction d, the derivative of sum(cotangent * f(x)) is (f(x + eps*d) - f(x - eps*d)) / (2*eps), summed with the
-cotangent, and it must equal sum(x.grad * d). One random direction per input is enough to catch a wrong formula, and
-the cotangent must be random too: under all ones, softmax and batch norm have no gradient, and any formula passes.
+Along a direction d, the derivative of sum(cotangent * f(x)) is sum(cotangent * (f(x + eps*d) - f(x - eps*d)) / (2*eps))
+and must equal sum(x.grad * d). One random direction per input is enough to find a wrong formula. The cotangent, the
+gradient passed to backward, must be random too: with all ones, the gradients of softmax and batch norm are zero, and a
+backward that returns zeros would pass.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from minidl.device import array_module
+from minidl.device import Array, array_module
 from minidl.tensor import Tensor
 
 SINGLE_TOLERANCE = 1e-4
 
 
-def check_gradients(function, *arrays, seed=0, eps=1e-6, rtol=1e-5, atol=1e-7, float32=True):
-    """Raise AssertionError unless backward is right for the Tensor that `function` makes of Tensors of `arrays`.
+def check_gradients(function: Callable[..., Tensor], *arrays: Array, seed: int = 0, eps: float = 1e-6,
+                    rtol: float = 1e-5, atol: float = 1e-7, float32: bool = True) -> None:
+    """Raise AssertionError unless the gradients that backward computes for `function` of `arrays` are correct.
 
-    function    takes as many Tensors as there are arrays; whatever else it needs (labels, settings) it brings along
-    arrays      NumPy or CuPy arrays of floats, away from kinks and ties: within eps of one there is no derivative
-    seed        draws the directions and the gradient that is sent back
-    eps         how far the inputs are moved
-    rtol, atol  how nearly the two derivatives agree
-    float32     whether to run in float32 too, and hold output and gradients against those in float64
+    function    takes one Tensor per array and returns a Tensor; other arguments are bound, by a lambda for example
+    arrays      floating-point arrays of NumPy or CuPy, farther than eps from kinks and ties
+    seed        draws the directions and the cotangent
+    eps         the step along each direction
+    rtol, atol  tolerances of the comparison
+    float32     whether to run in float32 too, and compare output and gradients with those in float64
 
-    Also checked: nothing writes to the inputs, to the output or to the gradient sent back; each gradient has the
-    shape and the dtype of its input, and the output has that dtype too.
+    It also checks that nothing writes to the inputs, the output or the gradient passed to backward, that each gradient
+    has the shape and dtype of its input, and that the output has that dtype.
     """
     for i, array in enumerate(arrays):
         if getattr(getattr(array, "dtype", None), "kind", None) != "f":
-            raise TypeError(f"check_gradients: input {i} must be an array of floats, not {array!r:.60}")
+            raise TypeError(f"check_gradients: input {i} must be a floating-point array, not {array!r:.60}")
     rng, xp = np.random.default_rng(seed), array_module(*arrays)
     doubles = [a.astype(xp.float64, copy=False) for a in arrays]
     out, cotangent, grads = differentiate(function, doubles, rng, seed)
@@ -38,7 +43,7 @@ def check_gradients(function, *arrays, seed=0, eps=1e-6, rtol=1e-5, atol=1e-7, f
         difference = shifted(function, doubles, i, eps * direction) - shifted(function, doubles, i, -eps * direction)
         numeric = float((difference * cotangent).sum()) / (2 * eps)
         analytic = float((grad * direction).sum())
-        if not abs(analytic - numeric) <= atol + rtol * abs(numeric):       # so written, NaN fails
+        if not abs(analytic - numeric) <= atol + rtol * abs(numeric):       # written so that NaN fails
             raise AssertionError(f"check_gradients: input {i} {grad.shape}: backward says {analytic:.10g}, "
                                  f"the central difference {numeric:.10g} (seed={seed}, eps={eps})")
     if float32:
@@ -49,8 +54,8 @@ def check_gradients(function, *arrays, seed=0, eps=1e-6, rtol=1e-5, atol=1e-7, f
             compare(f"the gradient of input {i}", single, grad, seed)
 
 
-def differentiate(function, arrays, rng, seed):
-    """Run forward and backward once, and watch: the output, the random gradient sent back, the gradients got."""
+def differentiate(function: Callable[..., Tensor], arrays: list[Any], rng: Any, seed: int) -> Any:
+    """Run forward and backward once, with checks: the output, the random cotangent and the gradients."""
     xp, dtype = array_module(*arrays), arrays[0].dtype
     before = [a.copy() for a in arrays]
     inputs = [Tensor(a, requires_grad=True) for a in arrays]
@@ -64,33 +69,33 @@ def differentiate(function, arrays, rng, seed):
     out.backward(cotangent)
 
     watched = [(f"input {i}", a, b) for i, (a, b) in enumerate(zip(arrays, before, strict=True))]
-    watched += [("the output", out.data, out_before), ("the gradient sent back", cotangent, cotangent_before)]
+    watched += [("the output", out.data, out_before), ("the gradient passed to backward", cotangent, cotangent_before)]
     for name, array, original in watched:
         if not same(array, original):
             raise AssertionError(f"check_gradients: {name} {array.shape} was written to (seed={seed})")
     for i, x in enumerate(inputs):
         if x.grad is None:
-            raise AssertionError(f"check_gradients: no gradient came back to input {i} {x.shape}")
+            raise AssertionError(f"check_gradients: input {i} {x.shape} received no gradient")
         if x.grad.shape != x.shape or x.grad.dtype != dtype:
             raise AssertionError(f"check_gradients: input {i} is {x.shape} of {dtype}, "
                                  f"its gradient {x.grad.shape} of {x.grad.dtype}")
     return out.data, cotangent, [x.grad for x in inputs]
 
 
-def shifted(function, arrays, i, step):
-    """The output when input i is moved by `step`."""
+def shifted(function: Callable[..., Tensor], arrays: list[Any], i: int, step: Any) -> Any:
+    """The output after adding `step` to input i."""
     return function(*(Tensor(a + step if j == i else a) for j, a in enumerate(arrays))).data
 
 
-def same(a, b):
-    """Whether two arrays hold the same elements, NaN counting as equal to NaN."""
+def same(a: Any, b: Any) -> bool:
+    """Whether two arrays have equal elements; NaN equals NaN."""
     return bool(((a == b) | ((a != a) & (b != b))).all())
 
 
-def compare(name, single, double, seed):
-    """Raise AssertionError unless a result in float32 is near the one in float64, by the size of its largest element.
+def compare(name: str, single: Any, double: Any, seed: int) -> None:
+    """Raise AssertionError unless a float32 result is close to the float64 one, relative to its largest element.
 
-    Below 1 that size counts as 1: where large terms cancel, float32 leaves more than it would of a small result.
+    If the largest element is below 1, the error is absolute: where large terms cancel, a relative error would be large.
     """
     if double.size == 0:
         return

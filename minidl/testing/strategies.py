@@ -1,8 +1,8 @@
-"""Hypothesis strategies for operations on arrays: what is drawn here is legal by construction.
+"""Hypothesis strategies for operations on arrays: every example is valid by construction.
 
-Hypothesis draws geometry (shapes, settings, memory layouts), which it is good at shrinking; numbers come from a seed,
-by `distinct_values`. Nothing is filtered afterwards: a size is drawn as the smallest that fits plus something, so that
-non-square kernels, odd sizes, uneven strides, and batches and channels of 1 are the rule. For example
+Hypothesis draws geometry (shapes, settings, memory layouts), which it shrinks well; elements come from a seed, by
+`distinct_values`. No example is filtered out: a size is the smallest that fits plus a drawn amount, so that non-square
+kernels, odd sizes, uneven strides, and batches and channels of 1 are common. For example
 
     @given(case=convolutions(), layout=layouts, seed=seeds)
     def test_my_conv2d(case, layout, seed):
@@ -11,11 +11,12 @@ non-square kernels, odd sizes, uneven strides, and batches and channels of 1 are
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from minidl.device import array_module
+from minidl.device import Array, array_module
 
 try:
     from hypothesis import strategies as st
@@ -25,11 +26,11 @@ except ImportError as error:
 seeds = st.integers(0, 2**32 - 1)
 
 
-def distinct_values(*shapes, seed, dtype=np.float64):
-    """NumPy arrays of these shapes, with numbers in (-1, 1) of which no two are equal and none is near 0.
+def distinct_values(*shapes: tuple[int, ...], seed: int, dtype: DTypeLike = np.float64) -> list[Array]:
+    """NumPy arrays of these shapes whose elements, in (-1, 1), are all different and not near 0.
 
-    A shuffled ramp over all arrays together: its steps are 2 / total, and 0 lies in the middle of one. So there are no
-    ties for max pooling, no kinks within reach for relu, and the arrays may be compared with each other.
+    One shuffled ramp fills all arrays: its step is 2 / total, and 0 lies in the middle of a step. So there are no ties
+    for max pooling, relu's kink is not near, and elements differ between arrays, too.
     """
     sizes = [math.prod(shape) for shape in shapes]
     total = sum(sizes)
@@ -41,14 +42,15 @@ def distinct_values(*shapes, seed, dtype=np.float64):
 
 # Shapes and axes
 
-def shapes(min_dims=0, max_dims=4, min_side=1, max_side=4):
+def shapes(min_dims: int = 0, max_dims: int = 4, min_side: int = 1,
+           max_side: int = 4) -> st.SearchStrategy[tuple[int, ...]]:
     """Shapes: tuples of `min_dims` to `max_dims` lengths."""
     return st.lists(st.integers(min_side, max_side), min_size=min_dims, max_size=max_dims).map(tuple)
 
 
 @st.composite
 def broadcastable_shapes(draw, count=2, max_dims=4):
-    """`count` shapes that broadcast together: one shape, of which each drops axes in front and makes others 1."""
+    """`count` shapes that broadcast together: each drops leading axes of one shape and sets others to 1."""
     full = draw(shapes(max_dims=max_dims))
     drawn = []
     for _ in range(count):
@@ -57,8 +59,8 @@ def broadcastable_shapes(draw, count=2, max_dims=4):
     return tuple(drawn)
 
 
-def axes(ndim):
-    """What `axis` of a reduction may be for an array of `ndim` axes: None, a number, a tuple; negative ones too."""
+def axes(ndim: int) -> st.SearchStrategy[Any]:
+    """Values of `axis` for reducing an array of `ndim` axes: None, integers and tuples, negative ones included."""
     if ndim == 0:
         return st.sampled_from([None, ()])
     one = st.integers(-ndim, ndim - 1)
@@ -66,7 +68,7 @@ def axes(ndim):
 
 
 class Reduction(NamedTuple):
-    """A shape, and the settings of a reduction over it."""
+    """The shape of an array and the settings of its reduction."""
 
     shape: tuple
     settings: dict
@@ -74,7 +76,7 @@ class Reduction(NamedTuple):
 
 @st.composite
 def reductions(draw, max_dims=4):
-    """Shapes with an `axis` and a `keepdims` for them."""
+    """Shapes with an `axis` and `keepdims`."""
     shape = draw(shapes(max_dims=max_dims))
     return Reduction(shape, {"axis": draw(axes(len(shape))), "keepdims": draw(st.booleans())})
 
@@ -82,7 +84,7 @@ def reductions(draw, max_dims=4):
 # Sliding windows
 
 class Convolution(NamedTuple):
-    """The shapes of a convolution's inputs, and its settings."""
+    """The shapes of the inputs of a convolution, and its settings."""
 
     x: tuple
     weight: tuple
@@ -91,7 +93,7 @@ class Convolution(NamedTuple):
 
 
 class Pooling(NamedTuple):
-    """The shape of a pooling's input, and its settings."""
+    """The shape of the input of a pooling operation, and its settings."""
 
     x: tuple
     settings: dict
@@ -99,9 +101,9 @@ class Pooling(NamedTuple):
 
 @st.composite
 def convolutions(draw, max_side=4, grouped=True):
-    """Convolutions of all kinds: uneven, padded by numbers or names, strided, dilated, grouped; outputs are small.
+    """Convolutions of all kinds with small outputs: uneven, strided, dilated, grouped, padded by numbers or names.
 
-    `max_side` bounds the kernel and the output, `grouped` lets `groups` be more than 1.
+    `max_side` limits the sides of kernel and output; `grouped` allows more than one group.
     """
     kernel = draw(pairs(1, max_side))
     dilation = draw(pairs(1, 3))
@@ -130,9 +132,9 @@ def convolutions(draw, max_side=4, grouped=True):
 
 @st.composite
 def poolings(draw, max_side=4, dilated=False):
-    """Poolings with overlapping, touching and gaping windows; the padding is at most half of the kernel.
+    """Pooling with windows that overlap, touch or leave gaps; the padding is at most half of the kernel.
 
-    `dilated` lets `dilation` be more than 1, and names it.
+    `dilated` includes `dilation` in the settings.
     """
     kernel = draw(pairs(1, max_side))
     dilation = draw(pairs(1, 3)) if dilated else (1, 1)
@@ -149,22 +151,22 @@ def poolings(draw, max_side=4, dilated=False):
     return Pooling((draw(st.integers(1, 3)), draw(st.integers(1, 3)), *size), settings)
 
 
-def pairs(least, most):
-    """Two whole numbers; as often as not they are equal."""
+def pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:
+    """Two integers, equal about half of the time."""
     number = st.integers(least, most)
     return st.tuples(number, number) | number.map(lambda n: (n, n))
 
 
-def short(pair):
-    """A pair as it is or, if its numbers are equal, perhaps as the one number."""
+def short(pair: tuple[Any, Any]) -> st.SearchStrategy[Any]:
+    """A pair itself or, if both elements are equal, possibly just one of them."""
     return st.sampled_from([pair, pair[0]]) if pair[0] == pair[1] else st.just(pair)
 
 
 @st.composite
 def sizes(draw, extent, stride, padding, most):
-    """(H, W) over which a window spanning `extent` has at least one place, and seldom more than `most`.
+    """(H, W) with at least one and rarely more than `most` positions of a window that spans `extent`.
 
-    H = (OH - 1) * stride + extent - 2 * padding + slack, with a slack that the stride leaves over at the far edge.
+    H = (OH - 1) * stride + extent - 2 * padding + slack, where the last window leaves `slack` pixels uncovered.
     """
     drawn = []
     for e, s, p in zip(extent, stride, padding, strict=True):
@@ -174,39 +176,39 @@ def sizes(draw, extent, stride, padding, most):
     return tuple(drawn)
 
 
-# Memory layouts: functions that give an array with the same elements in the same places, laid out otherwise in memory.
+# Memory layouts: functions that return an equal array with another memory layout
 
-def c_order(x):
-    """Rows one after another, the usual way."""
+def c_order(x: Array) -> Array:
+    """C order: the last axis is contiguous."""
     return x.copy()
 
 
-def channels_last(x):
-    """Axis 1, the channels of images, runs fastest in memory."""
+def channels_last(x: Array) -> Array:
+    """Axis 1, the channels of images, is contiguous."""
     if x.ndim < 3:
         return x.copy()
     order = (0, *range(2, x.ndim), 1)
     return x.transpose(order).copy().transpose((0, x.ndim - 1, *range(1, x.ndim - 1)))
 
 
-def transposed(x):
-    """The first axis runs fastest in memory."""
+def transposed(x: Array) -> Array:
+    """Fortran order: the first axis is contiguous."""
     return x.T.copy().T
 
 
-def sliced(x):
-    """Every second element of a larger array; whoever strays into the gaps finds NaN there, or the largest integer."""
+def sliced(x: Array) -> Array:
+    """Every second element of a larger array; the gaps contain NaN, or the largest integer, to expose stray reads."""
     xp = array_module(x)
     gaps = math.nan if x.dtype.kind == "f" else True if x.dtype.kind == "b" else np.iinfo(x.dtype).max
     larger = xp.full(tuple(2 * n + 1 for n in x.shape), gaps, dtype=x.dtype)
-    view = larger[(..., *(slice(1, None, 2),) * x.ndim)]                # `...`: a view even if there are no axes
+    view = larger[(..., *(slice(1, None, 2),) * x.ndim)]                # `...`: a view even without axes
     view[...] = x
     return view
 
 
-def reverse(x):
-    """Backwards in memory along every axis: all strides are negative."""
-    backwards = (..., *(slice(None, None, -1),) * x.ndim)
+def reverse(x: Array) -> Array:
+    """Reversed in memory along every axis: all strides are negative."""
+    backwards: Any = (..., *(slice(None, None, -1),) * x.ndim)
     return x[backwards].copy()[backwards]
 
 

@@ -1,10 +1,9 @@
-"""Training: `fit` does it all with one call. Read `loop.py` first, then `run.py`.
+"""Training: `fit` does everything with one call. Read `loop.py` first, then `run.py`.
 
-Command lines take their flags from `arguments.py` and leave their errors to `command.py`.
+Training scripts take their flags, their messages and their exit codes from `arguments.py`.
 """
 
-from minidl.train.arguments import fit_settings, parse, training_parser
-from minidl.train.command import run_main
+from minidl.train.arguments import fit_settings, parse, run_main, training_parser
 from minidl.train.evaluation import Evaluation, evaluate, in_order, loss_of, predict
 from minidl.train.fit import fit
 from minidl.train.folder import RunError
@@ -12,11 +11,13 @@ from minidl.train.interrupt import Interrupted
 from minidl.train.metrics import accuracy, confusion_matrix, precision_recall_f1
 from minidl.train.report import report
 from minidl.train.run import load_weights
+from minidl.train.settings import Settings
 
 __all__ = [
     "Evaluation",
     "Interrupted",
     "RunError",
+    "Settings",
     "accuracy",
     "confusion_matrix",
     "evaluate",

@@ -1,59 +1,64 @@
-"""What a model says about images, and how often it is right.
+"""What a model predicts for images, and how often it is correct.
 
-Nothing is recorded and nothing is learned here: the model is put into the state of use, and back as it was.
+Evaluation records no gradients and changes no weights: the model is in eval mode meanwhile, and then as it was before.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import minidl.functional as F
-from minidl.data import DataLoader
+from minidl.data import DataLoader, ImageDataset
 from minidl.device import Device
+from minidl.nn import Module
 from minidl.tensor import Tensor, no_grad
 from minidl.train.metrics import accuracy, confusion_matrix
 
-BATCH = 1000                                    # images at once: without gradients there is room for more
+BATCH = 1000                                    # images per batch; without gradients, memory allows many
+
+Loss = Callable[[Any, Any], Tensor]
 
 
 class Evaluation(NamedTuple):
-    """What came out: the mean loss, and the confusion matrix (see `metrics.py`)."""
+    """The mean loss, and the confusion matrix (see `metrics.py`)."""
 
     loss: float
     confusion: np.ndarray
 
     @property
-    def accuracy(self):
-        """The part of the images that was told right."""
+    def accuracy(self) -> float:
+        """The fraction of images classified correctly."""
         return accuracy(self.confusion)
 
 
-def predict(model, images, device="cpu"):
-    """The logits for images that are ready to use.   float32 (N, C, H, W)  ->  NumPy (N, classes)"""
-    with in_use(model), no_grad():
+def predict(model: Module, images: np.ndarray, device: str | Device = "cpu") -> np.ndarray:
+    """The logits of preprocessed images.   float32 (N, C, H, W)  ->  NumPy (N, classes)"""
+    with eval_mode(model), no_grad():
         parts = [model(Tensor(images[i : i + BATCH], device=device)).numpy() for i in range(0, len(images), BATCH)]
     return np.concatenate(parts)
 
 
-def loss_of(model):
-    """The loss that a model is trained with: its own `loss(outputs, labels)`, if it has one, else cross entropy.
+def loss_of(model: Module) -> Loss:
+    """The loss that a model is trained with: its method `loss(outputs, labels)`, if it has one, else cross entropy.
 
-    Networks that give more than logits in training, as GoogLeNet does, have one of their own.
+    Networks with several outputs in training mode, such as GoogLeNet, have their own.
     """
     own = getattr(model, "loss", None)
     return own if callable(own) else F.cross_entropy
 
 
-def evaluate(model, batches, classes, device="cpu", loss=None):
-    """Hold a model against the labels.   batches of (images (n, C, H, W), labels (n,))  ->  Evaluation
+def evaluate(model: Module, batches: Iterable[tuple[np.ndarray, np.ndarray]], classes: int,
+             device: str | Device = "cpu", loss: Loss | None = None) -> Evaluation:
+    """Compare a model's predictions with the labels.   batches of (images (n, C, H, W), labels (n,))  ->  Evaluation
 
-    `loss(logits, labels)` gives the mean over a batch; by default it is `loss_of(model)`.
+    `loss(logits, labels)` is the mean over a batch; the default is `loss_of(model)`.
     """
     loss = loss or loss_of(model)
     place = Device.parse(device)
     total, confusion = 0.0, np.zeros((classes, classes), np.int64)
-    with in_use(model), no_grad():
+    with eval_mode(model), no_grad():
         for images, labels in batches:
             logits = model(Tensor(images, device=place))
             total += float(loss(logits, place.put(labels))) * len(labels)
@@ -61,14 +66,14 @@ def evaluate(model, batches, classes, device="cpu", loss=None):
     return Evaluation(total / max(1, int(confusion.sum())), confusion)
 
 
-def in_order(dataset, prefetch=2):
+def in_order(dataset: ImageDataset, prefetch: int = 2) -> DataLoader:
     """Every image of a data set once, in order, in large batches."""
     return DataLoader(dataset, BATCH, prefetch=prefetch)
 
 
 @contextmanager
-def in_use(model):
-    """The model in the state of use for a while, then each of its modules as it was."""
+def eval_mode(model: Module) -> Iterator[None]:
+    """A context with the model in eval mode; afterwards each module has its previous mode."""
     before = [(module, module.training) for _, module in model.named_modules()]
     model.eval()
     try:

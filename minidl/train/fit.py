@@ -1,95 +1,81 @@
-"""`fit`: train a classifier on a data set with one call. This file sets things up; the loop itself is in `loop.py`."""
+"""`fit`: train a classifier on a data set with one call. This file sets everything up; `loop.py` holds the loop."""
 
 import tempfile
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from minidl.data import DataLoader
-from minidl.device import Device
-from minidl.optim import ExponentialMovingAverage, ReduceLROnPlateau
-from minidl.train.evaluation import loss_of
+from minidl.data import DataLoader, ImageDataset
+from minidl.nn import Module
+from minidl.optim import ExponentialMovingAverage, Optimizer
 from minidl.train.folder import RunError, RunFolder
 from minidl.train.interrupt import Interruption
-from minidl.train.log import write_log
+from minidl.train.log import Row, write_log
 from minidl.train.loop import Loop
 from minidl.train.progress import Progress
 from minidl.train.report import report
 from minidl.train.run import Run, load_weights
+from minidl.train.settings import Settings
 
 
-def fit(model, optimizer, train_set, validation_set=None, test_set=None, *, output_dir, epochs, batch_size=128,
-        loss=None, schedule=None, schedule_every="step", device="cpu", seed=0, patience=None, prefetch=2,
-        accumulate=1, ema_decay=None, resume=False, checkpoint_interval=60.0, log_interval=10.0, detect_nan=False,
-        dry_run=False, recipe=None):
-    """Train a classifier, and leave in `output_dir` all that is to be known of it. Returns the rows of the log.
+def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation_set: ImageDataset | None = None,
+        test_set: ImageDataset | None = None, **settings: Any) -> list[Row]:
+    """Train a classifier, save it and its results in a folder, and return the rows of the log.
 
-    train_set            an ImageDataset; shuffled anew for each epoch, by `seed`
-    validation_set       held out, to choose the best epoch; without it the last one is the best
-    test_set             looked at once, at the end, with the best weights
-    loss                 loss(logits, labels) -> the mean over the batch; by default the model's own, if it has a
-                         method of this name, else cross entropy
-    schedule             of the optimizer's learning rate; takes a step after every "step" or every "epoch"
-    accumulate           work on each batch in so many parts, one after the other: the same step in less memory, but
-                         for batch normalization, which then sees the parts
-    ema_decay            judge and keep the exponential moving average of the weights, with this decay and its warm-up
-    patience             stop after so many epochs in a row that were not the best
-    prefetch             how many batches are prepared ahead
-    resume               go on with the run in `output_dir`, if there is one, as if it had never been stopped
-    checkpoint_interval  seconds between checkpoints within an epoch; there is one at the end of each anyway
-    log_interval         seconds between lines within an epoch, where there is no terminal for a bar; 0 for none
-    detect_nan           look for NaN and infinity behind every operation; slow
-    dry_run              take a few steps, go all the way to the report, and leave nothing behind
-    recipe               whatever else the numbers depend on: kept in args.json, and held against when resuming
+    train_set       shuffled differently in each epoch
+    validation_set  selects the best epoch; without it, the last epoch is the best
+    test_set        evaluated once, at the end, with the best weights
+    settings        output_dir and epochs, and any other field of `Settings` (`settings.py`)
 
-    The folder gets args.json, log.csv, curves.png, last.safetensors (all that it takes to go on), best.safetensors (the
-    weights) and, given a test_set, report.txt, metrics.json and confusion.png. The model ends with the best weights.
-    Raises RunError or CheckpointError if the folder holds another run, Interrupted after Ctrl-C, NonFiniteError if the
-    loss is not finite, OSError if the folder cannot be written to. Whatever was saved before is kept.
+    The folder receives args.json, log.csv, curves.png, last.safetensors (the complete state of the run),
+    best.safetensors (the best weights) and, with a test_set, report.txt, metrics.json and confusion.png. The model ends
+    with the best weights.
+
+    Raises ValueError for settings that make no sense, RunError or CheckpointError if the folder holds another run,
+    Interrupted after Ctrl-C, NonFiniteError if the loss is not finite, OSError if the folder cannot be written to.
+    What was saved before stays.
     """
-    if schedule_every not in ("step", "epoch"):
-        raise ValueError(f"fit: schedule_every={schedule_every!r} is neither 'step' nor 'epoch'")
-    if isinstance(schedule, ReduceLROnPlateau) and schedule_every == "step":
-        raise ValueError("fit: ReduceLROnPlateau waits for the loss of whole epochs; set schedule_every='epoch'")
-    if accumulate < 1:
-        raise ValueError(f"fit: accumulate={accumulate} must be at least 1")
-    if epochs < 1:
-        raise ValueError(f"fit: epochs={epochs} must be at least 1")
-    validation_set = validation_set or None      # an empty one is none
-    if patience is not None and validation_set is None:
+    s = Settings(**settings)
+    validation_set = validation_set or None      # an empty set counts as none
+    if s.patience is not None and validation_set is None:
         raise ValueError("fit: patience needs a validation_set; without it no epoch is better than another")
-    if dry_run:
-        few = [part if part is None else part.take(2 * batch_size) for part in (train_set, validation_set, test_set)]
-        train_set, validation_set, test_set = few
-        epochs, resume = 1, False
-    loss = loss or loss_of(model)
-    device = Device.parse(device)
-    model.to(device)
-    recipe = {**(recipe or {}), "epochs": epochs, "batch_size": batch_size, "seed": seed, "patience": patience,
-              "accumulate": accumulate, "ema_decay": ema_decay,
-              "optimizer": type(optimizer).__name__, "schedule": schedule and type(schedule).__name__,
-              "train_images": len(train_set), "validation_images": len(validation_set or ())}
-    average = None if ema_decay is None else ExponentialMovingAverage(model, ema_decay, warmup=True)
-    run = Run(model, optimizer, schedule, recipe, about=describe_data(train_set), average=average)
-    loader = DataLoader(train_set, batch_size, shuffle=True, seed=seed, prefetch=prefetch)
-    with tempfile.TemporaryDirectory() if dry_run else nullcontext(output_dir) as path:
-        folder = begin(run, RunFolder(Path(path)), resume)
-        with Interruption() as interruption, Progress(epochs, len(train_set), run.position, log_interval) as progress:
-            loop = Loop(run, folder, loader, validation_set, progress, interruption, device=device, epochs=epochs,
-                        loss=loss, schedule_every=schedule_every, accumulate=accumulate, patience=patience,
-                        checkpoint_interval=checkpoint_interval, detect_nan=detect_nan)
+    if s.dry_run:
+        few = 2 * s.batch_size
+        train_set, validation_set = train_set.take(few), validation_set and validation_set.take(few)
+        test_set = test_set and test_set.take(few)
+        s = replace(s, epochs=1, resume=False)
+    model.to(s.device)
+    average = None if s.ema_decay is None else ExponentialMovingAverage(model, s.ema_decay, warmup=True)
+    recipe = recipe_of(s, optimizer, train_set, validation_set)
+    run = Run(model, optimizer, s.schedule, recipe, about=describe_data(train_set), average=average)
+    loader = DataLoader(train_set, s.batch_size, shuffle=True, seed=s.seed, prefetch=s.prefetch)
+    with tempfile.TemporaryDirectory() if s.dry_run else nullcontext(s.output_dir) as path:
+        folder = begin(run, RunFolder(Path(path)), s.resume)
+        with Interruption() as interruption, Progress(s.epochs, len(train_set), run.position, s.log_interval) as bar:
+            loop = Loop(run, folder, loader, validation_set, bar, interruption, s)
             loop.go()
         loop.draw()
         load_weights(model, folder.best)
         if test_set is not None:
-            report(model, test_set, device, loss, folder=folder)
-    print("\na dry run: nothing is kept" if dry_run else f"\nall of this is in {output_dir}/")
+            report(model, test_set, s.device, s.loss, folder=folder)
+    print("\na dry run: nothing is kept" if s.dry_run else f"\nresults are in {s.output_dir}/")
     return run.position.rows
 
 
-def begin(run, folder, resume):
-    """Open the folder, and bring the run to where it stood, or save it as it starts; returns the folder."""
+def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
+              validation_set: ImageDataset | None) -> dict[str, Any]:
+    """Everything that the result depends on: a checkpoint of another recipe is not resumed."""
+    names = ("epochs", "batch_size", "seed", "patience", "accumulate", "ema_decay")
+    return {**(s.recipe or {}), **{name: getattr(s, name) for name in names},
+            "optimizer": type(optimizer).__name__, "schedule": s.schedule and type(s.schedule).__name__,
+            "train_images": len(train_set), "validation_images": len(validation_set or ())}
+
+
+def begin(run: Run, folder: RunFolder, resume: bool) -> RunFolder:
+    """Open the folder, and either restore the run from it or save the run's initial state; returns the folder."""
     if folder.holds_run and not resume:
-        raise RunError(f"{folder.path} holds a run already: resume it, or name another folder")
+        raise RunError(f"{folder.path} already holds a run: resume it, or name another folder")
     folder.prepare(run.recipe)
     if folder.holds_run:
         run.load(folder.last)
@@ -100,6 +86,6 @@ def begin(run, folder, resume):
     return folder
 
 
-def describe_data(dataset):
-    """What one has to know of the training images to use the weights on others."""
+def describe_data(dataset: ImageDataset) -> dict[str, Any]:
+    """The facts about the training images that are needed to use the weights on other images."""
     return {"classes": dataset.classes, "mean": dataset.mean, "std": dataset.std, "input": dataset.images.shape[1:]}

@@ -1,17 +1,18 @@
-"""The folder that a run writes into, and which folder that is.
+"""The folder of a run: what it contains, and how it is chosen.
 
-Without --output-dir a run takes the first name that is free: `runs/lenet_mnist`, then `runs/lenet_mnist-2` and so on,
-so that the same command can be given again and never writes over an earlier run. A folder holds a run as soon as there
-is a `last.safetensors` in it.
+Without --output-dir a run takes the first free name: `runs/lenet_mnist`, then `runs/lenet_mnist-2` and so on, so that
+repeating a command never overwrites an earlier run. A folder holds a run as soon as it contains `last.safetensors`.
 """
 
 import itertools
 import json
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,12 +24,12 @@ LAST, BEST = "last.safetensors", "best.safetensors"
 
 
 class RunError(ValueError):
-    """A run cannot be started or resumed as it was asked for; the message says what to do instead."""
+    """A run cannot be started or resumed as requested; the message says what to do instead."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder and the names of what is in it."""
+    """A folder and the names of the files in it."""
 
     path: Path
 
@@ -40,8 +41,8 @@ class RunFolder:
     confusion = property(lambda self: self.path / "confusion.png")
     holds_run = property(lambda self: self.last.is_file())
 
-    def prepare(self, recipe):
-        """Make the folder if need be, prove that it can be written to, and note in `args.json` what was asked for."""
+    def prepare(self, recipe: dict[str, Any]) -> None:
+        """Create the folder if necessary, check that it is writable, and record the command in `args.json`."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -55,55 +56,56 @@ class RunFolder:
                 "versions": {"minidl": __version__, "numpy": np.__version__, "python": sys.version.split()[0]},
             })
 
-    def write_json(self, name, value):
-        """Write `value` as a JSON file of that name; what JSON does not know, such as a Path, as a string."""
+    def write_json(self, name: str, value: Any) -> None:
+        """Write `value` as a JSON file of this name; types that JSON lacks, such as Path, become strings."""
         with replacing(self.path / name) as file:
             file.write(json.dumps(value, indent=1, default=str).encode() + b"\n")
 
 
-def choose_folder(name, output_dir=None, resume=None):
-    """Where a command shall write, and whether it goes on with the run there.   ->  (Path, bool)
+def choose_folder(name: str, output_dir: str | Path | None = None,
+                  resume: str | Path | None = None) -> tuple[Path, bool]:
+    """The folder for a command, and whether the command resumes the run in it.   ->  (Path, bool)
 
-    output_dir  a folder of the user's choice, or None for runs/<name>, runs/<name>-2, ...
-    resume      None starts a run; a run's folder, or its last.safetensors, goes on with that; "auto" goes on with the
-                run in `output_dir`, or the newest of this name, and starts one if there is none
+    output_dir  a folder chosen by the user, or None for runs/<name>, runs/<name>-2, ...
+    resume      None starts a run; the folder of a run, or its last.safetensors, resumes that run; "auto" resumes the
+                run in `output_dir`, or the newest one of this name, and starts a run if there is none
     """
     if resume not in (None, "auto"):
         folder = run_folder_at(Path(resume))
         if output_dir is not None and Path(output_dir).resolve() != folder.resolve():
-            raise RunError(f"--resume {resume} goes on in {folder}; leave out --output-dir {output_dir}")
+            raise RunError(f"--resume {resume} continues in {folder}; leave out --output-dir {output_dir}")
         return folder, True
     if output_dir is not None:
-        folder = RunFolder(Path(output_dir))
-        if folder.holds_run and resume is None:
-            raise RunError(f"{folder.path} holds a run already; go on with it by --resume auto, "
+        chosen = RunFolder(Path(output_dir))
+        if chosen.holds_run and resume is None:
+            raise RunError(f"{chosen.path} already holds a run; resume it with --resume auto, "
                            "or name another --output-dir")
-        return folder.path, folder.holds_run
+        return chosen.path, chosen.holds_run
     newest = newest_run(name) if resume == "auto" else None
     return (newest, True) if newest else (next(path for path in numbered(name) if not path.exists()), False)
 
 
-def run_folder_at(path):
-    """The folder of the run that `--resume path` means."""
+def run_folder_at(path: Path) -> Path:
+    """The folder of the run that `--resume path` refers to."""
     folder = path if path.is_dir() else path.parent
     if path.is_dir() and not RunFolder(path).holds_run:
         raise RunError(f"--resume {path}: there is no {LAST} in this folder")
     if not path.exists():
         raise RunError(f"--resume {path}: there is no such file or folder")
     if path.is_file() and path.name != LAST:
-        raise RunError(f"--resume {path}: only a {LAST}, or its folder, holds all that going on takes")
+        raise RunError(f"--resume {path}: a run is resumed from its folder or its {LAST} only")
     return folder
 
 
-def newest_run(name):
-    """The folder runs/<name>[-N] of the largest N that holds a run; None if there is none."""
+def newest_run(name: str) -> Path | None:
+    """The folder runs/<name>[-N] with the largest N that holds a run; None if there is none."""
     pattern = re.compile(re.escape(name) + r"(?:-(\d+))?")
     found = [(int(match[1] or 1), path) for path in Path("runs").glob(f"{name}*")
              if (match := pattern.fullmatch(path.name)) and RunFolder(path).holds_run]
     return max(found)[1] if found else None
 
 
-def numbered(name):
+def numbered(name: str) -> Iterator[Path]:
     """runs/<name>, runs/<name>-2, runs/<name>-3, ..."""
     yield Path("runs", name)
     yield from (Path("runs", f"{name}-{number}") for number in itertools.count(2))

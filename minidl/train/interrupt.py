@@ -1,55 +1,61 @@
-"""Ctrl-C that loses nothing: the step under way is finished, and then the run is told to stop.
+"""Ctrl-C without loss: the current step is finished before the run stops.
 
-The first SIGINT or SIGTERM is only noted, and `between` raises Interrupted before the next batch. From then on the
-signals do what they did before, so a second Ctrl-C stops at once.
+The first SIGINT or SIGTERM is only noted, and `between` raises Interrupted before the next batch. After the first
+signal the previous handlers are back, so a second Ctrl-C stops at once.
 """
 
 import signal
 import threading
+from collections.abc import Iterable, Iterator
+from types import FrameType
+from typing import Any, TypeVar
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+Item = TypeVar("Item")
 
 
 class Interrupted(KeyboardInterrupt):
-    """A run was asked to stop, and did so between two steps. `.signal` is the number of the signal."""
+    """A run was stopped by a signal, between two steps. `.signal` is the signal's number."""
 
-    def __init__(self, message, number):
+    def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
         self.signal = number
+        self.exit_code = 128 + number            # of a command that ends with it, see `errors.py`
 
 
 class Interruption:
-    """A context in which signals wait for the end of a step; nothing outside the main thread, where none arrive."""
+    """A context in which signals wait for the end of a step. It has no effect outside the main thread."""
 
-    def __init__(self):
-        self.signal, self.before = None, {}
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self.before: dict[int, Any] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():
             self.before = {number: signal.signal(number, self.note) for number in SIGNALS}
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.restore()
 
-    def note(self, number, _frame):
-        """Remember the first signal, and leave the next to whoever had it before."""
+    def note(self, number: int, _frame: FrameType | None) -> None:
+        """Remember the first signal, and leave the next one to the previous handler."""
         self.signal = number
         self.restore()
 
-    def restore(self):
-        """Give the signals back to their former handlers."""
+    def restore(self) -> None:
+        """Reinstall the previous handlers."""
         while self.before:
             signal.signal(*self.before.popitem())
 
-    def between(self, batches):
-        """The batches one by one; raises Interrupted instead of going on, once a signal has come."""
+    def between(self, batches: Iterable[Item]) -> Iterator[Item]:
+        """The batches one by one; raises Interrupted before the next one if a signal has arrived."""
         for batch in batches:
             self.check()
             yield batch
         self.check()
 
-    def check(self):
-        """Raise Interrupted if a signal has come."""
+    def check(self) -> None:
+        """Raise Interrupted if a signal has arrived."""
         if self.signal is not None:
             raise Interrupted(f"stopped by {signal.Signals(self.signal).name}", self.signal)

@@ -1,21 +1,25 @@
-"""The numbers of every epoch as `log.csv`, which spreadsheets and pandas read.
+"""The results of every epoch as `log.csv`, for spreadsheets and pandas.
 
-The rows belong to the run and are saved in its checkpoint. The file is written anew from them after each epoch, so a
-run that was killed and resumed has each row once.
+The rows are part of the run and are saved in its checkpoint. The whole file is rewritten after each epoch, so a run
+that was killed and resumed has each row once.
 """
 
 import csv
 import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from minidl.io import replacing
 
 COLUMNS = (
     "epoch", "lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds",
 )
+Row = dict[str, Any]                             # the value of each column; None for losses that were not measured
 
 
-def write_log(path, rows):
-    """Write one line per row, a dictionary with COLUMNS as keys; None becomes an empty cell."""
+def write_log(path: str | Path, rows: Iterable[Row]) -> None:
+    """Write one line per row; None becomes an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()

@@ -1,17 +1,23 @@
-"""Pictures of a run: how it learned, and what it mistakes for what.
+"""Plots of a run: its learning curves, and the confusion matrix.
 
-Matplotlib is imported when the first picture is drawn (see `plot/figure.py`).
+Matplotlib is imported when the first plot is drawn (see `plot/figure.py`).
 """
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from minidl.plot.figure import new_figure, write_png
+from minidl.train.log import Row
 
 TRAIN, VALIDATION, RATE = "#c1440e", "#1f5fa8", "#7a7a7a"
 
 
-def draw_curves(path, rows, best, title=""):
-    """Loss, accuracy and learning rate over the epochs, as PNG. `rows` as in `log.py`; `best` is an epoch's number."""
+def draw_curves(path: str | Path, rows: Sequence[Row], best: int, title: str = "") -> None:
+    """Loss, accuracy and learning rate over the epochs, as PNG; `best` is the number of the best epoch."""
     figure = new_figure(11, 3.6, title)
     losses, accuracies, rates = figure.subplots(1, 3)
     epochs = [row["epoch"] for row in rows]
@@ -25,7 +31,8 @@ def draw_curves(path, rows, best, title=""):
     losses.set_yscale("log")
     for axes in (losses, accuracies):
         axes.axvline(best, color=RATE, linestyle=":", label="best epoch")
-    for axes, name in ((losses, "loss"), (accuracies, "accuracy (%)"), (rates, "learning rate at the epoch's end")):
+    titles = ((losses, "loss"), (accuracies, "accuracy (%)"), (rates, "learning rate at the end of the epoch"))
+    for axes, name in titles:
         axes.set_title(name)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -34,20 +41,20 @@ def draw_curves(path, rows, best, title=""):
     write_png(path, figure)
 
 
-def draw_confusion(path, confusion, names, title=""):
-    """The confusion matrix as PNG: each row's colours are parts of that class, the numbers are counts."""
+def draw_confusion(path: str | Path, confusion: np.ndarray, names: Sequence[str], title: str = "") -> None:
+    """The confusion matrix as PNG: the number in a cell counts images, its colour is their fraction of the row."""
     size = max(4.0, 0.55 * len(names) + 1.5)
-    figure = new_figure(size, size, title)
+    figure = new_figure(size, size, textwrap.fill(title, int(11 * size)))
     axes = figure.subplots()
-    parts = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
-    axes.imshow(np.sqrt(parts), cmap="Blues", vmin=0, vmax=1)      # the root brings out the few mistakes
-    slant = {"rotation": 45, "ha": "right"} if max(map(len, names)) > 3 else {}
+    fractions = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
+    axes.imshow(np.sqrt(fractions), cmap="Blues", vmin=0, vmax=1)    # the square root makes rare mistakes visible
+    slant: dict[str, Any] = {"rotation": 45, "ha": "right"} if max(map(len, names)) > 3 else {}
     axes.set_xticks(range(len(names)), names, **slant)
     axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("taken for")
-    axes.set_ylabel("is")
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
     for (row, column), count in np.ndenumerate(confusion):
         if count:
-            color = "white" if parts[row, column] > 0.4 else "black"
+            color = "white" if fractions[row, column] > 0.4 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)
     write_png(path, figure)

@@ -1,8 +1,8 @@
-"""What a run tells while it goes: a bar on a terminal, plain lines elsewhere, and a line for every epoch.
+"""What a run prints: a progress bar on a terminal, plain lines elsewhere, and one line per epoch.
 
-The bar, and the lines between epochs, go to stderr; the line of an epoch goes to stdout, so it can be kept. A step
-costs one look at the clock: text is made a few times a second at most. The first step may have to compile kernels, and
-says nothing about the others; so rates and remaining times are reckoned from its end.
+The bar and the lines within an epoch go to stderr, the line of an epoch to stdout, so that it can be kept. A step only
+reads the clock: text is made a few times a second at most. The first step may compile kernels and is not
+representative, so rates and remaining times count from its end.
 """
 
 import sys
@@ -10,47 +10,50 @@ import time
 
 from tqdm import tqdm
 
-REFRESH = 0.2                                    # seconds between two pictures of the bar
+from minidl.train.log import Row
+from minidl.train.run import Position
+
+REFRESH = 0.2                                    # seconds between updates of the bar
 
 
 class Progress:
-    """Shows how a run of `epochs` passes over `images` images comes on; a context, so that the bar is taken away.
+    """Shows the progress of a run of `epochs` passes over `images` images; a context, which removes the bar at its end.
 
-    log_interval  seconds between lines where stderr is no terminal; 0 for none
+    log_interval  seconds between lines if stderr is not a terminal; 0 for none
     """
 
-    def __init__(self, epochs, images, position, log_interval):
+    def __init__(self, epochs: int, images: int, position: Position, log_interval: float) -> None:
         self.epochs, self.images = epochs, images
-        self.start_time = None                          # until the first step is done
+        self.start_time, self.start, self.due = 0.0, 0, 0.0          # set at the end of the first step
         terminal = sys.stderr is not None and sys.stderr.isatty()
         self.interval = REFRESH if terminal else log_interval or float("inf")
         self.bar = tqdm(total=epochs * images, initial=self.done(position), unit=" images", unit_scale=True,
                         leave=False, dynamic_ncols=True, mininterval=0, disable=not terminal)
 
-    def __enter__(self):
+    def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.bar.close()
 
-    def done(self, position):
-        """How many images have been trained on."""
+    def done(self, position: Position) -> int:
+        """The number of images processed in all epochs."""
         return position.epoch * self.images + position.images
 
-    def step(self, position):
-        """Show how far the run is, if it is time to."""
+    def step(self, position: Position) -> None:
+        """Update the bar or print a line, if one is due."""
         now = time.perf_counter()
-        if self.start_time is None:
+        if not self.start_time:
             self.start_time, self.start, self.due = now, self.done(position), now + self.interval
             self.bar.start_t, self.bar.initial = time.time(), self.start
         if now >= self.due:
             self.due = now + self.interval
             self.show(position, now)
 
-    def show(self, position, now):
-        """One picture of the bar, or one line."""
-        done, shown = self.done(position), position.images or 1
-        sums = f"loss {position.loss / shown:.4f}, accuracy {position.correct / shown:.2%}"
+    def show(self, position: Position, now: float) -> None:
+        """One update of the bar, or one line."""
+        done, seen = self.done(position), position.images or 1
+        sums = f"loss {position.loss / seen:.4f}, accuracy {position.correct / seen:.2%}"
         if not self.bar.disable:
             self.bar.set_description_str(f"epoch {position.epoch + 1}/{self.epochs}", refresh=False)
             self.bar.set_postfix_str(sums, refresh=False)
@@ -61,19 +64,19 @@ class Progress:
         print(f"epoch {position.epoch + 1}/{self.epochs}  {position.images:,}/{self.images:,} images  {sums}  "
               f"{rate:,.0f} images/s  {tqdm.format_interval(left)} left", file=sys.stderr, flush=True)
 
-    def epoch(self, row, best):
-        """The line of a finished epoch, as `log.csv` has it."""
+    def epoch(self, row: Row, best: bool) -> None:
+        """The line of a finished epoch, with the values of `log.csv`; * marks the best epoch so far."""
         line = f"epoch {row['epoch']:>{len(str(self.epochs))}}/{self.epochs}   train {summary(row, 'train')}"
         if row["validation_loss"] is not None:
             line += f"   validation {summary(row, 'validation')}{' *' if best else '  '}"
         self.say(f"{line}   {row['seconds']:.1f} s")
 
-    def say(self, line):
+    def say(self, line: str) -> None:
         """Print a line above the bar."""
         with tqdm.external_write_mode():
             print(line, flush=True)
 
 
-def summary(row, name):
+def summary(row: Row, name: str) -> str:
     """Loss and accuracy of one part of the data."""
     return f"loss {row[f'{name}_loss']:.4f} accuracy {row[f'{name}_accuracy']:.2%}"

@@ -1,12 +1,19 @@
-"""The last word on a trained model: how it does on images that it has never seen."""
+"""The final test: how a trained model performs on images that it has never seen."""
 
+from typing import Any
+
+from minidl.data import ImageDataset
+from minidl.device import Device
 from minidl.io import replacing
-from minidl.train.evaluation import evaluate, in_order
+from minidl.nn import Module
+from minidl.train.evaluation import Evaluation, Loss, evaluate, in_order
+from minidl.train.folder import RunFolder
 from minidl.train.metrics import class_table, confusion_table, precision_recall_f1
 from minidl.train.plots import draw_confusion
 
 
-def report(model, dataset, device="cpu", loss=None, folder=None):
+def report(model: Module, dataset: ImageDataset, device: str | Device = "cpu", loss: Loss | None = None,
+           folder: RunFolder | None = None) -> Evaluation:
     """Evaluate the model and print accuracy, each class's precision, recall and F1, and the confusion matrix.
 
     With a RunFolder, the same goes into report.txt, metrics.json and confusion.png. Returns the Evaluation.
@@ -22,24 +29,24 @@ def report(model, dataset, device="cpu", loss=None, folder=None):
     return result
 
 
-def headline(result, dataset):
-    """Accuracy in one line."""
+def headline(result: Evaluation, dataset: ImageDataset) -> str:
+    """Accuracy and loss in one line."""
     return (f"{dataset.name}: accuracy {result.accuracy:.2%} "
             f"({result.confusion.trace():,} of {len(dataset):,}), loss {result.loss:.4f}")
 
 
-def as_text(result, dataset):
-    """All that a reader wants to see."""
+def as_text(result: Evaluation, dataset: ImageDataset) -> str:
+    """The whole report, for people."""
     return "\n\n".join([
         headline(result, dataset),
         class_table(result.confusion, dataset.classes),
-        "rows: what it is; columns: what it was taken for\n" + confusion_table(result.confusion, dataset.classes),
+        "rows: true class; columns: predicted class\n" + confusion_table(result.confusion, dataset.classes),
     ])
 
 
-def as_json(result, dataset):
-    """All that a program wants to read."""
-    columns = [dataset.classes, *(numbers.tolist() for numbers in precision_recall_f1(result.confusion))]
+def as_json(result: Evaluation, dataset: ImageDataset) -> dict[str, Any]:
+    """The whole report, for programs."""
+    columns = [dataset.classes, *(values.tolist() for values in precision_recall_f1(result.confusion))]
     keys = ("class", "precision", "recall", "f1")
     return {
         "dataset": dataset.name,

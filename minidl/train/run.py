@@ -1,72 +1,80 @@
-"""All that a run is between two steps, and its way into a checkpoint and back.
+"""The complete state of a run between two steps, and how it is saved and restored.
 
-Weights, their average, the optimizer's memory, the schedule, the stream of random numbers, the place in the data, sums
-begun, rows of the log, the best epoch so far: if one of them were left out, a resumed run would go another way. The
-weights lie in the file under their own names, so it also serves where only they are wanted.
+It consists of the weights, their average, the optimizer's state, the schedule, the random-number stream, the position
+in the data, the running sums of the epoch, the rows of the log, and the best epoch. Without any of them, a resumed run
+would differ from an uninterrupted one. The weights have their own names in the file, so it also works as a file of
+weights.
 """
 
 import json
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import minidl.device
 from minidl.io import CheckpointError, describe, load_checkpoint, load_into, read_weights, save_checkpoint
 from minidl.io.checkpoint import AVERAGE, OPTIMIZER, weights_among
+from minidl.nn import Module
+from minidl.optim import ExponentialMovingAverage, Optimizer, ReduceLROnPlateau
+from minidl.optim.schedules import Schedule
 from minidl.tensor import NonFiniteError
-from minidl.train.log import COLUMNS
+from minidl.train.log import COLUMNS, Row
 
 
 @dataclass
 class Position:
-    """How far a run has come. `loss` and `correct` are sums over the `images` of the epoch under way."""
+    """The progress of a run. `loss` and `correct` are sums over the `images` of the current epoch so far."""
 
-    epoch: int = 0                               # epochs that are finished
-    step: int = 0                                # steps done in the next one
+    epoch: int = 0                               # finished epochs
+    step: int = 0                                # finished steps of the current epoch
     loss: float = 0.0
     correct: int = 0
     images: int = 0
     seconds: float = 0.0
-    rows: list = field(default_factory=list)     # what `log.csv` shows of the finished epochs
-    best: dict | None = None                     # the row of the best of them
-    stopped: bool = False                        # whether it ended early
+    rows: list[Row] = field(default_factory=list)    # the finished epochs in `log.csv`
+    best: Row | None = None                      # the row of the best epoch
+    stopped: bool = False                        # whether the run ended early
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"step {self.step} of epoch {self.epoch + 1}"
 
-    def begin_epoch(self):
-        """Go to the start of the next epoch."""
+    def begin_epoch(self) -> None:
+        """Move to the start of the next epoch."""
         self.epoch += 1
         self.step, self.loss, self.correct, self.images, self.seconds = 0, 0.0, 0, 0, 0.0
 
 
 class Run:
-    """A model on its way: with `optimizer`, `schedule` and `average` (each of the two may be None), and a `position`.
+    """A model in training with its optimizer, schedule (or None), average of weights (or None), and position.
 
-    recipe   what the numbers depend on; a checkpoint of another recipe is not resumed
-    about    facts that are saved for whoever uses the weights: classes, mean and std of the pixels, ...
+    recipe   everything that the result depends on; a checkpoint of another recipe is not resumed
+    about    facts saved with the weights for their users: classes, mean and std of the pixels, ...
     """
 
-    def __init__(self, model, optimizer, schedule, recipe, about, average=None):
+    def __init__(self, model: Module, optimizer: Optimizer, schedule: Schedule | ReduceLROnPlateau | None,
+                 recipe: dict[str, Any], about: dict[str, Any],
+                 average: ExponentialMovingAverage | None = None) -> None:
         self.model, self.optimizer, self.schedule, self.average = model, optimizer, schedule, average
-        self.recipe = json.loads(json.dumps(recipe, default=str))        # as it will come back from a file
+        self.recipe = json.loads(json.dumps(recipe, default=str))        # as it will be read from a file
         self.about = {**describe(model), **about}
         self.position = Position()
 
-    def in_evaluation(self):
-        """A context in which the model has the weights that are to be judged: the averaged ones, if there are such."""
+    def in_evaluation(self) -> AbstractContextManager:
+        """A context in which the model has the weights to be evaluated: the averaged ones, if there is an average."""
         return self.average.averaged() if self.average else nullcontext()
 
-    def save_weights(self, path):
-        """Write the weights that were judged, with what one has to know to use them."""
+    def save_weights(self, path: Path) -> None:
+        """Write the weights that were evaluated, with the facts needed to use them."""
         with self.in_evaluation():
             arrays = self.model.state_dict()
         check_weights(arrays, self.position)
         save_checkpoint(path, arrays, {**self.about, "recipe": self.recipe, "epoch": self.position.epoch})
 
-    def save(self, path):
-        """Write everything. Raises NonFiniteError rather than replace good weights by bad ones."""
+    def save(self, path: Path) -> None:
+        """Write the complete state. Raises NonFiniteError rather than replace good weights by bad ones."""
         weights, optimizer = self.model.state_dict(), self.optimizer.state_dict()
         check_weights(weights, self.position)
         average = self.average.state_dict() if self.average else {"arrays": {}, "numbers": None}
@@ -81,67 +89,68 @@ class Run:
             "random_state": minidl.device.random_state(),
         })
 
-    def load(self, path):
-        """Go on from what `save` wrote. Raises CheckpointError if it does not belong to a run like this one."""
+    def load(self, path: Path) -> None:
+        """Restore the state that `save` wrote. Raises CheckpointError if it belongs to a different run."""
         arrays, facts = load_checkpoint(path)
         if not isinstance(facts.get("position"), dict):
-            raise CheckpointError(f"{path}: it holds weights, but no run to go on with")
+            raise CheckpointError(f"{path}: it holds weights, but no run that could be resumed")
         self.compare(path, facts.get("recipe"))
         try:
             self.model.load_state_dict(weights_among(arrays))
             if self.schedule:
-                self.schedule.load_state_dict(facts["schedule"])       # sets the learning rate, and so comes first
-            self.optimizer.load_state_dict({"arrays": those_of(OPTIMIZER, arrays), "numbers": facts["optimizer"]})
+                self.schedule.load_state_dict(facts["schedule"])       # first, because it sets the learning rate
+            self.optimizer.load_state_dict({"arrays": without_prefix(OPTIMIZER, arrays), "numbers": facts["optimizer"]})
             if self.average:
-                self.average.load_state_dict({"arrays": those_of(AVERAGE, arrays), "numbers": facts["average"]})
+                self.average.load_state_dict({"arrays": without_prefix(AVERAGE, arrays), "numbers": facts["average"]})
             minidl.device.set_random_state(facts["random_state"])
             self.position = read_position(facts["position"])
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(f"{path}: not a checkpoint of this run ({error})") from error
 
-    def compare(self, path, saved):
-        """Raise CheckpointError that names what was asked for differently when the run began."""
+    def compare(self, path: Path, saved: Any) -> None:
+        """Raise CheckpointError, naming each difference, if the saved recipe differs from this one."""
         saved = saved if isinstance(saved, dict) else {}
         changed = [key for key in {**saved, **self.recipe} if saved.get(key) != self.recipe.get(key)]
         if changed:
             was = ", ".join(f"{key}={saved.get(key)!r} (now {self.recipe.get(key)!r})" for key in changed)
-            raise CheckpointError(f"{path}: this run was started with {was}; give the same again, or start another run")
+            raise CheckpointError(f"{path}: this run was started with {was}; "
+                                  "resume it with the same settings, or start another run")
 
 
-def load_weights(model, path):
-    """Copy the weights of a file, whether of a run or of weights alone, into the model; returns the file's facts."""
+def load_weights(model: Module, path: str | Path) -> dict[str, Any]:
+    """Copy the weights in a file, which may be a run's checkpoint, into the model; returns the file's facts."""
     arrays, facts = read_weights(path)
     load_into(model, arrays, path)
     return facts
 
 
-def prefixed(prefix, arrays):
-    """The arrays under the names that they have in a checkpoint."""
+def prefixed(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays under their names in a checkpoint."""
     return {prefix + name: array for name, array in arrays.items()}
 
 
-def those_of(prefix, arrays):
-    """The inverse: those arrays of a checkpoint whose names have the prefix, without it."""
+def without_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inverse of `prefixed`: the arrays whose names have the prefix, without it."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def check_weights(weights, position):
+def check_weights(weights: dict[str, np.ndarray], position: Position) -> None:
     """Raise NonFiniteError unless all weights are finite."""
     for name, array in weights.items():
         if not np.isfinite(array).all():
             raise NonFiniteError(f"{name} holds NaN or infinity after {position}")
 
 
-def read_position(saved):
-    """The Position that `asdict` was given. Raises TypeError or ValueError if it is none."""
+def read_position(saved: dict[str, Any]) -> Position:
+    """The Position that `asdict` turned into a dictionary. Raises TypeError or ValueError if it is inconsistent."""
     position = Position(**saved)
     rows = position.rows + ([position.best] if position.best else [])
     counts = (position.epoch, position.step, position.images, position.correct)
-    sums = (position.loss, position.seconds, *(value for row in rows for value in row.values() if value is not None))
+    values = (position.loss, position.seconds, *(value for row in rows for value in row.values() if value is not None))
     if not (all(isinstance(count, int) and count >= 0 for count in counts)
-            and all(isinstance(number, int | float) for number in sums)
+            and all(isinstance(value, int | float) for value in values)
             and all(set(row) == set(COLUMNS) for row in rows)
             and len(position.rows) == position.epoch and bool(position.rows) == bool(position.best)
             and bool(position.images) == bool(position.step)):
-        raise ValueError("its position does not fit together")
+        raise ValueError("its position is inconsistent")
     return position

@@ -1,4 +1,4 @@
-"""The command line: what it prints, and one sentence with exit code 2 for mistakes."""
+"""The command line: its output, and one sentence with exit code 2 for mistakes."""
 
 import subprocess
 import sys
@@ -9,21 +9,34 @@ import numba
 import pytest
 
 import minidl
-from minidl.cli import main
+from minidl.cli import COMMANDS, main
 from minidl.commands.info import gpu
 
+ROOT = Path(__file__).parents[2]
 
-def test_info_tells_what_this_machine_offers(capsys):
+
+def test_info_describes_this_machine(capsys):
     assert main(["info"]) == 0
-    told = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines())
-    assert told["minidl"].strip() == minidl.__version__
-    assert told["numba"].strip() == numba.__version__
+    facts = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines())
+    assert facts["minidl"].strip() == minidl.__version__
+    assert facts["numba"].strip() == numba.__version__
     expected = {"minidl", "python", "numpy", "numba", "cupy", "processor", "kernels", "gpu"}
-    assert set(told) - {"threads", "kernel cache"} == expected
-    assert all(value.strip() for value in told.values())
+    assert set(facts) - {"threads", "kernel cache"} == expected
+    assert all(value.strip() for value in facts.values())
 
 
-def test_a_gpu_is_told_with_its_driver(monkeypatch):
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="kernels are not compiled")
+def test_info_predicts_threads_and_layer():
+    code = ("from minidl.commands.info import info; text = info()['threads']; from minidl.kernels.cpu.runtime import "
+            "threads; import numba; count = threads.thread_count(); print(text); print(count, numba.threading_layer())")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    text, actual = done.stdout.splitlines()
+    count, layer = actual.split()
+    assert text.startswith(f"{count} on ")
+    assert text.endswith(f"({layer})")
+
+
+def test_gpu_is_named_with_its_driver(monkeypatch):
     runtime = SimpleNamespace(getDeviceCount=lambda: 1, getDeviceProperties=lambda i: {"name": b"NVIDIA H200"},
                               driverGetVersion=lambda: 13020)
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(runtime=runtime)))
@@ -37,39 +50,39 @@ def test_summary_prints_the_table(capsys):
     assert out.splitlines()[-1].split()[:2] == ["total", f"{61_706 + 2 * 6 * 25:,}"]
 
 
-@pytest.mark.parametrize(("arguments", "told"), [
+@pytest.mark.parametrize(("arguments", "message"), [
     (["summary", "lenet", "--input", "1,28,28"], "did you mean lenet5"),
     (["summary", "lenet5", "--input", "1,40,40"], "LeNet5: images must be 28 x 28 pixels, not 40 x 40"),
 ])
-def test_a_mistake_is_one_line(arguments, told, capsys):
+def test_mistake_is_one_line(arguments, message, capsys):
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    last = err.splitlines()[-1]                                 # after a note on compiling, the first time
-    assert last.startswith("minidl summary: ")
-    assert told in last
-    assert "Traceback" not in err
+    [line] = err.splitlines()
+    assert line.startswith("minidl summary: ")
+    assert message in line
 
 
-@pytest.mark.parametrize(("error", "code", "told"), [
+@pytest.mark.parametrize(("error", "code", "message"), [
     (MemoryError("no memory for 9 TiB"), 2, "no memory for 9 TiB"), (MemoryError(), 2, "out of memory"),
     (KeyboardInterrupt(), 130, "stopped"), (FileNotFoundError(2, "No such file", "a"), 2, "No such file: a"),
+    (ValueError(), 2, "ValueError"), (minidl.DeviceError("no GPU"), 2, "no GPU"),
+    (minidl.NonFiniteError("the loss is nan"), 1, "the loss is nan"),
 ])
-def test_what_stops_a_command_is_one_line(monkeypatch, capsys, error, code, told):
+def test_errors_become_one_line(monkeypatch, capsys, error, code, message):
     def fail(args):
         raise error
     monkeypatch.setattr("minidl.commands.info.run", fail)
     assert main(["info"]) == code
-    assert capsys.readouterr().err == f"minidl info: {told}\n"
+    assert capsys.readouterr().err == f"minidl info: {message}\n"
     monkeypatch.setenv("MINIDL_TRACEBACK", "1")
     with pytest.raises(type(error)):
         main(["info"])
 
 
-def test_a_reader_who_has_seen_enough():
+def test_closed_pipe_is_silent():
     command = f"{sys.executable} -m minidl zoo lenet5 lenet5_1998 simple_cnn | head -n 1"
-    done = subprocess.run(command, shell=True, cwd=Path(__file__).parents[2], capture_output=True, text=True,
-                          check=True)
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("network")
     assert "Error" not in done.stderr
 
@@ -78,14 +91,34 @@ def test_a_reader_who_has_seen_enough():
     [], ["dance"], ["summary", "lenet5"], ["summary", "lenet5", "--input", "28"],
     ["summary", "lenet5", "--input", "1,0,2"], ["summary", "lenet5", "--input", "a,b,c"],
 ])
-def test_what_cannot_be_parsed(arguments, capsys):
+def test_invalid_arguments_exit_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as error:
         main(arguments)
     assert error.value.code == 2
     assert "error:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command(name, capsys):
+    with pytest.raises(SystemExit) as error:
+        main([name, "--help"])
+    assert error.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: minidl {name} ")
+
+
+def test_table_has_every_command():
+    files = {path.stem for path in (ROOT / "minidl" / "commands").glob("*.py")} - {"__init__"}
+    assert set(COMMANDS) == files
+
+
+def test_help_imports_no_command():
+    code = ("import sys; from minidl.cli import parser; text = parser().format_help(); "
+            "print([name for name in sys.modules if name.startswith(('minidl.commands', 'zoo', 'numba', 'PIL'))])")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_as_a_module():
     command = [sys.executable, "-m", "minidl", "--version"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == f"minidl {minidl.__version__}\n"

@@ -1,4 +1,4 @@
-"""`minidl predict`, `zoo` and `convert`: what they print, what they complain of, and their exit codes."""
+"""`minidl predict`, `zoo` and `convert`: output, error messages and exit codes."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from PIL import Image
 import minidl.nn as nn
 import zoo
 from minidl.cli import main
-from minidl.io import CheckpointError, load_model, save_checkpoint, save_model
+from minidl.io import CheckpointError, save_checkpoint, save_model
 from minidl.io.image import Preprocessing, read_image
 from minidl.train import predict
 
@@ -32,7 +32,7 @@ def model_file(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with three images, one of them below another, and what is no image; it is the current one."""
+    """The current directory, with three images, one of them in a subfolder, and a file that is not an image."""
     monkeypatch.chdir(tmp_path)
     os.makedirs("images/below")
     for name in ("images/b.png", "images/a.JPG", "images/below/c.png"):
@@ -48,13 +48,13 @@ def run(capsys, *arguments):
 
 
 def expected(model_file, file):
-    """Probabilities worked out step by step."""
-    model = load_model(model_file)
+    """Probabilities computed step by step."""
+    model = zoo.load(model_file)
     logits = predict(model, Preprocessing.of(model.about)(read_image(file))[None])[0]
     return np.exp(logits) / np.exp(logits).sum()
 
 
-def test_lines_for_people(capsys, folder, model_file):
+def test_text_output(capsys, folder, model_file):
     code, out, _ = run(capsys, "predict", "images/b.png", "--model", model_file, "--top", 2)
     assert code == 0
     chances = expected(model_file, "images/b.png")
@@ -64,21 +64,21 @@ def test_lines_for_people(capsys, folder, model_file):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 32])
-def test_json_of_a_folder(capsys, folder, model_file, batch_size):
+def test_json_output_for_a_folder(capsys, folder, model_file, batch_size):
     code, out, _ = run(capsys, "predict", "images", "--model", model_file, "--json", "-b", batch_size)
     assert code == 0
     results = json.loads(out)
     files = [os.path.join("images", name) for name in ("a.JPG", "b.png", os.path.join("below", "c.png"))]
     assert [result["file"] for result in results] == files
     for result in results:
-        chances = expected(model_file, result["file"])
+        chances, predictions = expected(model_file, result["file"]), result["predictions"]
         order = np.argsort(-chances)
-        assert [told["class"] for told in result["predictions"]] == [CLASSES[i] for i in order]
-        assert [told["index"] for told in result["predictions"]] == order.tolist()
-        np.testing.assert_allclose([told["probability"] for told in result["predictions"]], chances[order], rtol=1e-5)
+        assert [prediction["class"] for prediction in predictions] == [CLASSES[i] for i in order]
+        assert [prediction["index"] for prediction in predictions] == order.tolist()
+        np.testing.assert_allclose([prediction["probability"] for prediction in predictions], chances[order], rtol=1e-5)
 
 
-def test_csv_of_a_pattern(capsys, folder, model_file):
+def test_csv_output_for_a_pattern(capsys, folder, model_file):
     code, out, _ = run(capsys, "predict", "images/**/*.png", "--model", model_file, "--csv", "--top", 1)
     assert code == 0
     rows = list(csv.DictReader(io.StringIO(out)))
@@ -86,7 +86,7 @@ def test_csv_of_a_pattern(capsys, folder, model_file):
     assert all(CLASSES[int(row["index"])] == row["class"] for row in rows)
 
 
-def test_what_cannot_be_read_is_told_and_left_out(capsys, folder, model_file):
+def test_unreadable_images_are_reported_and_skipped(capsys, folder, model_file):
     Path("empty").mkdir()
     Path("images/cut.png").write_bytes(Path("images/b.png").read_bytes()[:300])
     code, out, err = run(capsys, "predict", "images/notes.txt", "images/b.png", "nothing.jpg", "*.gif", "empty",
@@ -94,14 +94,14 @@ def test_what_cannot_be_read_is_told_and_left_out(capsys, folder, model_file):
     assert code == 1
     assert [list(result) for result in json.loads(out)] == [
         ["file", "error"], ["file", "predictions"], *[["file", "error"]] * 4]
-    told = [line for line in err.splitlines() if line.startswith("minidl predict: ")]
-    for line, part in zip(told, ["images/notes.txt: not an image", "nothing.jpg: No such file", "*.gif: No such file",
-                                 "empty: there is no image in this folder", "images/cut.png: a damaged image"],
-                          strict=True):
+    reported = [line for line in err.splitlines() if line.startswith("minidl predict: ")]
+    for line, part in zip(reported, [
+            "images/notes.txt: not an image", "nothing.jpg: No such file", "*.gif: No such file",
+            "empty: there is no image in this folder", "images/cut.png: a damaged image"], strict=True):
         assert part in line
 
 
-def test_ctrl_c_tells_what_is_known_so_far(capsys, folder, model_file, monkeypatch):
+def test_ctrl_c_prints_the_predictions_so_far(capsys, folder, model_file, monkeypatch):
     def stopped(preprocessing, file):
         if file.endswith("b.png"):
             raise KeyboardInterrupt
@@ -112,17 +112,17 @@ def test_ctrl_c_tells_what_is_known_so_far(capsys, folder, model_file, monkeypat
     assert [result["file"] for result in json.loads(out)] == [os.path.join("images", "a.JPG")]
 
 
-def test_nothing_that_can_be_read(capsys, folder, model_file):
+def test_no_readable_image(capsys, folder, model_file):
     code, out, _ = run(capsys, "predict", "images/notes.txt", "--model", model_file, "--csv")
     assert (code, out.splitlines()) == (1, ["file,rank,class,index,probability"])
 
 
-def test_a_name_with_brackets_is_a_file_first(capsys, folder, model_file):
+def test_existing_file_precedes_a_pattern(capsys, folder, model_file):
     Path("images/b.png").rename("[b].png")
     assert run(capsys, "predict", "[b].png", "--model", model_file)[0] == 0
 
 
-def test_without_names_classes_have_numbers(capsys, folder, tmp_path):
+def test_unnamed_classes_are_printed_by_index(capsys, folder, tmp_path):
     save_model(tmp_path / "m", zoo.create("lenet5", num_classes=3), input=(1, 28, 28))
     code, out, _ = run(capsys, "predict", "images/b.png", "--model", tmp_path / "m")
     assert code == 0
@@ -130,7 +130,7 @@ def test_without_names_classes_have_numbers(capsys, folder, tmp_path):
 
 
 def wrong_files(folder):
-    """What is no model file, by what is told of it."""
+    """Write files that are not usable model files; returns {name: reason}."""
     weights = zoo.create("lenet5").state_dict()
     save_checkpoint(folder / "weights", weights)
     (folder / "text").write_text("hello, this is no model at all")
@@ -140,10 +140,10 @@ def wrong_files(folder):
                     {"architecture": zoo.create("lenet5").architecture, "input": [1, 28, 28]})
     return {"weights": "does not say which network", "text": "neither safetensors nor", "nothing": "no such file",
             "nan": "NaN or infinity",
-            "no input": "does not say which images it is for", "classes": "names 1 classes, but the model tells 10"}
+            "no input": "its input shape is None", "classes": "names 1 classes, but the model has 10"}
 
 
-def test_what_is_no_model_file_is_one_line(capsys, folder):
+def test_unusable_model_file_is_one_line(capsys, folder):
     for name, reason in wrong_files(folder).items():
         code, out, err = run(capsys, "predict", "images/b.png", "--model", name)
         assert (code, out) == (2, "")
@@ -151,7 +151,7 @@ def test_what_is_no_model_file_is_one_line(capsys, folder):
         assert err.splitlines()[-1].startswith("minidl predict: ")
 
 
-def test_no_such_device(capsys, folder, model_file):
+def test_unknown_device_is_refused(capsys, folder, model_file):
     code, _, err = run(capsys, "predict", "images/b.png", "--model", model_file, "--device", "tpu")
     assert code == 2
     assert "tpu" in err
@@ -162,7 +162,7 @@ def test_no_such_device(capsys, folder, model_file):
                                        ["predict", "a", "--model", "m", "--json", "--csv"],
                                        ["convert", "w", "-o", "x", "--set", "width"],
                                        ["convert", "w", "-o", "x", "--mean", "a,b"]])
-def test_what_cannot_be_parsed(arguments):
+def test_invalid_arguments_exit_with_2(arguments):
     with pytest.raises(SystemExit) as error:
         main(arguments)
     assert error.value.code == 2
@@ -170,7 +170,7 @@ def test_what_cannot_be_parsed(arguments):
 
 # convert
 
-def test_weights_become_a_model_file(capsys, tmp_path):
+def test_convert_writes_a_model_file(capsys, tmp_path):
     model = zoo.create("lenet5", in_channels=3, num_classes=3)
     np.savez(tmp_path / "w.npz", **model.state_dict())
     (tmp_path / "names").write_text("\n".join(CLASSES) + "\n")
@@ -179,26 +179,26 @@ def test_weights_become_a_model_file(capsys, tmp_path):
                        "--mean", ".5,.5,.5", "-o", tmp_path / "m")
     assert code == 0
     parameters = sum(array.size for array in model.state_dict().values())
-    assert out == f"{tmp_path / 'm'}: lenet5, {parameters:,} parameters; nothing is known of its std\n"
-    back = load_model(tmp_path / "m")
+    assert out == f"{tmp_path / 'm'}: lenet5, {parameters:,} parameters; not given: --std\n"
+    back = zoo.load(tmp_path / "m")
     assert back.about == {"classes": CLASSES, "input": [3, 28, 28], "resize": 32, "mean": [0.5] * 3}
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(back.state_dict()[name], array)
 
 
 @pytest.mark.parametrize(("more", "reason"), [
-    ([], "does not say which network it is for; --model NAME does"),
+    ([], "does not say which network it is for; add --model NAME"),
     (["--model", "lenet"], "did you mean lenet5"),
     (["--model", "lenet5", "--set", "widht=1"], "no setting 'widht'"),
     (["--model", "lenet5", "--set", "num_classes=4"], "for 10 classes and the model is for 4"),
     (["--model", "simple_cnn"], "is missing"),
     (["--model", "lenet5", "--classes", "nothing"], "No such file or directory: nothing"),
-    (["--model", "lenet5", "--classes", __file__], "names of classes for a network that tells 10 apart"),
-    (["--model", "lenet5", "--input", "3,28,28"], "--input 3,28,28 for a network of images with 1 channels"),
-    (["--model", "lenet5", "--mean", "0.5,0.5"], "means or deviations (0.5, 0.5) for 1 channels"),
-    (["--model", "lenet5", "--std", "0"], "std (0.0,) are not what pixels can have"),
+    (["--model", "lenet5", "--classes", __file__], "names of classes for a network with 10 classes"),
+    (["--model", "lenet5", "--input", "3,28,28"], "--input 3,28,28 does not fit: the network takes images with 1 ch"),
+    (["--model", "lenet5", "--mean", "0.5,0.5"], "mean must be one finite number per channel, 1 in all"),
+    (["--model", "lenet5", "--std", "0"], "std must be positive, not (0.0,)"),
 ])
-def test_weights_that_do_not_become_one(capsys, tmp_path, more, reason):
+def test_convert_refuses_what_does_not_fit(capsys, tmp_path, more, reason):
     np.savez(tmp_path / "w.npz", **zoo.create("lenet5").state_dict())
     code, out, err = run(capsys, "convert", tmp_path / "w.npz", "-o", tmp_path / "m", *more)
     assert (code, out) == (2, "")
@@ -211,32 +211,32 @@ def test_weights_that_do_not_become_one(capsys, tmp_path, more, reason):
     ({"name": "lenet5", "settings": {"num_classes": 1 << 20}}, "more than is allowed"),
     ("lenet5", "does not say which network it is for"),
 ])
-def test_what_weights_say_of_themselves_is_not_believed(capsys, tmp_path, made, reason):
+def test_convert_refuses_a_forged_architecture(capsys, tmp_path, made, reason):
     save_checkpoint(tmp_path / "w", zoo.create("lenet5").state_dict(), {"architecture": made})
     code, _, err = run(capsys, "convert", tmp_path / "w", "-o", tmp_path / "m")
     assert code == 2
     assert reason in err
 
 
-def test_nor_does_the_zoo_believe_it(tmp_path):
+def test_create_refuses_a_forged_architecture(tmp_path):
     settings = {"num_classes": 1 << 20}
     save_checkpoint(tmp_path / "w", {"x": np.zeros(1)}, {"architecture": {"name": "lenet5", "settings": settings}})
     with pytest.raises(CheckpointError, match="more than is allowed"):
         zoo.create("lenet5", pretrained=tmp_path / "w")
 
 
-def test_names_in_another_encoding(capsys, tmp_path):
+def test_class_names_must_be_utf_8(capsys, tmp_path):
     np.savez(tmp_path / "w.npz", **zoo.create("lenet5").state_dict())
     (tmp_path / "names").write_bytes(b"caf\xe9")
     code, _, err = run(capsys, "convert", tmp_path / "w.npz", "--model", "lenet5", "--classes", tmp_path / "names",
                        "-o", tmp_path / "m")
     assert code == 2
-    assert f"{tmp_path / 'names'}: not a text in UTF-8" in err
+    assert f"{tmp_path / 'names'}: not a text file in UTF-8" in err
 
 
 # zoo
 
-def test_the_table_of_networks(capsys, monkeypatch):
+def test_zoo_table(capsys, monkeypatch):
     monkeypatch.setattr("minidl.commands.zoo.SECONDS", 0.01)
     code, out, _ = run(capsys, "zoo", "lenet5", "resnet20")
     assert code == 0
@@ -252,14 +252,14 @@ def test_the_table_of_networks(capsys, monkeypatch):
     assert "did you mean" in err
 
 
-# the real weights and photographs
+# real weights and photographs
 
 @pytest.mark.slow
-def test_mobilenet_names_the_photographs(capsys, tmp_path):
+def test_mobilenet_classifies_photographs(capsys, tmp_path):
     root = Path(os.environ.get("MINIDL_DATA", "."))
     weights, photos = root / "weights" / "mobilenet_v1_0.75_224.npz", root / "photos"
     if not (weights.is_file() and photos.is_dir()):
-        pytest.skip("$MINIDL_DATA names no folder that holds the weights of MobileNet-v1 and photos")
+        pytest.skip("$MINIDL_DATA is not a folder with the weights of MobileNet-v1 and photos")
     assert run(capsys, "convert", weights, "-o", tmp_path / "m")[0] == 0
     with tarfile.open(photos / "imagenet-100.tar") as tar:
         tar.extractall(tmp_path, filter="data")
@@ -270,17 +270,17 @@ def test_mobilenet_names_the_photographs(capsys, tmp_path):
     assert dog["predictions"][0]["class"] == "Samoyed"
     with open(photos / "labels.csv", newline="") as file:
         labels = {row["file"]: int(row["class_index"]) for row in csv.DictReader(file)}
-    right = [labels[Path(result["file"]).name] == result["predictions"][0]["index"] for result in results]
-    assert len(right) == 100
-    assert sum(right) >= 83
+    correct = [labels[Path(result["file"]).name] == result["predictions"][0]["index"] for result in results]
+    assert len(correct) == 100
+    assert sum(correct) >= 83
 
 
-def test_a_model_that_is_no_classifier(capsys, folder, tmp_path, monkeypatch):
+def test_model_that_is_not_a_classifier_is_refused(capsys, folder, tmp_path, monkeypatch):
     class Everywhere(nn.Module):
         def forward(self, x):
             return x
-    monkeypatch.setattr("minidl.commands.predict.load_model", lambda *_, **__: Everywhere().eval())
+    monkeypatch.setattr("zoo.load", lambda *_, **__: Everywhere().eval())
     monkeypatch.setattr(Everywhere, "about", {"input": [3, 8, 8]}, raising=False)
     code, _, err = run(capsys, "predict", "images/b.png", "--model", "m")
     assert code == 2
-    assert "gives (3, 8, 8) numbers for an image, not one for each class" in err
+    assert "output for an image has the shape (3, 8, 8), not (classes,)" in err

@@ -1,4 +1,4 @@
-"""CIFAR-10 from files made by hand, and from the real ones where they are."""
+"""CIFAR-10 from handmade files, and from the real ones if they are present."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ LABELS = {name: RNG.integers(0, 10, 3).tolist() for name in IMAGES}
 
 
 def python_2(name):
-    """A batch as Python 2 wrote it: byte strings, and NumPy's old names."""
+    """A batch in the format of Python 2: byte strings, and NumPy's old names."""
     def text(value):
         return b"U" + bytes([len(value)]) + value.encode()
     raw = IMAGES[name].tobytes()
@@ -36,7 +36,7 @@ def python_2(name):
 
 
 def batch(name, protocol=4, **changes):
-    """A batch as Python 3 writes it."""
+    """A batch in the format of Python 3."""
     value = {b"data": IMAGES[name].reshape(3, -1), b"labels": LABELS[name], b"filenames": [b"a.png"]} | {
         key.encode(): value for key, value in changes.items()}
     return pickle.dumps(value, protocol)
@@ -72,25 +72,25 @@ def assert_read(root):
         assert data.classes[5] == "dog"
 
 
-def test_an_unpacked_folder(tmp_path, offline):
+def test_unpacked_folder_is_read(tmp_path, offline):
     write_folder(tmp_path)
     assert_read(tmp_path)
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_batches_of_python_3(tmp_path, protocol):
+def test_batches_written_by_python_3_are_read(tmp_path, protocol):
     write_folder(tmp_path, **{name: batch(name, protocol) for name in IMAGES})
     assert_read(tmp_path)
 
 
 @pytest.mark.parametrize("packing", ["", "gz", "xz", "bz2"])
-def test_an_archive(tmp_path, offline, packing):
+def test_archive_is_read(tmp_path, offline, packing):
     path = tmp_path / f"cifar-10-python.tar{'.' * bool(packing)}{packing}"
     write_archive(path, f"w:{packing}", {"readme.html": b"", **{name: python_2(name) for name in IMAGES}})
     assert_read(tmp_path)
 
 
-def test_offline_says_what_to_do(tmp_path, offline):
+def test_offline_error_says_which_files_are_needed(tmp_path, offline):
     with pytest.raises(DownloadError, match=r"(?s)no network here.*needs cifar-10-python\.tar\.gz, or test_batch in "
                                             r"cifar-10-batches-py, in .*by hand"):
         load("cifar10", "test", root=tmp_path)
@@ -108,14 +108,14 @@ class Harm:
 DAMAGED = {
     "a program": (pickle.dumps({"data": Harm()}), "asks for"),
     "text": (b"hello", "damaged pickle"),
-    "cut short": (python_2("test_batch")[:5000], "damaged pickle"),
+    "truncated": (python_2("test_batch")[:5000], "damaged pickle"),
     "no data": (pickle.dumps({"labels": [1]}), "'data'"),
     "a list": (pickle.dumps([1]), "not a batch"),
     "data of text": (pickle.dumps({"data": "x", "labels": [1]}), "not a batch"),
     "floats": (batch("test_batch", data=np.zeros((3, 3072), np.float32)), "'f4', not bytes"),
     "other images": (batch("test_batch", data=np.zeros((3, 784), np.uint8)), r"holds images \(3, 784\)"),
     "too few labels": (batch("test_batch", labels=[1, 2]), r"labels \(2,\)"),
-    "a label beyond": (batch("test_batch", labels=[1, 2, 10]), "from 0 to 9"),
+    "a label out of range": (batch("test_batch", labels=[1, 2, 10]), "from 0 to 9"),
     "ragged labels": (batch("test_batch", labels=[1, [2], 3]), "not a batch"),
     "labels of text": (batch("test_batch", labels=["a", "b", "c"]), "from 0 to 9"),
     "nothing": (batch("test_batch", data=np.zeros((0, 3072), np.uint8), labels=[]), "from 0 to 9"),
@@ -123,7 +123,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize(("content", "reason"), DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_batch(tmp_path, monkeypatch, content, reason):
+def test_damaged_batch_is_refused(tmp_path, monkeypatch, content, reason):
     monkeypatch.chdir(tmp_path)
     write_folder(tmp_path, test_batch=content)
     with pytest.raises(DataError, match=rf"test_batch: .*{reason}"):
@@ -131,7 +131,7 @@ def test_a_damaged_batch(tmp_path, monkeypatch, content, reason):
     assert not (tmp_path / "harmed").exists()
 
 
-def test_a_damaged_archive(tmp_path):
+def test_damaged_archive_is_refused(tmp_path):
     path = tmp_path / "cifar-10-python.tar.gz"
     write_archive(path, "w:gz", {name: python_2(name) for name in IMAGES})
     content = path.read_bytes()
@@ -144,7 +144,7 @@ def test_a_damaged_archive(tmp_path):
         load("cifar10", "test", root=tmp_path)
 
 
-def test_a_batch_too_large_is_not_read(tmp_path, monkeypatch):
+def test_oversized_batch_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar, "MAX_SIZE", 1000)
     write_folder(tmp_path)
     with pytest.raises(DataError, match="more than a batch"):
@@ -159,11 +159,11 @@ PUBLISHED = {
 
 
 @pytest.mark.slow
-def test_the_real_files():
+def test_real_files_match_their_checksums_and_statistics():
     root = Path(os.environ.get("MINIDL_DATA", "."))
     contents = cifar.find(root, list(PUBLISHED))
     if contents is None:
-        pytest.skip("$MINIDL_DATA names no folder that holds CIFAR-10")
+        pytest.skip("$MINIDL_DATA is not a folder with CIFAR-10")
     for (place, content), md5 in zip(contents, PUBLISHED.values(), strict=True):
         assert hashlib.md5(content).hexdigest() == md5, place
     images, labels = zip(*(cifar.read_batch(*found) for found in contents), strict=True)

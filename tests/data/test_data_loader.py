@@ -1,4 +1,4 @@
-"""DataLoader: what an epoch contains, how it is repeated, and that its thread always ends."""
+"""DataLoader: the contents of an epoch, reproducibility, and that its thread always ends."""
 
 import gc
 import os
@@ -17,7 +17,7 @@ from minidl.data import DataLoader, ImageDataset
 
 
 class Numbers:
-    """A data set whose image i is the number i; remembers where and how its batches were made."""
+    """A data set whose image i is the number i; it records how many batches were made, and on which cores."""
 
     def __init__(self, count, fail_at=None, delay=0):
         self.count, self.fail_at, self.delay = count, fail_at, delay
@@ -47,12 +47,12 @@ def data_threads():
 def assert_thread_ends():
     deadline = time.monotonic() + 2
     while data_threads():
-        assert time.monotonic() < deadline, "the loader's thread lives on"
+        assert time.monotonic() < deadline, "the loader's thread is still running"
         time.sleep(0.001)
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.booleans(), st.booleans(), st.integers(0, 4), st.integers(0, 3))
-def test_an_epoch_is_every_image_once(count, batch_size, shuffle, drop_last, prefetch, epoch):
+def test_an_epoch_contains_every_image_once(count, batch_size, shuffle, drop_last, prefetch, epoch):
     drop_last = drop_last and batch_size <= count
     loader = DataLoader(Numbers(count), batch_size, shuffle, 7, drop_last, prefetch)
     loader.epoch = epoch
@@ -72,7 +72,7 @@ def test_an_epoch_is_every_image_once(count, batch_size, shuffle, drop_last, pre
     assert loader.epoch == plain.epoch == epoch + 1
 
 
-def test_orders_differ_by_epoch_and_seed_and_can_be_resumed():
+def test_order_depends_on_epoch_and_seed_and_can_be_resumed():
     loader = DataLoader(Numbers(100), 10, shuffle=True, seed=3)
     epochs = [epoch_of(loader) for _ in range(3)]
     others = epoch_of(DataLoader(Numbers(100), 10, shuffle=True, seed=4))
@@ -83,7 +83,7 @@ def test_orders_differ_by_epoch_and_seed_and_can_be_resumed():
     assert epoch_of(resumed) == epochs[2]
 
 
-def test_an_epoch_counts_from_iter_and_two_can_run_side_by_side():
+def test_iter_counts_an_epoch_and_two_iterators_are_independent():
     loader = DataLoader(Numbers(6), 2, shuffle=True)
     first, second = iter(loader), iter(loader)
     assert loader.epoch == 2
@@ -104,7 +104,7 @@ def test_batches_of_images():
 
 
 @pytest.mark.parametrize("prefetch", [1, 3])
-def test_no_more_is_made_ahead_than_asked(prefetch):
+def test_at_most_prefetch_batches_are_prepared_ahead(prefetch):
     data = Numbers(100)
     batches = iter(DataLoader(data, 1, prefetch=prefetch))
     for taken in range(1, 20):
@@ -115,13 +115,13 @@ def test_no_more_is_made_ahead_than_asked(prefetch):
     assert_thread_ends()
 
 
-def test_breaking_off_ends_the_thread():
+def test_break_ends_the_thread():
     for _ in DataLoader(Numbers(100), 1):
         break
     assert_thread_ends()
 
 
-def test_breaking_off_does_not_wait_for_a_slow_batch():
+def test_close_does_not_wait_for_a_slow_batch():
     data = Numbers(100, delay=0.2)
     batches = iter(DataLoader(data, 1, prefetch=4))
     next(batches)
@@ -129,10 +129,10 @@ def test_breaking_off_does_not_wait_for_a_slow_batch():
     batches.close()
     assert time.monotonic() - start < 0.1
     assert_thread_ends()
-    assert data.made <= 2  # the one taken and the one in the making
+    assert data.made <= 2  # the one consumed and the one in progress
 
 
-def test_an_error_of_the_consumer_ends_the_thread():
+def test_exception_in_the_consumer_ends_the_thread():
     def consume():
         for _ in DataLoader(Numbers(100), 1):
             raise KeyboardInterrupt
@@ -143,7 +143,7 @@ def test_an_error_of_the_consumer_ends_the_thread():
     assert_thread_ends()
 
 
-def test_an_iterator_in_a_cycle_ends_when_collected():
+def test_iterator_in_a_reference_cycle_ends_when_collected():
     holder = []
     holder.extend([holder, iter(DataLoader(Numbers(100), 1))])
     next(holder[1])
@@ -152,14 +152,14 @@ def test_an_iterator_in_a_cycle_ends_when_collected():
     assert_thread_ends()
 
 
-def test_an_iterator_never_started_has_no_thread():
+def test_unused_iterator_has_no_thread():
     batches = iter(DataLoader(Numbers(100), 1))
     assert not data_threads()
     del batches
 
 
 @pytest.mark.parametrize("prefetch", [0, 2])
-def test_an_error_of_the_data_surfaces_where_it_happened(prefetch):
+def test_exception_in_the_data_set_keeps_its_traceback(prefetch):
     batches = iter(DataLoader(Numbers(10, fail_at=3), 1, prefetch=prefetch))
     assert [next(batches)[1][0] for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ArithmeticError, match="cannot be made") as caught:
@@ -169,7 +169,7 @@ def test_an_error_of_the_data_surfaces_where_it_happened(prefetch):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads can be bound to cores on Linux only")
-def test_the_thread_is_not_bound_to_the_core_of_the_main_thread():
+def test_thread_does_not_inherit_the_core_of_the_main_thread():
     cores = os.sched_getaffinity(0)
     data = Numbers(4)
     os.sched_setaffinity(0, {min(cores)})
@@ -180,7 +180,7 @@ def test_the_thread_is_not_bound_to_the_core_of_the_main_thread():
     assert data.affinity == cores
 
 
-def test_the_interpreter_can_exit_in_the_middle_of_an_epoch():
+def test_interpreter_can_exit_during_an_epoch():
     code = (
         "from minidl.data import DataLoader, drawn_digits\n"
         "batches = iter(DataLoader(drawn_digits(50), 1))\n"
@@ -203,18 +203,18 @@ def test_the_interpreter_can_exit_in_the_middle_of_an_epoch():
         ("seed", "x"),
     ],
 )
-def test_refused(name, value):
+def test_invalid_arguments_are_refused(name, value):
     with pytest.raises(ValueError, match=f"{name} must be .*{value!r}"):
         DataLoader(Numbers(4), **{name: value})
 
 
-def test_an_epoch_number_is_checked():
+def test_negative_epoch_is_refused():
     loader = DataLoader(Numbers(4))
     with pytest.raises(ValueError, match="epoch must be"):
         loader.epoch = -1
 
 
 @pytest.mark.parametrize(("count", "settings"), [(0, {}), (5, {"batch_size": 8, "drop_last": True})])
-def test_no_batch_at_all_is_refused(count, settings):
-    with pytest.raises(ValueError, match=f"{count} images"):
+def test_epoch_without_batches_is_refused(count, settings):
+    with pytest.raises(ValueError, match=f"no batches: {count} images"):
         DataLoader(Numbers(count), **settings)

@@ -1,4 +1,4 @@
-"""The drawn digits: balanced, repeatable, and as hard as they are meant to be."""
+"""The drawn digits: balanced, reproducible, and neither trivial nor too hard."""
 
 from functools import cache, partial
 
@@ -23,7 +23,7 @@ def softmax_regression(images, labels, epochs=15, lr=0.02):
     return weight, bias
 
 
-def test_a_linear_classifier_learns_but_does_not_suffice():
+def test_linear_classifier_reaches_80_to_95_percent():
     train, test = drawn_digits(6000, seed=0), drawn_digits(2000, seed=1)
     (x, y), (x_test, y_test) = train.batch(range(6000)), test.batch(range(2000))
     weight, bias = softmax_regression(x.reshape(len(x), -1), y)
@@ -35,7 +35,7 @@ many_digits = cache(partial(drawn_digits, 1200))
 
 
 @given(st.integers(1, 1200), st.integers(0, 3))
-def test_any_number_starts_the_same_and_is_balanced(count, seed):
+def test_any_count_is_a_balanced_prefix_of_the_same_sequence(count, seed):
     few, many = drawn_digits(count, seed), many_digits(seed)
     assert len(few) == count
     np.testing.assert_array_equal(few.images, many.images[:count])
@@ -44,27 +44,27 @@ def test_any_number_starts_the_same_and_is_balanced(count, seed):
     assert frequencies.max() - frequencies.min() <= 1
 
 
-def test_seeds_differ():
+def test_different_seeds_give_different_digits():
     a, b = drawn_digits(100, seed=0), drawn_digits(100, seed=1)
     assert not np.array_equal(a.images, b.images)
     assert not np.array_equal(a.labels, b.labels)
     assert len(np.unique(drawn_digits(1000).images, axis=0)) == 1000
 
 
-def test_what_they_look_like():
+def test_images_have_ink_inside_the_frame_and_the_stated_statistics():
     data = drawn_digits(2000)
     assert data.images.shape == (2000, 1, 28, 28)
     assert data.classes == tuple("0123456789")
     ink = data.images > 64
-    assert ink.sum((1, 2, 3)).min() > 15  # something is drawn
-    assert ink[:, :, [0, -1]].mean() < 0.03  # and does not leave the frame
+    assert ink.sum((1, 2, 3)).min() > 15  # every image has ink
+    assert ink[:, :, [0, -1]].mean() < 0.03  # and hardly any of it touches the border
     assert ink[:, :, :, [0, -1]].mean() < 0.03
     images, _ = data.batch(range(2000))
     assert abs(images.mean()) < 0.03
     assert abs(images.std() - 1) < 0.03
 
 
-def test_splits():
+def test_splits_differ():
     train, test = digits(), digits("test")
     assert (len(train), len(test)) == (12_000, 2_000)
     assert not np.array_equal(train.images[:2000], test.images)
@@ -73,6 +73,6 @@ def test_splits():
 
 
 @pytest.mark.parametrize(("count", "seed", "error"), [(0, 0, ValueError), (10, -1, ValueError), (1.5, 0, TypeError)])
-def test_refused(count, seed, error):
+def test_invalid_arguments_are_refused(count, seed, error):
     with pytest.raises(error):
         drawn_digits(count, seed)

@@ -1,4 +1,4 @@
-"""Round trips through IDX files, and files that are damaged or lie."""
+"""IDX files: round trips, and files that are damaged or forged."""
 
 import contextlib
 import gzip
@@ -34,7 +34,7 @@ def test_round_trip(path, array, pack):
 
 
 @given(byte_arrays, packings, st.data())
-def test_truncation_is_refused(path, array, pack, data):
+def test_truncated_file_is_refused(path, array, pack, data):
     whole = pack(idx_bytes(array))
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
     with pytest.raises(DataError, match="file-idx-ubyte"):
@@ -42,7 +42,7 @@ def test_truncation_is_refused(path, array, pack, data):
 
 
 @given(byte_arrays, packings, st.data())
-def test_mutation_raises_nothing_but_data_error(path, array, pack, data):
+def test_mutated_file_raises_only_data_error(path, array, pack, data):
     damaged = bytearray(pack(idx_bytes(array)))
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
@@ -53,7 +53,7 @@ def test_mutation_raises_nothing_but_data_error(path, array, pack, data):
 
 
 @given(st.binary(max_size=64))
-def test_noise_raises_nothing_but_data_error(path, noise):
+def test_random_bytes_raise_only_data_error(path, noise):
     path.write_bytes(noise)
     with contextlib.suppress(DataError):
         assert idx_bytes(read_idx(path)) == noise
@@ -68,9 +68,9 @@ def test_noise_raises_nothing_but_data_error(path, noise):
         (bytes([0, 0, 0x0D, 1, 0, 0, 0, 0]), "type code 0x0d"),
         (bytes([0, 0, 8, 0]), "0 dimensions"),
         (bytes([0, 0, 8, 255]) + bytes(1020), "255 dimensions"),
-        (bytes([0, 0, 8, 3, 0, 0]), "cut short within its header"),
+        (bytes([0, 0, 8, 3, 0, 0]), "truncated within its header"),
         (idx_bytes(np.zeros((2, 3))) + b"\0", "too long"),
-        (idx_bytes(np.zeros((2, 3)))[:-1], "cut short|more than the file can hold"),
+        (idx_bytes(np.zeros((2, 3)))[:-1], "truncated|more than the file can hold"),
     ],
 )
 def test_each_problem_is_named(tmp_path, content, problem, pack):
@@ -78,17 +78,17 @@ def test_each_problem_is_named(tmp_path, content, problem, pack):
     path.write_bytes(pack(content))
     with pytest.raises(DataError, match=problem) as caught:
         read_idx(path)
-    assert "Delete the file" in str(caught.value)
+    assert "Delete it" in str(caught.value)
 
 
-def test_dimensions_must_be_those_asked_for(tmp_path):
+def test_wrong_number_of_dimensions_is_refused(tmp_path):
     path = tmp_path / "labels"
     path.write_bytes(idx_bytes(np.zeros(5)))
     with pytest.raises(DataError, match="1 dimensions instead of 3"):
         read_idx(path, ndim=3)
 
 
-def test_gzip_checksum_is_compared(tmp_path):
+def test_gzip_checksum_is_verified(tmp_path):
     packed = bytearray(gzip.compress(idx_bytes(np.arange(100))))
     packed[-6] ^= 1
     path = tmp_path / "file.gz"
@@ -115,14 +115,14 @@ def at_most(size):
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 @pytest.mark.parametrize("sizes", [(2**32 - 1,) * 3, (2**32 - 1, 2**32 - 1, 0), (60000, 28, 28)])
-def test_a_forged_header_costs_no_memory(tmp_path, sizes, pack):
+def test_forged_header_allocates_no_memory(tmp_path, sizes, pack):
     path = tmp_path / "forged"
     path.write_bytes(pack(bytes([0, 0, 8, 3]) + struct.pack(">3I", *sizes) + bytes(100)))
     with at_most(1 << 20), pytest.raises(DataError, match="more than the file can hold"):
         read_idx(path)
 
 
-def test_a_gzip_bomb_is_not_unpacked(tmp_path):
+def test_gzip_bomb_is_not_unpacked(tmp_path):
     path = tmp_path / "bomb.gz"
     path.write_bytes(gzip.compress(idx_bytes(np.zeros(1000)) + bytes(50_000_000)))
     with at_most(1 << 20), pytest.raises(DataError, match="too long"):
@@ -130,7 +130,7 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path):
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_reading_needs_little_more_than_the_array(tmp_path, pack):
+def test_reading_needs_little_memory_besides_the_array(tmp_path, pack):
     path = tmp_path / "large"
     path.write_bytes(pack(idx_bytes(np.zeros((1000, 100, 100)))))
     with at_most(10_000_000 + (4 << 20)):

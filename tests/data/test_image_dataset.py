@@ -1,4 +1,4 @@
-"""ImageDataset against plain array arithmetic, and what it refuses."""
+"""ImageDataset compared with plain array arithmetic, and the arguments that it refuses."""
 
 import numpy as np
 import pytest
@@ -29,12 +29,12 @@ def test_batch_is_normalised(indices):
     assert images.flags.c_contiguous
     assert labels.dtype == np.int64
 
-    images[:], labels[:] = 0, 0  # a batch is the caller's own
+    images[:], labels[:] = 0, 0  # a batch is a copy
     np.testing.assert_array_equal(data.images, before)
     np.testing.assert_array_equal(data.labels, np.arange(10) % 3)
 
 
-def test_arrays_are_brought_into_order():
+def test_arrays_become_contiguous_and_labels_int64():
     images = np.arange(48, dtype=np.uint8).reshape(2, 2, 3, 4)
     data = ImageDataset(images[:, :, ::-1].transpose(0, 1, 3, 2), np.array([1, 0], np.uint8), "ab")
     assert data.images.flags.c_contiguous
@@ -47,7 +47,7 @@ def test_without_statistics_pixels_lie_between_0_and_1():
     np.testing.assert_allclose(images.ravel(), [0, 0.2, 1])
 
 
-def test_items():
+def test_indexing():
     data = make()
     image, label = data[-1]
     np.testing.assert_array_equal(image, data.batch([9])[0][0])
@@ -61,7 +61,7 @@ def test_items():
         data[1:3]
 
 
-def test_subset_and_take_keep_what_travels_with_the_images():
+def test_subset_and_take_keep_classes_name_and_statistics():
     data = make()
     for part, indices in [(data.subset([4, 4, 1]), [4, 4, 1]), (data.take(3), [0, 1, 2]), (data.take(99), range(10))]:
         np.testing.assert_array_equal(part.images, data.images[list(indices)])
@@ -72,7 +72,7 @@ def test_subset_and_take_keep_what_travels_with_the_images():
 
 
 @given(st.one_of(st.integers(0, 10), st.floats(0, 1)), st.integers(0, 5))
-def test_split_parts_every_image_once(part, seed):
+def test_split_contains_every_image_once(part, seed):
     data = ImageDataset(np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1), np.zeros(10, int), ["one"])
     first, rest = data.split(part, seed)
     assert len(first) == (round(part * 10) if isinstance(part, float) else part)
@@ -88,7 +88,7 @@ def test_split_shuffles_by_seed():
 
 
 @pytest.mark.parametrize("part", [-1, 11, 1.01, -0.2, float("nan")])
-def test_split_refuses(part):
+def test_invalid_split_is_refused(part):
     with pytest.raises(ValueError, match="cannot split"):
         make().split(part)
 
@@ -111,22 +111,22 @@ IMAGES = np.zeros((4, 1, 2, 2), np.uint8)
         (ValueError, "std must be positive", (IMAGES, [0] * 4, "ab", "", None, (0,))),
     ],
 )
-def test_refused(error, message, arguments):
+def test_invalid_arguments_are_refused(error, message, arguments):
     with pytest.raises(error, match=message):
         ImageDataset(*arguments)
 
 
 @pytest.mark.parametrize("indices", [[0.5], [True] * 10, [[1, 2]], 3, "ab"])
-def test_indices_refused(indices):
+def test_invalid_indices_are_refused(indices):
     with pytest.raises(TypeError, match="indices must be"):
         make().batch(indices)
 
 
-def test_index_outside_refused():
+def test_index_out_of_range_is_refused():
     with pytest.raises(IndexError):
         make().batch([10])
 
 
-def test_negative_take_refused():
+def test_negative_take_is_refused():
     with pytest.raises(ValueError, match="-1"):
         make().take(-1)

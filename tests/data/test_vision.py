@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST from files made by hand, and from the real ones where they are."""
+"""MNIST and Fashion-MNIST from handmade files, and from the real ones if they are present."""
 
 import hashlib
 import os
@@ -18,21 +18,21 @@ FOLDERS = {"mnist": "MNIST", "fashion": "FashionMNIST"}
 
 @pytest.fixture
 def offline(monkeypatch):
-    """No request leaves the machine; says which were tried."""
-    asked = []
+    """Every request fails; returns the list of requested URLs."""
+    requested = []
 
     def refuse(url):
-        asked.append(url)
+        requested.append(url)
         raise ConnectionError("no network here")
 
     monkeypatch.setattr(download, "_await_answer", refuse)
-    return asked
+    return requested
 
 
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize(("split", "prefix"), [("train", "train"), ("test", "t10k")])
 @pytest.mark.parametrize("name", FOLDERS)
-def test_files_in_place_are_read(tmp_path, offline, name, split, prefix, packed):
+def test_existing_files_are_read(tmp_path, offline, name, split, prefix, packed):
     write_pair(tmp_path / FOLDERS[name] / "raw", prefix, IMAGES, LABELS, packed)
     data = load(name, split, root=tmp_path)
     np.testing.assert_array_equal(data.images, IMAGES[:, None])
@@ -41,13 +41,13 @@ def test_files_in_place_are_read(tmp_path, offline, name, split, prefix, packed)
     assert offline == []
 
 
-def test_root_comes_from_the_environment(tmp_path, monkeypatch):
+def test_root_is_read_from_the_environment(tmp_path, monkeypatch):
     write_pair(tmp_path / "MNIST" / "raw", "train", IMAGES, LABELS)
     monkeypatch.setenv("MINIDL_DATA", str(tmp_path))
     assert len(load("mnist")) == 6
 
 
-def test_offline_says_what_to_do_after_the_first_file(tmp_path, offline):
+def test_offline_error_comes_after_the_first_file_and_names_all(tmp_path, offline):
     with pytest.raises(DownloadError) as caught:
         load("mnist", root=tmp_path)
     message = str(caught.value)
@@ -58,7 +58,7 @@ def test_offline_says_what_to_do_after_the_first_file(tmp_path, offline):
     assert os.listdir(tmp_path) == []
 
 
-def test_without_download_nothing_is_asked(tmp_path, offline):
+def test_download_false_makes_no_request(tmp_path, offline):
     write_pair(tmp_path / "MNIST" / "raw", "train", IMAGES, LABELS)
     (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte.gz").unlink()
     with pytest.raises(FileNotFoundError, match=r"needs train-images-idx3-ubyte\.gz in "):
@@ -66,7 +66,7 @@ def test_without_download_nothing_is_asked(tmp_path, offline):
     assert offline == []
 
 
-def test_what_is_missing_is_fetched(tmp_path, monkeypatch):
+def test_missing_files_are_downloaded(tmp_path, monkeypatch):
     contents = write_pair(tmp_path / "server", "train", IMAGES, LABELS)
     published = {name.removesuffix(".gz"): hashlib.md5(data).hexdigest() for name, data in contents.items()}
     calls = []
@@ -92,13 +92,13 @@ def test_what_is_missing_is_fetched(tmp_path, monkeypatch):
         (IMAGES, LABELS + 1, "labels-idx1-ubyte.gz: holds the label 10"),
     ],
 )
-def test_files_that_do_not_fit_are_refused(tmp_path, images, labels, message):
+def test_mismatched_files_are_refused(tmp_path, images, labels, message):
     write_pair(tmp_path / "MNIST" / "raw", "train", images, labels)
     with pytest.raises(DataError, match=message):
         load("mnist", root=tmp_path)
 
 
-def test_an_unpacked_file_is_preferred(tmp_path):
+def test_uncompressed_file_is_preferred(tmp_path):
     folder = tmp_path / "MNIST" / "raw"
     write_pair(folder, "train", IMAGES, LABELS)
     (folder / "train-labels-idx1-ubyte").write_bytes(idx_bytes(LABELS[::-1]))
@@ -106,23 +106,23 @@ def test_an_unpacked_file_is_preferred(tmp_path):
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_unknown_splits_and_names(name):
+def test_unknown_split_and_unknown_name_are_refused(name):
     with pytest.raises(ValueError, match="train, test, not 'valid'"):
         load(name, "valid")
     with pytest.raises(ValueError, match="'cifar'; there are mnist, fashion, cifar10, digits"):
         load("cifar")
 
 
-def test_digits_by_name():
+def test_load_digits():
     assert isinstance(load("digits", "test"), ImageDataset)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_the_real_files(name):
+def test_real_files_match_their_checksums_and_statistics(name):
     root = os.environ.get("MINIDL_DATA")
     folder = Path(root or ".", FOLDERS[name], "raw")
     if root is None or not folder.is_dir():
-        pytest.skip(f"$MINIDL_DATA names no folder that holds {FOLDERS[name]}/raw")
+        pytest.skip(f"$MINIDL_DATA is not a folder with {FOLDERS[name]}/raw")
     train, test = load(name, "train", download=False), load(name, "test", download=False)
     assert (len(train), len(test)) == (60_000, 10_000)
     source = {"mnist": vision.MNIST, "fashion": vision.FASHION}[name]

@@ -1,4 +1,4 @@
-"""The examples as a user runs them: each in a process of its own, with its exit code and what it prints."""
+"""The examples as a user runs them: exit codes and output, most in a process of their own."""
 
 import importlib.util
 import os
@@ -22,8 +22,8 @@ DIGITS = ("--dataset", "digits", "--limit", "420", "--validation", "100", "--epo
 ENVIRONMENT = {
     **{key: value for key, value in os.environ.items() if key not in ("MINIDL_DATA", "MINIDL_TRACEBACK")},
     "PYTHONPATH": str(ROOT),
-    "NUMBA_DISABLE_JIT": "1",                    # the plain kernels need no compiling
-    "http_proxy": "http://127.0.0.1:9",          # nobody listens there: this machine is offline
+    "NUMBA_DISABLE_JIT": "1",                    # the plain backend needs no compilation
+    "http_proxy": "http://127.0.0.1:9",          # nothing listens on this port: simulates an offline machine
     "https_proxy": "http://127.0.0.1:9",
 }
 
@@ -34,7 +34,7 @@ def start(folder, *line, script=LENET):
 
 
 def run(folder, *line, script=LENET):
-    """(exit code, stdout, stderr) of a command given in `folder`."""
+    """(stderr, stdout, exit code) of a command run in `folder`."""
     process = start(folder, *line, script=script)
     return *reversed(process.communicate(timeout=120)), process.returncode
 
@@ -42,7 +42,7 @@ def run(folder, *line, script=LENET):
 def wait_for(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come to that"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.005)
 
 
@@ -55,7 +55,7 @@ def test_train_then_evaluate(tmp_path):
     err, out, code = run(tmp_path, *DIGITS)
     assert (err, code) == ("", 0)
     assert "\ndrawn digits: accuracy " in out
-    assert out.endswith("all of this is in runs/lenet_mnist/\n")
+    assert out.endswith("results are in runs/lenet_mnist/\n")
     report = (tmp_path / "runs" / "lenet_mnist" / "report.txt").read_text()
     assert report in out
     err, again, code = run(tmp_path, "--dataset", "digits", "--evaluate")
@@ -63,7 +63,7 @@ def test_train_then_evaluate(tmp_path):
     assert again == f"\n{report}"
 
 
-def test_dry_run_without_mnist_falls_back_loudly_and_leaves_nothing(tmp_path):
+def test_dry_run_without_mnist_warns_falls_back_and_leaves_no_files(tmp_path):
     err, out, code = run(tmp_path, "--dry-run", "--data-dir", str(tmp_path))
     assert code == 0
     assert "THIS IS NOT MNIST" in err
@@ -72,7 +72,7 @@ def test_dry_run_without_mnist_falls_back_loudly_and_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_was_asked_for_by_name_is_never_replaced(tmp_path):
+def test_a_data_set_requested_by_name_is_never_replaced(tmp_path):
     err, out, code = run(tmp_path, "--dataset", "mnist", "--data-dir", str(tmp_path / "nowhere"))
     assert (code, out) == (2, "")
     assert f"train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz in {tmp_path}/nowhere/MNIST/raw" in err
@@ -92,20 +92,20 @@ def test_a_damaged_file_is_named(tmp_path):
 
 @pytest.mark.parametrize(("line", "message"), [
     ("--colour red", "unrecognized arguments: --colour red"),
-    ("--epochs none", "invalid whole number value: 'none'"),
+    ("--epochs none", "'none' is not a whole number of at least 1"),
     ("--device tpu", "device 'tpu' is none of cpu, gpu, gpu:N"),
     ("--dataset cifar", "invalid choice: 'cifar'"),
     ("--resume nowhere", "--resume nowhere: there is no such file or folder"),
-    ("--resume taken/best.safetensors", "only a last.safetensors"),
+    ("--resume taken/best.safetensors", "its last.safetensors only"),
     ("--resume taken", "taken/last.safetensors: not a safetensors file, or a damaged one"),
-    ("--output-dir taken", "taken holds a run already; go on with it by --resume auto"),
+    ("--output-dir taken", "taken already holds a run; resume it with --resume auto"),
     ("--output-dir file/run", "cannot make the output folder file/run"),
     ("--evaluate", "runs/lenet_mnist/best.safetensors: there is no such file"),
-    ("--evaluate --resume file", "file: neither safetensors nor .npz nor a file of PyTorch; it is empty"),
+    ("--evaluate --resume file", "file: neither safetensors nor .npz nor a PyTorch file; it is empty"),
     ("--validation 421", "cannot split 421 off 420 images"),
 ])
-def test_a_users_mistake_is_one_sentence(tmp_path, monkeypatch, capsys, line, message):
-    """In this process, which saves half a minute; the mistakes above and below have one of their own."""
+def test_a_usage_error_is_one_sentence(tmp_path, monkeypatch, capsys, line, message):
+    """In the test process, which is quicker; the errors above and below are tested in a process of their own."""
     (tmp_path / "taken").mkdir()
     for name in ("file", "taken/last.safetensors", "taken/best.safetensors"):
         (tmp_path / name).touch()
@@ -121,7 +121,7 @@ def test_a_users_mistake_is_one_sentence(tmp_path, monkeypatch, capsys, line, me
 
 
 @pytest.mark.skipif(importlib.util.find_spec("cupy") is not None, reason="CuPy is installed")
-def test_a_gpu_without_cupy(tmp_path):
+def test_device_gpu_without_cupy(tmp_path):
     err, out, code = run(tmp_path, "--device", "gpu")
     assert (code, out) == (2, "")
     assert err.startswith("train_lenet_mnist.py: device gpu:0: CuPy is not installed")
@@ -129,26 +129,26 @@ def test_a_gpu_without_cupy(tmp_path):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_says_how_to_go_on(tmp_path, number, code):
-    """The run has checkpoints at the ends of epochs only, and is stopped long before the first."""
+def test_a_signal_saves_and_says_how_to_resume(tmp_path, number, code):
+    """Checkpoints are written at the end of each epoch only, and the run is stopped long before the first."""
     folder = tmp_path / "runs" / "lenet_mnist"
     line = ("--dataset", "digits", "--validation", "0", "--epochs", "1", "--log-interval", "0.01", "-b", "32")
     process = start(tmp_path, *line)
-    process.stderr.readline()                    # steps have been taken
+    process.stderr.readline()                    # wait for the first steps
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == code
     *_, last = err.splitlines()
     assert last.startswith(f"train_lenet_mnist.py: stopped by {signal.Signals(number).name} after step ")
-    assert last.endswith("of epoch 1; all is saved, and --resume runs/lenet_mnist goes on")
+    assert last.endswith("of epoch 1; all is saved, and --resume runs/lenet_mnist continues")
     assert "Traceback" not in err + out
     assert position(folder)["step"] > 0
 
 
 def test_kill_9_at_random_moments(tmp_path):
-    """Two kills, then the end: it must be that of a run that was left alone. (Fifty of them: benchmarks/.)"""
+    """A run killed twice must end like an uninterrupted one. (benchmarks/kill_and_resume.py does it fifty times.)"""
     line = (*DIGITS, "--checkpoint-interval", "0.02", "--resume", "auto", "--output-dir")
-    assert run(tmp_path, *line, "alone")[2] == 0
+    assert run(tmp_path, *line, "uninterrupted")[2] == 0
     moments = random.Random(0)
     for _ in range(2):
         before = position(tmp_path / "killed")
@@ -159,14 +159,14 @@ def test_kill_9_at_random_moments(tmp_path):
         process.communicate()
     assert run(tmp_path, *line, "killed")[2] == 0
     for name in ("last.safetensors", "best.safetensors"):
-        alone, killed = (load_checkpoint(tmp_path / folder / name)[0] for folder in ("alone", "killed"))
-        assert {key: array.tobytes() for key, array in alone.items()} == {
+        whole, killed = (load_checkpoint(tmp_path / folder / name)[0] for folder in ("uninterrupted", "killed"))
+        assert {key: array.tobytes() for key, array in whole.items()} == {
             key: array.tobytes() for key, array in killed.items()}
 
 
 @pytest.fixture
 def small_sets(monkeypatch):
-    """Every data set is a few drawn digits."""
+    """Replaces every data set by a few drawn digits."""
     monkeypatch.setattr(data, "load", lambda name, split="train", root=None: data.drawn_digits(300))
 
 
@@ -184,7 +184,8 @@ def test_by_hand(monkeypatch, capsys, small_sets):
     runpy.run_path(str(ROOT / "examples" / "by_hand.py"), run_name="__main__")
     *epochs, last = capsys.readouterr().out.splitlines()
     assert len(epochs) == 5
-    assert last.endswith("% of the 300 test images are told right")
+    assert last.startswith("test accuracy ")
+    assert last.endswith("% (300 images)")
 
 
 def test_look_inside(tmp_path, monkeypatch, capsys, small_sets):
@@ -192,11 +193,11 @@ def test_look_inside(tmp_path, monkeypatch, capsys, small_sets):
     monkeypatch.setattr(sys, "argv", ["look_inside.py", "--epochs", "1", "--output-dir", str(folder)])
     runpy.run_path(str(ROOT / "examples" / "look_inside.py"), run_name="__main__")
     epoch, drawn = capsys.readouterr().out.splitlines()
-    assert epoch.startswith("1 ")
-    assert drawn.startswith("a drawn ")
+    assert epoch.startswith("epoch 1: loss ")
+    assert drawn.startswith("the image shows a drawn digit ")
     assert sorted(os.listdir(folder)) == ["filters.png", "grad_cam.png", "maps.png", "resnet20.svg", "unet.svg"]
     for name in ("unet", "resnet20"):
         assert (folder / f"{name}.svg").read_text(encoding="utf-8").startswith("<svg ")
     for name in ("filters", "grad_cam", "maps"):
         with Image.open(folder / f"{name}.png") as picture:
-            assert len(picture.getcolors(1 << 20)) > 20              # not an empty sheet
+            assert len(picture.getcolors(1 << 20)) > 20              # not blank

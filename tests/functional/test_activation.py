@@ -48,7 +48,7 @@ def test_forward(xp, activation, shape, layout, seed):
 @by_name
 @given(shape=shapes(), layout=layouts, seed=seeds)
 def test_gradients(xp, activation, shape, layout, seed):
-    """Spread so widely that every piece of every activation is met; their kinks lie at whole numbers."""
+    """x covers every piece of every activation and avoids the kinks, which lie at integers."""
     x, = distinct_values(shape, seed=seed)
     x = 8 * x + 0.01
     check_gradients(activation, layout(xp.asarray(x)), seed=seed)
@@ -89,7 +89,7 @@ def test_relu_with_a_ceiling(xp, shape, ceiling, seed):
 
 
 def check_variant(activation, formula, xp, x, seed):
-    """An activation with other settings than its own."""
+    """Check an activation with settings other than its defaults."""
     expected = np.vectorize(formula, otypes=[float])(x)
     np.testing.assert_allclose(activation(xp.asarray(x)).numpy(), expected, rtol=1e-12, atol=1e-14)
     check_gradients(activation, xp.asarray(x), seed=seed)
@@ -110,7 +110,7 @@ def test_gelu_by_tanh(xp, shape, seed):
 
 @given(shape=shapes(), beta=st.floats(0.5, 3), threshold=st.integers(-2, 40), seed=seeds)
 def test_softplus_with_other_settings(xp, shape, beta, threshold, seed):
-    """The numbers keep away from the step at the threshold, where PyTorch's softplus has one too."""
+    """x avoids the threshold, at which softplus has a small step, as PyTorch's has."""
     x = 8 * distinct_values(shape, seed=seed)[0]
     x = np.where(abs(beta * x - threshold) < 1e-3, x + 0.01, x)
     check_variant(partial(F.softplus, beta=beta, threshold=threshold),
@@ -119,7 +119,7 @@ def test_softplus_with_other_settings(xp, shape, beta, threshold, seed):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 3e-7), ("float64", 1e-14)])
 def test_the_normal_distribution_of_gelu(dtype, tolerance):
-    """Every part of its range; far below zero the digits that there are are right as well."""
+    """Over its whole range, with a small relative error even far below zero."""
     x = np.linspace(-12, 12, 4801).astype(dtype)
     exact = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x.tolist()])
     np.testing.assert_allclose(normal_share(x), exact, rtol=100 * tolerance, atol=0)
@@ -140,7 +140,7 @@ def check_against_torch(torch, name, x, settings):
     ("hardswish", {}), ("softplus", {}), ("softplus", {"beta": 3, "threshold": 4}), ("leaky_relu", {}),
 ])
 def test_torch_agrees(name, settings):
-    """At the kinks too, and far out."""
+    """At the kinks and far from zero, too."""
     torch = pytest.importorskip("torch")
     check_against_torch(torch, name, np.array([-1e4, -50, -6, -3, -1, 0, 1, 3, 6, 50, 1e4], np.float32), settings)
     check_against_torch(torch, name, np.linspace(-9, 9, 200).astype(np.float32), settings)
@@ -187,7 +187,7 @@ def test_bad_axes(activation, axis, error):
     (lambda x: F.relu(x, ceiling=0), r"relu: ceiling=0 must be larger than 0"),
     (lambda x: F.relu(x, ceiling=math.inf), r"relu: ceiling=inf must be a finite number"),
     (lambda x: F.leaky_relu(x, negative_slope="0.1"), r"leaky_relu: negative_slope='0\.1' must be a finite number"),
-    (lambda x: F.softplus(x, beta=0), r"softplus: beta=0 leaves nothing to divide by"),
+    (lambda x: F.softplus(x, beta=0), r"softplus: beta=0 would divide by zero"),
     (lambda x: F.softplus(x, beta=math.nan), r"softplus: beta=nan must be a finite number"),
     (lambda x: F.softplus(x, threshold=None), r"softplus: threshold=None must be a finite number"),
 ])

@@ -29,8 +29,8 @@ def test_gradients(xp, case, layout, seed, biased):
 
 
 @given(case=convolutions(), seed=seeds)
-def test_a_gradient_that_is_one_number_repeated(xp, case, seed):
-    """sum() sends back a view without memory of its own; it must count like any other gradient."""
+def test_a_gradient_that_is_a_broadcast_view(xp, case, seed):
+    """The gradient of sum() is a broadcast view of one element; it must work like any other gradient."""
     arrays = [xp.asarray(a) for a in distinct_values(case.x, case.weight, case.bias, seed=seed)]
     ours, theirs = [[Tensor(a, requires_grad=True) for a in arrays] for _ in range(2)]
     F.conv2d(*ours, **case.settings).sum().backward()
@@ -42,7 +42,7 @@ def test_a_gradient_that_is_one_number_repeated(xp, case, seed):
 
 @given(case=convolutions(), layout=layouts, seed=seeds)
 def test_relu_in_the_same_pass(xp, case, layout, seed):
-    """No finite differences here: outputs may lie near the kink."""
+    """Compared with separate operations, not with finite differences, since outputs may be near the kink."""
     arrays = [layout(xp.asarray(a)) for a in distinct_values(case.x, case.weight, case.bias, seed=seed)]
     ours, theirs = [[Tensor(a, requires_grad=True) for a in arrays] for _ in range(2)]
     fused, apart = F.conv2d(*ours, **case.settings, relu=True), F.relu(F.conv2d(*theirs, **case.settings))
@@ -80,7 +80,7 @@ def test_torch_agrees_on_the_odd_pixel_of_same_padding(kernel):
 
 
 def test_an_empty_batch(xp):
-    """As PyTorch has it: nothing in, nothing out, and no gradient for the weight."""
+    """As in PyTorch: the output is empty and the gradient of the weight is zero."""
     x, weight, bias = (Tensor(xp.ones(shape), requires_grad=True) for shape in ((0, 2, 5, 5), (4, 1, 3, 3), (4,)))
     out = F.conv2d(x, weight, bias, padding=1, groups=2)
     assert out.shape == (0, 4, 5, 5)
@@ -91,7 +91,7 @@ def test_an_empty_batch(xp):
     assert not bias.grad.any()
 
 
-def test_float32_stays_float32_whatever_the_settings_are(xp):
+def test_float32_stays_float32(xp):
     x, weight = xp.ones((1, 1, 3, 3), dtype=xp.float32), xp.ones((1, 1, 2, 2), dtype=xp.float32)
     assert F.conv2d(x, weight).dtype == np.float32
 
@@ -100,7 +100,7 @@ BAD_SHAPES = [
     ((2, 3, 5), (4, 3, 3, 3), (4,), r"x must be images \(N, C, H, W\), not \(2, 3, 5\)"),
     ((2, 3, 5, 5), (4, 3, 3), (4,), r"weight must be filters"),
     ((2, 3, 5, 5), (0, 3, 3, 3), (0,), r"weight must be filters"),
-    ((2, 3, 5, 5), (4, 2, 3, 3), (4,), r"3 channels and weight \(4, 2, 3, 3\) takes 2"),
+    ((2, 3, 5, 5), (4, 2, 3, 3), (4,), r"weight \(4, 2, 3, 3\) needs 2 channels per group, but x \(2, 3, 5, 5\) has 3"),
     ((2, 3, 5, 5), (4, 3, 3, 3), (3,), r"bias must be \(4,\)"),
     ((2, 3, 5, 5), (4, 3, 3, 3), (4, 1), r"bias must be \(4,\)"),
     ((2, 3, 5, 5), (4, 3, 6, 3), (4,), r"a window that spans \(6, 3\) does not fit images of \(5, 5\)"),
@@ -133,8 +133,8 @@ def test_bad_settings(settings, message):
         F.conv2d(np.ones((1, 2, 5, 5)), np.ones((2, 2, 3, 3)), **settings)
 
 
-def test_filters_that_do_not_divide_into_the_groups():
-    with pytest.raises(ValueError, match=r"^conv2d: .*the 3 filters divide"):
+def test_groups_must_divide_the_filters():
+    with pytest.raises(ValueError, match=r"^conv2d: .*groups must divide the 3 filters"):
         F.conv2d(np.ones((1, 2, 5, 5)), np.ones((3, 1, 3, 3)), groups=2)
 
 
@@ -142,5 +142,5 @@ def test_bad_dtypes():
     x, weight = np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3))
     with pytest.raises(TypeError, match=r"^conv2d: .*float32, float64"):
         F.conv2d(x.astype(np.float32), weight)
-    with pytest.raises(TypeError, match=r"^conv2d: .*floats of one kind"):
+    with pytest.raises(TypeError, match=r"^conv2d: .*same floating-point dtype"):
         F.conv2d(x.astype(int), weight.astype(int))

@@ -1,4 +1,4 @@
-"""Dropout of elements and of whole channels: how much is kept, by which factor, and by chance that a seed repeats."""
+"""Dropout of elements and of channels: the kept share, the scale, and masks that a seed reproduces."""
 
 import math
 from functools import partial
@@ -14,7 +14,7 @@ from minidl.testing import check_gradients
 from minidl.testing.strategies import distinct_values, layouts, seeds, shapes
 
 
-def test_dropout_scales_what_it_keeps(xp):
+def test_dropout_scales_the_kept_elements(xp):
     manual_seed(0)
     x = Tensor(xp.ones((100, 100), dtype=xp.float32), requires_grad=True)
     out = F.dropout(x, 0.25)
@@ -22,7 +22,7 @@ def test_dropout_scales_what_it_keeps(xp):
     assert 0.73 < kept.mean() < 0.77
     np.testing.assert_allclose(out.numpy(), np.where(kept, 1 / 0.75, 0), rtol=1e-6)
     out.sum().backward()
-    np.testing.assert_array_equal(Tensor(x.grad).numpy(), out.numpy())      # the same ones, by the same factor
+    np.testing.assert_array_equal(Tensor(x.grad).numpy(), out.numpy())      # the same elements and factor
     assert out.dtype == x.grad.dtype == np.float32
 
 
@@ -36,7 +36,7 @@ def test_dropout_gradients(xp, shape, p, layout, seed):
     check_gradients(same_each_time, layout(xp.asarray(x)), seed=seed)
 
 
-def test_dropout_draws_anew_each_time_and_the_same_from_the_same_seed(xp):
+def test_dropout_draws_a_new_mask_each_time_and_a_seed_repeats_it(xp):
     x = xp.ones(1000)
     manual_seed(1)
     first, second = F.dropout(x).numpy(), F.dropout(x).numpy()
@@ -47,7 +47,7 @@ def test_dropout_draws_anew_each_time_and_the_same_from_the_same_seed(xp):
 
 @pytest.mark.parametrize("drop", [F.dropout, F.dropout2d])
 @pytest.mark.parametrize("settings", [{"training": False}, {"p": 0}])
-def test_dropping_nothing(xp, drop, settings):
+def test_eval_mode_and_probability_zero(xp, drop, settings):
     x, = distinct_values((2, 3, 4, 1), seed=0)
     np.testing.assert_array_equal(drop(xp.asarray(x), **settings).numpy(), x)
     check_gradients(partial(drop, **settings), xp.asarray(x))
@@ -76,11 +76,11 @@ def test_dropout2d_gradients(xp, shape, p, layout, seed):
 
 @pytest.mark.parametrize("drop", [F.dropout, F.dropout2d])
 @pytest.mark.parametrize("p", [-0.1, 1, 2, math.nan])
-def test_no_probability(drop, p):
+def test_bad_probabilities(drop, p):
     with pytest.raises(ValueError, match=rf"^{drop.__name__}: p={p} is not a probability"):
         drop(np.ones((1, 2, 3, 4)), p)
 
 
-def test_dropout2d_of_what_are_no_images():
+def test_dropout2d_needs_images():
     with pytest.raises(ValueError, match=r"^dropout2d: x must be images \(N, C, H, W\), not \(3, 4\)"):
         F.dropout2d(np.ones((3, 4)))

@@ -15,7 +15,7 @@ sides = st.integers(1, 4)
 
 @st.composite
 def products(draw):
-    """Shapes of a and b for a @ b: stacks that broadcast, of matrices, or vectors on either side."""
+    """Shapes of a and b for a @ b: matrices with leading axes that broadcast, or vectors on either side."""
     m, k, n = draw(sides), draw(sides), draw(sides)
     stacks = draw(broadcastable_shapes(max_dims=2))
     a, b = (*stacks[0], m, k), (*stacks[1], k, n)
@@ -53,8 +53,8 @@ def test_linear(xp, batch, k, f, biased, layout, seed):
 
 
 @pytest.mark.parametrize(("x", "weight"), [((0, 3), (4, 3)), ((2, 0, 3), (4, 3)), ((2, 0), (4, 0))])
-def test_linear_of_nothing(xp, x, weight):
-    """Empty batches, and no features at all: PyTorch takes them too."""
+def test_linear_of_empty_arrays(xp, x, weight):
+    """Empty batches and zero features, which PyTorch accepts too."""
     x, weight, bias = (Tensor(xp.ones(shape), requires_grad=True) for shape in (x, weight, weight[:1]))
     out = F.linear(x, weight, bias)
     assert out.shape == (*x.shape[:-1], 4)
@@ -64,7 +64,7 @@ def test_linear_of_nothing(xp, x, weight):
     assert (bias.grad == out.size // 4).all()
 
 
-def test_matmul_of_nothing(xp):
+def test_matmul_of_empty_arrays(xp):
     a, b = (Tensor(xp.ones(shape), requires_grad=True) for shape in ((0, 3), (3, 4)))
     F.matmul(a, b).sum().backward()
     assert a.grad.shape == (0, 3)
@@ -73,7 +73,7 @@ def test_matmul_of_nothing(xp):
 
 
 @pytest.mark.parametrize(("a", "b"), [((2, 3), (4, 3)), ((3,), (2,)), ((2, 2, 3), (2, 2, 3)), ((2, 3), (2,))])
-def test_matmul_of_lengths_that_differ(a, b):
+def test_matmul_of_different_inner_lengths(a, b):
     with pytest.raises(ValueError, match=r"^matmul: a \(.*\) @ b \(.*\): the last length of a"):
         F.matmul(np.ones(a), np.ones(b))
 
@@ -90,7 +90,7 @@ def test_matmul_by_a_number(other):
 
 
 BAD_SHAPES = [
-    ((2, 3), (4, 2), (4,), r"x \(2, 3\) must end in the second length of the weight \(4, 2\)"),
+    ((2, 3), (4, 2), (4,), r"x \(2, 3\) must end in K, the second length of the weight \(4, 2\)"),
     ((), (4, 2), (4,), r"x \(\) must end"),
     ((2, 3), (3,), (3,), r"weight \(3,\)"),
     ((2, 3), (4, 3), (3,), r"bias \(3,\) must be \(4,\)"),
@@ -104,7 +104,7 @@ def test_linear_of_bad_shapes(x, weight, bias, message):
 
 
 def test_linear_of_bad_dtypes():
-    with pytest.raises(TypeError, match=r"^linear: its inputs hold float32, float64"):
+    with pytest.raises(TypeError, match=r"^linear: its inputs have dtypes float32, float64"):
         F.linear(np.ones((2, 3), np.float32), np.ones((4, 3)))
-    with pytest.raises(TypeError, match=r"^linear: .*needs floats of one kind"):
+    with pytest.raises(TypeError, match=r"^linear: .*same floating-point dtype"):
         F.linear(np.ones((2, 3), int), np.ones((4, 3), int))

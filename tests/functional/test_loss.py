@@ -20,7 +20,7 @@ score_shapes = shapes(min_dims=2)                                        # (N, C
 
 @st.composite
 def classifications(draw, smoothed=True):
-    """The shape of the scores, and settings; never is the last class the one to ignore."""
+    """The shape of the scores, and settings; ignore_index is never the last class."""
     shape = draw(score_shapes)
     settings = {"reduction": draw(reductions)}
     if draw(st.booleans()):
@@ -31,7 +31,7 @@ def classifications(draw, smoothed=True):
 
 
 def scores_and_targets(shape, settings, seed):
-    """Scores, targets of which some are ignored but the first is not, and class weights between 0.5 and 2.5."""
+    """Scores, targets of which some but not the first are ignored, and class weights between 0.5 and 2.5."""
     scores, weight = distinct_values(shape, shape[1:2], seed=seed)
     rng = np.random.default_rng(seed)
     target = rng.integers(shape[1], size=shape[:1] + shape[2:])
@@ -64,7 +64,7 @@ def test_cross_entropy_gradients(xp, case, weighted, layout, seed):
 
 @given(case=classifications(smoothed=False), weighted=st.booleans(), layout=layouts, seed=seeds)
 def test_nll_loss(xp, case, weighted, layout, seed):
-    """Cross entropy is this after log_softmax."""
+    """Cross entropy is log_softmax followed by this loss."""
     shape, settings = case
     scores, target, weight = scores_and_targets(shape, settings, seed)
     logp, target = scores - np.log(np.exp(scores).sum(1, keepdims=True)), xp.asarray(target)
@@ -76,8 +76,8 @@ def test_nll_loss(xp, case, weighted, layout, seed):
     check_gradients(loss, layout(xp.asarray(logp)), seed=seed)
 
 
-def test_nothing_counted_gives_no_gradient(xp):
-    """The mean of no losses is not a number, as in PyTorch; the gradient is 0 and spoils no parameter."""
+def test_the_gradient_is_zero_if_all_targets_are_ignored(xp):
+    """The mean of no losses is NaN, as in PyTorch, but the gradient is 0 and leaves the parameters valid."""
     scores = Tensor(xp.ones((2, 3)), requires_grad=True)
     with np.errstate(invalid="ignore"):
         loss = F.cross_entropy(scores, xp.asarray(np.array([-100, -100])))
@@ -87,7 +87,7 @@ def test_nothing_counted_gives_no_gradient(xp):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64])
-def test_targets_of_any_whole_kind(xp, dtype):
+def test_targets_of_any_integer_dtype(xp, dtype):
     scores, target = xp.ones((3, 4), dtype=xp.float32), xp.asarray(np.array([0, 3, 1], dtype))
     loss = F.cross_entropy(scores, Tensor(target))
     assert loss.dtype == np.float32
@@ -116,7 +116,7 @@ def test_l1_loss(xp, shape, reduction, layout, seed):
 
 @given(shape=shapes(), reduction=reductions, beta=st.floats(0.01, 2) | st.just(0), layout=layouts, seed=seeds)
 def test_smooth_l1_loss(xp, shape, reduction, beta, layout, seed):
-    """No difference is a beta as Hypothesis likes them, such as 1: the slope has a kink there."""
+    """sqrt(0.9) keeps differences away from round values of beta, at which the derivative has a kink."""
     x, target = (math.sqrt(0.9) * a for a in distinct_values(shape, shape, seed=seed))
     smoothed = np.vectorize(lambda d: d * d / (2 * beta) if abs(d) < beta else abs(d) - beta / 2, otypes=[float])
     losses = smoothed(x - target)
@@ -126,7 +126,7 @@ def test_smooth_l1_loss(xp, shape, reduction, beta, layout, seed):
     check_gradients(loss, *ours, seed=seed)
 
 
-def test_l1_loss_of_equals_has_no_gradient(xp):
+def test_l1_loss_of_equal_inputs_has_zero_gradient(xp):
     x = Tensor(xp.ones(3), requires_grad=True)
     F.l1_loss(x, xp.ones(3)).backward()
     assert not x.grad.any()
@@ -185,9 +185,9 @@ def test_torch_agrees():
 
 SCORES, TARGET = np.ones((2, 3)), np.array([0, 2])
 BAD_TARGETS = [
-    (np.array([0.0, 2.0]), TypeError, r"the target must hold class numbers \(integers\), not float64"),
-    (np.array([True, False]), TypeError, r"the target must hold class numbers \(integers\), not bool"),
-    (1, TypeError, r"the target must hold class numbers \(integers\), not int"),
+    (np.array([0.0, 2.0]), TypeError, r"the target must hold class indices \(integers\), not float64"),
+    (np.array([True, False]), TypeError, r"the target must hold class indices \(integers\), not bool"),
+    (1, TypeError, r"the target must hold class indices \(integers\), not int"),
     (np.array([0, 1, 2]), ValueError, r"the target \(3,\) does not fit the input \(2, 3\); it must be \(2,\)"),
     (np.array([[0], [1]]), ValueError, r"the target \(2, 1\) does not fit"),
     (np.array([0, 3]), ValueError, r"the target holds 3; classes are numbered 0 to 2"),
@@ -210,7 +210,7 @@ def test_bad_scores_weights_and_reductions(loss):
             loss(np.ones(shape), TARGET)
     with pytest.raises(ValueError, match=rf"^{name}: weight \(2,\) must be \(3,\)"):
         loss(SCORES, TARGET, np.ones(2))
-    with pytest.raises(TypeError, match=rf"^{name}: weight holds float32 and the logits float64"):
+    with pytest.raises(TypeError, match=rf"^{name}: weight has dtype float32 and the logits float64"):
         loss(SCORES, TARGET, np.ones(3, np.float32))
     with pytest.raises(ValueError, match=rf"^{name}: reduction='average' is none of mean, sum, none"):
         loss(SCORES, TARGET, reduction="average")
@@ -232,8 +232,8 @@ def test_losses_of_bad_input(loss):
         loss(SCORES, SCORES, reduction="average")
 
 
-def test_binary_targets_beyond_0_and_1():
-    with pytest.raises(ValueError, match=r"^binary_cross_entropy_with_logits: targets must lie .* 2\.0"):
+def test_binary_targets_outside_0_to_1():
+    with pytest.raises(ValueError, match=r"^binary_cross_entropy_with_logits: targets must be between .* 2\.0"):
         F.binary_cross_entropy_with_logits(SCORES, 2 * SCORES)
 
 

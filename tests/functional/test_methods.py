@@ -1,4 +1,4 @@
-"""The table that gives Tensor its operators and methods: each must do what it says."""
+"""The operators and methods of Tensor, each against the function that it calls."""
 
 import inspect
 import operator
@@ -86,7 +86,7 @@ def test_matrix_product_with_an_array_on_the_left(xp):
 
 
 def test_public_names():
-    """__all__ names every function that is imported to be used, and nothing else."""
+    """__all__ names exactly the imported functions."""
     functions = [value for value in vars(F).values() if inspect.isfunction(value)]
     assert set(F.__all__) == {f.__name__ for f in functions if f.__module__ != F.__name__}
     assert sorted(F.__all__) == F.__all__

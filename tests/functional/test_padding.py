@@ -14,7 +14,7 @@ sides = st.integers(1, 4)
 
 @st.composite
 def paddings(draw):
-    """A shape, and `pad` for some of its last axes; what is cut away is at most what there is."""
+    """A shape, and `pad` for some of its last axes; it crops at most everything."""
     shape = draw(shapes())
     pairs = []
     for n in shape[len(shape) - draw(st.integers(0, len(shape))):]:
@@ -38,7 +38,7 @@ def test_constant(xp, case, layout, seed):
 
 @st.composite
 def copying_paddings(draw, mode):
-    """The shape of images, and `pad` for their columns, or for rows and columns; what it cuts is not all."""
+    """The shape of images, and `pad` for their columns, or rows and columns; it never crops everything."""
     shape = (draw(st.integers(1, 2)), draw(st.integers(1, 2)), draw(sides), draw(sides))
     pad = []
     for n in (shape[3], shape[2])[:draw(st.integers(0, 2))]:
@@ -72,7 +72,7 @@ def test_torch_agrees(mode):
 
 
 def test_images_stay_channels_last_in_memory():
-    """So that the convolution behind need not turn them. (Copied borders come from a kernel, which sees to it.)"""
+    """So the next convolution need not convert them. (The kernel for the other modes keeps the order, too.)"""
     x = np.ones((2, 4, 5, 3), np.float32).transpose(0, 3, 1, 2)
     assert F.pad(x, (1, 1, 1, 1)).data.transpose(0, 2, 3, 1).flags.c_contiguous
 
@@ -81,12 +81,12 @@ def test_images_stay_channels_last_in_memory():
     ((1,), {}, r"pad=\(1,\) must be pairs"),
     ((1, 1) * 5, {}, r".* at most 4 pairs"),
     ((0.5, 1), {}, r".*whole numbers"),
-    ((-2, -4), {}, r".*cuts away more than there is"),
+    ((-2, -4), {}, r".*crops more than there is"),
     ((1, 1), {"mode": "circular"}, r"mode='circular' is none of constant, reflect, replicate"),
-    ((5, 0), {"mode": "reflect"}, r"pad=\(5, 0\) takes more than mode='reflect' finds in images of \(4, 5\) pixels"),
-    ((0, 0, 0, 4), {"mode": "reflect"}, r".* takes more than mode='reflect'"),
+    ((5, 0), {"mode": "reflect"}, r"pad=\(5, 0\) is too large for mode='reflect' on images of \(4, 5\) pixels"),
+    ((0, 0, 0, 4), {"mode": "reflect"}, r".* is too large for mode='reflect'"),
     ((-3, -2), {"mode": "reflect"}, r".* leaves nothing of images of \(4, 5\) pixels"),
-    ((0, 0, 0, 0, 1, 0), {"mode": "replicate"}, r"mode='replicate' pads the last two axes of images alone"),
+    ((0, 0, 0, 0, 1, 0), {"mode": "replicate"}, r"mode='replicate' pads only the last two axes of images"),
 ])
 def test_bad_settings(pad, settings, message):
     with pytest.raises(ValueError, match=rf"^pad: {message}"):
@@ -96,5 +96,5 @@ def test_bad_settings(pad, settings, message):
 def test_bad_images():
     with pytest.raises(ValueError, match=r"^pad: x must be images"):
         F.pad(np.ones((4, 4)), (1, 1), mode="reflect")
-    with pytest.raises(ValueError, match=r"^pad: .* finds in images of \(0, 4\) pixels"):
+    with pytest.raises(ValueError, match=r"^pad: .* on images of \(0, 4\) pixels"):
         F.pad(np.ones((1, 1, 0, 4)), (1, 1), mode="replicate")

@@ -35,7 +35,7 @@ def test_avg_pool2d(xp, case, layout, seed):
 
 
 def begins_in_ceil_mode(n, kernel, stride, padding, dilation):
-    """Where windows begin: on and on until one reaches the end of the padded image, but never beyond the image."""
+    """Where windows begin: up to the first that reaches the end of the padded image, but never beyond the image."""
     begins = [-padding]
     while begins[-1] + dilation * (kernel - 1) + 1 < n + padding and begins[-1] + stride < n:
         begins.append(begins[-1] + stride)
@@ -63,8 +63,8 @@ def test_max_pool2d_in_ceil_mode(xp, case, layout, seed):
 
 @given(case=poolings(), ceil=st.booleans(), include=st.booleans(), divisor=st.none() | st.sampled_from([3, -2]),
        layout=layouts, seed=seeds)
-def test_avg_pool2d_divides_by(xp, case, ceil, include, divisor, layout, seed):
-    """The pixels that count are those of the image, and with `count_include_pad` of the padding that was asked for."""
+def test_the_divisor_of_avg_pool2d(xp, case, ceil, include, divisor, layout, seed):
+    """The pixels that count are those of the image, and with `count_include_pad` those of the given padding."""
     x, = distinct_values(case.x, seed=seed)
     kernel, stride, padding, _ = settings_of(case)
     begins = [begins_in_ceil_mode(n, k, s, p, 1) if ceil else range(-p, n + p - k + 1, s)
@@ -111,14 +111,14 @@ def test_gradients(xp, pool, case, layout, seed):
 def test_max_pool2d_gradients_in_ceil_mode(xp, case, layout, seed):
     x, = distinct_values(case.x, seed=seed)
 
-    def pool(x):                                        # dilated windows may lie in the padding altogether: -inf
+    def pool(x):                                        # dilated windows may contain only padding: -inf
         return F.clamp(F.max_pool2d(x, **case.settings, ceil_mode=True), min=-2)
     check_gradients(pool, layout(xp.asarray(x)), seed=seed)
 
 
 @given(case=poolings(dilated=True), ceil=st.booleans(), layout=layouts, seed=seeds)
 def test_max_pool2d_with_relu(xp, case, ceil, layout, seed):
-    """It is pooling of relu(x), and so are its gradients."""
+    """Output and gradients are those of pooling relu(x)."""
     x, = distinct_values(case.x, seed=seed)
     settings = {**case.settings, "ceil_mode": ceil}
     expected = F.max_pool2d(F.relu(xp.asarray(x)), **settings)
@@ -144,8 +144,8 @@ def test_adaptive_gradients(xp, pool, case, layout, seed):
 
 @pytest.mark.parametrize("pool", POOLINGS)
 @given(case=poolings(), seed=seeds)
-def test_a_gradient_that_is_one_number_repeated(xp, pool, case, seed):
-    """sum() sends back a view without memory of its own; it must count like any other gradient."""
+def test_a_gradient_that_is_a_broadcast_view(xp, pool, case, seed):
+    """The gradient of sum() is a broadcast view of one element; it must work like any other gradient."""
     x, = distinct_values(case.x, seed=seed)
     ours, theirs = (Tensor(xp.asarray(x), requires_grad=True) for _ in range(2))
     pool(ours, **case.settings).sum().backward()
@@ -173,20 +173,20 @@ def test_adaptive_max_pool2d_keeps_float32_and_nan(xp, size):
     assert Tensor(x.grad).numpy()[0, 0, 3, 3] == 1
 
 
-def test_max_pool2d_gives_a_shared_maximum_to_the_first(xp):
+def test_the_first_of_equal_maxima_receives_the_gradient_of_max_pool2d(xp):
     x = Tensor(xp.ones((1, 1, 2, 2)), requires_grad=True)
     F.max_pool2d(x, 2).sum().backward()
     np.testing.assert_array_equal(Tensor(x.grad).numpy(), [[[[1, 0], [0, 0]]]])
 
 
-def test_max_pool2d_padding_never_wins(xp):
+def test_padding_is_never_the_maximum(xp):
     x = xp.full((1, 1, 2, 2), -5.0)
     np.testing.assert_array_equal(F.max_pool2d(x, 2, stride=1, padding=1).numpy(), np.full((1, 1, 3, 3), -5))
 
 
 @pytest.mark.parametrize("place", range(4))
-def test_max_pool2d_lets_nan_through(xp, place):
-    """Wherever it is in the window; and the gradient goes to it."""
+def test_nan_propagates_through_max_pool2d(xp, place):
+    """From any position of the window; and it receives the gradient."""
     numbers = np.array([1.0, 2, 3, 4])
     numbers[place] = math.nan
     x = Tensor(xp.asarray(numbers.reshape(1, 1, 2, 2)), requires_grad=True)
@@ -196,8 +196,8 @@ def test_max_pool2d_lets_nan_through(xp, place):
     np.testing.assert_array_equal(Tensor(x.grad).numpy().reshape(4), np.arange(4) == place)
 
 
-def test_max_pool2d_of_a_window_of_more_than_256_places(xp):
-    """The places no longer fit 8 bits."""
+def test_max_pool2d_of_a_window_of_more_than_256_positions(xp):
+    """Positions do not fit into 8 bits."""
     x, = distinct_values((1, 1, 20, 20), seed=0)
     ours = Tensor(xp.asarray(x), requires_grad=True)
     F.max_pool2d(ours, 20).sum().backward()
@@ -298,8 +298,8 @@ def test_bad_images(pool):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_ceil_mode_where_the_first_window_is_larger_than_the_image(size):
-    """As in PyTorch, it may reach over the edge by less than the stride."""
+def test_ceil_mode_if_the_first_window_is_larger_than_the_image(size):
+    """As in PyTorch, it may exceed the edge by less than the stride."""
     x = np.arange(1.0, size * size + 1).reshape(1, 1, size, size)
     if size == 1:
         with pytest.raises(ValueError, match="max_pool2d: a window that spans"):

@@ -1,4 +1,4 @@
-"""Reductions against the same sums done row by row in Python, finite differences and bad input."""
+"""Reductions against Python's, row by row, finite differences and bad input."""
 
 import math
 import statistics
@@ -26,7 +26,7 @@ each = pytest.mark.parametrize("function", FORMULAS, ids=lambda f: f.__name__)
 
 
 def row_by_row(formula, x, axis, keepdims):
-    """`formula` of the list of elements that each result is made of."""
+    """`formula` applied to the list of elements that each result reduces."""
     axes = range(x.ndim) if axis is None else [i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
     kept = [i for i in range(x.ndim) if i not in axes]
     shape = tuple(x.shape[i] for i in kept)
@@ -36,9 +36,9 @@ def row_by_row(formula, x, axis, keepdims):
 
 
 def count(case):
-    """How many elements each result is made of."""
-    folded = row_by_row(len, np.zeros(case.shape), **case.settings)
-    return int(folded.flat[0])
+    """The number of elements that each result reduces."""
+    counts = row_by_row(len, np.zeros(case.shape), **case.settings)
+    return int(counts.flat[0])
 
 
 @each
@@ -58,7 +58,7 @@ def test_gradients(xp, function, case, layout, seed):
 
 @given(case=reductions(), layout=layouts, seed=seeds, less=st.integers(0, 2))
 def test_var(xp, case, layout, seed, less):
-    """With any correction that leaves something to divide by."""
+    """With any correction that leaves a positive divisor."""
     x, = distinct_values(case.shape, seed=seed)
     n = count(case)
     correction = min(less, n - 1)
@@ -68,12 +68,12 @@ def test_var(xp, case, layout, seed, less):
     check_gradients(var, layout(xp.asarray(x)), seed=seed)
 
 
-def test_var_is_unbiased_unless_told_otherwise(xp):
+def test_var_is_unbiased_by_default(xp):
     assert F.var(xp.asarray(np.array([1.0, 2, 3, 4]))).item() == pytest.approx(statistics.variance([1, 2, 3, 4]))
 
 
 @pytest.mark.parametrize("function", [F.amax, F.amin])
-def test_elements_that_share_the_extreme_share_the_gradient(xp, function):
+def test_equal_extremes_share_the_gradient(xp, function):
     x = Tensor(xp.asarray(np.array([[1.0, 1, 1], [1, 1, 1]])), requires_grad=True)
     function(x, 1).backward(xp.asarray(np.array([3.0, 6])))
     assert Tensor(x.grad).numpy().tolist() == [[1, 1, 1], [2, 2, 2]]
@@ -90,7 +90,7 @@ def test_logsumexp_does_not_overflow(xp, dtype):
         assert F.logsumexp(xp.full(3, -math.inf)).item() == -math.inf
 
 
-def test_nan_goes_through(xp):
+def test_nan_propagates(xp):
     x = xp.asarray(np.array([[math.nan, 1.0], [2, 3]]))
     for function in REDUCTIONS:
         assert np.isnan(function(x, axis=1).numpy()).tolist() == [True, False]
@@ -102,7 +102,7 @@ def test_sums_of_whole_numbers_and_booleans(xp):
 
 
 @pytest.mark.parametrize("function", [F.sum, F.amax, F.amin, F.logsumexp])
-def test_no_rows(xp, function):
+def test_empty_results(xp, function):
     x = Tensor(xp.ones((0, 3)), requires_grad=True)
     out = function(x, axis=1)
     assert out.shape == (0,)
@@ -112,14 +112,14 @@ def test_no_rows(xp, function):
 
 @pytest.mark.parametrize("keepdims", [False, True])
 def test_mean_of_images(xp, keepdims):
-    """Over all pixels, which pooling does."""
+    """Over all pixels, which is computed by a pooling kernel."""
     x, = distinct_values((2, 37, 5, 7), seed=0)
     out = F.mean(xp.asarray(x), (2, 3), keepdims)
     np.testing.assert_allclose(out.numpy(), x.mean((2, 3), keepdims=keepdims), rtol=1e-12, atol=1e-12)
     check_gradients(lambda x: F.mean(x, (2, 3), keepdims), xp.asarray(x))
 
 
-def test_nothing_to_reduce(xp):
+def test_reducing_no_elements(xp):
     empty = xp.ones((2, 0))
     assert F.sum(empty, axis=1).numpy().tolist() == [0, 0]
     for function in (F.mean, F.amax, F.amin, F.logsumexp, F.var):
@@ -134,7 +134,7 @@ def test_too_few_for_the_correction():
 
 @each
 @pytest.mark.parametrize("axis", [2, -3, (0, 5), 0.5, "rows"])
-def test_axes_that_are_not_there(function, axis):
+def test_axes_that_do_not_exist(function, axis):
     with pytest.raises(IndexError, match=rf"^{function.__name__}: axis .* of a tensor of shape \(2, 3\)"):
         function(np.ones((2, 3)), axis=axis)
 

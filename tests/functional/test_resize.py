@@ -14,13 +14,13 @@ from minidl import Tensor
 from minidl.testing import check_gradients
 from minidl.testing.strategies import distinct_values, layouts, pairs, seeds, short
 
-WAYS = [{"mode": "nearest"}, {"mode": "bilinear"}, {"mode": "bilinear", "align_corners": True}]
-quarters = st.integers(4, 14).map(lambda n: n / 4)                # exact in float32, in which places are computed
+MODES = [{"mode": "nearest"}, {"mode": "bilinear"}, {"mode": "bilinear", "align_corners": True}]
+quarters = st.integers(4, 14).map(lambda n: n / 4)                # exact in float32, in which positions are computed
 
 
 @st.composite
 def cases(draw):
-    """A shape, a size or a scale_factor, the size that comes of it, and the steps from pixel to pixel."""
+    """A shape, a size or scale_factor, the resulting size, and the distances between output pixels."""
     shape = (draw(st.integers(1, 2)), draw(st.integers(1, 3)), *draw(pairs(1, 5)))
     if draw(st.booleans()):
         size = draw(pairs(1, 9))
@@ -31,23 +31,23 @@ def cases(draw):
     return shape, {"scale_factor": draw(short(scales))}, size, steps
 
 
-@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("mode", MODES, ids=str)
 @given(case=cases(), layout=layouts, seed=seeds)
-def test_forward(xp, way, case, layout, seed):
+def test_forward(xp, mode, case, layout, seed):
     shape, settings, size, steps = case
-    if way["mode"] == "bilinear" and "scale_factor" in settings:          # twice the size is no exception there
+    if mode["mode"] == "bilinear" and "scale_factor" in settings:          # there, doubling is no special case
         scales = reference.pair(settings["scale_factor"])
         steps = tuple(1 if n == m else 1 / s for n, m, s in zip(shape[2:], size, scales, strict=True))
     x, = distinct_values(shape, seed=seed)
-    out = F.interpolate(layout(xp.asarray(x)), **settings, **way)
-    np.testing.assert_allclose(out.numpy(), reference.interpolate(x, size, steps, **way), rtol=1e-10, atol=1e-12)
+    out = F.interpolate(layout(xp.asarray(x)), **settings, **mode)
+    np.testing.assert_allclose(out.numpy(), reference.interpolate(x, size, steps, **mode), rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("mode", MODES, ids=str)
 @given(case=cases(), layout=layouts, seed=seeds)
-def test_gradients(xp, way, case, layout, seed):
+def test_gradients(xp, mode, case, layout, seed):
     x, = distinct_values(case[0], seed=seed)
-    check_gradients(partial(F.interpolate, **case[1], **way), layout(xp.asarray(x)), seed=seed)
+    check_gradients(partial(F.interpolate, **case[1], **mode), layout(xp.asarray(x)), seed=seed)
 
 
 def test_doubling_by_hand(xp):
@@ -57,17 +57,17 @@ def test_doubling_by_hand(xp):
     np.testing.assert_allclose(F.interpolate(x, (1, 5), mode="bilinear", align_corners=True).numpy().ravel(), range(5))
 
 
-@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("mode", MODES, ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_torch_agrees(way, dtype):
-    """Sizes at which rounding decides which pixel is the nearest are among them."""
+def test_torch_agrees(mode, dtype):
+    """Includes sizes at which rounding decides which pixel is the nearest."""
     torch = pytest.importorskip("torch")
     for n in (1, 3, 7, 13, 30, 35, 36):
         x, = distinct_values((1, 2, n, 3), seed=n, dtype=dtype)
         for settings in [{"size": (m, 4)} for m in (1, 2, 9, 29, 57, 84)] + [
                 {"scale_factor": (s, 1.0)} for s in (1.0, 1.1, 2.0, 2.01, 2.7, 3.3)]:
-            theirs = torch.nn.functional.interpolate(torch.from_numpy(x), **settings, **way).numpy()
-            ours = F.interpolate(x, **settings, **way)
+            theirs = torch.nn.functional.interpolate(torch.from_numpy(x), **settings, **mode).numpy()
+            ours = F.interpolate(x, **settings, **mode)
             assert ours.dtype == dtype
             np.testing.assert_allclose(ours.numpy(), theirs, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-12)
 
@@ -89,9 +89,9 @@ def test_an_empty_batch(xp):
     ({"scale_factor": math.nan}, "scale_factor=nan"),
     ({"scale_factor": math.inf}, "scale_factor=inf"),
     ({"scale_factor": (1, 2, 3)}, r"scale_factor=\(1, 2, 3\)"),
-    ({"scale_factor": 0.1}, r"scale_factor=0\.1 makes images of \(0, 0\) pixels"),
+    ({"scale_factor": 0.1}, r"scale_factor=0\.1 turns images of \(4, 4\) pixels into \(0, 0\)"),
     ({"size": 2, "mode": "bicubic"}, "mode='bicubic' is none of nearest, bilinear"),
-    ({"size": 2, "align_corners": False}, "align_corners is a setting of mode='bilinear' alone"),
+    ({"size": 2, "align_corners": False}, "align_corners applies only to mode='bilinear'"),
 ])
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=rf"^interpolate: {message}"):
@@ -101,7 +101,7 @@ def test_bad_settings(settings, message):
 def test_bad_images():
     with pytest.raises(ValueError, match=r"^interpolate: x must be images"):
         F.interpolate(np.ones((1, 4, 4)), 2)
-    with pytest.raises(ValueError, match=r"^interpolate: images of \(0, 4\) pixels have nothing to show"):
+    with pytest.raises(ValueError, match=r"^interpolate: images of \(0, 4\) pixels are empty"):
         F.interpolate(np.ones((1, 1, 0, 4)), 2)
     with pytest.raises(TypeError, match=r"^interpolate: x must hold floats, not int64"):
         F.interpolate(np.ones((1, 1, 4, 4), int), 2)

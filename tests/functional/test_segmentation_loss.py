@@ -14,11 +14,11 @@ from minidl.testing.strategies import distinct_values, layouts, seeds, shapes
 
 LOSSES = [F.dice_loss, F.focal_loss]
 reductions = st.sampled_from(["mean", "sum", "none"])
-score_shapes = shapes(min_dims=2)                                        # one channel, too: two classes
+score_shapes = shapes(min_dims=2)                                        # one channel means two classes
 
 
 def targets(shape, seed, ignored=-100):
-    """Class numbers, about a third of them `ignored`, the first one not."""
+    """Class indices, about a third of them `ignored`, but not the first."""
     rng = np.random.default_rng(seed)
     target = rng.integers(max(2, shape[1]), size=shape[:1] + shape[2:])
     target[rng.random(target.shape) < 0.3] = ignored
@@ -27,7 +27,7 @@ def targets(shape, seed, ignored=-100):
 
 
 def probabilities(logits):
-    """Of all classes, (N, C or 2, ...); written for one pixel at a time."""
+    """The probabilities of all classes, (N, C or 2, ...)."""
     if logits.shape[1] == 1:
         logits = np.concatenate([np.zeros_like(logits), logits], 1)
     powers = np.vectorize(math.exp)(logits)
@@ -35,15 +35,15 @@ def probabilities(logits):
 
 
 def dice(logits, target, smooth, ignored):
-    """(N, C) losses, by loops over images and classes."""
+    """The losses (N, C), by loops over images and classes."""
     p, classes = probabilities(logits), logits.shape[1]
     losses = np.zeros((len(p), classes))
     for n, c in np.ndindex(losses.shape):
-        number = c if classes > 1 else 1
+        index = c if classes > 1 else 1
         overlap = size = 0.0
         for place in np.ndindex(target.shape[1:]):
             if target[n, *place] != ignored:
-                probability, truth = p[n, number, *place], float(target[n, *place] == number)
+                probability, truth = p[n, index, *place], float(target[n, *place] == index)
                 overlap += probability * truth
                 size += probability**2 + truth**2
         losses[n, c] = 1 - (2 * overlap + smooth) / (size + smooth)
@@ -56,8 +56,8 @@ def focal(logits, target, gamma, weight, ignored):
     for n, *place in np.ndindex(target.shape):
         t = target[n, *place]
         if t != ignored:
-            right = p[n, t, *place]
-            losses[n, *place] = -weight[t] * (1 - right) ** gamma * math.log(right)
+            p_true = p[n, t, *place]
+            losses[n, *place] = -weight[t] * (1 - p_true) ** gamma * math.log(p_true)
     return losses
 
 
@@ -95,7 +95,7 @@ def test_focal_loss(xp, shape, gamma, weighted, ignored, reduction, layout, seed
 
 
 @given(shape=score_shapes, seed=seeds)
-def test_focal_loss_without_focus_is_cross_entropy(xp, shape, seed):
+def test_focal_loss_with_gamma_zero_is_cross_entropy(xp, shape, seed):
     shape = (shape[0], shape[1] + 1, *shape[2:])
     logits, = distinct_values(shape, seed=seed)
     target = xp.asarray(targets(shape, seed))
@@ -105,7 +105,7 @@ def test_focal_loss_without_focus_is_cross_entropy(xp, shape, seed):
 
 @pytest.mark.parametrize("gamma", [0, 0.5, 2])
 def test_focal_loss_of_certainty(xp, gamma):
-    """Where p rounds to 1 or to 0, nothing becomes NaN."""
+    """Nothing becomes NaN if p rounds to 1 or 0."""
     x = Tensor(xp.asarray(np.array([[1e4], [-1e4]], np.float32)), requires_grad=True)
     loss = F.focal_loss(x, xp.asarray(np.array([1, 1])), gamma=gamma, reduction="none")
     assert loss.numpy().tolist() == [0, 1e4]
@@ -113,14 +113,14 @@ def test_focal_loss_of_certainty(xp, gamma):
     assert Tensor(x.grad).numpy().ravel().tolist() == [0, -1]
 
 
-def test_a_perfect_answer_costs_nothing_in_dice(xp):
+def test_dice_loss_of_a_perfect_prediction(xp):
     target = np.array([[[0, 1], [2, 1]]])
     logits = 100.0 * (target[:, None] == np.arange(3).reshape(3, 1, 1))
     assert F.dice_loss(xp.asarray(logits), xp.asarray(target)).item() == pytest.approx(0)
     assert F.dice_loss(xp.asarray(-logits), xp.asarray(target)).item() > 0.3
 
 
-def test_nothing_counted_gives_no_gradient(xp):
+def test_the_gradient_is_zero_if_all_targets_are_ignored(xp):
     target = xp.full((2, 3), -100, dtype=xp.int64)
     for loss in LOSSES:
         x = Tensor(xp.ones((2, 4, 3)), requires_grad=True)
@@ -136,7 +136,7 @@ def test_bad_input(loss):
         loss(np.ones(3), target)
     with pytest.raises(TypeError, match=rf"^{name}: the input must hold floats"):
         loss(scores.astype(int), target)
-    with pytest.raises(TypeError, match=rf"^{name}: the target must hold class numbers"):
+    with pytest.raises(TypeError, match=rf"^{name}: the target must hold class indices"):
         loss(scores, target.astype(float))
     with pytest.raises(ValueError, match=rf"^{name}: the target \(2, 4, 1\) does not fit"):
         loss(scores, target[..., None])

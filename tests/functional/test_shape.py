@@ -1,4 +1,4 @@
-"""Operations that move elements about: against NumPy's own, finite differences and bad input."""
+"""Operations that rearrange elements, against NumPy's, finite differences and bad input."""
 
 import numpy as np
 import pytest
@@ -11,16 +11,16 @@ from minidl import Tensor
 from minidl.testing import check_gradients
 from minidl.testing.strategies import distinct_values, layouts, seeds, shapes
 
-places = st.integers(0, 2**16)                        # a place among however many there are, modulo that
+positions = st.integers(0, 2**16)                        # an axis or position, taken modulo their number
 
 
 def check(function, expected, x, seed):
-    """Forward against what NumPy gives, and the gradient."""
+    """Check the output against NumPy's, and the gradient."""
     np.testing.assert_array_equal(function(Tensor(x)).numpy(), expected)
     check_gradients(function, x, seed=seed)
 
 
-@given(shape=shapes(min_dims=1), start=places, end=places, layout=layouts, seed=seeds)
+@given(shape=shapes(min_dims=1), start=positions, end=positions, layout=layouts, seed=seeds)
 def test_flatten_and_reshape(xp, shape, start, end, layout, seed):
     start, end = sorted((start % len(shape), end % len(shape)))
     x, = distinct_values(shape, seed=seed)
@@ -40,14 +40,14 @@ def test_permute(xp, shape, order, layout, seed):
     check(lambda x: F.permute(x, axes=axes), x.transpose(axes), layout(xp.asarray(x)), seed)
 
 
-@given(shape=shapes(min_dims=1), i=places, j=places, layout=layouts, seed=seeds)
+@given(shape=shapes(min_dims=1), i=positions, j=positions, layout=layouts, seed=seeds)
 def test_transpose(xp, shape, i, j, layout, seed):
     i, j = i % len(shape), j % len(shape) - len(shape)
     x, = distinct_values(shape, seed=seed)
     check(lambda x: F.transpose(x, i, j), x.swapaxes(i, j), layout(xp.asarray(x)), seed)
 
 
-@given(shape=shapes(max_side=2), axis=places, layout=layouts, seed=seeds)
+@given(shape=shapes(max_side=2), axis=positions, layout=layouts, seed=seeds)
 def test_unsqueeze_and_squeeze(xp, shape, axis, layout, seed):
     axis = axis % (2 * len(shape) + 2) - len(shape) - 1
     x, = distinct_values(shape, seed=seed)
@@ -65,15 +65,15 @@ def test_squeeze_leaves_longer_axes(xp):
 @given(shape=shapes(max_dims=3), extra=shapes(max_dims=2), times=st.integers(1, 3), layout=layouts, seed=seeds)
 def test_expand(xp, shape, extra, times, layout, seed):
     x, = distinct_values(shape, seed=seed)
-    wanted = extra + tuple(times if n == 1 else n for n in shape)
-    asked = extra + tuple(times if n == 1 else -1 for n in shape)
-    for lengths in (wanted, asked):
-        check(lambda x: F.expand(x, shape=lengths), np.broadcast_to(x, wanted), layout(xp.asarray(x)), seed)
+    full = extra + tuple(times if n == 1 else n for n in shape)
+    with_minus_one = extra + tuple(times if n == 1 else -1 for n in shape)
+    for lengths in (full, with_minus_one):
+        check(lambda x: F.expand(x, shape=lengths), np.broadcast_to(x, full), layout(xp.asarray(x)), seed)
 
 
 @given(case=shapes().flatmap(lambda s: st.tuples(st.just(s), hnp.basic_indices(s, allow_newaxis=True))),
        layout=layouts, seed=seeds)
-def test_getitem_by_slices_numbers_none_and_ellipsis(xp, case, layout, seed):
+def test_getitem_by_slices_integers_none_and_ellipsis(xp, case, layout, seed):
     shape, index = case
     x, = distinct_values(shape, seed=seed)
     check(lambda x: x[index], x[index], layout(xp.asarray(x)), seed)
@@ -81,8 +81,8 @@ def test_getitem_by_slices_numbers_none_and_ellipsis(xp, case, layout, seed):
 
 @given(case=shapes(min_dims=1).flatmap(lambda s: st.tuples(st.just(s), hnp.integer_array_indices(s))),
        layout=layouts, seed=seeds)
-def test_getitem_by_arrays_of_numbers(xp, case, layout, seed):
-    """They may name an element several times; its gradients add up."""
+def test_getitem_by_integer_arrays(xp, case, layout, seed):
+    """They may select an element several times; its gradients are summed."""
     shape, index = case
     x, = distinct_values(shape, seed=seed)
     ours = tuple(Tensor(xp.asarray(i)) for i in index)
@@ -90,7 +90,7 @@ def test_getitem_by_arrays_of_numbers(xp, case, layout, seed):
     check(lambda x: x[index[0].tolist()], x[index[0].tolist()], layout(xp.asarray(x)), seed)
 
 
-@given(shape=shapes(min_dims=1), axes=places, layout=layouts, seed=seeds)
+@given(shape=shapes(min_dims=1), axes=positions, layout=layouts, seed=seeds)
 def test_getitem_by_a_mask(xp, shape, axes, layout, seed):
     axes = axes % len(shape) + 1
     x, mask = distinct_values(shape, shape[:axes], seed=seed)
@@ -99,8 +99,8 @@ def test_getitem_by_a_mask(xp, shape, axes, layout, seed):
     check(lambda x: x[Tensor(ours)], x[mask > 0], layout(xp.asarray(x)), seed)
 
 
-def test_the_gradient_of_getitem_lies_in_memory_as_its_input_does():
-    """A part of an image that is channels last gives a gradient that is; copying it into that order would cost."""
+def test_the_gradient_of_getitem_has_the_memory_order_of_its_input():
+    """Channels-last images get channels-last gradients, which need no conversion."""
     x = Tensor(np.ones((2, 6, 5, 4)).transpose(0, 3, 1, 2), requires_grad=True)
     for index in (np.s_[:, :, ::2, ::2], np.s_[0], [1, 1]):
         x.grad = None
@@ -117,7 +117,7 @@ def test_getitem_mixed(xp):
     check(lambda x: x[[True, False, True, False]], x[::2], xp.asarray(x), 0)
 
 
-@given(shape=shapes(min_dims=1), axis=places, lengths=st.lists(st.integers(0, 3), min_size=1, max_size=3),
+@given(shape=shapes(min_dims=1), axis=positions, lengths=st.lists(st.integers(0, 3), min_size=1, max_size=3),
        layout=layouts, seed=seeds)
 def test_cat(xp, shape, axis, lengths, layout, seed):
     axis = axis % (2 * len(shape)) - len(shape)
@@ -127,7 +127,7 @@ def test_cat(xp, shape, axis, lengths, layout, seed):
     check_gradients(lambda *parts: F.cat(parts, axis), *ours, seed=seed)
 
 
-@given(shape=shapes(), axis=places, count=st.integers(1, 3), layout=layouts, seed=seeds)
+@given(shape=shapes(), axis=positions, count=st.integers(1, 3), layout=layouts, seed=seeds)
 def test_stack(xp, shape, axis, count, layout, seed):
     axis = axis % (2 * len(shape) + 2) - len(shape) - 1
     parts = distinct_values(*[shape] * count, seed=seed)
@@ -145,14 +145,14 @@ def test_an_empty_batch(xp):
 
 BAD = [
     (lambda x: F.reshape(x, shape=(4, 2)), ValueError, r"^reshape: .*\(inputs: \(2, 3\)\)"),
-    (lambda x: F.flatten(x, 1, 0), ValueError, r"^flatten: start_dim 1 lies behind end_dim 0"),
+    (lambda x: F.flatten(x, 1, 0), ValueError, r"^flatten: start_dim 1 comes after end_dim 0"),
     (lambda x: F.flatten(x, 2), IndexError, r"^flatten: axis 2"),
     (lambda x: F.permute(x, axes=(0,)), ValueError, r"^permute: 1 axes \(0,\)"),
     (lambda x: F.permute(x, axes=(0, 0)), ValueError, r"^permute: axis \(0, 0\) names an axis twice"),
     (lambda x: F.permute(x, axes=(0, 2)), IndexError, r"^permute: axis 2"),
     (lambda x: F.transpose(x, 0, 2), IndexError, r"^transpose: axis 2"),
     (lambda x: F.squeeze(x, 2), IndexError, r"^squeeze: axis 2"),
-    (lambda x: F.unsqueeze(x, 3), IndexError, r"^unsqueeze: no place 3"),
+    (lambda x: F.unsqueeze(x, 3), IndexError, r"^unsqueeze: no position 3"),
     (lambda x: F.expand(x, shape=(3,)), ValueError, r"^expand: shape \(3,\) has fewer axes"),
     (lambda x: F.expand(x, shape=(4, 3)), ValueError, r"^expand: "),
     (lambda x: F.expand(x, shape=(-1, 2, 3)), ValueError, r"^expand: "),
@@ -167,7 +167,7 @@ BAD = [
     (lambda x: F.cat([np.ones(())]), IndexError, r"^cat: axis 0"),
     (lambda x: F.stack([]), TypeError, r"^stack: give a list"),
     (lambda x: F.stack([x, np.ones((3, 3))]), ValueError, r"^stack: "),
-    (lambda x: F.stack([x, x], 3), IndexError, r"^unsqueeze: no place 3"),
+    (lambda x: F.stack([x, x], 3), IndexError, r"^unsqueeze: no position 3"),
 ]
 
 

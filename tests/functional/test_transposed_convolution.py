@@ -16,7 +16,7 @@ small = st.integers(1, 3)
 
 @st.composite
 def cases(draw):
-    """Shapes of x, weight and bias, and settings, of which the output has at least one pixel."""
+    """Shapes of x, weight and bias, and settings for which the output has at least one pixel."""
     kernel, stride, dilation, groups = draw(pairs(1, 4)), draw(pairs(1, 3)), draw(pairs(1, 3)), draw(small)
     more = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True))
     size = draw(pairs(1, 4))
@@ -54,7 +54,7 @@ def test_it_transposes_conv2d(xp, case, seed):
     out = F.conv2d(xp.asarray(x), xp.asarray(weight), **settings).numpy()
     y, = distinct_values(out.shape, seed=seed + 1)
     smallest = F.conv_transpose2d(xp.asarray(y), xp.asarray(weight), **settings).shape[2:]
-    rest = tuple(n - m for n, m in zip(case.x[2:], smallest, strict=True))    # rows that no window of conv2d reached
+    rest = tuple(n - m for n, m in zip(case.x[2:], smallest, strict=True))    # rows that no window of conv2d covered
     back = F.conv_transpose2d(xp.asarray(y), xp.asarray(weight), **settings, output_padding=rest)
     np.testing.assert_allclose((out * y).sum(), (x * back.numpy()).sum(), rtol=1e-9, atol=1e-11)
 
@@ -78,7 +78,7 @@ def test_an_empty_batch(xp):
 
 
 BAD_SHAPES = [
-    ((2, 3, 5), (3, 4, 2, 2), (4,), r"x must be images \(N, C, H, W\) with something in them, not \(2, 3, 5\)"),
+    ((2, 3, 5), (3, 4, 2, 2), (4,), r"x must be images \(N, C, H, W\), where only N may be 0, not \(2, 3, 5\)"),
     ((2, 3, 0, 5), (3, 4, 2, 2), (4,), r"x must be images"),
     ((2, 3, 5, 5), (3, 4, 2), (4,), r"weight must be filters"),
     ((2, 3, 5, 5), (3, 0, 2, 2), (0,), r"weight must be filters"),
@@ -101,7 +101,7 @@ BAD_SETTINGS = [
     ({"dilation": (1, 2, 3)}, r"dilation=\(1, 2, 3\)"),
     ({"output_padding": 1}, r"output_padding=1 must be smaller than stride=\(1, 1\) or dilation=\(1, 1\)"),
     ({"output_padding": -1, "stride": 2}, r"output_padding=-1"),
-    ({"groups": 3}, r"divide into groups=3"),
+    ({"groups": 3}, r"groups=3 must divide"),
     ({"groups": 0}, r"groups=0"),
 ]
 

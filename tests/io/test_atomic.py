@@ -1,4 +1,4 @@
-"""Files written by `replacing`: whole or not at all, whatever goes wrong."""
+"""Files written by `replacing`: complete or not at all, whatever goes wrong."""
 
 import errno
 import os
@@ -19,17 +19,17 @@ def test_the_file_appears_when_the_block_ends(tmp_path):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()])
-def test_an_error_in_the_block_keeps_the_old_file(tmp_path, error):
+def test_error_in_the_block_keeps_the_old_file(tmp_path, error):
     (tmp_path / "a").write_bytes(b"old")
     writing = replacing(tmp_path / "a")
     writing.__enter__().write(b"half of the n")
-    assert not writing.__exit__(type(error), error, None)            # which raises it
+    assert not writing.__exit__(type(error), error, None)            # the error is raised again
     assert (tmp_path / "a").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("function", ["fsync", "replace"])
-def test_a_full_disk_keeps_the_old_file_and_says_so(tmp_path, monkeypatch, function):
+def test_full_disk_keeps_the_old_file_and_is_reported(tmp_path, monkeypatch, function):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -43,27 +43,27 @@ def test_a_full_disk_keeps_the_old_file_and_says_so(tmp_path, monkeypatch, funct
     assert os.listdir(tmp_path) == ["a"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
-def test_a_disk_that_is_really_full(tmp_path, monkeypatch):
-    """/dev/full takes nothing: the error comes from the system itself, when the buffer is flushed."""
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_error_of_a_real_full_device(tmp_path, monkeypatch):
+    """Every write to /dev/full fails: the system itself raises the error when the buffer is flushed."""
     monkeypatch.setattr("pathlib.Path.open", lambda self, mode: open("/dev/full", "wb"))  # noqa: SIM115  (replacing does)
     with pytest.raises(OSError, match=r"cannot write .*a: No space left on device$"), replacing(tmp_path / "a") as file:
         file.write(b"new")
 
 
-def test_a_folder_that_is_not_there(tmp_path):
+def test_missing_folder_is_named(tmp_path):
     with pytest.raises(OSError, match=r"cannot write .*: there is no folder .*nowhere$"), replacing(
             tmp_path / "nowhere" / "a"):
         pass
 
 
-def test_a_folder_in_the_place_of_the_file(tmp_path):
+def test_path_that_is_a_folder_is_refused(tmp_path):
     with pytest.raises(OSError, match=r"cannot write .*: Is a directory$"), replacing(tmp_path) as file:
         file.write(b"")
     assert tmp_path.is_dir()
 
 
-def test_sweep_removes_only_what_killed_writers_left(tmp_path):
+def test_sweep_removes_only_temporary_files(tmp_path):
     for name in (".a.0f.part", "a", ".hidden", "b.part"):
         (tmp_path / name).touch()
     sweep(tmp_path)

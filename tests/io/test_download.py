@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine that misbehaves on request."""
+"""Downloads from a local server that misbehaves on request."""
 
 import errno
 import hashlib
@@ -63,22 +63,22 @@ def closed_port():
         return f"http://127.0.0.1:{listener.getsockname()[1]}/file"
 
 
-def test_a_file_arrives_whole(server, tmp_path, capsys):
+def test_file_arrives_complete(server, tmp_path, capsys):
     path = fetch("file", [f"{server.url}/good"], MD5, tmp_path / "new" / "folder")
     assert path == tmp_path / "new" / "folder" / "file"
     assert path.read_bytes() == BODY
     assert os.listdir(path.parent) == ["file"]
-    assert capsys.readouterr().err == ""  # no progress bar where there is no terminal
+    assert capsys.readouterr().err == ""  # no progress bar without a terminal
 
 
 @pytest.mark.parametrize("first", ["damaged", "short", "missing"])
-def test_the_second_mirror_helps(server, tmp_path, first):
+def test_second_mirror_is_used_when_the_first_fails(server, tmp_path, first):
     path = fetch("file", [f"{server.url}/{first}", f"{server.url}/good"], MD5, tmp_path)
     assert path.read_bytes() == BODY
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_every_mirror_and_its_reason_is_named(server, tmp_path, closed_port):
+def test_error_names_every_mirror_and_its_reason(server, tmp_path, closed_port):
     urls = [f"{server.url}/{name}" for name in ("damaged", "short", "missing")] + [closed_port]
     with pytest.raises(DownloadError) as caught:
         fetch("file", urls, MD5, tmp_path)
@@ -92,14 +92,14 @@ def test_every_mirror_and_its_reason_is_named(server, tmp_path, closed_port):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_present_file_needs_no_network(server, tmp_path):
+def test_existing_file_needs_no_network(server, tmp_path):
     (tmp_path / "file").write_bytes(b"mine")
     server.requests.clear()
     assert fetch("file", [f"{server.url}/good"], MD5, tmp_path).read_bytes() == b"mine"
     assert server.requests == []
 
 
-def test_a_mirror_that_never_answers_is_left_soon(server, tmp_path, monkeypatch):
+def test_silent_mirror_is_abandoned_quickly(server, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "PATIENCE", 0.2)
     start = time.monotonic()
     with pytest.raises(DownloadError, match=r"no answer within 0\.2 seconds|timed out"):
@@ -108,11 +108,11 @@ def test_a_mirror_that_never_answers_is_left_soon(server, tmp_path, monkeypatch)
     assert os.listdir(tmp_path) == []
 
 
-def test_two_silent_mirrors_cost_less_than_ten_seconds():
+def test_two_silent_mirrors_take_less_than_ten_seconds():
     assert 2 * download.PATIENCE < 9
 
 
-def test_too_large_a_file_is_cut_off(server, tmp_path):
+def test_oversized_download_is_aborted(server, tmp_path):
     with pytest.raises(DownloadError, match="larger than the 1000 bytes allowed"):
         fetch("file", [f"{server.url}/good"], MD5, tmp_path, limit=1000)
     assert os.listdir(tmp_path) == []
@@ -123,13 +123,13 @@ def test_interruption_leaves_nothing_behind(server, tmp_path, monkeypatch):
         self.file.write(data[:10])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(download._Arriving, "write", interrupt)
+    monkeypatch.setattr(download._Download, "write", interrupt)
     with pytest.raises(KeyboardInterrupt):
         fetch("file", [f"{server.url}/good"], MD5, tmp_path)
     assert os.listdir(tmp_path) == []
 
 
-def test_a_folder_that_cannot_be_made(server, tmp_path):
+def test_folder_that_cannot_be_created(server, tmp_path):
     (tmp_path / "taken").write_bytes(b"")
     with pytest.raises(DownloadError, match=r"^cannot write .*taken.*MINIDL_DATA"):
         fetch("file", [f"{server.url}/good"] * 2, MD5, tmp_path / "taken" / "raw")
@@ -155,7 +155,7 @@ def test_data_root(monkeypatch, tmp_path):
     assert data_root().name == "minidl"
 
 
-def test_the_beginning_of_a_sha256_is_checked_too(server, tmp_path):
+def test_prefix_of_a_sha256_is_verified(server, tmp_path):
     start = hashlib.sha256(BODY).hexdigest()[:8]
     urls = [f"{server.url}/damaged", f"{server.url}/good"]
     assert fetch("file", urls, f"sha256:{start}", tmp_path).read_bytes() == BODY

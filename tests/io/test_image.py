@@ -1,4 +1,4 @@
-"""Photographs of every kind: right, or a clear error. The files are made by Pillow, or by hand."""
+"""Photographs in every format: decoded correctly, or a clear error. Pillow writes the files, or the test does."""
 
 import os
 import struct
@@ -28,43 +28,43 @@ def shown(path, channels=3):
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "ppm", "gif"])
-def test_colours_without_loss(tmp_path, suffix):
+def test_lossless_formats(tmp_path, suffix):
     np.testing.assert_array_equal(shown(saved(tmp_path / f"a.{suffix}", Image.fromarray(COLOURS))), COLOURS)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "webp"])
-def test_colours_with_loss(tmp_path, suffix):
+def test_lossy_formats(tmp_path, suffix):
     flat = np.full((32, 48, 3), (200, 100, 50), np.uint8)
     back = shown(saved(tmp_path / f"a.{suffix}", Image.fromarray(flat), quality=95))
     assert back.shape == flat.shape
     np.testing.assert_allclose(back, flat, atol=4)
 
 
-def test_what_a_file_is_does_not_depend_on_its_name(tmp_path):
+def test_format_does_not_depend_on_the_name(tmp_path):
     saved(tmp_path / "a.png", Image.fromarray(COLOURS))
     (tmp_path / "a.png").rename(tmp_path / "a.jpg")
     np.testing.assert_array_equal(shown(tmp_path / "a.jpg"), COLOURS)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_greys(tmp_path, channels):
+def test_greyscale(tmp_path, channels):
     back = shown(saved(tmp_path / "a.png", Image.fromarray(GREYS)), channels)
     np.testing.assert_array_equal(back if channels == 1 else back[..., 1], GREYS)
 
 
-def test_colours_to_greys(tmp_path):
-    wanted = COLOURS @ np.array([0.299, 0.587, 0.114])
-    np.testing.assert_allclose(shown(saved(tmp_path / "a.png", Image.fromarray(COLOURS)), 1), wanted, atol=1)
+def test_colour_to_greyscale(tmp_path):
+    expected = COLOURS @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(shown(saved(tmp_path / "a.png", Image.fromarray(COLOURS)), 1), expected, atol=1)
 
 
-def test_black_and_white(tmp_path):
+def test_bilevel(tmp_path):
     back = shown(saved(tmp_path / "a.png", Image.fromarray(GREYS > 127)))
     np.testing.assert_array_equal(back[..., 0], 255 * (GREYS > 127))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff", "pgm"])
-def test_16_bits_keep_their_upper_half(tmp_path, suffix):
-    """Pillow's own conversion would make everything above 255 white."""
+def test_16_bit_pixels_keep_their_upper_byte(tmp_path, suffix):
+    """Pillow's own conversion clips everything above 255 to white."""
     deep = GREYS.astype(np.uint16) * 257
     path = tmp_path / f"a.{suffix}"
     if suffix == "pgm":
@@ -75,7 +75,7 @@ def test_16_bits_keep_their_upper_half(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
-def test_32_bits_are_refused(tmp_path, dtype):
+def test_32_bit_pixels_are_refused(tmp_path, dtype):
     path = saved(tmp_path / "a.tiff", Image.fromarray(GREYS.astype(dtype)))
     with pytest.raises(ImageError, match=r"a\.tiff: its pixels are 32-bit numbers"):
         read_image(path)
@@ -83,36 +83,36 @@ def test_32_bits_are_refused(tmp_path, dtype):
 
 def test_cmyk(tmp_path):
     ink = np.zeros((16, 16, 4), np.uint8)
-    ink[..., 1:3] = 255                                              # magenta and yellow make red
+    ink[..., 1:3] = 255                                              # magenta and yellow give red
     for suffix, tolerance in (("tiff", 0), ("jpg", 6)):
         path = saved(tmp_path / f"a.{suffix}", Image.fromarray(ink, "CMYK"))
         np.testing.assert_allclose(shown(path), np.broadcast_to([255, 0, 0], (16, 16, 3)), atol=tolerance)
 
 
-def test_a_palette(tmp_path):
+def test_palette(tmp_path):
     picture = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "L").convert("P")
     picture.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
-    wanted = [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
-    np.testing.assert_array_equal(shown(saved(tmp_path / "a.png", picture)), wanted)
-    wanted = [[[10, 20, 30], [255, 255, 255], [70, 80, 90]]]
-    np.testing.assert_array_equal(shown(saved(tmp_path / "b.png", picture, transparency=1)), wanted)
+    expected = [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
+    np.testing.assert_array_equal(shown(saved(tmp_path / "a.png", picture)), expected)
+    expected = [[[10, 20, 30], [255, 255, 255], [70, 80, 90]]]
+    np.testing.assert_array_equal(shown(saved(tmp_path / "b.png", picture, transparency=1)), expected)
 
 
-def test_white_paper_shows_through(tmp_path):
+def test_transparent_pixels_are_shown_on_white(tmp_path):
     colours = np.dstack([COLOURS, np.array([[255, 0, 255], [0, 255, 51]], np.uint8)])
-    wanted = COLOURS.astype(float)
-    wanted[0, 1] = wanted[1, 0] = 255
-    wanted[1, 2] = 0.2 * wanted[1, 2] + 0.8 * 255
-    np.testing.assert_allclose(shown(saved(tmp_path / "a.png", Image.fromarray(colours))), wanted, atol=1)
+    expected = COLOURS.astype(float)
+    expected[0, 1] = expected[1, 0] = 255
+    expected[1, 2] = 0.2 * expected[1, 2] + 0.8 * 255
+    np.testing.assert_allclose(shown(saved(tmp_path / "a.png", Image.fromarray(colours))), expected, atol=1)
     greys = np.dstack([GREYS, np.array([[0, 255, 255], [255, 255, 0]], np.uint8)])
-    wanted = GREYS.copy()
-    wanted[0, 0] = wanted[1, 2] = 255
-    np.testing.assert_array_equal(shown(saved(tmp_path / "b.png", Image.fromarray(greys, "LA")), 1), wanted)
+    expected = GREYS.copy()
+    expected[0, 0] = expected[1, 2] = 255
+    np.testing.assert_array_equal(shown(saved(tmp_path / "b.png", Image.fromarray(greys, "LA")), 1), expected)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photograph_stands_upright(tmp_path, orientation):
-    """The camera lay as EXIF tells; `stored` is what it saw, turned by hand."""
+def test_exif_orientation_is_applied(tmp_path, orientation):
+    """EXIF records how the camera was held; `stored` is the sensor's image in that position."""
     upright = COLOURS
     stored = [upright, upright[:, ::-1], upright[::-1, ::-1], upright[::-1], upright.transpose(1, 0, 2),
               upright.transpose(1, 0, 2)[::-1], upright[::-1, ::-1].transpose(1, 0, 2),
@@ -124,7 +124,7 @@ def test_a_photograph_stands_upright(tmp_path, orientation):
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tiff"])
-def test_of_several_pictures_it_is_the_first(tmp_path, suffix):
+def test_first_frame_of_an_animation_is_read(tmp_path, suffix):
     first, second = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
     lossless = {"lossless": True} if suffix == "webp" else {}
     path = saved(tmp_path / f"a.{suffix}", first, save_all=True, append_images=[second], **lossless)
@@ -133,21 +133,21 @@ def test_of_several_pictures_it_is_the_first(tmp_path, suffix):
 
 @pytest.fixture(scope="module", params=["png", "jpg", "gif", "bmp", "tiff", "webp", "ppm"])
 def content(request, tmp_path_factory):
-    """The bytes of a good file of each kind."""
+    """The bytes of a valid file of each format."""
     pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     path = tmp_path_factory.mktemp("good") / f"a.{request.param}"
     return saved(path, Image.fromarray(pixels)).read_bytes()
 
 
 @pytest.mark.parametrize("part", [0.0, 0.01, 0.3, 0.7])
-def test_a_truncated_file_is_refused(tmp_path, content, part):
+def test_truncated_file_is_refused(tmp_path, content, part):
     (tmp_path / "cut.jpg").write_bytes(content[: int(part * len(content))])
     with pytest.raises(ImageError, match=r"cut\.jpg: (not an image|a damaged image)"):
         read_image(tmp_path / "cut.jpg")
 
 
 @given(data=st.data())
-def test_a_mutated_file_is_read_or_refused(tmp_path_factory, content, data):
+def test_mutated_file_is_read_or_refused(tmp_path_factory, content, data):
     mutated = bytearray(content)
     for _ in range(data.draw(st.integers(1, 4))):
         mutated[data.draw(st.integers(0, min(200, len(mutated) - 1)))] = data.draw(st.integers(0, 255))
@@ -156,11 +156,11 @@ def test_a_mutated_file_is_read_or_refused(tmp_path_factory, content, data):
     try:
         assert read_image(path).mode == "RGB"
     except ImageError as error:
-        assert str(path) in str(error)               # noqa: PT017  (either is right)
+        assert str(path) in str(error)               # noqa: PT017  (either outcome is valid)
 
 
 def png(width, height):
-    """A PNG that declares a size, and holds next to nothing."""
+    """A PNG that declares a size and contains almost nothing."""
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
@@ -170,8 +170,8 @@ def png(width, height):
 
 @pytest.mark.parametrize("size", [(50_000, 50_000), (10_001, 10_000), (1_000_000_000, 1)])
 @pytest.mark.parametrize("own_limit", [None, 89_478_485])
-def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch, size, own_limit):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", own_limit)        # a user may have taken Pillow's away
+def test_decompression_bomb_is_refused_before_decoding(tmp_path, monkeypatch, size, own_limit):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", own_limit)        # a program may have removed Pillow's own limit
     (tmp_path / "bomb.png").write_bytes(png(*size))
     tracemalloc.start()
     try:
@@ -184,13 +184,13 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch, size, ow
 
 @pytest.mark.parametrize("text", [b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe-3.0 EPSF-3.0\n"
                                   b"%%BoundingBox: 0 0 9 9\n%%EndComments\n", b"%PDF-1.7\n"])
-def test_what_is_no_image(tmp_path, text):
+def test_other_files_are_refused(tmp_path, text):
     (tmp_path / "a.jpg").write_bytes(text)
     with pytest.raises(ImageError, match=r"a\.jpg: not an image"):
         read_image(tmp_path / "a.jpg")
 
 
-def test_what_is_no_file(tmp_path):
+def test_missing_file_and_two_channels_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_image(tmp_path / "a.jpg")
     with pytest.raises(ValueError, match="1 channel or 3, not 2"):
@@ -200,7 +200,7 @@ def test_what_is_no_file(tmp_path):
 # Preprocessing
 
 @given(width=st.integers(1, 90), height=st.integers(1, 90), resize=st.integers(8, 20), grey=st.booleans())
-def test_preprocessing_is_torchvisions(width, height, resize, grey):
+def test_preprocessing_agrees_with_torchvision(width, height, resize, grey):
     """torchvision: F.resize to (resize, int(resize * long / short)), F.center_crop, to_tensor, normalize."""
     shape = (height, width) if grey else (height, width, 3)
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
@@ -212,18 +212,18 @@ def test_preprocessing_is_torchvisions(width, height, resize, grey):
     size = (resize, scaled) if width <= height else (scaled, resize)
     pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR)).reshape(size[1], size[0], -1)
     top, left = round((size[1] - 8) / 2.0), round((size[0] - 6) / 2.0)
-    wanted = (pixels[top:top + 8, left:left + 6] / 255 - mean) / std
-    np.testing.assert_allclose(out, wanted.transpose(2, 0, 1), atol=1e-5)
+    expected = (pixels[top:top + 8, left:left + 6] / 255 - mean) / std
+    np.testing.assert_allclose(out, expected.transpose(2, 0, 1), atol=1e-5)
     assert out.dtype == np.float32
 
 
-def test_an_image_that_would_become_huge(monkeypatch):
+def test_image_that_resizing_would_make_huge_is_refused(monkeypatch):
     with pytest.raises(ImageError, match="1 x 60000 pixels are too narrow"):
         Preprocessing((3, 224, 224), 256, (0.0,) * 3, (1.0,) * 3)(Image.new("RGB", (1, 60_000)))
     assert image.MAX_PIXELS < 256 * 256 * 60_000
 
 
-def test_a_file_as_an_input(tmp_path):
+def test_read_returns_an_input_or_names_the_file(tmp_path):
     preprocessing = Preprocessing((3, 2, 3), 2, (0.0,) * 3, (1.0,) * 3)
     np.testing.assert_allclose(preprocessing.read(saved(tmp_path / "a.png", Image.fromarray(COLOURS))),
                                COLOURS.transpose(2, 0, 1) / 255, atol=1e-6)
@@ -233,24 +233,24 @@ def test_a_file_as_an_input(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_nobody_waits_for_a_pipe(tmp_path):
+def test_pipe_is_refused_without_blocking(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(ImageError, match=r"pipe\.jpg: a pipe or a device"):
         read_image(tmp_path / "pipe.jpg")
 
 
-def test_preprocessing_from_what_is_known_of_a_model():
-    told = {"input": [1, 28, 20], "mean": [0.1], "std": [0.3], "classes": ["a"]}
-    assert Preprocessing.of(told) == ((1, 28, 20), 28, (0.1,), (0.3,))
+def test_preprocessing_from_the_facts_of_a_model_file():
+    facts = {"input": [1, 28, 20], "mean": [0.1], "std": [0.3], "classes": ["a"]}
+    assert Preprocessing.of(facts) == ((1, 28, 20), 28, (0.1,), (0.3,))
     assert Preprocessing.of({"input": (3, 8, 8), "resize": 9}) == ((3, 8, 8), 9, (0.0,) * 3, (1.0,) * 3)
 
 
-@pytest.mark.parametrize("told", [
+@pytest.mark.parametrize("facts", [
     {}, {"input": 3}, {"input": [3, 8]}, {"input": [2, 8, 8]}, {"input": [3, 0, 8]}, {"input": [3, 8, 1 << 20]},
     {"input": [3, 8.0, 8]}, {"input": ["3", 8, 8]}, {"input": [3, 8, 8], "resize": 7},
     {"input": [3, 8, 8], "resize": 1 << 20}, {"input": [3, 8, 8], "mean": [0.5]}, {"input": [1, 8, 8], "std": [0.0]},
     {"input": [1, 8, 8], "mean": "a"}, {"input": [1, 8, 8], "mean": [float("nan")]}, {"input": [1, 8, 8], "std": 1.0},
 ])
-def test_nonsense_about_a_model_is_refused(told):
+def test_invalid_facts_are_refused(facts):
     with pytest.raises(ValueError, match=r"^its? "):
-        Preprocessing.of(told)
+        Preprocessing.of(facts)

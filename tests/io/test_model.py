@@ -1,4 +1,4 @@
-"""Model files: one file rebuilds the network, and what a stranger wrote into it does no harm."""
+"""Model files: the file alone rebuilds the network, and a forged file does no harm."""
 
 import tracemalloc
 
@@ -26,11 +26,11 @@ def path(tmp_path):
     return tmp_path / "a.safetensors"
 
 
-def test_the_file_alone_makes_the_model_again(path):
+def test_file_alone_rebuilds_the_model(path):
     model = zoo.create("simple_cnn", in_channels=3, num_classes=2, width=4)
     model.blocks[0].norm.running_mean.data[...] = 0.5
     save_model(path, model, **ABOUT_CATS)
-    again = load_model(path)
+    again = zoo.load(path)
     assert again.architecture == model.architecture
     assert again.about == ABOUT_CATS
     assert not again.training
@@ -39,42 +39,49 @@ def test_the_file_alone_makes_the_model_again(path):
         np.testing.assert_array_equal(again(x).numpy(), model.eval()(x).numpy())
 
 
-def test_what_is_known_of_a_model_goes_from_file_to_file(path, tmp_path):
+def test_facts_are_carried_from_file_to_file(path, tmp_path):
     save_model(path, zoo.create("lenet5", num_classes=2), **ABOUT_CATS)
-    model = load_model(path)
+    model = zoo.load(path)
     save_model(tmp_path / "b", model, classes=("yes", "no"), resize=None)
-    assert load_model(tmp_path / "b").about == {**ABOUT_CATS, "classes": ["yes", "no"]}
+    assert zoo.load(tmp_path / "b").about == {**ABOUT_CATS, "classes": ["yes", "no"]}
     assert set(ABOUT) == set(ABOUT_CATS)
 
 
-def test_a_factory_called_by_itself_is_remembered_too(path):
+def test_network_made_by_its_factory_can_be_rebuilt(path):
     from zoo.lenet import lenet5
     save_model(path, lenet5(3, num_classes=4))
-    assert load_model(path).architecture == {"name": "lenet5", "settings": {"in_channels": 3, "num_classes": 4}}
+    assert zoo.load(path).architecture == {"name": "lenet5", "settings": {"in_channels": 3, "num_classes": 4}}
 
 
-def test_new_last_layers_are_remembered(path):
+def test_network_with_a_new_head_can_be_rebuilt(path):
     save_model(path, zoo.replace_head(zoo.create("resnet20"), 3))
-    assert load_model(path).linear.weight.shape == (3, 64)
+    assert zoo.load(path).linear.weight.shape == (3, 64)
 
 
-def test_a_network_of_ones_own(path):
+def test_custom_network_needs_create(path):
     model = Own()
     save_model(path, model)
     with pytest.raises(CheckpointError, match=r"a\.safetensors: it is for 'test_model\.Own', which is not in the zoo; "
-                                              r"load it with create="):
-        load_model(path)
+                                              r"load it with load_model\(path, create="):
+        zoo.load(path)
     np.testing.assert_array_equal(load_model(path, create=Own).fc.weight.numpy(), model.fc.weight.numpy())
 
 
-def test_weights_alone_are_no_model(path):
+def test_weights_without_a_network_need_create(path):
     save_checkpoint(path, zoo.create("lenet5").state_dict())
     with pytest.raises(CheckpointError, match="it does not say which network it is for"):
-        load_model(path)
+        zoo.load(path)
     assert load_model(path, create=lambda: zoo.create("lenet5")).about == {}
 
 
-def test_what_cannot_be_saved(path):
+def test_load_model_needs_a_way_to_make_the_network(path):
+    save_model(path, zoo.create("lenet5"))
+    with pytest.raises(TypeError, match=r"Give create=.*zoo\.load"):
+        load_model(path)
+    assert load_model(path, zoo.build).architecture["name"] == "lenet5"
+
+
+def test_unknown_fact_is_refused(path):
     with pytest.raises(TypeError, match="save_model: there is no clases; there are classes, input"):
         save_model(path, Own(), clases=["a"])
     assert not path.exists()
@@ -104,27 +111,27 @@ MADE = {
 
 
 @pytest.mark.parametrize(("made", "reason"), MADE.values(), ids=MADE)
-def test_a_forged_architecture_is_refused_and_takes_no_memory(path, made, reason):
+def test_forged_architecture_is_refused_and_allocates_no_memory(path, made, reason):
     arrays = zoo.create("lenet5").state_dict()
     save_checkpoint(path, arrays, {"architecture": made})
     tracemalloc.start()
     try:
         with pytest.raises(CheckpointError, match=rf"(?s)a\.safetensors: .*{reason}"):
-            load_model(path)
+            zoo.load(path)
         assert tracemalloc.get_traced_memory()[1] < 1 << 23
     finally:
         tracemalloc.stop()
 
 
 @pytest.mark.parametrize("classes", ["abc", [1, 2], {"a": 1}, 3])
-def test_classes_that_are_no_names(path, classes):
+def test_classes_that_are_not_names_are_refused(path, classes):
     model = zoo.create("lenet5")
     save_checkpoint(path, model.state_dict(), {"architecture": model.architecture, "classes": classes})
     with pytest.raises(CheckpointError, match="classes are not a list of names"):
-        load_model(path)
+        zoo.load(path)
 
 
-def test_the_best_weights_of_a_run(tmp_path):
+def test_checkpoints_of_a_run_are_model_files(tmp_path):
     from minidl.data import drawn_digits
     from minidl.optim import SGD
     from minidl.train import fit
@@ -132,8 +139,8 @@ def test_the_best_weights_of_a_run(tmp_path):
     data = drawn_digits(8)
     fit(model, SGD(model.named_parameters(), 0.01), data, output_dir=tmp_path, epochs=1, batch_size=8, log_interval=0)
     for name in ("best", "last"):
-        again = load_model(tmp_path / f"{name}.safetensors")
+        again = zoo.load(tmp_path / f"{name}.safetensors")
         assert again.about["classes"] == list("0123456789")
         assert again.about["input"] == [1, 28, 28]
     saved, _ = load_checkpoint(tmp_path / "best.safetensors")
-    np.testing.assert_array_equal(load_model(tmp_path / "best.safetensors").fc3.bias.numpy(), saved["fc3.bias"])
+    np.testing.assert_array_equal(zoo.load(tmp_path / "best.safetensors").fc3.bias.numpy(), saved["fc3.bias"])

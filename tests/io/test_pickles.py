@@ -1,4 +1,4 @@
-"""The restricted reader of pickles: plain data comes back as Python's own reader has it, and nothing else happens."""
+"""The restricted pickle reader: it reads plain data as Python's own reader does, and does nothing else."""
 
 import builtins
 import collections
@@ -33,20 +33,20 @@ class Call:
 
 
 @given(value=PLAIN, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL))
-def test_plain_data_comes_back(value, protocol):
+def test_plain_data_is_restored(value, protocol):
     back = read_pickle(pickle.dumps(value, protocol), {})
     assert back == value
-    assert repr(back) == repr(value)                                 # True is not 1 here
+    assert repr(back) == repr(value)                                 # unlike ==, repr distinguishes True from 1
 
 
 @given(value=st.binary() | st.binary().map(bytearray), protocol=st.sampled_from([3, 4, 5]))
-def test_bytes_come_back(value, protocol):
-    names = {"builtins bytearray": bytearray}                        # what protocols below 5 call for a bytearray
+def test_bytes_are_restored(value, protocol):
+    names = {"builtins bytearray": bytearray}                        # protocols below 5 call this for a bytearray
     assert read_pickle(pickle.dumps(value, protocol), names) == value
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_what_is_shared_stays_shared(protocol):
+def test_shared_objects_stay_shared(protocol):
     shared = [1]
     loop = [shared, shared]
     loop.append(loop)
@@ -55,7 +55,7 @@ def test_what_is_shared_stays_shared(protocol):
     assert back[2] is back
 
 
-def test_several_in_a_row_are_read_one_by_one():
+def test_consecutive_pickles_are_read_one_by_one():
     source = io.BytesIO(pickle.dumps("a") + pickle.dumps([2]) + b"rest")
     assert (read_pickle(source, {}), read_pickle(source, {}), source.read()) == ("a", [2], b"rest")
 
@@ -64,18 +64,18 @@ def test_python_2_strings_are_latin_1():
     assert read_pickle(b"\x80\x02T\x02\x00\x00\x00\xe9\xff.", {}) == "\xe9\xff"
 
 
-def test_a_name_means_what_the_table_says():
+def test_names_are_looked_up_in_the_table():
     names = {"collections OrderedDict": lambda *items: dict(*items)}
     made = collections.OrderedDict(a=1, b=2)
-    made.note = "an attribute"                                       # brings a BUILD, which a dictionary ignores
+    made.note = "an attribute"                                       # adds a BUILD, which a dictionary ignores
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         assert read_pickle(pickle.dumps(made, protocol), names) == {"a": 1, "b": 2}
 
 
-def test_what_a_function_returns_is_not_called():
+def test_returned_functions_are_not_called():
     names = {"m make": lambda: lambda: 1}
     assert callable(read_pickle(b"cm\nmake\n)R.", names))
-    with pytest.raises(PickleError, match="no function"):
+    with pytest.raises(PickleError, match="not a function"):
         read_pickle(b"cm\nmake\n)R)R.", names)
 
 
@@ -94,7 +94,7 @@ HARM = {
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("harm", HARM.values(), ids=HARM)
-def test_an_attack_is_refused_and_does_not_run(tmp_path, harm, protocol):
+def test_attack_is_refused_and_does_not_run(tmp_path, harm, protocol):
     target = tmp_path / "touched"
     if isinstance(harm, Call):
         function, arguments = harm.reduced
@@ -110,18 +110,18 @@ def program(*parts):
 
 
 REFUSED = {
-    "a class made by its name": (b"cos\nsystem\n)\x81.", "'os.system'"),
+    "a class created by name": (b"cos\nsystem\n)\x81.", "'os.system'"),
     "INST": (b"(S'true'\nios\nsystem\n.", "instruction INST"),
     "OBJ": (b"(I1\nI2\no.", "instruction OBJ"),
     "NEWOBJ": (program(b"N)\x81"), "instruction NEWOBJ"),
     "the register of extensions": (program(b"\x82\x01"), "instruction EXT1"),
     "a persistent id": (program(b"N", b"Q"), "instruction BINPERSID"),
-    "a call of data": (program(b"K\x01", b")", b"R"), "no function"),
-    "a call of text": (program(b"\x8c\x06system", b")", b"R"), "no function"),
+    "a call of data": (program(b"K\x01", b")", b"R"), "not a function"),
+    "a call of text": (program(b"\x8c\x06system", b")", b"R"), "not a function"),
     "a state for a number": (program(b"K\x01", b"}", b"b"), "damaged"),
     "a state for a list": (program(b"]", b"}", b"b"), "damaged"),
-    "an item for a tuple": (program(b")", b"N", b"a"), "no list"),
-    "a key for a list": (program(b"]", b"N", b"N", b"s"), "no dict"),
+    "an item for a tuple": (program(b")", b"N", b"a"), "not a list"),
+    "a key for a list": (program(b"]", b"N", b"N", b"s"), "not a dict"),
     "a list as a key": (program(b"}", b"]", b"N", b"s"), "damaged"),
     "an odd number of items": (program(b"}", b"(", b"N", b"u"), "damaged"),
     "nothing on the stack": (program(b"a"), "damaged"),
@@ -136,7 +136,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("content", "reason"), REFUSED.values(), ids=REFUSED)
-def test_what_data_does_not_need_is_refused(content, reason):
+def test_other_instructions_are_refused(content, reason):
     with pytest.raises(PickleError, match=reason):
         read_pickle(content, {})
 
@@ -145,12 +145,12 @@ LENGTHS = {
     "bytes": b"\x8e" + struct.pack("<Q", 1 << 40), "text": b"\x8d" + struct.pack("<Q", 1 << 40),
     "bytes of 4 GB": b"B" + b"\xff" * 4, "a string of 2 GB": b"T" + struct.pack("<i", (1 << 31) - 1),
     "a bytearray": b"\x96" + struct.pack("<Q", 1 << 40), "a number": b"\x8b" + struct.pack("<i", (1 << 31) - 1),
-    "more than there can be": b"\x8e" + b"\xff" * 8, "a memo": b"Nr\xff\xff\xff\xff.", "a frame": b"\x95" + b"\xff" * 8,
+    "beyond all memory": b"\x8e" + b"\xff" * 8, "a memo": b"Nr\xff\xff\xff\xff.", "a frame": b"\x95" + b"\xff" * 8,
 }
 
 
 @pytest.mark.parametrize("content", LENGTHS.values(), ids=LENGTHS)
-def test_a_forged_length_takes_no_memory(content):
+def test_forged_length_allocates_no_memory(content):
     tracemalloc.start()
     try:
         if content.startswith(b"N"):
@@ -164,7 +164,7 @@ def test_a_forged_length_takes_no_memory(content):
 
 
 @given(data=st.data())
-def test_a_mutated_pickle_is_read_or_refused(data):
+def test_mutated_pickle_is_read_or_refused(data):
     value = {"a": [1, 2.0, ("b", None)], "c": b"dd"}
     content = bytearray(pickle.dumps(value, data.draw(st.integers(0, pickle.HIGHEST_PROTOCOL))))
     for _ in range(data.draw(st.integers(1, 3))):

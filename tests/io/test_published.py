@@ -1,4 +1,4 @@
-"""Published weights by name: looked for, checked, downloaded, and an error that helps where there is no network."""
+"""Published weights by name: found, verified, downloaded, and a helpful error without a network."""
 
 import hashlib
 
@@ -14,7 +14,7 @@ from minidl.io.published import PUBLISHED, Published
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """The user's two folders, both empty."""
+    """The two folders that are searched, both empty."""
     own, cache = tmp_path / "own", tmp_path / "cache"
     monkeypatch.setenv("MINIDL_DATA", str(own))
     monkeypatch.setattr(published.pooch, "os_cache", lambda _: cache)
@@ -23,19 +23,19 @@ def folders(tmp_path, monkeypatch):
 
 @pytest.fixture
 def offline(monkeypatch):
-    """No request leaves the machine; says which were tried."""
-    asked = []
+    """Every request fails; returns the list of requested URLs."""
+    requested = []
 
     def refuse(url):
-        asked.append(url)
+        requested.append(url)
         raise ConnectionError("no network here")
     monkeypatch.setattr("minidl.io.download._await_answer", refuse)
-    return asked
+    return requested
 
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    """A published file of a LeNet-5 with two classes: its bytes, under the name "small"."""
+    """Publishes a LeNet-5 with two classes under the name "small"; returns the bytes of its file."""
     arrays = zoo.create("lenet5", num_classes=2).state_dict()
     stored = {name: of_array(array, str(i)) for i, (name, array) in enumerate(arrays.items())}
     write_zip(tmp_path / "a", {name: tensor for name, (tensor, _) in stored.items()},
@@ -46,19 +46,19 @@ def small(tmp_path, monkeypatch):
     return content
 
 
-def test_the_table():
+def test_table_agrees_with_the_zoo():
     for name, source in PUBLISHED.items():
         stem, _, digest = source.file.removesuffix(".pth").rpartition("-")
         assert len(digest) == 8
         assert int(digest, 16)
         assert name.startswith(stem.partition("-")[0])
-        factory, _ = zoo.find(source.network)            # raises for an unknown one
+        factory, _ = zoo.find(source.network)            # raises for an unknown network
         parameters = int(factory.__doc__.split(" ", 1)[0].replace(",", ""))
-        assert 4 * parameters < source.size * 2**20 < 4.1 * parameters + 2**16    # float32, and a little more
+        assert 4 * parameters < source.size * 2**20 < 4.1 * parameters + 2**16    # float32 and a small overhead
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_file_put_there_by_hand(folders, offline, small, which):
+def test_file_placed_by_hand_is_used(folders, offline, small, which):
     folders[which].mkdir(parents=True)
     (folders[which] / PUBLISHED["small"].file).write_bytes(small)
     weights, facts = pretrained("small")
@@ -68,14 +68,14 @@ def test_a_file_put_there_by_hand(folders, offline, small, which):
     assert offline == []
 
 
-def test_a_damaged_file_is_told(folders, offline, small):
+def test_damaged_file_is_refused(folders, offline, small):
     folders[1].mkdir(parents=True)
     (folders[1] / PUBLISHED["small"].file).write_bytes(small[:-1])
     with pytest.raises(CheckpointError, match=r"small-\w+\.pth: damaged, or another file.*Delete it"):
         pretrained("small")
 
 
-def test_offline_says_where_to_put_it(folders, offline):
+def test_offline_error_says_where_to_put_the_file(folders, offline):
     with pytest.raises(DownloadError) as caught:
         pretrained("resnet50")
     message = str(caught.value)
@@ -85,7 +85,7 @@ def test_offline_says_where_to_put_it(folders, offline):
     assert len(offline) == 1
 
 
-def test_a_download_is_checked_by_its_digest(folders, small, monkeypatch):
+def test_download_is_verified_by_its_digest(folders, small, monkeypatch):
     calls = []
 
     def fetch(name, urls, checksum, folder, limit):
@@ -99,18 +99,18 @@ def test_a_download_is_checked_by_its_digest(folders, small, monkeypatch):
     assert calls == [(file, [published.HOST + file], f"sha256:{file[6:14]}", int(1.1 * 0.3 * 2**20))]
 
 
-def test_a_file_of_ones_own(tmp_path, folders, offline):
+def test_existing_file_precedes_a_published_name(tmp_path, folders, offline):
     save_checkpoint(tmp_path / "resnet50", {"a": np.ones(2)}, {"classes": ["a"]})
     assert pretrained(tmp_path / "resnet50")[1] == {"classes": ["a"]}
 
 
 @pytest.mark.parametrize(("name", "hint"), [("resnet5", "did you mean resnet50"), ("a/b.pth", "there are alexnet")])
-def test_an_unknown_name(folders, offline, name, hint):
+def test_unknown_name_gets_a_hint(folders, offline, name, hint):
     with pytest.raises(FileNotFoundError, match=f"{name}: neither a file nor the name .*{hint}"):
         pretrained(name)
 
 
-def test_create_takes_published_weights(folders, offline, small):
+def test_create_accepts_published_weights(folders, offline, small):
     folders[0].mkdir(parents=True)
     (folders[0] / PUBLISHED["small"].file).write_bytes(small)
     weights, _ = pretrained("small")
@@ -127,7 +127,7 @@ def test_create_takes_published_weights(folders, offline, small):
     assert offline == []
 
 
-def test_the_classes_of_imagenet():
+def test_imagenet_classes():
     classes = imagenet_classes()
     assert len(classes) == 1000
     assert (classes[0], classes[207], classes[999]) == ("tench", "golden retriever", "toilet tissue")

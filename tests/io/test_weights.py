@@ -1,4 +1,4 @@
-"""Weights by content, out of wrappings, and into models: all of them or none."""
+"""Weights: files recognised by their content, wrappers removed, and models loaded completely or not at all."""
 
 import io
 import json
@@ -21,7 +21,7 @@ ARRAYS = {"fc.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "fc.bias": 
 
 
 def write(kind, path, arrays=ARRAYS, wrap=lambda tree: tree):
-    """A file of that kind."""
+    """Write a file of this kind."""
     if kind == "safetensors":
         save_checkpoint(path, arrays)
     elif kind.startswith("npz"):
@@ -35,16 +35,16 @@ def write(kind, path, arrays=ARRAYS, wrap=lambda tree: tree):
         write_zip(path, tree, storages) if kind == "zip" else write_legacy(path, tree, storages, counts)
 
 
-def assert_same(arrays, wanted=ARRAYS):
-    assert sorted(arrays) == sorted(wanted)
-    for name, array in wanted.items():
+def assert_same(arrays, expected=ARRAYS):
+    assert sorted(arrays) == sorted(expected)
+    for name, array in expected.items():
         np.testing.assert_array_equal(arrays[name], array)
         assert arrays[name].dtype == array.dtype
 
 
 @pytest.mark.parametrize("suffix", ["pth", "npz", "safetensors", "txt"])
 @pytest.mark.parametrize("kind", ["safetensors", "npz", "npz, packed", "zip", "legacy"])
-def test_a_file_is_what_it_holds_whatever_its_name(tmp_path, kind, suffix):
+def test_format_is_recognised_by_content_not_by_name(tmp_path, kind, suffix):
     write(kind, tmp_path / f"a.{suffix}")
     assert_same(load_weights(tmp_path / f"a.{suffix}"))
 
@@ -62,12 +62,12 @@ WRAPPED = {
 
 @pytest.mark.parametrize("kind", ["zip", "legacy"])
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
-def test_wrappings_are_taken_off(tmp_path, kind, wrap):
+def test_wrappers_are_removed(tmp_path, kind, wrap):
     write(kind, tmp_path / "a", wrap=wrap)
     assert_same(load_weights(tmp_path / "a"))
 
 
-def test_a_name_that_is_only_partly_prefixed_stays(tmp_path):
+def test_prefix_that_not_all_names_have_is_kept(tmp_path):
     arrays = {"module.a": np.ones(1, np.float32), "b": np.ones(1, np.float32)}
     write("zip", tmp_path / "a", arrays)
     assert_same(load_weights(tmp_path / "a"), arrays)
@@ -75,11 +75,11 @@ def test_a_name_that_is_only_partly_prefixed_stays(tmp_path):
 
 def test_two_dictionaries_without_a_known_name_are_ambiguous(tmp_path):
     write("zip", tmp_path / "a", wrap=lambda tree: {"generator": tree, "critic": tree})
-    with pytest.raises(CheckpointError, match="holds no weights with names"):
+    with pytest.raises(CheckpointError, match="holds no named weights"):
         load_weights(tmp_path / "a")
 
 
-def test_the_facts_of_a_file_and_no_optimizer(tmp_path):
+def test_facts_are_returned_and_optimizer_arrays_are_not(tmp_path):
     save_checkpoint(tmp_path / "a", {**ARRAYS, "optimizer/fc.bias": np.ones(2)}, {"classes": ["a", "b"]})
     arrays, facts = read_weights(tmp_path / "a")
     assert_same(arrays)
@@ -88,22 +88,22 @@ def test_the_facts_of_a_file_and_no_optimizer(tmp_path):
 
 @pytest.mark.parametrize(("content", "reason"), [
     (b"", "is empty"), (b"hello, world and more", "begins with b'hello, world an"), (b"\x89HDF\r\n\x1a\n", "HDF5"),
-    (b"PK\x03\x04 and no more", "cut short or damaged"), (b"\x80\x04N.", "a pickle of another program"),
-    (b"\x93NUMPY\x01\x00", "one array of NumPy's without a name"),
+    (b"PK\x03\x04 and no more", "truncated or damaged"), (b"\x80\x04N.", "a pickle that PyTorch did not write"),
+    (b"\x93NUMPY\x01\x00", "a single NumPy array without a name"),
 ])
-def test_other_files_are_refused(tmp_path, content, reason):
+def test_files_of_other_formats_are_refused(tmp_path, content, reason):
     (tmp_path / "a.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=rf"a\.pth: .*{reason}"):
         load_weights(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("name", ["nothing", "."])
-def test_what_is_no_file(tmp_path, name):
+def test_missing_file_and_folder_are_refused(tmp_path, name):
     with pytest.raises(FileNotFoundError, match="there is no such file"):
         load_weights(tmp_path / name)
 
 
-def test_a_file_too_large_is_refused_unread(tmp_path):
+def test_oversized_file_is_refused_unread(tmp_path):
     with open(tmp_path / "a", "wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(CheckpointError, match="more than a file of weights can have"):
@@ -126,15 +126,15 @@ def write_npz(path, compression=zipfile.ZIP_STORED, **entries):
 
 FORGED = {
     "a huge shape": npy((1 << 40, 1 << 10)), "a shape that overflows": npy((1 << 62, 1 << 62)),
-    "a negative shape": npy((-1, 4), content=bytes(16)), "too few numbers": npy((5,), content=bytes(16)),
-    "too many numbers": npy((3,), content=bytes(16)), "objects": npy((1,), "|O", b"\x80\x04N."),
+    "a negative shape": npy((-1, 4), content=bytes(16)), "too few elements": npy((5,), content=bytes(16)),
+    "too many elements": npy((3,), content=bytes(16)), "objects": npy((1,), "|O", b"\x80\x04N."),
     "text": npy((1,), "<U4", bytes(16)), "an unknown version": npy((4,), content=bytes(16), version=b"\x09\x00"),
     "no header": b"\x93NUMPY", "nothing": b"",
 }
 
 
 @pytest.mark.parametrize("content", FORGED.values(), ids=FORGED)
-def test_a_forged_npz_is_refused_and_takes_no_memory(tmp_path, content):
+def test_forged_npz_is_refused_and_allocates_no_memory(tmp_path, content):
     write_npz(tmp_path / "a.npz", w=content)
     tracemalloc.start()
     try:
@@ -147,10 +147,10 @@ def test_a_forged_npz_is_refused_and_takes_no_memory(tmp_path, content):
 
 @pytest.mark.parametrize(("shape", "small", "reason"), [
     ((4,), 1 << 28, r"w\.npy declares float32 of shape \(4,\), but holds 16777216 bytes"),
-    ((1 << 22,), 1 << 20, "its entries declare 167772[0-9]* bytes, more than such a file holds"),
+    ((1 << 22,), 1 << 20, "its entries declare 167772[0-9]* bytes, more than the file can hold"),
 ])
-def test_zeros_packed_to_nothing_take_no_memory(tmp_path, monkeypatch, shape, small, reason):
-    """Whether the header tells of them or not."""
+def test_zip_bomb_allocates_no_memory(tmp_path, monkeypatch, shape, small, reason):
+    """Whether or not the .npy header declares the true size."""
     monkeypatch.setattr("minidl.io.npz.SMALL", small)
     write_npz(tmp_path / "a.npz", zipfile.ZIP_DEFLATED, w=npy(shape, content=bytes(1 << 24)))
     tracemalloc.start()
@@ -162,14 +162,14 @@ def test_zeros_packed_to_nothing_take_no_memory(tmp_path, monkeypatch, shape, sm
         tracemalloc.stop()
 
 
-def test_an_entry_that_declares_more_than_it_can_hold(tmp_path):
+def test_entry_that_declares_more_than_it_can_hold_is_refused(tmp_path):
     path = tmp_path / "a.npz"
     write_npz(path, zipfile.ZIP_DEFLATED, w=npy((4,), content=bytes(16)))
     content = bytearray(path.read_bytes())
     start = content.index(b"PK\x01\x02")
-    content[start + 24:start + 28] = struct.pack("<I", 0xF0000000)   # the size that the directory tells
+    content[start + 24:start + 28] = struct.pack("<I", 0xF0000000)   # the size in the zip directory
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="more than such a file holds"):
+    with pytest.raises(CheckpointError, match="more than the file can hold"):
         load_weights(path)
 
 
@@ -181,7 +181,7 @@ def good_npz():
 
 
 @given(data=st.data())
-def test_a_mutated_npz_is_read_or_refused(tmp_path_factory, good_npz, data):
+def test_mutated_npz_is_read_or_refused(tmp_path_factory, good_npz, data):
     content = bytearray(good_npz)
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
@@ -190,10 +190,10 @@ def test_a_mutated_npz_is_read_or_refused(tmp_path_factory, good_npz, data):
     try:
         load_weights(path)
     except CheckpointError as error:
-        told = str(error)
+        message = str(error)
     else:
-        told = str(path)
-    assert str(path) in told
+        message = str(path)
+    assert str(path) in message
 
 
 # Into a model
@@ -205,7 +205,7 @@ class Net(nn.Module):
         self.fc = nn.Linear(4, classes)
 
 
-def test_all_that_does_not_fit_is_told_and_nothing_loaded():
+def test_all_mismatches_are_listed_and_nothing_is_loaded():
     model = Net()
     before = model.state_dict()
     state = {**Net().state_dict(), "other": np.ones(1), "conv.weight": np.ones((4, 1, 3, 3))}
@@ -221,40 +221,40 @@ def test_all_that_does_not_fit_is_told_and_nothing_loaded():
         np.testing.assert_array_equal(array, before[name])
 
 
-def test_another_number_of_classes():
+def test_new_head_loads_weights_for_another_number_of_classes():
     model, weights = Net(2), Net(10).state_dict()
     before = model.state_dict()
-    with pytest.raises(CheckpointError, match=r"(?s)for 10 classes and the model is for 2: new_head=True keeps "
-                                              r"fc\.weight and fc\.bias"):
+    with pytest.raises(CheckpointError, match=r"(?s)for 10 classes and the model is for 2: new_head=True keeps the "
+                                              r"model's own fc\.weight and fc\.bias"):
         load_into(model, weights)
     assert load_into(model, weights, new_head=True) is model
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, (before if name.startswith("fc") else weights)[name])
 
 
-def test_new_head_excuses_nothing_else():
+def test_new_head_tolerates_no_other_mismatch():
     for change in ({"conv.weight": np.ones((4, 1, 3, 3))}, {"x": np.ones(1)}, {"norm.bias": np.ones(5)}):
         weights = Net(10).state_dict() | change
-        with pytest.raises(CheckpointError, match="this state is not of Net"):
+        with pytest.raises(CheckpointError, match="this state does not fit Net"):
             load_into(Net(), weights, new_head=True)
 
 
-def test_new_head_takes_a_head_that_fits():
+def test_new_head_loads_a_head_that_fits():
     model, other = Net(), Net()
     load_into(model, other.state_dict(), new_head=True)
     np.testing.assert_array_equal(model.fc.weight.numpy(), other.fc.weight.numpy())
 
 
-def test_weights_from_before_batches_were_counted():
+def test_weights_without_batch_counters_are_loaded():
     weights = Net().state_dict()
     del weights["norm.num_batches_tracked"]
     assert load_into(Net(), weights).norm.num_batches_tracked.item() == 0
 
 
-def test_keras_mobilenet(tmp_path):
+def test_keras_mobilenet_is_converted(tmp_path):
     path = Path(os.environ.get("MINIDL_DATA", "."), "weights", "mobilenet_v1_0.75_224.npz")
     if not path.is_file():
-        pytest.skip("$MINIDL_DATA names no folder that holds weights/mobilenet_v1_0.75_224.npz")
+        pytest.skip("$MINIDL_DATA is not a folder with weights/mobilenet_v1_0.75_224.npz")
     weights, facts = read_weights(path)
     assert len(weights) == 137
     assert sum(array.size for array in weights.values()) == 2_601_976

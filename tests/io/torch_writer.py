@@ -1,4 +1,4 @@
-"""Files as `torch.save` writes them, both formats, put together by hand from the description of the formats."""
+"""Files in both formats of `torch.save`, written by hand from the description of the formats."""
 
 import pickle
 import struct
@@ -18,7 +18,7 @@ class Name:
 
 
 class Stored:
-    """A tensor: `count` numbers of a storage of that type under `key`; the rest as torch has it."""
+    """A tensor in a storage of `count` elements of type `kind` under `key`; offset, shape, strides as in torch."""
 
     def __init__(self, key, kind, count, offset, shape, strides, function="torch._utils _rebuild_tensor_v2"):
         self.identity = ("storage", Name(f"torch {kind}Storage"), key, "cpu", count)
@@ -27,7 +27,7 @@ class Stored:
 
 
 def of_array(array, key):
-    """The Stored of a whole array, in whatever order of memory it has, and its bytes."""
+    """The Stored of a complete array in its own memory order, and its bytes."""
     strides = [step // array.itemsize for step in array.strides]
     kind = TYPES[array.dtype.name]
     return Stored(key, kind, array.size, 0, array.shape, strides), array.tobytes(order="A")
@@ -57,12 +57,12 @@ def encoded(value):
 
 
 def write_zip(path, tree, storages, folder="archive", compression=zipfile.ZIP_STORED, more=()):
-    """`tree` with Stored in it, and {key: bytes}."""
+    """Write `tree`, which contains Stored objects, and the storages {key: bytes}, as a zip archive."""
     content = tree if isinstance(tree, bytes) else pickled(tree)
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr(f"{folder}/data.pkl", content)
-        for key, numbers in storages.items():
-            archive.writestr(f"{folder}/data/{key}", numbers)
+        for key, elements in storages.items():
+            archive.writestr(f"{folder}/data/{key}", elements)
         for name, text in dict(more).items():
             archive.writestr(f"{folder}/{name}", text)
         archive.writestr(f"{folder}/version", "3\n")
@@ -73,6 +73,6 @@ def write_legacy(path, tree, storages, counts, little_endian=True, protocol=1001
     system = {"protocol_version": 1001, "little_endian": little_endian, "type_sizes": {"int": 4}}
     parts = [LEGACY_MAGIC, pickle.dumps(protocol, 2), pickle.dumps(system, 2),
              tree if isinstance(tree, bytes) else pickled(tree), pickle.dumps(list(storages), 2)]
-    for key, numbers in storages.items():
-        parts += [struct.pack("<q", counts[key]), numbers]
+    for key, elements in storages.items():
+        parts += [struct.pack("<q", counts[key]), elements]
     path.write_bytes(b"".join(parts))

@@ -1,4 +1,4 @@
-"""Models remember their factory, and networks that a stranger describes stay small."""
+"""Models record their factory, and networks described by untrusted files stay small."""
 
 import threading
 
@@ -14,7 +14,7 @@ def network(width, *, depth=2, **more):
     return nn.Linear(width, depth)
 
 
-def test_settings_are_those_given_and_the_defaults():
+def test_settings_are_the_given_ones_and_the_defaults():
     assert network(3).architecture == {"name": "network", "settings": {"width": 3, "depth": 2}}
     assert network(width=3, depth=1, slope=0.5).architecture["settings"] == {"width": 3, "depth": 1, "slope": 0.5}
     assert (network.__name__, network.__doc__) == ("network", "A network.")
@@ -27,7 +27,7 @@ def test_the_outermost_factory_counts():
     assert outer().architecture == {"name": "outer", "settings": {}}
 
 
-def test_it_belongs_to_no_state():
+def test_it_is_not_part_of_the_state():
     assert sorted(network(3).state_dict()) == ["bias", "weight"]
 
 
@@ -46,7 +46,7 @@ def test_no_more_weights_than_allowed():
     nn.Linear(9, 9)
 
 
-def test_the_limit_is_that_of_one_thread():
+def test_the_limit_holds_for_one_thread():
     with init.at_most(0):
         thread = threading.Thread(target=lambda: made.append(nn.Linear(9, 9)))
         made = []

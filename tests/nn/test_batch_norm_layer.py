@@ -1,4 +1,4 @@
-"""The memory of batch normalization: what it learns from batches, and how it serves afterwards."""
+"""The running statistics of batch normalization: how batches update them, and their use in eval mode."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def trained(ndim=4):
 
 
 @pytest.mark.parametrize("ndim", [2, 4])
-def test_in_use_the_running_statistics_count_and_stay(ndim):
+def test_in_eval_mode_the_running_statistics_are_used_and_do_not_change(ndim):
     layer, x = trained(ndim)
     layer.eval()
     before = layer.state_dict()
@@ -76,7 +76,7 @@ def test_gradients(ndim, training):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("ndim", [2, 4])
-def test_shortcut_and_relu_in_the_same_call(ndim, training):
+def test_shortcut_and_relu_in_one_call(ndim, training):
     layer, x = trained(ndim)
     twin, _ = trained(ndim)
     layer.train(training), twin.train(training)
@@ -92,7 +92,7 @@ def test_shortcut_and_relu_in_the_same_call(ndim, training):
         np.testing.assert_array_equal(array, twin.state_dict()[name])
 
 
-def test_statistics_are_replaced_and_never_written_to():
+def test_statistics_are_replaced_and_never_modified():
     layer, x = trained()
     mean, variance = layer.running_mean.data, layer.running_var.data
     copies = mean.copy(), variance.copy()
@@ -101,7 +101,7 @@ def test_statistics_are_replaced_and_never_written_to():
     assert layer.running_mean.data is not mean
 
 
-def test_without_tracking_the_batch_counts_always():
+def test_without_tracking_the_moments_of_the_batch_are_always_used():
     layer = nn.BatchNorm2d(2, track_running_stats=False)
     x = Tensor(np.random.default_rng(0).standard_normal((3, 2, 4, 4)).astype(np.float32))
     np.testing.assert_array_equal(layer(x).data, layer.eval()(x).data)
@@ -123,22 +123,22 @@ def test_arrays_of_another_library():
     assert layer.num_batches_tracked.item() == 1
 
 
-def test_one_value_per_channel_is_refused_and_remembered_nowhere():
+def test_one_value_per_channel_is_refused_and_changes_nothing():
     layer = nn.BatchNorm2d(2)
     with pytest.raises(ValueError, match="at least two"):
         layer(Tensor(np.ones((1, 2, 1, 1), np.float32)))
     assert layer.num_batches_tracked.item() == 0
 
 
-@pytest.mark.parametrize(("make", "told"), [
+@pytest.mark.parametrize(("make", "message"), [
     (lambda: nn.BatchNorm2d(0), "BatchNorm2d: num_features=0"),
     (lambda: nn.BatchNorm1d(2, eps=0), "BatchNorm1d: eps=0"),
     (lambda: nn.BatchNorm2d(2, momentum=1.5), "momentum=1.5"),
     (lambda: nn.BatchNorm2d(2)(Tensor(np.ones((4, 2)))), r"BatchNorm2d: x must be \(N, 2, H, W\), not \(4, 2\)"),
     (lambda: nn.BatchNorm1d(2)(Tensor(np.ones((4, 3)))), r"BatchNorm1d: x must be \(N, 2\), not \(4, 3\)"),
 ])
-def test_bad_settings_and_shapes_are_named(make, told):
-    with pytest.raises(ValueError, match=told):
+def test_bad_settings_and_shapes_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
         make()
 
 

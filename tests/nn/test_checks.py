@@ -1,4 +1,4 @@
-"""What a network says about images that it cannot take."""
+"""The errors of a network for images that it does not accept."""
 
 import numpy as np
 import pytest

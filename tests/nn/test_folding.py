@@ -1,4 +1,4 @@
-"""Folding batch norms into convolutions: the same results from fewer passes, or the norm stays where it was."""
+"""Batch norms folded into convolutions: the same results in fewer passes; what cannot be folded stays."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from minidl.testing.strategies import convolutions, distinct_values, seeds
 
 
 def norm(channels, seed=0, **settings):
-    """A norm whose numbers are all different, so that none of them can be forgotten."""
+    """A norm whose parameters and statistics are all different, so that none can be left out unnoticed."""
     layer = nn.BatchNorm2d(channels, **settings)
     for tensor in layer.parameters() + layer.buffers()[:2]:
         seed += 1
@@ -26,7 +26,7 @@ def norms_in(model):
 
 
 def folded_and_compared(model, x):
-    """The folded model, once it gives what the model gives, on the example and on another input."""
+    """The folded model, after checking that it gives what the model gives, on the example and on another input."""
     before = model.state_dict()
     folded = nn.fold_batch_norm(model, x[:1])
     np.testing.assert_allclose(folded(Tensor(x)).data, model(Tensor(x)).data, rtol=1e-4, atol=1e-4)
@@ -100,18 +100,18 @@ def test_a_norm_that_adds_a_shortcut_stays():
     model = Block(False).eval()
     folded = folded_and_compared(model, images())
     assert norms_in(folded) == 0
-    model.shortcut = folded.shortcut = True                  # a call that the example did not show
+    model.shortcut = folded.shortcut = True                  # a call that was not made for the example
     np.testing.assert_allclose(folded(Tensor(images())).data, model(Tensor(images())).data, rtol=1e-4, atol=1e-5)
 
 
 class Fork(nn.Module):
-    """One convolution and one norm, put together as `way` says."""
+    """One convolution and one norm, called by the function `connect`."""
 
-    def __init__(self, way, conv, norm):
-        self.way, self.conv, self.norm = way, conv, norm.eval()
+    def __init__(self, connect, conv, norm):
+        self.connect, self.conv, self.norm = connect, conv, norm.eval()
 
     def forward(self, x):
-        return self.way(self, x)
+        return self.connect(self, x)
 
 
 def read_twice(self, x):
@@ -120,7 +120,7 @@ def read_twice(self, x):
 
 
 class Doubled(nn.Conv2d):
-    """A convolution that does not compute what its weights say."""
+    """A convolution that computes something else than its weights show."""
 
     def forward(self, x, relu=False):
         return super().forward(x * 2, relu)
@@ -150,7 +150,7 @@ def test_what_cannot_be_folded_stays(parts):
 
 
 def test_fresh_norms_do_not_hide_a_second_reader():
-    """A norm that has seen nothing changes nearly nothing: no comparison of outputs would find the second reader."""
+    """A norm with its initial statistics is nearly the identity: comparing outputs would miss the second reader."""
     model = Fork(read_twice, nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)).eval()
     assert norms_in(folded_and_compared(model, images())) == 1
 
@@ -167,6 +167,25 @@ def test_frozen_models_fold_too():
     assert norms_in(folded_and_compared(model, images())) == 0
 
 
+@pytest.mark.parametrize("hooked", [0, 1])
+def test_layers_with_hooks_are_not_folded_and_their_hooks_still_run(hooked):
+    model, seen = nn.Sequential(nn.Conv2d(3, 4, 1), norm(4)).eval(), []
+    model[hooked].register_forward_hook(lambda module, args, out: seen.append(out.data))
+    folded = folded_and_compared(model, images())
+    assert norms_in(folded) == 1
+    seen.clear()
+    folded(Tensor(images()))
+    expected = model[0](Tensor(images()))
+    np.testing.assert_array_equal(seen[0], (expected if hooked == 0 else model[1](expected)).data)
+
+
+def test_layers_called_by_keyword_fold():
+    def by_name(self, x):
+        return self.norm(x=self.conv(x=x))
+
+    assert norms_in(folded_and_compared(Fork(by_name, nn.Conv2d(3, 3, 1), norm(3)).eval(), images())) == 0
+
+
 def test_training_mode_is_refused():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), norm(4))
     with pytest.raises(ValueError, match=r"^fold_batch_norm: Sequential is in training mode; call model\.eval\(\)"):
@@ -176,7 +195,7 @@ def test_training_mode_is_refused():
         nn.fold_batch_norm(model, images())
 
 
-def test_a_reader_behind_the_tapes_back_is_noticed():
+def test_a_reader_that_the_tape_does_not_show_is_detected():
     def peeks(self, x):
         out = self.conv(x)
         return self.norm(out) + float(out.data.mean())

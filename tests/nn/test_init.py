@@ -1,4 +1,4 @@
-"""First values: their bounds and their spread, against the formulas of the papers written out."""
+"""Initial weights: their bounds and standard deviations against the formulas of the papers."""
 
 import math
 
@@ -65,12 +65,12 @@ def test_gains_against_pytorch():
         assert init.calculate_gain(name) == pytest.approx(torch.nn.init.calculate_gain(name))
 
 
-@pytest.mark.parametrize(("call", "told"), [
+@pytest.mark.parametrize(("call", "message"), [
     (lambda: init.kaiming_normal((3,)), r"at least two axes, .* \(3,\)"),
     (lambda: init.xavier_uniform((3, 0)), r"\(3, 0\)"),
     (lambda: init.kaiming_uniform((3, 3), mode="fan"), "mode='fan'"),
     (lambda: init.calculate_gain("gelu"), "nonlinearity='gelu'"),
 ])
-def test_bad_settings_are_named(call, told):
-    with pytest.raises(ValueError, match=told):
+def test_bad_settings_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
         call()

@@ -1,4 +1,4 @@
-"""Each layer holds the right parameters and hands its settings on; what the functions compute is tested with them."""
+"""Each layer has the right parameters and passes its settings on; the functions have tests of their own."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from minidl.testing.strategies import convolutions, distinct_values, poolings, s
 
 
 @given(case=convolutions(), seed=seeds)
-def test_conv2d_hands_on_every_setting(case, seed):
+def test_conv2d_passes_on_every_setting(case, seed):
     x, = distinct_values(case.x, seed=seed, dtype=np.float32)
     layer = nn.Conv2d(case.x[1], case.weight[0], case.weight[2:], **case.settings)
     assert layer.weight.shape == case.weight
@@ -22,7 +22,7 @@ def test_conv2d_hands_on_every_setting(case, seed):
 
 
 @given(case=poolings(), seed=seeds)
-def test_pooling_hands_on_every_setting(case, seed):
+def test_pooling_passes_on_every_setting(case, seed):
     x, = distinct_values(case.x, seed=seed, dtype=np.float32)
     np.testing.assert_array_equal(nn.MaxPool2d(**case.settings)(Tensor(x)).data,
                                   reference.max_pool2d(x, **case.settings)[0])
@@ -104,7 +104,7 @@ def test_conv2d_with_copied_borders(mode, numpys, padding):
     (nn.Conv2d(6, 4, 3, groups=2), (2, 6, 5, 6)),
     (nn.Linear(3, 4), (2, 3)),
 ], ids=repr)
-def test_weights_lie_outputs_last_and_it_changes_nothing(layer, shape):
+def test_weights_are_stored_outputs_last_with_the_same_results(layer, shape):
     weight = layer.weight.data
     assert weight.transpose(*range(2, weight.ndim), 1, 0).flags.c_contiguous
     x = Tensor(*distinct_values(shape, seed=1, dtype=np.float32))
@@ -114,12 +114,12 @@ def test_weights_lie_outputs_last_and_it_changes_nothing(layer, shape):
 
 
 @given(shape=shapes(min_dims=2, max_dims=4), seed=seeds)
-def test_outputs_last_keeps_every_value(shape, seed):
+def test_outputs_last_keeps_every_element(shape, seed):
     weight, = distinct_values(shape, seed=seed)
     np.testing.assert_array_equal(outputs_last(weight), weight)
 
 
-def test_the_seed_decides_the_weights():
+def test_the_seed_determines_the_weights():
     def made(seed):
         manual_seed(seed)
         return nn.Sequential(nn.Conv2d(2, 3, 3), nn.Linear(4, 5)).state_dict()
@@ -139,7 +139,7 @@ def test_weights_are_drawn_as_pytorch_draws_them():
 
 
 def test_transposed_weights_are_drawn_as_pytorch_draws_them():
-    """Its fan is counted over the outputs: the second length of the weight."""
+    """Its fan-in is counted along the second axis of the weight, which holds the outputs."""
     layer = nn.ConvTranspose2d(20, 400, (3, 2), groups=2)
     bound = 1 / np.sqrt(200 * 6)
     assert layer.weight.shape == (20, 200, 3, 2)
@@ -149,7 +149,7 @@ def test_transposed_weights_are_drawn_as_pytorch_draws_them():
         assert values.std() == pytest.approx(bound / np.sqrt(3), rel=0.1)
 
 
-@pytest.mark.parametrize(("make", "told"), [
+@pytest.mark.parametrize(("make", "message"), [
     (lambda: nn.Conv2d(0, 1, 1), "Conv2d: in_channels=0"),
     (lambda: nn.Conv2d(1, 2.0, 1), "Conv2d: out_channels=2.0"),
     (lambda: nn.Conv2d(4, 2, 1, groups=3), "groups=3 must divide in_channels=4 and out_channels=2"),
@@ -177,8 +177,8 @@ def test_transposed_weights_are_drawn_as_pytorch_draws_them():
     (lambda: nn.Dropout(1.0), "Dropout: p=1.0"),
     (lambda: nn.Dropout(-0.1), "Dropout: p=-0.1"),
 ])
-def test_bad_settings_are_named(make, told):
-    with pytest.raises(ValueError, match=told):
+def test_bad_settings_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
         make()
 
 

@@ -1,4 +1,4 @@
-"""The table of a network against sums done by hand, and that making it leaves no trace."""
+"""The table of a network against sums computed by hand; making it leaves no trace."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from minidl.summary import summary
 
 
 class Net(nn.Module):
-    """One of each: a layer called twice, a view, a function, a module with both a tensor and a module."""
+    """A layer called twice, a view, a function, and a module with both a tensor and a module."""
 
     def __init__(self):
         self.conv = nn.Conv2d(4, 6, (3, 2), stride=2, groups=2)
@@ -35,7 +35,7 @@ class Head(nn.Module):
 
 
 def test_rows_and_totals():
-    table = summary(Net(), (4, 9, 8))                           # conv: (6, 4, 4) out of filters (6, 2, 3, 2)
+    table = summary(Net(), (4, 9, 8))                           # conv: (6, 4, 4) from filters (6, 2, 3, 2)
     assert [tuple(row) for row in table.rows] == [
         ("conv", "Conv2d", (6, 4, 4), 72 + 6, 72 * 16, 96 * 4),
         ("norm", "BatchNorm2d", (6, 4, 4), 12, 0, 96 * 4),
@@ -77,7 +77,7 @@ def test_float64_and_no_parameters():
     assert summary(nn.ReLU(), (2, 3)).rows[0].shape == (2, 3)
 
 
-def test_an_output_that_is_no_tensor_has_no_row():
+def test_an_output_that_is_not_a_tensor_has_no_row():
     class Two(nn.Module):
         def forward(self, x):
             return x, Tensor(x.data * 2)

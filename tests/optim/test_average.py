@@ -1,4 +1,4 @@
-"""The moving average of the weights against the formula, in use, and from a file."""
+"""The moving average of the weights: its formula, its use by the model, and resuming."""
 
 import contextlib
 import json
@@ -13,12 +13,12 @@ from minidl.optim import ExponentialMovingAverage
 
 
 def network():
-    """Weights of two orders of memory, and buffers."""
+    """Weights in two memory orders, and buffers."""
     return nn.Sequential(nn.Conv2d(2, 3, 2), nn.BatchNorm2d(3))
 
 
 def moved(model, seed):
-    """Give every parameter and buffer of the model new numbers."""
+    """Give every parameter and buffer of the model new values."""
     rng = np.random.default_rng(seed)
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.dtype.kind == "f":
@@ -71,10 +71,10 @@ def test_the_model_gets_its_own_weights_back():
     for p, array, value in zip(model.parameters(), own, values, strict=True):
         assert p.data is array
         np.testing.assert_array_equal(array, value)
-    model(Tensor(np.ones((2, 2, 3, 3), np.float32))).sum().backward()                  # gradients find their way
+    model(Tensor(np.ones((2, 2, 3, 3), np.float32))).sum().backward()                  # gradients reach the weights
 
 
-def test_going_on_from_a_state():
+def test_resuming_from_a_state():
     model = network()
     moved(model, 0)
     straight, first, second = (ExponentialMovingAverage(model, 0.9, warmup=True) for _ in range(3))
@@ -109,7 +109,7 @@ def test_misuse_is_named():
     state = average.state_dict()
     state["arrays"]["0.bias"] = np.ones(7)
     state["arrays"]["2.bias"] = state["arrays"].pop("0.weight")
-    with pytest.raises(ValueError, match="another model") as error:
+    with pytest.raises(ValueError, match="does not fit the model") as error:
         average.load_state_dict(state)
-    for told in ("0.weight is missing", "2.bias is unexpected", "0.bias has the shape (7,), not (3,)"):
-        assert told in str(error.value)
+    for fault in ("0.weight is missing", "2.bias is unexpected", "0.bias has the shape (7,), not (3,)"):
+        assert fault in str(error.value)

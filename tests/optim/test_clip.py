@@ -1,4 +1,4 @@
-"""Gradient clipping: the length of all gradients as one vector, and what becomes of them."""
+"""Gradient clipping: the norm of all gradients as one vector, and the scaled gradients."""
 
 import math
 
@@ -27,9 +27,9 @@ def test_gradients_are_scaled_and_replaced(max_norm, layout, seed):
     grads = [layout(rng.standard_normal(shape).astype(np.float32)) for shape in ((2, 3), (4, 1, 2), (3,))]
     copies = [g.copy() for g in grads]
     *parameters, without = parameters_with(*grads)
-    length = math.sqrt(sum(float(x) ** 2 for g in grads for x in g.ravel()))
-    assert clip_grad_norm_([*parameters, without], max_norm) == pytest.approx(length, rel=1e-5)
-    scale = min(1, max_norm / (length + 1e-6))
+    norm = math.sqrt(sum(float(x) ** 2 for g in grads for x in g.ravel()))
+    assert clip_grad_norm_([*parameters, without], max_norm) == pytest.approx(norm, rel=1e-5)
+    scale = min(1, max_norm / (norm + 1e-6))
     for p, grad, copy in zip(parameters, grads, copies, strict=True):
         np.testing.assert_array_equal(grad, copy)               # not written to
         np.testing.assert_allclose(p.grad, copy * scale, rtol=1e-5)
@@ -52,14 +52,14 @@ def test_large_gradients_do_not_overflow():
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_what_is_not_finite_is_told_and_left(bad):
+def test_gradients_that_are_not_finite_are_returned_and_not_scaled(bad):
     grad = np.array([1, bad], np.float32)
     p, _ = parameters_with(grad)
     assert not math.isfinite(clip_grad_norm_([p], 1))
     assert p.grad is grad
 
 
-def test_without_gradients_the_length_is_zero():
+def test_without_gradients_the_norm_is_zero():
     assert clip_grad_norm_(parameters_with(), 1) == 0
 
 

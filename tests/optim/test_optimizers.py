@@ -1,4 +1,4 @@
-"""Optimizers against the formulas of their papers in plain Python numbers, one weight at a time."""
+"""Optimizers against the formulas of their papers, in Python numbers, one weight at a time."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from minidl.testing.strategies import layouts, seeds
 
 
 def sgd(x, grads, lr, momentum, weight_decay, nesterov):
-    """Where SGD takes the number x along the gradients."""
+    """The value of x after SGD steps with these gradients."""
     velocity = 0.0
     for g in grads:
         g = g + weight_decay * x
@@ -29,7 +29,7 @@ def sgd(x, grads, lr, momentum, weight_decay, nesterov):
 
 
 def adam(x, grads, lr, betas, eps, weight_decay, decoupled):
-    """Where Adam, or AdamW, takes the number x along the gradients."""
+    """The value of x after steps of Adam, or of AdamW, with these gradients."""
     mean = square = 0.0
     for t, g in enumerate(grads, 1):
         if decoupled:
@@ -43,7 +43,7 @@ def adam(x, grads, lr, betas, eps, weight_decay, decoupled):
 
 
 def rmsprop(x, grads, lr, alpha, eps, weight_decay, momentum, centered):
-    """Where RMSprop takes the number x along the gradients."""
+    """The value of x after RMSprop steps with these gradients."""
     square = mean = velocity = 0.0
     for g in grads:
         g = g + weight_decay * x
@@ -103,7 +103,7 @@ OPTIMIZERS = [
 
 
 @pytest.mark.parametrize("make", OPTIMIZERS)
-def test_state_lies_in_memory_as_the_parameter_does(make):
+def test_state_has_the_memory_order_of_the_parameter(make):
     p = Parameter(np.zeros((2, 3, 4, 5), np.float32).transpose(3, 2, 0, 1))
     p.grad = np.ones(p.shape, np.float32)
     optimizer = make([p])
@@ -139,7 +139,7 @@ def test_a_weight_without_axes(make):
 
 
 def test_each_parameter_counts_its_own_steps():
-    """One that is thawed late begins as a new one would."""
+    """One that is unfrozen late starts like a new one."""
     late, early, new, old = (Parameter(np.ones(1, np.float32)) for _ in range(4))
     both, first, second = optim.Adam([late, early], 0.1), optim.Adam([new], 0.1), optim.Adam([old], 0.1)
     late.requires_grad = False
@@ -219,7 +219,7 @@ def test_loading_brings_the_settings_back():
     assert (optimizer.lr, optimizer.betas, optimizer.eps, optimizer.weight_decay) == (0.3, (0.8, 0.9), 1e-3, 0.2)
 
 
-def test_a_state_that_does_not_fit_is_told_whole_and_changes_nothing():
+def test_a_state_that_does_not_fit_is_reported_in_full_and_changes_nothing():
     _, optimizer = trained(optim.Adam, 2)
     before = optimizer.state_dict()
     state = optimizer.state_dict()
@@ -227,11 +227,11 @@ def test_a_state_that_does_not_fit_is_told_whole_and_changes_nothing():
     state["arrays"] |= {"b.square": np.ones(7), "c.mean": np.ones(1)}
     state["numbers"]["steps"]["d"] = 1
     state["numbers"]["settings"][0]["lr"] = 99
-    with pytest.raises(ValueError, match="not of Adam") as error:
+    with pytest.raises(ValueError, match="does not fit Adam") as error:
         optimizer.load_state_dict(state)
-    for told in ("b.mean is missing", "b.square has the shape (7,), not (2, 3)", "c.mean is unexpected",
-                 "d is unexpected", "setting eps is missing"):
-        assert told in str(error.value)
+    for fault in ("b.mean is missing", "b.square has the shape (7,), not (2, 3)", "c.mean is unexpected",
+                  "d is unexpected", "setting eps is missing"):
+        assert fault in str(error.value)
     after = optimizer.state_dict()
     assert after["numbers"] == before["numbers"]
     for name, array in before["arrays"].items():
@@ -241,13 +241,14 @@ def test_a_state_that_does_not_fit_is_told_whole_and_changes_nothing():
 ONE = Parameter(np.ones(1, np.float32))
 
 
-@pytest.mark.parametrize(("make", "error", "told"), [
+@pytest.mark.parametrize(("make", "error", "message"), [
     (lambda: optim.SGD([]), ValueError, "SGD: there are no parameters"),
-    (lambda: optim.SGD(ONE), TypeError, "SGD: give a list"),
-    (lambda: optim.SGD([np.ones(1)]), TypeError, "SGD: 0 is no parameter"),
-    (lambda: optim.Adam([("w", Tensor(np.ones(1, int)))]), TypeError, "Adam: w is no parameter"),
-    (lambda: optim.Adam([ONE * 2]), TypeError, "no operation made"),
-    (lambda: optim.SGD([ONE, ONE]), ValueError, "given twice"),
+    (lambda: optim.SGD(ONE), TypeError, "SGD: pass a list"),
+    (lambda: optim.SGD([np.ones(1)]), TypeError, "SGD: 0 is not a parameter"),
+    (lambda: optim.Adam([("w", Tensor(np.ones(1, int)))]), TypeError, "Adam: w is not a parameter"),
+    (lambda: optim.Adam([ONE * 2]), TypeError, "not the output of an operation"),
+    (lambda: optim.SGD(nn.Linear(1, 1)), TypeError, r"SGD: pass model\.parameters\(\), not the model"),
+    (lambda: optim.SGD([ONE, ONE]), ValueError, "occurs twice"),
     (lambda: optim.SGD([ONE], lr=-1), ValueError, "SGD: lr=-1"),
     (lambda: optim.SGD([ONE], lr=math.nan), ValueError, "SGD: lr=nan"),
     (lambda: optim.SGD([ONE], momentum=-0.1), ValueError, "momentum=-0.1"),
@@ -259,14 +260,15 @@ ONE = Parameter(np.ones(1, np.float32))
     (lambda: optim.RMSprop([ONE], alpha=1), ValueError, "RMSprop: alpha=1"),
     (lambda: optim.RMSprop([ONE], momentum=-1), ValueError, "RMSprop: momentum=-1"),
     (lambda: optim.SGD([{"params": [ONE], "lr": -1}]), ValueError, "SGD: lr=-1"),
-    (lambda: optim.SGD([{"params": [ONE], "rate": 1}]), ValueError, "SGD: a group has no rate; its settings are lr, "),
-    (lambda: optim.SGD([{"params": [ONE]}, {"params": ONE}]), ValueError, "given twice"),
+    (lambda: optim.SGD([{"params": [ONE], "rate": 1}]), ValueError,
+     "SGD: a group has no setting rate; the settings are lr, momentum, weight_decay, nesterov"),
+    (lambda: optim.SGD([{"params": [ONE]}, {"params": ONE}]), ValueError, "occurs twice"),
     (lambda: optim.SGD([{"params": [ONE]}, ONE]), TypeError, 'every group must be a dictionary with "params"'),
     (lambda: optim.SGD([{"lr": 0.1}]), TypeError, 'every group must be a dictionary with "params"'),
     (lambda: optim.SGD([{"params": []}]), ValueError, "SGD: there are no parameters"),
 ])
-def test_bad_settings_are_named(make, error, told):
-    with pytest.raises(error, match=told):
+def test_bad_settings_are_named(make, error, message):
+    with pytest.raises(error, match=message):
         make()
 
 
@@ -295,13 +297,13 @@ def test_against_pytorch(name, settings):
 
 
 def two_layers():
-    """A network of two layers, whose weights come from the one stream of random numbers."""
+    """A network of two layers with the same initial weights at each call."""
     minidl.manual_seed(5)
     return nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
 
 
 def learn(model, optimizer, steps, before_step=lambda: None):
-    """Steps on batches that are always the same ones."""
+    """Steps on the same batches at each call."""
     rng = np.random.default_rng(1)
     for _ in range(steps):
         model.zero_grad()
@@ -311,7 +313,7 @@ def learn(model, optimizer, steps, before_step=lambda: None):
 
 
 def groups_of(model, **first):
-    """The layers of `two_layers` as two groups, the first of them with settings of its own."""
+    """The layers of `two_layers` as two groups, the first one with settings of its own."""
     named = list(model.named_parameters())
     return [{"params": named[:2], **first}, {"params": named[2:]}]
 
@@ -322,8 +324,8 @@ def groups_of(model, **first):
     ("AdamW", {"lr": 0.1}, {"lr": 0.01, "betas": (0.5, 0.9), "weight_decay": 0.5}),
     ("RMSprop", {"lr": 0.01, "centered": True}, {"momentum": 0.9, "centered": False}),
 ])
-def test_each_group_goes_by_its_own_settings(name, settings, first):
-    """As two optimizers would take them, each with one group."""
+def test_each_group_uses_its_own_settings(name, settings, first):
+    """As two optimizers would, each with one group."""
     together, apart = two_layers(), two_layers()
     optimizer_class = getattr(optim, name)
     learn(together, optimizer_class(groups_of(together, **first), **settings), 3)
@@ -334,7 +336,7 @@ def test_each_group_goes_by_its_own_settings(name, settings, first):
         np.testing.assert_array_equal(p.data, q.data)
 
 
-def test_attributes_are_those_of_all_groups():
+def test_attributes_read_the_first_group_and_set_all():
     optimizer = optim.SGD(groups_of(two_layers(), lr=0.3), 0.1)
     assert (optimizer.lr, [group["lr"] for group in optimizer.param_groups]) == (0.3, [0.3, 0.1])
     optimizer.lr = 0.2
@@ -371,7 +373,7 @@ def test_a_state_of_other_groups_is_refused():
 @pytest.mark.parametrize("layer", [0, 2])
 @pytest.mark.parametrize("make", OPTIMIZERS)
 def test_frozen_parameters_and_their_state_stay(make, layer):
-    """Also weight decay and speed leave them; thawed, they go on from where they were."""
+    """Weight decay and velocity leave them alone, too; unfrozen, they continue from where they were."""
     model = two_layers()
     optimizer = make(model.named_parameters())
     learn(model, optimizer, 2)
@@ -391,8 +393,8 @@ def test_frozen_parameters_and_their_state_stay(make, layer):
     assert sorted(state["steps"] for state in optimizer.states) == [3, 3, 6, 6]
 
 
-def test_a_frozen_batch_norm_in_use_stays():
-    """Neither its weights nor its running statistics move, while what is below it learns."""
+def test_a_frozen_batch_norm_in_eval_mode_does_not_change():
+    """Neither its weights nor its running statistics change while the layer before it learns."""
     model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
     optimizer = optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=0.1)
     norm = model[1].eval().requires_grad_(False)
@@ -405,8 +407,8 @@ def test_a_frozen_batch_norm_in_use_stays():
     assert not np.array_equal(model[0].weight.data, weight)
 
 
-def test_arrays_that_were_replaced_are_noticed():
-    """The optimizer keeps tables of where arrays lie; a parameter may get a new array, in another order even."""
+def test_a_parameter_may_get_a_new_array():
+    """The optimizer caches the addresses of arrays; a parameter may get a new one, even in another memory order."""
     p, q = (Parameter(np.arange(6, dtype=np.float32).reshape(2, 3)) for _ in range(2))
     optimizer, other = optim.SGD([p], 0.5, 0.9), optim.SGD([q], 0.5, 0.9)
     for make in (np.copy, np.asfortranarray, np.ascontiguousarray):
@@ -439,7 +441,7 @@ def test_a_gradient_that_no_longer_fits_is_an_error():
 
 
 def test_one_clip_over_all_groups():
-    """The length is that of all gradients together, whatever the groups."""
+    """The norm is that of the gradients of all groups together."""
     model = two_layers()
     optimizer = optim.SGD(groups_of(model, lr=0.0), 1.0)
     before = [p.data.copy() for p in model.parameters()]
@@ -451,7 +453,7 @@ def test_one_clip_over_all_groups():
 
 
 def test_training_a_network_against_pytorch():
-    """Layers, loss, clipping, optimizer and schedule together: after some steps the weights are still the same."""
+    """Layers, loss, clipping, optimizer and schedule together: after some steps the weights are still equal."""
     torch = pytest.importorskip("torch")
 
     def network(nn):

@@ -1,4 +1,4 @@
-"""Schedules against closed forms worked out here, and, where there is PyTorch, against its values step by step."""
+"""Schedules against closed forms, and, where PyTorch is installed, against its values step by step."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from minidl.nn import Parameter
 
 
 def optimizer(lr=0.1, momentum=0.9):
-    """One to be scheduled."""
+    """An optimizer with one parameter."""
     return optim.SGD([Parameter(np.ones(1, np.float32))], lr, momentum)
 
 
@@ -56,7 +56,7 @@ def test_one_cycle_goes_up_and_down_and_momentum_the_other_way():
     for _ in range(11):
         seen.append(chosen.lr)
         momenta.append(chosen.momentum)
-        schedule.step()                                         # the last, after the last batch, holds the end
+        schedule.step()                                         # the last one, after the last batch, stays at the end
     assert seen == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, *np.linspace(1, 0.05, 7)[1:]])
     assert momenta == pytest.approx([0.95, 0.925, 0.9, 0.875, 0.85, *np.linspace(0.85, 0.95, 7)[1:]])
     assert chosen.lr == pytest.approx(0.05)
@@ -156,17 +156,17 @@ SCHEDULES = {
 
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("steps", [2, 5])
-def test_a_resumed_schedule_goes_on(name, steps):
+def test_a_resumed_schedule_continues(name, steps):
     straight = lrs(SCHEDULES[name](optimizer()), 7)
     first = SCHEDULES[name](optimizer())
     lrs(first, steps)
-    second = SCHEDULES[name](optimizer(first.optimizer.lr))     # made anew, from the rate that stood last
+    second = SCHEDULES[name](optimizer(first.optimizer.lr))     # created again, with the last learning rate
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
     assert second.optimizer.momentum == first.optimizer.momentum
     assert lrs(second, 7 - steps) == straight[steps:]
 
 
-def test_a_resumed_plateau_goes_on():
+def test_a_resumed_plateau_continues():
     first = optim.ReduceLROnPlateau(optimizer(), patience=1)
     second = optim.ReduceLROnPlateau(optimizer(), patience=1)
     for metric in (3, 3):
@@ -179,7 +179,7 @@ def test_a_resumed_plateau_goes_on():
     json.dumps(fresh.state_dict(), allow_nan=False)
 
 
-@pytest.mark.parametrize(("make", "told"), [
+@pytest.mark.parametrize(("make", "message"), [
     (lambda o: optim.StepLR(o, 0), "StepLR: step_size=0"),
     (lambda o: optim.CosineAnnealingLR(o, 2.5), "CosineAnnealingLR: T_max=2.5"),
     (lambda o: optim.OneCycleLR(o, 1.0, 0), "OneCycleLR: total_steps=0"),
@@ -195,8 +195,8 @@ def test_a_resumed_plateau_goes_on():
     (lambda o: optim.ReduceLROnPlateau(o, threshold_mode="x"), "threshold_mode='x'"),
     (lambda o: optim.ReduceLROnPlateau(o, factor=1), "factor=1"),
 ])
-def test_bad_settings_are_named(make, told):
-    with pytest.raises(ValueError, match=told):
+def test_bad_settings_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
         make(optimizer())
 
 
@@ -214,7 +214,7 @@ def test_against_pytorch(name, arguments, settings, steps):
     theirs = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], 0.1, 0.9)
     ours = optimizer()
     schedules = getattr(optim, name)(ours, *arguments, **settings), None
-    with warnings.catch_warnings(action="ignore"):              # PyTorch misses the optimizer's own steps
+    with warnings.catch_warnings(action="ignore"):              # PyTorch warns: the optimizer made no steps
         schedules = schedules[0], getattr(torch.optim.lr_scheduler, name)(theirs, *arguments, **settings)
         for _ in range(steps):
             assert ours.lr == pytest.approx(theirs.param_groups[0]["lr"])

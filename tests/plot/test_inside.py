@@ -1,4 +1,4 @@
-"""Filters, feature maps and Grad-CAM against values worked out by hand, and that looking changes nothing."""
+"""Filters, feature maps and Grad-CAM against values computed by hand; looking changes nothing."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from minidl.io.image import read_image
 
 
 class Hand(nn.Module):
-    """Two maps, x and -2x, whose means are weighed: for class 0 by 3 and 1, for class 1 by -1 and 0.5."""
+    """Two maps, x and -2x, whose means have the weights 3 and 1 for class 0, and -1 and 0.5 for class 1."""
 
     def __init__(self):
         self.maps, self.fc = nn.Conv2d(1, 2, 1, bias=False), nn.Linear(2, 2, bias=False)
@@ -35,17 +35,17 @@ def test_grad_cam_by_hand(wrap):
     for target, slope in ((0, 3 - 2), (1, -1 - 1)):                  # relu(sum of slope_k / 24 * A_k)
         picture = plot.grad_cam(Hand(), wrap(x), "maps", target)
         np.testing.assert_allclose(picture.values, np.maximum(0, slope * x[0] / 24), rtol=1e-5, atol=1e-7)
-    likeliest = 0 if x.mean() > 0 else 1
-    np.testing.assert_array_equal(plot.grad_cam(Hand(), x).values, plot.grad_cam(Hand(), x, "maps", likeliest).values)
+    predicted = 0 if x.mean() > 0 else 1
+    np.testing.assert_array_equal(plot.grad_cam(Hand(), x).values, plot.grad_cam(Hand(), x, "maps", predicted).values)
 
 
-def test_grad_cam_grows_small_maps_to_the_image_and_sums_over_pixels():
+def test_grad_cam_resizes_small_maps_to_the_image_and_sums_over_pixels():
     model = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(1, 2, 1))
     model[1].weight.data[:, 0, 0, 0] = 2, -1
     x = np.abs(image(1, 4, 6))
     with no_grad():
-        grown = F.interpolate(F.avg_pool2d(Tensor(x[None]), 2), (4, 6), mode="bilinear").numpy()[0, 0]
-    np.testing.assert_allclose(plot.grad_cam(model, x, "0", 0).values, 2 * grown, rtol=1e-5)
+        resized = F.interpolate(F.avg_pool2d(Tensor(x[None]), 2), (4, 6), mode="bilinear").numpy()[0, 0]
+    np.testing.assert_allclose(plot.grad_cam(model, x, "0", 0).values, 2 * resized, rtol=1e-5)
     assert not plot.grad_cam(model, x, "0", 1).values.any()
 
 
@@ -65,7 +65,7 @@ def test_networks_of_the_zoo_stay_as_they_are(name, settings, layer, shape):
     attributes = [dict(vars(module)) for _, module in model.named_modules()]
     x = image(*shape)
     assert plot.grad_cam(model, x).values.shape == shape[1:]
-    if name != "mobilenet_v2":                                       # whose blocks call the layers of `conv` themselves
+    if name != "mobilenet_v2":                                       # its blocks call the layers of `conv` one by one
         assert plot.grad_cam(model, x, layer).values.min() >= 0
         assert plot.feature_maps(model, x, layer).values.ndim == 3
     else:
@@ -85,6 +85,15 @@ def test_feature_maps_are_what_the_layer_gives():
         expected = model.blocks[1].norm(model.blocks[1].conv(first), relu=True).numpy()[0]
     np.testing.assert_array_equal(plot.feature_maps(model, x, "blocks.1.norm").values, expected)
     np.testing.assert_array_equal(plot.feature_maps(model, x, "blocks.0").values, first.numpy()[0])
+
+
+def test_each_layer_of_a_sequential_can_be_looked_at():
+    """Even a ReLU that is otherwise fused into the convolution."""
+    model, x = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Conv2d(2, 3, 1)), image(1, 4, 6)
+    with no_grad():
+        first = model[0](Tensor(x[None])).numpy()[0]
+    np.testing.assert_array_equal(plot.feature_maps(model, x, "0").values, first)
+    np.testing.assert_array_equal(plot.feature_maps(model, x, "1").values, np.maximum(first, 0))
 
 
 def test_filters_are_the_weights():
@@ -111,10 +120,10 @@ def test_bad_input(tmp_path):
             function(model, x, "fc")
         with pytest.raises(ValueError, match=f"^{name}: x must be one image"):
             function(model, image(2, 1, 4, 4), "maps")
-    with pytest.raises(ValueError, match="there is no layer 'zzz'; there are maps"):
+    with pytest.raises(ValueError, match="there is no layer 'zzz'; the layers are maps"):
         plot.filters(model, "zzz")
     for target in (2, -1):
-        with pytest.raises(ValueError, match=f"target={target} is none of the classes 0 to 1"):
+        with pytest.raises(ValueError, match=f"target={target} is not a class; the classes are 0 to 1"):
             plot.grad_cam(model, x, "maps", target)
     with pytest.raises(ValueError, match="Linear has no layer with filters"):
         plot.filters(nn.Linear(1, 1))

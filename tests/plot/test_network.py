@@ -1,4 +1,4 @@
-"""Drawings by their geometry: every layer once, boxes apart, edges from box to box that cross none."""
+"""The geometry of drawings: every layer once, boxes apart, and edges that cross no box."""
 
 import itertools
 import xml.etree.ElementTree as ElementTree
@@ -20,7 +20,7 @@ from minidl.summary import summary
 
 
 def small(name):
-    """A network of the zoo with few weights, and the shape of its images."""
+    """A network of the zoo with few weights, and its input shape."""
     if name == "unet":
         return zoo.create(name, base_channels=2), (1, 188, 188)
     if name in ("lenet5", "lenet5_1998", "simple_cnn"):
@@ -49,7 +49,7 @@ def apart(one, other):
 
 
 def crosses(start, end, place):
-    """Whether a level or upright line runs through the inside of a box."""
+    """Whether a horizontal or vertical line runs through the inside of a box."""
     left, top, width, height = place
     (x0, x1), (y0, y1) = sorted((start[0], end[0])), sorted((start[1], end[1]))
     return x0 < left + width - 0.01 and left + 0.01 < x1 and y0 < top + height - 0.01 and top + 0.01 < y1
@@ -74,7 +74,7 @@ def check_geometry(graph):
     for above, below in graph.edges:
         left, top, width, height = layout.boxes[above]
         under_left, under_top, under_width, _ = layout.boxes[below]
-        if (above, below) not in layout.routes:                      # they touch
+        if (above, below) not in layout.routes:                      # the boxes touch
             assert (under_left, under_top) == pytest.approx((left, top + height))
             continue
         points = layout.routes[above, below]
@@ -86,7 +86,7 @@ def check_geometry(graph):
             assert start[0] <= layout.width
             assert not any(crosses(start, end, place) for place in layout.boxes.values())
     for (one, first), (other, second) in itertools.combinations(layout.routes.items(), 2):
-        if one[0] is not other[0] and one[1] is not other[1]:        # else they may run together for a while
+        if one[0] is not other[0] and one[1] is not other[1]:        # else they may share a piece
             assert not any(together(*pair) for pair in itertools.product(pieces(first), pieces(second)))
 
 
@@ -95,7 +95,7 @@ def pieces(points):
 
 
 def together(one, other):
-    """Whether two level or two upright lines share more than a point."""
+    """Whether two horizontal or two vertical lines share more than a point."""
     for axis, along in ((0, 1), (1, 0)):
         if one[0][axis] == one[1][axis] == other[0][axis] == other[1][axis]:
             (a, b), (c, d) = (sorted(point[along] for point in line) for line in (one, other))
@@ -119,7 +119,7 @@ def test_every_network_of_the_zoo(name):
 
 
 class Knot(nn.Module):
-    """Readers in all ways: past one row, past several, two from one, a layer twice, a function with a number."""
+    """All kinds of edges: past one row and past several, two from one box, a layer called twice, a function."""
 
     def __init__(self):
         self.a, self.b, self.c = nn.Conv2d(2, 2, 1), nn.Conv2d(2, 2, 3, padding=1), nn.Conv2d(4, 2, 1)
@@ -152,7 +152,7 @@ def test_a_knot():
 
 
 class Dense(nn.Module):
-    """Each layer reads all before it."""
+    """Each layer reads all layers before it."""
 
     def __init__(self, depth):
         self.layers = [nn.Conv2d(2 * (i + 1), 2, 1) for i in range(depth)]
@@ -171,7 +171,7 @@ def test_dense_connections_and_random_ones():
 
 
 class Random(nn.Module):
-    """Layers that read some of those before them, some in groups of their own."""
+    """Layers that read some of those before them, some of them in groups."""
 
     def __init__(self, rng):
         self.reads = [sorted(set(rng.integers(0, i + 1, 2).tolist())) for i in range(9)]
@@ -185,7 +185,7 @@ class Random(nn.Module):
         return F.cat(outs[-3:], 1)
 
 
-def test_a_residual_block_and_the_row_it_stands_in():
+def test_a_residual_block_and_the_row_it_is_in():
     graph = arrange(trace(zoo.create("resnet20"), (3, 32, 32)))
     rows = {group.name: group for group in groups_in(graph.root)}
     assert {name: group.times for name, group in rows.items() if group.times > 1} == {"layer1.0": 3, "layer2.1": 2,
@@ -201,13 +201,13 @@ def test_a_residual_block_and_the_row_it_stands_in():
     assert edges["layer2.0.bn2", "layer2.1.bn2"] == edges["pad", "layer2.0.bn2"] == 1
 
 
-def test_the_ceiling_of_a_relu_is_told():
-    told = [box.settings for box in boxes_in(trace(zoo.create("mobilenet_v2_cifar", width=0.25), (3, 32, 32)).root)]
-    assert {", ReLU6", "", ", add"} < set(told)
-    assert ", ReLU" not in told
+def test_the_ceiling_of_a_relu_is_shown():
+    settings = [box.settings for box in boxes_in(trace(zoo.create("mobilenet_v2_cifar", width=0.25), (3, 32, 32)).root)]
+    assert {", ReLU6", "", ", add"} < set(settings)
+    assert ", ReLU" not in settings
 
 
-def test_unet_hands_each_level_over():
+def test_unet_reads_each_level_again():
     model, shape = small("unet")
     graph = trace(model, shape)
     crops = [(above.name, below.shape) for above, below in graph.edges if below.layer == "getitem"]
@@ -239,7 +239,7 @@ def test_it_leaves_no_trace():
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_a_single_layer_and_a_double_one():
+def test_a_single_layer_and_one_called_three_times():
     for model in (nn.Linear(3, 4), nn.Identity()):
         assert len(boxes_in(trace(model, (3,)).root)) == 3
     layer = nn.Linear(3, 3)
@@ -279,7 +279,7 @@ def test_bad_input():
         def forward(self, x):
             return x.data
 
-    with pytest.raises(ValueError, match="Constant gives nothing"):
+    with pytest.raises(ValueError, match="Constant returns nothing"):
         plot.network(Constant(), (1,))
 
 

@@ -1,4 +1,4 @@
-"""The gradient check must fail where it should: each test plants one mistake."""
+"""The gradient check must find mistakes: each test plants one."""
 
 import runpy
 from pathlib import Path
@@ -14,7 +14,7 @@ from minidl.testing import check_gradients
 
 
 def square_with(backward, forward=lambda x: x * x):
-    """An op that squares, with the backward given: a function of the gradient and x."""
+    """An op that squares, with the given backward, a function of the gradient and x."""
     @op
     def square(x, /):
         return forward(x), lambda grad: backward(grad, x)
@@ -26,7 +26,7 @@ def x():
     return np.random.default_rng(0).standard_normal((3, 4))
 
 
-def test_what_is_right_passes(x):
+def test_correct_gradients_pass(x):
     check_gradients(square_with(lambda grad, x: 2 * grad * x), x)
     check_gradients(lambda a, b: (a @ b.T).sum(0), x, x[:2])
     check_gradients(F.exp, x.astype(np.float32))
@@ -40,7 +40,7 @@ def test_a_wrong_factor(x):
         check_gradients(square_with(lambda grad, x: 1.999 * grad * x), x, seed=7)
 
 
-def test_the_input_that_is_wrong_is_named(x):
+def test_the_wrong_input_is_named(x):
     @op
     def product(a, b, /):
         return a * b, lambda grad: (grad * b, grad * b)
@@ -48,8 +48,8 @@ def test_the_input_that_is_wrong_is_named(x):
         check_gradients(product, x, 2 * x)
 
 
-def test_a_gradient_that_is_wrong_unless_all_ones_are_sent_back(x):
-    """Softmax has no gradient under all ones: a backward that says 0 would pass."""
+def test_a_gradient_that_is_correct_only_for_a_cotangent_of_ones(x):
+    """With ones, the gradient of softmax is zero, and a backward that returns 0 would pass."""
     @op
     def softmax(x, /):
         out = np.exp(x) / np.exp(x).sum()
@@ -58,7 +58,7 @@ def test_a_gradient_that_is_wrong_unless_all_ones_are_sent_back(x):
         check_gradients(softmax, x)
 
 
-def test_an_op_that_keeps_the_wrong_nan(x):
+def test_a_gradient_of_nan(x):
     with pytest.raises(AssertionError, match="backward says nan"):
         check_gradients(square_with(lambda grad, x: grad * np.nan), x)
 
@@ -71,9 +71,9 @@ def add_in_place(array):
 @pytest.mark.parametrize(("function", "message"), [
     (square_with(lambda grad, x: grad * x, forward=lambda x: add_in_place(x) * x), r"input 0 \(3, 4\) was written to"),
     (square_with(lambda grad, x: add_in_place(x)), r"input 0 \(3, 4\) was written to"),
-    (square_with(lambda grad, x: add_in_place(grad)), r"the gradient sent back .* was written to"),
+    (square_with(lambda grad, x: add_in_place(grad)), r"the gradient passed to backward .* was written to"),
 ])
-def test_writing_to_what_is_not_ones_own(function, message, x):
+def test_writing_to_inputs_and_gradients(function, message, x):
     with pytest.raises(AssertionError, match=message):
         check_gradients(function, x)
 
@@ -98,7 +98,7 @@ def test_an_op_that_leaves_float32(x):
     check_gradients(square_with(lambda grad, x: 2 * grad * x, forward=lambda x: x**two), x, float32=False)
 
 
-def test_an_op_that_is_too_coarse_in_float32(x):
+def test_an_op_that_is_inaccurate_in_float32(x):
     def coarse(x):
         return x if x.dtype == np.float64 else x.astype(np.float16).astype(np.float32)
     with pytest.raises(AssertionError, match=r"the output .* in float32 is off by .* from float64"):
@@ -111,32 +111,32 @@ def test_an_input_that_gets_no_gradient(x):
     @op
     def one_sided(a, b, /):
         return a + b, lambda grad: (grad, None)
-    with pytest.raises(AssertionError, match=r"no gradient came back to input 1 \(3, 4\)"):
+    with pytest.raises(AssertionError, match=r"input 1 \(3, 4\) received no gradient"):
         check_gradients(one_sided, x, x)
 
 
-def test_what_cannot_be_checked(x):
-    with pytest.raises(TypeError, match="input 1 must be an array of floats, not array"):
+def test_bad_arguments(x):
+    with pytest.raises(TypeError, match="input 1 must be a floating-point array, not array"):
         check_gradients(F.add, x, np.ones(4, int))
-    with pytest.raises(TypeError, match="input 0 must be an array of floats, not 2"):
+    with pytest.raises(TypeError, match="input 0 must be a floating-point array, not 2"):
         check_gradients(F.exp, 2.0)
     with pytest.raises(TypeError, match="the function returned a ndarray, not a Tensor"):
         check_gradients(lambda x: x.data, x)
 
 
-def test_the_arrays_of_another_library(x):
+def test_arrays_of_another_library(x):
     check_gradients(F.exp, strict_array.asarray(x))
     with pytest.raises(AssertionError, match="central difference"):
         check_gradients(square_with(lambda grad, x: grad), strict_array.asarray(x))
 
 
-def test_it_leaves_nothing_behind(x):
+def test_the_input_is_unchanged(x):
     before = Tensor(x.copy())
     check_gradients(F.exp, x)
     np.testing.assert_array_equal(x, before.data)
 
 
-def test_the_example_of_an_op_of_ones_own(capsys):
+def test_the_example_of_a_new_op(capsys):
     example = Path(__file__).parents[2] / "examples" / "new_op.py"
     runpy.run_path(str(example), run_name="__main__")
     lines = capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""What the strategies draw is legal, varied, and what they say."""
+"""The strategies draw valid and varied examples, as documented."""
 
 import subprocess
 import sys
@@ -92,7 +92,7 @@ def test_every_kind_of_convolution_is_drawn():
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("dtype", ["float32", "int64", "uint8", "bool"])
 @given(shape=shapes(min_side=0), seed=seeds)
-def test_layouts_change_nothing_but_memory(xp, layout, dtype, shape, seed):
+def test_layouts_change_only_the_memory_layout(xp, layout, dtype, shape, seed):
     values = 100 * distinct_values(shape, seed=seed)[0]
     values = (values > 0 if dtype == "bool" else values + 100).astype(dtype)
     x = xp.asarray(values.copy())
@@ -102,10 +102,10 @@ def test_layouts_change_nothing_but_memory(xp, layout, dtype, shape, seed):
     assert out.dtype == x.dtype
     assert (out == x).all()
     out[...] = 0
-    np.testing.assert_array_equal(Tensor(x).numpy(), values)             # its memory is its own
+    np.testing.assert_array_equal(Tensor(x).numpy(), values)             # it does not share memory
 
 
-def test_layouts_do_change_memory():
+def test_layouts_change_the_memory_layout():
     x = np.zeros((2, 3, 4, 5))
     strides = {layout.__name__: tuple(s // 8 for s in layout(x).strides) for layout in LAYOUTS}
     assert strides == {
@@ -126,7 +126,7 @@ def test_a_layout_can_be_drawn(layout):
     assert layout in LAYOUTS
 
 
-def test_without_hypothesis_the_error_says_what_to_install():
+def test_without_hypothesis_the_error_names_what_to_install():
     code = "import sys; sys.modules['hypothesis'] = None; import minidl.testing; import minidl.testing.strategies"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.stderr.strip().endswith(

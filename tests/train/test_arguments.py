@@ -1,4 +1,4 @@
-"""The common flags: their names, their defaults, and what argparse refuses."""
+"""The common flags: their names, their defaults, and the values that argparse refuses."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_defaults(parser):
     }
 
 
-def test_short_and_long_names(parser):
+def test_short_and_long_names_agree(parser):
     short = parse(parser, ["-b", "8", "--wd", "0.1", "-j", "0"])
     long = parse(parser, ["--batch-size", "8", "--weight-decay", "0.1", "--workers", "0"])
     assert vars(short) == vars(long)
@@ -35,7 +35,7 @@ def test_short_and_long_names(parser):
     "--wd -1", "--accumulate 0", "--ema-decay 1", "--seed -1", "-j -1", "--patience 0", "--log-interval -1",
     "--checkpoint-interval -1", "--limit 0", "--validation -1", "--colour red", "more",
 ])
-def test_refused_with_exit_code_2(parser, capsys, line):
+def test_invalid_flags_exit_with_2(parser, capsys, line):
     with pytest.raises(SystemExit) as caught:
         parse(parser, line.split())
     assert caught.value.code == 2

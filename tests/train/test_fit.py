@@ -1,4 +1,4 @@
-"""What fit leaves behind, when it stops, and what it says when something goes wrong."""
+"""fit: the files that it writes, when it stops, and its error messages."""
 
 import csv
 import errno
@@ -31,29 +31,29 @@ def finished(tmp_path_factory):
 
 
 def validations(monkeypatch, accuracies):
-    """Let validation give these accuracies, one after the other."""
+    """Make validation return these accuracies, one per epoch."""
     results = [Evaluation(1.0, np.array([[a, 100 - a], [0, 0]])) for a in accuracies]
     monkeypatch.setattr(Loop, "validate", lambda loop: results.pop(0))
 
 
-def test_all_files_are_there(finished):
+def test_folder_has_all_files(finished):
     assert sorted(os.listdir(finished[0])) == FILES
 
 
-def test_the_log_has_the_rows(finished):
+def test_log_has_the_returned_rows(finished):
     folder, rows = finished
     with open(folder / "log.csv", newline="") as log:
         assert list(csv.DictReader(log)) == [{key: str(value) for key, value in row.items()} for row in rows]
 
 
 @pytest.mark.parametrize(("name", "width", "height"), [("curves.png", 1210, 396), ("confusion.png", 770, 770)])
-def test_pictures_are_pictures(finished, name, width, height):
+def test_plots_have_their_size_and_are_not_empty(finished, name, width, height):
     with Image.open(finished[0] / name) as picture:
         assert (picture.format, picture.size) == ("PNG", (width, height))
-        assert len(picture.getcolors(1 << 20)) > 100                 # not an empty sheet
+        assert len(picture.getcolors(1 << 20)) > 100                 # more than a blank page
 
 
-def test_the_report_is_that_of_the_best_weights(finished):
+def test_report_is_of_the_best_weights(finished):
     folder, _ = finished
     model = toy_run.net()
     facts = load_weights(model, folder / "best.safetensors")
@@ -67,7 +67,7 @@ def test_the_report_is_that_of_the_best_weights(finished):
     assert (facts["input"], facts["architecture"], facts["minidl"]) == ([1, 28, 28], "toy_run.Net", minidl.__version__)
 
 
-def test_the_model_ends_with_the_best_weights(tmp_path, monkeypatch):
+def test_model_ends_with_the_best_weights(tmp_path, monkeypatch):
     validations(monkeypatch, [50, 70, 60])
     model = toy_run.net()
     rows = fit(model, SGD(model.named_parameters(), 0.1), toy_run.TRAIN_SET, toy_run.VALIDATION_SET,
@@ -79,9 +79,9 @@ def test_the_model_ends_with_the_best_weights(tmp_path, monkeypatch):
         np.testing.assert_array_equal(array, best[name])
 
 
-def test_a_network_with_several_outputs_brings_its_loss(tmp_path):
+def test_network_with_several_outputs_uses_its_own_loss(tmp_path):
     class TwoHeads(toy_run.Net):
-        """GoogLeNet's manner: in training a head more, which the loss weighs."""
+        """Like GoogLeNet: auxiliary outputs in training, weighted by the loss."""
 
         loss = GoogLeNet.loss
 
@@ -97,7 +97,7 @@ def test_a_network_with_several_outputs_brings_its_loss(tmp_path):
     before = model.aux.weight.numpy().copy()
     rows = fit(model, SGD(model.named_parameters(), 0.01), toy_run.TRAIN_SET, toy_run.VALIDATION_SET,
                output_dir=tmp_path, accumulate=2, **toy_run.SETTINGS | {"epochs": 1})
-    assert rows[0]["train_loss"] > 1.3 * rows[0]["validation_loss"]  # three heads, and one
+    assert rows[0]["train_loss"] > 1.3 * rows[0]["validation_loss"]  # three outputs against one
     assert not np.array_equal(model.aux.weight.numpy(), before)
 
 
@@ -109,8 +109,8 @@ def test_args_json(finished):
     assert set(args["versions"]) == {"minidl", "numpy", "python"}
 
 
-def test_the_rows_are_true(tmp_path):
-    """A learning rate of 0 and one batch per epoch: the row is what the fresh model says of the training set."""
+def test_row_agrees_with_a_direct_evaluation(tmp_path):
+    """With learning rate 0 and one batch per epoch, the row is the initial model's result on the training set."""
     def model():
         net = toy_run.net()
         net.dropout.p = 0.0
@@ -127,7 +127,7 @@ def test_the_rows_are_true(tmp_path):
 
 
 def weights_after(folder, **settings):
-    """The weights at the end of a run of a network without batch normalization, and its losses."""
+    """The final weights of a run of a network without batch normalization, and its losses."""
     minidl.manual_seed(7)
     model = minidl.nn.Sequential(minidl.nn.Flatten(), minidl.nn.Linear(784, 20), minidl.nn.Tanh(),
                                  minidl.nn.Linear(20, 10))
@@ -136,8 +136,8 @@ def weights_after(folder, **settings):
     return model.state_dict(), [row["train_loss"] for row in rows]
 
 
-def test_a_batch_in_parts_gives_the_same_step(tmp_path):
-    """100 images in batches of 48: the last has 4 images, fewer than parts, and the parts of 10 leave one of 8."""
+def test_accumulate_gives_the_same_steps(tmp_path):
+    """100 images in batches of 48: the last batch has 4 images for 5 parts, and parts of 10 images leave one of 8."""
     whole, losses = weights_after(tmp_path / "whole")
     parts, others = weights_after(tmp_path / "parts", accumulate=5)
     for name, array in whole.items():
@@ -145,8 +145,8 @@ def test_a_batch_in_parts_gives_the_same_step(tmp_path):
     assert others == pytest.approx(losses, rel=1e-4)
 
 
-def test_the_averaged_weights_are_judged_and_kept(tmp_path, monkeypatch):
-    """They are what the steps of the same run without averaging say, and what validation sees."""
+def test_averaged_weights_are_validated_and_saved(tmp_path, monkeypatch):
+    """They are the average over the steps of the same run without averaging, and validation uses them."""
     seen, step = [], SGD.step
 
     def step_and_look(optimizer):
@@ -174,9 +174,9 @@ def test_the_averaged_weights_are_judged_and_kept(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("accuracies", "epochs"), [
-    ([50, 60, 55, 58, 99], 4),                   # two in a row that were no better
+    ([50, 60, 55, 58, 99], 4),                   # two epochs in a row without improvement
     ([50, 40, 51, 40, 52], 5),                   # never two in a row
-    ([50, 50, 50, 99, 99], 3),                   # as good as the best is not better
+    ([50, 50, 50, 99, 99], 3),                   # equalling the best is no improvement
 ])
 def test_early_stopping(tmp_path, monkeypatch, accuracies, epochs):
     validations(monkeypatch, accuracies)
@@ -194,7 +194,7 @@ def test_without_validation_the_last_epoch_is_the_best(tmp_path, nothing):
     assert load_checkpoint(tmp_path / "best.safetensors")[1]["epoch"] == 3
 
 
-def test_a_dry_run_leaves_nothing(tmp_path, monkeypatch, capsys):
+def test_dry_run_leaves_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rows = toy_run.train(tmp_path / "run", test_set=toy_run.DIGITS, dry_run=True)
     assert len(rows) == 1
@@ -202,7 +202,7 @@ def test_a_dry_run_leaves_nothing(tmp_path, monkeypatch, capsys):
     assert "a dry run: nothing is kept" in capsys.readouterr().out
 
 
-def test_lines_where_there_is_no_terminal(tmp_path, capsys):
+def test_lines_without_a_terminal(tmp_path, capsys):
     toy_run.train(tmp_path, log_interval=1e-9)
     out, err = capsys.readouterr()
     assert len([line for line in out.splitlines() if line.startswith("epoch")]) == 3
@@ -214,16 +214,22 @@ def test_lines_where_there_is_no_terminal(tmp_path, capsys):
     {"schedule_every": "week"}, {"patience": 3}, {"batch_size": 0}, {"device": "tpu"}, {"epochs": 0},
     {"accumulate": 0}, {"ema_decay": 1.5},
 ])
-def test_settings_that_make_no_sense(tmp_path, settings):
+def test_invalid_settings_are_refused(tmp_path, settings):
     with pytest.raises(ValueError, match=r"fit: |batch_size|device|decay=1.5"):
         toy_run.train(tmp_path / "run", validation_set=None, **settings)
     assert os.listdir(tmp_path) == []
 
 
-# What can go wrong on the way
+def test_unknown_setting_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        toy_run.train(tmp_path / "run", colour="red")
+    assert os.listdir(tmp_path) == []
+
+
+# Failures during a run
 
 def poisoned(number):
-    """A loss that becomes NaN at the given step."""
+    """A loss that is NaN at step `number`."""
     calls = iter(range(1, 1000))
 
     def loss(logits, labels):
@@ -232,7 +238,7 @@ def poisoned(number):
     return loss
 
 
-def test_a_loss_that_is_nan_stops_the_run_and_keeps_the_checkpoint(tmp_path):
+def test_nan_loss_stops_the_run_and_keeps_the_checkpoint(tmp_path):
     message = rf"epoch 2, step 3: the loss is nan. --resume {tmp_path} .* --detect-nan"
     with pytest.raises(minidl.NonFiniteError, match=message):
         toy_run.train(tmp_path, loss=poisoned(toy_run.STEPS + 3), validation_set=None)
@@ -242,7 +248,7 @@ def test_a_loss_that_is_nan_stops_the_run_and_keeps_the_checkpoint(tmp_path):
 
 def test_detect_nan_names_the_layer(tmp_path):
     model = toy_run.net()
-    model.fc.weight.data[...] = 3e38             # still finite, but not what comes out
+    model.fc.weight.data[...] = 3e38             # still finite, but the output is not
     optimizer = SGD(model.named_parameters(), 0.1)
     message = r"epoch 1, step 1: the output of linear is not finite: .* in layer fc\. --resume"
     with pytest.raises(minidl.NonFiniteError, match=message):
@@ -250,7 +256,7 @@ def test_detect_nan_names_the_layer(tmp_path):
 
 
 def test_bad_weights_never_replace_good_ones(tmp_path, monkeypatch):
-    """The loss is finite, the step behind it is not, and the checkpoint would be due."""
+    """The loss is finite, the weights after the step are not, and a checkpoint is due."""
     original, calls = SGD.step, iter(range(1, 100))
 
     def step(optimizer):
@@ -267,8 +273,8 @@ def test_bad_weights_never_replace_good_ones(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("call", [1, 2, 6])
-def test_a_full_disk_keeps_the_checkpoint_before_and_says_so(tmp_path, monkeypatch, call):
-    """Full from the start, or from the first epoch's checkpoint on, or later."""
+def test_full_disk_keeps_the_previous_checkpoint_and_is_reported(tmp_path, monkeypatch, call):
+    """The disk is full from the start, from the first epoch's checkpoint on, or later."""
     original, calls = os.fsync, iter(range(1, 100))
 
     def fsync(descriptor):
@@ -284,20 +290,20 @@ def test_a_full_disk_keeps_the_checkpoint_before_and_says_so(tmp_path, monkeypat
     assert len(toy_run.train(tmp_path, resume=True)) == 3
 
 
-def test_a_folder_that_cannot_be_made(tmp_path):
+def test_folder_that_cannot_be_created(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=f"cannot make the output folder {tmp_path}/file/run: "):
         toy_run.train(tmp_path / "file" / "run")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_folder_that_cannot_be_written_to(tmp_path):
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_folder_that_cannot_be_written_to(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OSError, match=r"cannot write .*Permission denied"):
         toy_run.train(tmp_path)
 
 
-def test_what_a_killed_run_left_behind_is_swept_away(tmp_path):
+def test_temporary_files_of_a_killed_run_are_removed(tmp_path):
     Path(tmp_path, ".last.safetensors.0123.part").touch()
     toy_run.train(tmp_path)
     assert not list(tmp_path.glob(".*"))

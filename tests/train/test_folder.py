@@ -1,4 +1,4 @@
-"""Which folder a run goes into, and what `--resume` means."""
+"""The choice of a run's folder, and the meaning of `--resume`."""
 
 from pathlib import Path
 
@@ -14,48 +14,48 @@ def here(tmp_path, monkeypatch):
 
 
 def run_at(path, *others):
-    """Make folders that look like runs."""
+    """Create folders that look like runs."""
     for each in (path, *others):
         Path(each).mkdir(parents=True)
         Path(each, "last.safetensors").touch()
 
 
-def test_the_first_name_that_is_free():
+def test_first_free_name_is_chosen():
     assert choose_folder("toy") == (Path("runs/toy"), False)
     run_at("runs/toy", "runs/toy-2", "runs/toy-10", "runs/toyota")
     assert choose_folder("toy") == (Path("runs/toy-3"), False)
 
 
-def test_auto_takes_the_newest_that_holds_a_run():
+def test_auto_chooses_the_newest_run():
     assert choose_folder("toy", resume="auto") == (Path("runs/toy"), False)
     run_at("runs/toy", "runs/toy-2", "runs/toy-10", "runs/toy-big", "runs/toyota-99")
     Path("runs/toy-11").mkdir()                                      # killed before its first checkpoint
     assert choose_folder("toy", resume="auto") == (Path("runs/toy-10"), True)
 
 
-def test_a_folder_of_ones_own():
+def test_output_dir():
     assert choose_folder("toy", "mine") == (Path("mine"), False)
     assert choose_folder("toy", "mine", "auto") == (Path("mine"), False)
     run_at("mine")
     assert choose_folder("toy", "mine", "auto") == (Path("mine"), True)
-    with pytest.raises(RunError, match="mine holds a run already; go on with it by --resume auto, or name another"):
+    with pytest.raises(RunError, match="mine already holds a run; resume it with --resume auto, or name another"):
         choose_folder("toy", "mine")
 
 
 @pytest.mark.parametrize("path", ["mine", "mine/", "mine/last.safetensors"])
-def test_a_run_by_its_path(path):
+def test_resume_by_path(path):
     run_at("mine")
     assert choose_folder("toy", None, path) == (Path("mine"), True)
     assert choose_folder("toy", "mine", path) == (Path("mine"), True)
-    with pytest.raises(RunError, match="goes on in mine; leave out --output-dir other"):
+    with pytest.raises(RunError, match="continues in mine; leave out --output-dir other"):
         choose_folder("toy", "other", path)
 
 
 @pytest.mark.parametrize(("path", "message"), [
     ("nowhere", "no such file or folder"), ("nowhere/last.safetensors", "no such file or folder"),
-    ("mine/best.safetensors", "only a last.safetensors"), ("empty", "no last.safetensors in this folder"),
+    ("mine/best.safetensors", "its last.safetensors only"), ("empty", "no last.safetensors in this folder"),
 ])
-def test_what_cannot_be_resumed(path, message):
+def test_paths_that_cannot_be_resumed(path, message):
     run_at("mine")
     Path("mine/best.safetensors").touch()
     Path("empty").mkdir()

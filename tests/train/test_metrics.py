@@ -1,4 +1,4 @@
-"""Metrics against numbers worked out by hand, and against their definitions counted image by image."""
+"""Metrics against results computed by hand, and against their definitions counted image by image."""
 
 import numpy as np
 import pytest
@@ -13,14 +13,14 @@ from minidl.train.metrics import (
     precision_recall_f1,
 )
 
-#                  taken for a  b  c
+#                  predicted a  b  c
 BY_HAND = np.array([[3, 1, 0],                     # a
                     [0, 2, 0],                     # b
-                    [2, 0, 0]])                    # c, which the model never names
+                    [2, 0, 0]])                    # c, which is never predicted
 answers = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=30)
 
 
-def test_by_hand():
+def test_example_computed_by_hand():
     assert accuracy(BY_HAND) == 5 / 8
     precision, recall, f1 = precision_recall_f1(BY_HAND)
     np.testing.assert_allclose(precision, [3 / 5, 2 / 3, 0])
@@ -29,25 +29,25 @@ def test_by_hand():
 
 
 @given(answers)
-def test_against_counting(pairs):
+def test_metrics_agree_with_counting(pairs):
     labels, predictions = np.array(pairs, np.int64).reshape(-1, 2).T
     confusion = confusion_matrix(labels, predictions, 4)
     for t, p in np.ndindex(4, 4):
         assert confusion[t, p] == sum(pair == (t, p) for pair in pairs)
     assert accuracy(confusion) == (sum(t == p for t, p in pairs) / len(pairs) if pairs else 0)
     for c, (precision, recall, f1) in enumerate(zip(*precision_recall_f1(confusion), strict=True)):
-        right = sum(t == p == c for t, p in pairs)
-        called, are = sum(p == c for _, p in pairs), sum(t == c for t, _ in pairs)
-        assert precision == pytest.approx(right / called if called else 0)
-        assert recall == pytest.approx(right / are if are else 0)
-        assert f1 == pytest.approx(2 * precision * recall / (precision + recall) if right else 0)
+        correct = sum(t == p == c for t, p in pairs)
+        predicted, true = sum(p == c for _, p in pairs), sum(t == c for t, _ in pairs)
+        assert precision == pytest.approx(correct / predicted if predicted else 0)
+        assert recall == pytest.approx(correct / true if true else 0)
+        assert f1 == pytest.approx(2 * precision * recall / (precision + recall) if correct else 0)
 
 
 @pytest.mark.parametrize(("labels", "predictions", "message"), [
     ([0, 1], [0], "must be"), ([[0]], [[0]], "must be"),
     ([0, 3], [0, 0], "a label is not one of"), ([0, 0], [-1, 0], "a prediction is not one of"),
 ])
-def test_wrong_labels(labels, predictions, message):
+def test_invalid_labels_are_refused(labels, predictions, message):
     with pytest.raises(ValueError, match=message):
         confusion_matrix(labels, predictions, 3)
 

@@ -1,4 +1,4 @@
-"""The bar on a terminal: what it shows, and that it is gone in the end. (Plain lines: see test_fit.)"""
+"""The progress bar on a terminal: its content, and its removal at the end. (For plain lines see test_fit.)"""
 
 import io
 import re
@@ -16,7 +16,7 @@ ROW = {"epoch": 2, "train_loss": 0.5, "train_accuracy": 0.8, "validation_loss": 
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Puts a terminal in the place of stderr and stdout when it is called; capturing would undo it any earlier."""
+    """A function that replaces stdout and stderr by a terminal; called in the test, after pytest's own capturing."""
     class Terminal(io.StringIO):
         def isatty(self):
             return True
@@ -30,7 +30,7 @@ def terminal(monkeypatch):
     return attach
 
 
-def test_the_bar(terminal):
+def test_bar(terminal):
     screen = terminal(refresh=0)
     with Progress(5, 1000, Position(epoch=1), 10.0) as bar:
         bar.step(Position(epoch=1, step=3, images=300, correct=240, loss=150.0))
@@ -39,10 +39,10 @@ def test_the_bar(terminal):
     assert re.search(r"epoch 2/5: .*1\.30k/5\.00k .*\[00:00<.* images/s, loss 0\.5000, accuracy 80\.00%", shown)
     line = "epoch 2/5   train loss 0.5000 accuracy 80.00%   validation loss 0.2500 accuracy 90.00% *   1.2 s"
     assert f"\r{line}\n" in shown
-    assert shown.endswith("\r")                                      # wiped
+    assert shown.endswith("\r")                                      # the bar is erased
 
 
-def test_most_steps_cost_one_look_at_the_clock(terminal):
+def test_steps_between_updates_print_nothing(terminal):
     screen = terminal(refresh=1000)
     with Progress(5, 1000, Position(), 10.0) as bar:
         before = screen.getvalue()

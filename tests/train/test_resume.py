@@ -1,4 +1,4 @@
-"""A run that was stopped anywhere and resumed ends with the bits of one that was not."""
+"""A run that is stopped anywhere and resumed ends with the same bits as an uninterrupted run."""
 
 import csv
 import os
@@ -19,17 +19,17 @@ from minidl.train.run import Run
 
 
 class Killed(Exception):
-    """Stands in for a kill: nothing is saved on the way out."""
+    """Simulates a kill: nothing is saved afterwards."""
 
 
 def saved(folder, name):
-    """The arrays of a checkpoint, as bytes, and its facts without the clock's."""
+    """The arrays of a checkpoint as bytes, and its facts without times."""
     arrays, facts = load_checkpoint(Path(folder) / name)
     return {name: (array.shape, array.tobytes()) for name, array in arrays.items()}, timeless(facts)
 
 
 def timeless(value):
-    """The same facts without what the clock said."""
+    """The same facts without times."""
     if isinstance(value, dict):
         return {key: timeless(item) for key, item in value.items() if key != "seconds"}
     return [timeless(item) for item in value] if isinstance(value, list) else value
@@ -42,18 +42,18 @@ def assert_same_end(folder, other):
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    """Drawing takes longer than such a run."""
+    """Drawing takes longer than the run."""
     monkeypatch.setattr("minidl.train.loop.draw_curves", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """The folder of a run that nobody stopped, by optimizer."""
+def uninterrupted(tmp_path_factory):
+    """A function from an optimizer to the folder of an uninterrupted run."""
     folders = {}
 
     def folder(optimizer):
         if optimizer not in folders:
-            folders[optimizer] = tmp_path_factory.mktemp("undisturbed")
+            folders[optimizer] = tmp_path_factory.mktemp("uninterrupted")
             toy_run.train(folders[optimizer], optimizer)
         return folders[optimizer]
     return folder
@@ -61,7 +61,7 @@ def undisturbed(tmp_path_factory):
 
 @contextmanager
 def killed_at(owner, method, call, before=False):
-    """In the block, the `call`-th call of a method raises Killed: after it has done its work, or before."""
+    """In the block, call number `call` of a method raises Killed, before or after its work."""
     original, calls = getattr(owner, method), iter(range(1, 10_000))
 
     def killing(*args, **settings):
@@ -82,12 +82,12 @@ def killed_at(owner, method, call, before=False):
 @pytest.mark.parametrize(("optimizer", "step"), [
     (SGD, 1), (SGD, 5), (SGD, 7), (SGD, 8), (SGD, 21), (Adam, 12), (AdamW, 4),
 ])
-def test_killed_after_a_step(tmp_path, undisturbed, optimizer, step):
-    """With a checkpoint behind each step, and the kill between the step and its checkpoint or at once after it."""
+def test_killed_after_a_step(tmp_path, uninterrupted, optimizer, step):
+    """With a checkpoint after each step; the kill comes between a step and its checkpoint."""
     with killed_at(Loop, "step", step):
         toy_run.train(tmp_path, optimizer, checkpoint_interval=0)
     toy_run.train(tmp_path, optimizer, resume=True)
-    assert_same_end(tmp_path, undisturbed(optimizer))
+    assert_same_end(tmp_path, uninterrupted(optimizer))
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -95,14 +95,14 @@ def test_killed_after_a_step(tmp_path, undisturbed, optimizer, step):
     (SGD, "update", 10),
     (Loop, "validate", 2), (Run, "save_weights", 2), (Run, "save", 2), (Run, "save", 9), (Loop, "draw", 1),
 ])
-def test_killed_elsewhere(tmp_path, undisturbed, owner, method, call, before):
+def test_killed_elsewhere(tmp_path, uninterrupted, owner, method, call, before):
     with killed_at(owner, method, call, before):
         toy_run.train(tmp_path, checkpoint_interval=0)
     toy_run.train(tmp_path, resume=True)
-    assert_same_end(tmp_path, undisturbed(SGD))
+    assert_same_end(tmp_path, uninterrupted(SGD))
 
 
-def test_the_average_of_the_weights_is_resumed(tmp_path):
+def test_average_of_the_weights_is_resumed(tmp_path):
     toy_run.train(tmp_path / "a", ema_decay=0.9)
     with killed_at(Loop, "step", 11):
         toy_run.train(tmp_path / "b", ema_decay=0.9, checkpoint_interval=0)
@@ -110,17 +110,17 @@ def test_the_average_of_the_weights_is_resumed(tmp_path):
     assert_same_end(tmp_path / "a", tmp_path / "b")
 
 
-def test_killed_again_and_again(tmp_path, undisturbed):
+def test_killed_repeatedly(tmp_path, uninterrupted):
     for step in (2, 3, 1, 6, 4):
         with killed_at(Loop, "step", step):
             toy_run.train(tmp_path, checkpoint_interval=0, resume=True)
     toy_run.train(tmp_path, resume=True)
-    assert_same_end(tmp_path, undisturbed(SGD))
+    assert_same_end(tmp_path, uninterrupted(SGD))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", [3, 7, 10])
-def test_a_signal_finishes_the_step_and_saves(tmp_path, monkeypatch, undisturbed, number, step):
+def test_signal_finishes_the_step_and_saves(tmp_path, monkeypatch, uninterrupted, number, step):
     original, calls = Loop.step, iter(range(1, 100))
 
     def step_and_signal(loop, images, labels):
@@ -129,20 +129,20 @@ def test_a_signal_finishes_the_step_and_saves(tmp_path, monkeypatch, undisturbed
         original(loop, images, labels)
 
     handler = signal.getsignal(number)
-    goes_on = r"all is saved, and --resume .* goes on"
+    resumable = r"all is saved, and --resume .* continues"
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "step", step_and_signal)
-        with pytest.raises(Interrupted, match=goes_on) as caught:
+        with pytest.raises(Interrupted, match=resumable) as caught:
             toy_run.train(tmp_path)
     assert caught.value.signal == number
     assert signal.getsignal(number) is handler
     position = load_checkpoint(tmp_path / "last.safetensors")[1]["position"]
     assert 7 * position["epoch"] + position["step"] == step
     toy_run.train(tmp_path, resume=True)
-    assert_same_end(tmp_path, undisturbed(SGD))
+    assert_same_end(tmp_path, uninterrupted(SGD))
 
 
-def test_a_signal_at_the_very_end_is_not_lost(tmp_path, monkeypatch):
+def test_signal_after_the_last_step_is_not_lost(tmp_path, monkeypatch):
     def log_and_signal(path, rows):
         if len(rows) == 3:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -162,7 +162,7 @@ def test_each_epoch_has_one_row_in_the_log(tmp_path):
         assert [row["epoch"] for row in csv.DictReader(log)] == ["1", "2", "3"]
 
 
-def test_a_finished_run_is_not_trained_further(tmp_path, monkeypatch):
+def test_finished_run_is_not_trained_further(tmp_path, monkeypatch):
     rows = toy_run.train(tmp_path)
     before = saved(tmp_path, "last.safetensors")
     monkeypatch.setattr(Loop, "step", None)
@@ -187,22 +187,22 @@ def test_schedules_per_epoch(tmp_path, kind):
         train(tmp_path / "b", checkpoint_interval=0)
     train(tmp_path / "b", resume=True)
     assert_same_end(tmp_path / "a", tmp_path / "b")
-    assert rows[0]["lr"] == 0.3                  # the rate that the epoch was trained with
+    assert rows[0]["lr"] == 0.3                  # the rate used in the epoch
 
 
-# What cannot be resumed
+# Runs that cannot be resumed
 
-def test_a_folder_with_a_run_is_not_written_over(tmp_path):
+def test_existing_run_is_not_overwritten(tmp_path):
     toy_run.train(tmp_path)
     before = (tmp_path / "last.safetensors").read_bytes()
-    with pytest.raises(RunError, match="holds a run already"):
+    with pytest.raises(RunError, match="already holds a run"):
         toy_run.train(tmp_path)
     assert (tmp_path / "last.safetensors").read_bytes() == before
 
 
-def test_a_run_of_another_recipe_is_not_resumed(tmp_path):
+def test_run_with_another_recipe_is_not_resumed(tmp_path):
     toy_run.train(tmp_path)
-    with pytest.raises(CheckpointError, match=r"started with batch_size=16 \(now 32\); give the same again"):
+    with pytest.raises(CheckpointError, match=r"started with batch_size=16 \(now 32\); resume it with the same"):
         toy_run.train(tmp_path, resume=True, batch_size=32)
     with pytest.raises(CheckpointError, match=r"optimizer='SGD' \(now 'Adam'\)"):
         toy_run.train(tmp_path, Adam, resume=True)
@@ -210,10 +210,10 @@ def test_a_run_of_another_recipe_is_not_resumed(tmp_path):
         toy_run.train(tmp_path, resume=True, recipe={"lr": 0.1})
 
 
-def test_weights_alone_are_not_a_run(tmp_path):
+def test_weights_without_a_run_are_not_resumed(tmp_path):
     toy_run.train(tmp_path)
     (tmp_path / "best.safetensors").rename(tmp_path / "last.safetensors")
-    with pytest.raises(CheckpointError, match="it holds weights, but no run to go on with"):
+    with pytest.raises(CheckpointError, match="it holds weights, but no run that could be resumed"):
         toy_run.train(tmp_path, resume=True)
 
 
@@ -252,7 +252,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("change", DAMAGE.values(), ids=DAMAGE)
-def test_a_checkpoint_that_was_tampered_with(tmp_path, change):
+def test_manipulated_checkpoint_is_refused(tmp_path, change):
     toy_run.train(tmp_path)
     arrays, facts = load_checkpoint(tmp_path / "last.safetensors")
     change(arrays, facts)

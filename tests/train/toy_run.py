@@ -1,4 +1,4 @@
-"""A run so small that it is done in a moment, and yet has everything in it that a resumed run could forget."""
+"""A run that takes a moment, and yet has every kind of state that a resumed run could lose."""
 
 import minidl
 import minidl.nn as nn
@@ -9,11 +9,11 @@ from minidl.train import fit
 SETTINGS = {"epochs": 3, "batch_size": 16, "seed": 1, "log_interval": 0}
 DIGITS = drawn_digits(170, seed=3)
 VALIDATION_SET, TRAIN_SET = DIGITS.take(70), DIGITS.subset(range(70, 170))
-STEPS = 7                                       # per epoch, the last batch being smaller
+STEPS = 7                                       # per epoch; the last batch is smaller
 
 
 class Net(nn.Module):
-    """Batch normalization brings buffers, dropout brings random numbers, the convolution an odd order of memory."""
+    """Batch normalization has buffers, dropout uses random numbers, convolution has its own memory order."""
 
     def __init__(self):
         self.conv = nn.Conv2d(1, 4, 5, stride=3)
@@ -27,13 +27,13 @@ class Net(nn.Module):
 
 
 def net():
-    """A fresh model, always the same."""
+    """A new model, always with the same weights."""
     minidl.manual_seed(7)
     return Net()
 
 
 def train(folder, optimizer=SGD, validation_set=VALIDATION_SET, test_set=None, **settings):
-    """Run `fit` on it; settings as there."""
+    """Run `fit` with this model; `settings` are those of fit."""
     model = net()
     made = optimizer(model.named_parameters(), 0.05, **{"momentum": 0.9} if optimizer is SGD else {})
     schedule = OneCycleLR(made, 0.05, SETTINGS["epochs"] * STEPS)

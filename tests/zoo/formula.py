@@ -1,4 +1,4 @@
-"""Weights and images from a formula, the same on every machine: what stored logits were computed with."""
+"""Weights and images from a formula, identical on every machine: the stored logits were computed with them."""
 
 import math
 import zlib
@@ -7,14 +7,14 @@ import numpy as np
 
 
 def noise(name, shape):
-    """Numbers in [-1, 1), without order to the eye: the digits of large sines."""
+    """Pseudo-random float32 values in [-1, 1): the fractional parts of scaled sines."""
     places = np.arange(1, math.prod(shape) + 1, dtype=np.float64) + zlib.crc32(name.encode()) % 99991
     fractions = np.sin(places * 12.9898) * 43758.5453
     return (2 * (fractions - np.floor(fractions)) - 1).astype(np.float32).reshape(shape)
 
 
 def weights(shapes):
-    """{name: array} for {name: shape}: signals keep their size, norms have moments that they might have learned."""
+    """{name: array} for {name: shape}: activations keep their scale, and norms have plausible running statistics."""
     return {name: weight(name, shape) for name, shape in shapes.items()}
 
 

@@ -1,4 +1,4 @@
-"""The blocks that networks are made of: gradients in float64, and each block's own promise against plain arithmetic."""
+"""The building blocks of the networks: gradients in float64, and each block's definition against plain arithmetic."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from zoo.unet import DoubleConv, Up, cropped
 from zoo.vgg import convolutions
 
 RNG = np.random.default_rng(0)
-BLOCKS = {                    # name: (how to make it, shapes of its inputs)
+BLOCKS = {                    # name: (constructor, shapes of its inputs)
     "lenet sub-sampling": (lambda: SubSampling(3), [(2, 3, 4, 6)]),
     "lenet c3": (SparseConv, [(2, 6, 6, 7)]),
     "lenet radial basis": (lambda: RadialBasis(5, 3), [(4, 5)]),
@@ -45,7 +45,7 @@ BLOCKS = {                    # name: (how to make it, shapes of its inputs)
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_gradients_of_input_and_parameters(name):
-    """`check_gradients` gives tensors, which take the parameters' places in the block."""
+    """`check_gradients` passes tensors, which replace the parameters of the block."""
     make, shapes = BLOCKS[name]
     block = make().to(dtype=np.float64)
     names = [path for path, _ in block.named_parameters()]
@@ -61,7 +61,7 @@ def test_gradients_of_input_and_parameters(name):
 
 
 def place(block, path, tensor):
-    """Put a tensor where the parameter of that dotted name is."""
+    """Replace the parameter with this dotted name by a tensor."""
     *above, name = path.split(".")
     for step in above:
         block = block[int(step)] if isinstance(block, list) else getattr(block, step)
@@ -72,8 +72,8 @@ def images(*shape):
     return RNG.standard_normal(shape).astype(np.float32)
 
 
-def test_lenet_c3_is_a_convolution_with_most_weights_but_not_all():
-    """Table I: each row has the filters of one channel of s2."""
+def test_lenet_c3_is_a_convolution_with_some_connections_removed():
+    """Table I: each row lists the filters connected to one channel of s2."""
     rows = ["0   456  9abc ef", "01   567  abcd f", "012   678  b def", " 123  6789  c ef", "  234  789a cd f",
             "   345  89ab def"]
     seen = {(channel, int(letter, 16)) for channel, row in enumerate(rows) for letter in row.replace(" ", "")}
@@ -106,7 +106,7 @@ def test_lenet_squash():
     np.testing.assert_allclose(squash(Tensor([1.0, -1.0, 0.0])).data, [1, -1, 0], atol=1e-4)
 
 
-def test_shortcut_without_weights():
+def test_parameter_free_shortcut():
     x = images(1, 2, 4, 5)
     out = CifarBlock(2, 6, 2).shortcut(Tensor(x)).data
     np.testing.assert_array_equal(out[:, 2:4], x[:, :, ::2, ::2])
@@ -117,8 +117,8 @@ def test_shortcut_without_weights():
 
 @pytest.mark.parametrize(("size", "pads"), [((6, 8), ((0, 1), (0, 1))), ((5, 7), ((1, 1), (1, 1))),
                                             ((6, 7), ((0, 1), (1, 1)))])
-def test_padding_of_tensorflow(size, pads):
-    """SAME: max((ceil(n / 2) - 1) * 2 + 3 - n, 0) zeros, the odd one behind."""
+def test_tensorflow_padding(size, pads):
+    """SAME: max((ceil(n / 2) - 1) * 2 + 3 - n, 0) zeros, an odd one at the end."""
     block, x = ConvNorm(3, 4, 3, stride=2, tf_padding=True).eval(), images(2, 3, *size)
     padded = np.pad(x, ((0, 0), (0, 0), *pads))
     expected = F.relu6(block.bn(F.conv2d(padded, block.conv.weight, stride=2))).data
@@ -136,8 +136,8 @@ def test_mobilenet_v1_settings_reach_every_layer():
 
 
 @pytest.mark.parametrize(("channels", "multiple"), [(1, 8), (11, 16), (12, 16), (17, 16), (18, 24), (44.8, 48)])
-def test_multiples_of_eight(channels, multiple):
-    """12 -> 16, as halves go up; 17 -> 16 is within a tenth; 11 -> 8 and 18 -> 16 would not be."""
+def test_channels_are_rounded_to_multiples_of_eight(channels, multiple):
+    """12 -> 16, since halves round up; 17 -> 16 loses less than 10 %, but 11 -> 8 and 18 -> 16 would lose more."""
     assert rounded(channels) == multiple
 
 
@@ -164,7 +164,7 @@ def test_googlenet_2014_has_large_windows_and_no_batch_norm():
     assert BasicConv2d not in kinds
 
 
-def test_an_auxiliary_head_takes_any_size():
+def test_an_auxiliary_head_accepts_any_image_size():
     head = InceptionAux(3, 5)
     assert head(Tensor(images(2, 3, 14, 14))).shape == head(Tensor(images(2, 3, 2, 3))).shape == (2, 5)
 

@@ -1,4 +1,4 @@
-"""Training gives the same bits again, in another process, and with another number of threads."""
+"""Training is reproducible bit by bit, in another process and with another number of threads."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ print(digest.hexdigest())
 
 
 def train(name, seed=0, **environment):
-    """A hash of the losses and of all that a network has learned, in a fresh process."""
+    """A hash of the losses and of the final state of a network trained in a fresh process."""
     done = subprocess.run([sys.executable, "-c", TRAIN, name, str(seed)], text=True, capture_output=True, check=False,
                           env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | environment)
     assert done.returncode == 0, done.stderr
@@ -46,9 +46,9 @@ def train(name, seed=0, **environment):
 
 @pytest.mark.threads
 @pytest.mark.parametrize("name", ["resnet20", pytest.param("mobilenet_v1_cifar", marks=pytest.mark.slow)])
-def test_same_seed_same_bits(name):
+def test_the_same_seed_gives_the_same_bits(name):
     if kernels.settings.backend == "plain":
-        pytest.skip("the plain way leaves the order of sums to NumPy and its BLAS")
+        pytest.skip("the plain backend leaves the order of sums to NumPy and its BLAS")
     own = train(name)
     assert own == train(name)
     assert own == train(name, NUMBA_NUM_THREADS="1")

@@ -1,7 +1,7 @@
-"""What networks say, against PyTorch: with stored logits, and with PyTorch itself where it is installed.
+"""Logits of networks against PyTorch: stored ones, and PyTorch itself where it is installed.
 
 `logits.json` holds PyTorch's logits (the first ten of each image) for weights from a formula. It was written by
-`python tests/zoo/test_logits.py`, which needs PyTorch and nothing of ours but that formula and `states.txt`.
+`python tests/zoo/test_logits.py`, which needs PyTorch and, from this project, only the formula and `states.txt`.
 """
 
 import json
@@ -15,7 +15,7 @@ import zoo
 from minidl import Tensor, no_grad
 
 STORED = Path(__file__).parent / "logits.json"
-CASES = {                     # name: (settings, batch and shape of the images); few hidden units, so that it is quick
+CASES = {                     # name: (settings, shape of the images); few hidden units for speed
     "alexnet": ({"hidden": 48}, (2, 3, 71, 64)),
     "vgg11": ({"hidden": 48}, (2, 3, 32, 64)),
     "vgg16_bn": ({"hidden": 48}, (2, 3, 40, 32)),
@@ -35,7 +35,7 @@ MORE = {                      # compared with PyTorch only where it is installed
 
 
 def ours(name, settings, shape):
-    """The logits of a network of the zoo with weights from the formula."""
+    """Logits of a zoo network with weights from the formula."""
     model = zoo.create(name, **settings).eval()
     model.load_state_dict(weights({key: array.shape for key, array in model.state_dict().items()}))
     with no_grad():
@@ -43,7 +43,7 @@ def ours(name, settings, shape):
 
 
 def theirs(name, settings, shape):
-    """The same in PyTorch."""
+    """Logits of the PyTorch network with the same weights."""
     import torch
     from torch_networks import build
     model = build(name, **settings).eval()
@@ -54,7 +54,7 @@ def theirs(name, settings, shape):
 
 
 def assert_near(actual, expected):
-    """Within 1e-4 of the largest logit, and the images told apart by more than that."""
+    """Equal within 1e-4 of the largest logit, while two images differ by much more than that."""
     tolerance = 1e-4 * np.abs(expected).max()
     assert np.abs(actual - expected).max() <= tolerance
     assert len(expected) == 1 or np.abs(expected[0] - expected[1]).max() > 100 * tolerance
@@ -73,14 +73,14 @@ def test_logits_are_those_of_pytorch(name, settings, shape):
     assert_near(ours(name, settings, shape), theirs(name, settings, shape))
 
 
-def test_all_heads_of_googlenet():
+def test_logits_of_all_googlenet_heads():
     torch = pytest.importorskip("torch")
     from torch_networks import build
     model, oracle = zoo.create("googlenet"), build("googlenet").eval()
     state = weights({key: array.shape for key, array in model.state_dict().items()})
     model.load_state_dict(state)
     oracle.load_state_dict({key: torch.from_numpy(np.asarray(array)) for key, array in state.items()})
-    model.eval().training = True              # the heads are there in training; the layers are to behave as in use
+    model.eval().training = True              # computes the auxiliary heads, with all layers in eval mode
     with no_grad(), torch.no_grad():
         actual = model(Tensor(images(1, 3, 64, 64)))
         expected = oracle.all_heads(torch.from_numpy(images(1, 3, 64, 64)))

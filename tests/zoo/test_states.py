@@ -1,4 +1,4 @@
-"""The names and shapes of all weights, how many there are, and what an image costs."""
+"""Names, shapes and number of all weights, and the multiply-adds of an image."""
 
 import inspect
 import re
@@ -9,10 +9,11 @@ from hollow import hollow
 from states import read_states
 
 import zoo
+from minidl import nn
 from minidl.summary import summary
 
 STATES = read_states()
-TRAINED = {                   # parameters, as papers, torchvision and others count them
+TRAINED = {                   # parameters, as given by papers, torchvision and others
     "lenet5": 61_706, "lenet5_1998": 60_000,
     "alexnet": 61_100_840, "alexnet_2012": 60_965_224, "zfnet": 62_357_608,
     "vgg11": 132_863_336, "vgg13": 133_047_848, "vgg16": 138_357_544, "vgg19": 143_667_240,
@@ -27,7 +28,7 @@ TRAINED = {                   # parameters, as papers, torchvision and others co
 
 
 @pytest.fixture(autouse=True)
-def no_numbers(monkeypatch):
+def no_weights(monkeypatch):
     hollow(monkeypatch)
 
 
@@ -41,7 +42,7 @@ def test_names_and_shapes_are_those_of_the_published_weights(name):
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_the_table_is_that_of_pytorch(name):
+def test_the_table_matches_pytorch(name):
     torch = pytest.importorskip("torch")
     from torch_networks import build
     with torch.device("meta"):
@@ -49,22 +50,22 @@ def test_the_table_is_that_of_pytorch(name):
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_parameters(name):
+def test_number_of_parameters(name):
     assert sizes(zoo.create(name)) == TRAINED[name]
 
 
 @pytest.mark.parametrize("name", zoo.names())
-def test_each_function_tells_its_size_and_cost(name):
+def test_each_docstring_states_parameters_and_multiply_adds(name):
     factory, side = zoo.NETWORKS[name]
-    told = re.match(r"([\d,]+) parameters.*, ([\d,]+) multiply-adds for an image of (\d) x (\d+) x (\d+)\.",
-                    inspect.getdoc(factory))
-    parameters, multiply_adds, channels, height, width = (int(number.replace(",", "")) for number in told.groups())
+    stated = re.match(r"([\d,]+) parameters.*, ([\d,]+) multiply-adds for an image of (\d) x (\d+) x (\d+)\.",
+                      inspect.getdoc(factory))
+    parameters, multiply_adds, channels, height, width = (int(number.replace(",", "")) for number in stated.groups())
     table = summary(factory(), (channels, height, width))
     assert (table.parameters, table.multiply_adds) == (parameters, multiply_adds)
     assert height == width == side == zoo.image_size(name)
 
 
-def test_sizes_without_the_auxiliary_heads():
+def test_number_of_parameters_without_auxiliary_heads():
     assert sizes(zoo.create("googlenet", aux_logits=False)) == 6_624_904
     assert sizes(zoo.create("googlenet_2014", aux_logits=False)) == 6_998_552
 
@@ -79,7 +80,7 @@ def test_mobilenet_multipliers():
 
 
 def test_mobilenet_v2_widths():
-    """The published networks of 1.4 and 0.35 times the width (Sandler et al., and the authors' list of models)."""
+    """Published parameter counts by width (Sandler et al., and the authors' list of models)."""
     for width, millions in [(1.4, 6.1), (0.75, 2.6), (0.5, 2.0), (0.35, 1.7)]:
         assert round(sizes(zoo.create("mobilenet_v2", width=width)) / 1e6, 1) == millions
 
@@ -93,7 +94,7 @@ def test_any_number_of_channels_and_classes(name):
 
 
 @pytest.mark.parametrize("name", zoo.names())
-def test_a_new_head_keeps_the_rest(name):
+def test_a_new_head_keeps_all_other_weights(name):
     model = zoo.create(name)
     before, training = model.state_dict(), dict(model.named_parameters())
     assert zoo.replace_head(model, 3) is model
@@ -109,7 +110,12 @@ def test_a_new_head_keeps_the_rest(name):
     assert all(training[key] is tensor for key, tensor in kept.items())
 
 
-def test_a_new_head_has_the_place_dtype_and_mode_of_the_old():
+def test_a_new_head_needs_the_attribute_heads():
+    with pytest.raises(AttributeError, match="replace_head: Linear has no attribute `heads` to name its last layers"):
+        zoo.replace_head(nn.Linear(3, 2), 5)
+
+
+def test_a_new_head_has_the_device_dtype_and_mode_of_the_old():
     model = zoo.create("resnet20").to(dtype=np.float64).eval()
     zoo.replace_head(model, 3)
     assert model.linear.weight.dtype == model.linear.bias.dtype == np.float64

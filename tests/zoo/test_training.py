@@ -1,4 +1,4 @@
-"""Every network learns: all of it gets gradients, and it learns eight images by heart. Narrow ones stand for wide."""
+"""Every network trains: each parameter gets a gradient, and eight images can be overfitted, by narrow variants."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ every_network = pytest.mark.parametrize("name", [
 
 
 def narrow(name):
-    """(settings, side of the images, learning rate) with which the network `name` is quick."""
+    """(settings, side of the images, learning rate) that make the network `name` quick to train."""
     if name.startswith("lenet5") or name == "simple_cnn":
         return {}, 28, 3e-3
     if name == "unet":
@@ -29,13 +29,13 @@ def narrow(name):
         return {}, 16 if name == "googlenet_cifar" else 33, 5e-4
     if name.startswith(("alexnet", "zfnet")):
         return {"hidden": 64}, 16 if name.endswith("cifar") else 64, 1e-3
-    if name.startswith("vgg"):              # dense weights of deviation 0.01 need many of them, or the signal dies out
+    if name.startswith("vgg"):              # dense weights of deviation 0.01 need many inputs, or activations vanish
         return {"width": 8} | ({} if name.endswith("cifar") else {"hidden": 2048}), 32, 5e-4
     return {"width": 8}, 16 if zoo.image_size(name) == 32 else 32, 3e-3
 
 
 def build(name):
-    """(narrow network, eight grey images, their labels or, for U-Net, those of their pixels, learning rate)"""
+    """(narrow network, eight grey images, labels (for U-Net one per pixel), learning rate)"""
     settings, side, lr = narrow(name)
     manual_seed(1)
     model = zoo.create(name, in_channels=1, num_classes=2 if name == "unet" else 8, **settings)
@@ -45,11 +45,11 @@ def build(name):
 
 
 @every_network
-def test_all_of_it_gets_gradients_and_it_learns_eight_images_by_heart(name):
+def test_every_parameter_gets_a_gradient_and_eight_images_are_overfitted(name):
     model, images, labels, lr = build(name)
     for _, layer in model.named_modules():
         if isinstance(layer, nn.Dropout):
-            layer.p = 0.0                                            # it is there to prevent learning by heart
+            layer.p = 0.0                                            # it would prevent overfitting
     optimizer = optim.Adam(model.parameters(), lr=lr)
     for step in range(60):
         optimizer.zero_grad()
@@ -60,13 +60,13 @@ def test_all_of_it_gets_gradients_and_it_learns_eight_images_by_heart(name):
         if (outputs.data.argmax(1) == labels).all():
             return
         optimizer.step()
-    pytest.fail(f"{(outputs.data.argmax(1) == labels).mean():.0%} right after 60 steps")
+    pytest.fail(f"{(outputs.data.argmax(1) == labels).mean():.0%} accuracy after 60 steps")
 
 
 @every_network
-def test_in_use_it_is_deterministic_knows_no_neighbours_and_can_be_saved(name):
+def test_inference_is_deterministic_independent_of_the_batch_and_survives_a_state_dict(name):
     model, images, _, _ = build(name)
-    model(images)                                                    # batch norms get statistics that are not 0 and 1
+    model(images)                                                    # gives batch norms statistics other than 0 and 1
     model.eval()
     before = model.state_dict()
     with no_grad():
@@ -84,7 +84,7 @@ def test_in_use_it_is_deterministic_knows_no_neighbours_and_can_be_saved(name):
         assert np.isfinite(model.train()(images).data).all()
 
 
-def test_more_heads_in_training_only():
+def test_auxiliary_heads_in_training_only():
     model, images, labels, _ = build("googlenet")
     outputs = model(images)
     assert isinstance(outputs, GoogLeNetOutputs)

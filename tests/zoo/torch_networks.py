@@ -1,7 +1,7 @@
-"""torchvision's networks once more in PyTorch, as short as can be: the oracle for names, shapes and logits.
+"""torchvision's networks in PyTorch, in short form: the oracle for names, shapes and logits.
 
-Written from torchvision's definitions and from nothing of ours. Dropout stands only where the names of other layers
-count it: these networks are used in eval mode alone.
+Written from torchvision's definitions, independently of the zoo. The networks are used in eval mode only, so dropout
+appears only where the numbered names of other layers depend on it.
 """
 
 import torch
@@ -111,7 +111,7 @@ class GoogLeNet(nn.Module):
         self.fc = nn.Linear(1024, 1000)
 
     def all_heads(self, x):
-        """Logits, those of the upper auxiliary head, those of the lower."""
+        """Logits of the main head, the upper auxiliary head and the lower one."""
         if self.transform_input:
             mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
             x = x * (deviation / 0.5)[:, None, None] + ((mean - 0.5) / 0.5)[:, None, None]
@@ -227,7 +227,7 @@ class CifarBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """Akamaster's, with option A."""
+    """akamaster's, with option A."""
 
     def __init__(self, depth):
         super().__init__()
@@ -249,7 +249,7 @@ RESNETS = {
 
 
 def build(name, **settings):
-    """The network of that name in PyTorch; `settings` are hidden for AlexNet and VGG, transform_input for GoogLeNet."""
+    """The PyTorch network `name`. Settings: hidden for AlexNet and VGG, transform_input for GoogLeNet."""
     if name == "alexnet":
         return AlexNet(**settings)
     if name.startswith("vgg"):

@@ -47,13 +47,13 @@ def test_bugs_keep_their_traceback(error):
         run_main(failing(error))
 
 
-def test_every_error_keeps_its_traceback_if_asked(monkeypatch):
+def test_minidl_traceback_keeps_every_traceback(monkeypatch):
     monkeypatch.setenv("MINIDL_TRACEBACK", "1")
     with pytest.raises(DataError):
         run_main(failing(DataError("a file is damaged")))
 
 
-def test_all_well():
+def test_success():
     with pytest.raises(SystemExit) as caught:
         run_main(lambda: None)
     assert caught.value.code is None

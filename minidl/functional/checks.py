@@ -1,0 +1,170 @@
+"""The checks that operations share: each raises an error that begins with the operation's name and says what to fix.
+
+Some also convert a setting: `whole` and `finite` to a Python number, `pair` and `window_of` to what the kernels take.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, Literal, TypeAlias
+
+from minidl.device import Array
+from minidl.kernels import Window
+
+Axis: TypeAlias = int | Sequence[int] | None
+Pair: TypeAlias = int | Sequence[int]                        # (vertical, horizontal), or one number for both
+Padding: TypeAlias = Pair | str                              # the same, or "same" or "valid"
+Reduction: TypeAlias = Literal["mean", "sum", "none"]
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+# Numbers
+
+def whole(name: str, setting: str, value: Any, least: int) -> int:
+    """A setting as a Python int; it must be an integer of at least `least`."""
+    if not isinstance(value, Integral) or int(value) < least:
+        raise ValueError(f"{name}: {setting}={value!r} must be a whole number of at least {least}")
+    return int(value)
+
+
+def pair(name: str, setting: str, value: Any, least: int) -> tuple[int, int]:
+    """(vertical, horizontal) from one integer or two, each at least `least`."""
+    both = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(both) != 2 or not all(isinstance(v, Integral) and int(v) >= least for v in both):
+        raise ValueError(f"{name}: {setting}={value!r} must be a whole number of at least {least}, or two of them")
+    return int(both[0]), int(both[1])
+
+
+def finite(name: str, setting: str, value: Any) -> float:
+    """A setting as a Python float, which does not promote float32 arrays; it must be a finite number."""
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"{name}: {setting}={value!r} must be a finite number")
+    return float(value)
+
+
+def not_negative(name: str, setting: str, value: Any) -> float:
+    """A setting as a Python float; it must be a finite number of at least 0."""
+    if finite(name, setting, value) < 0:
+        raise ValueError(f"{name}: {setting}={value!r} must not be negative")
+    return float(value)
+
+
+def above_zero(name: str, ceiling: Any) -> float | None:
+    """The ceiling of a ReLU as a Python float above 0, or None if there is none."""
+    if ceiling is not None and finite(name, "ceiling", ceiling) <= 0:
+        raise ValueError(f"{name}: ceiling={ceiling!r} must be larger than 0")
+    return None if ceiling is None else float(ceiling)
+
+
+# Arrays
+
+def axes_of(x: Any, axis: Axis, name: str) -> tuple[int, ...]:
+    """`axis` as a tuple of integers from 0 to x.ndim - 1; None stands for all axes."""
+    if axis is None:
+        return tuple(range(x.ndim))
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    for i in axes:
+        if not isinstance(i, int) or not -x.ndim <= i < x.ndim:
+            raise IndexError(f"{name}: axis {i!r} of a tensor of shape {x.shape}; it has axes 0 to {x.ndim - 1}")
+    axes = tuple(i % x.ndim for i in axes)
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{name}: axis {axis} names an axis twice")
+    return axes
+
+
+def check_images(name: str, x: Any) -> None:
+    """Raise unless x is a batch of floating-point images (N, C, H, W)."""
+    if x.ndim != 4:
+        raise ValueError(f"{name}: x must be images (N, C, H, W), not {x.shape}")
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: x must hold floats, not {x.dtype}; convert with .astype(numpy.float32)")
+
+
+def check_dtypes(name: str, *arrays: Array | None) -> None:
+    """Raise TypeError unless all arrays (None is skipped) have the same floating-point dtype."""
+    dtypes = [a.dtype for a in arrays if a is not None]
+    if any(d != dtypes[0] for d in dtypes) or dtypes[0].kind != "f":
+        raise TypeError(f"{name}: its inputs have dtypes {', '.join(map(str, dtypes))}; all must have the same "
+                        "floating-point dtype, so convert with .astype(numpy.float32)")
+
+
+# Sliding windows
+
+def window_of(name: str, size: Sequence[int], kernel: Pair, stride: Pair, padding: Padding,
+              dilation: Pair = 1) -> Window:
+    """The Window that these settings describe; it must fit at least once into images of `size` (H, W)."""
+    settings = (tuple(s) if isinstance(s, list) else s for s in (kernel, stride, padding, dilation))
+    return checked_window(name, tuple(size), *settings)
+
+
+@functools.lru_cache(maxsize=512, typed=True)
+def checked_window(name, size, kernel, stride, padding, dilation):
+    """The same for settings that can be hashed, cached: a network asks for the same windows in every step."""
+    kernel = pair(name, "kernel_size", kernel, 1)
+    stride = pair(name, "stride", stride, 1)
+    dilation = pair(name, "dilation", dilation, 1)
+    window = Window(kernel, stride, ((0, 0), (0, 0)), dilation)
+    if padding == "same":
+        if stride != (1, 1):
+            raise ValueError(f"{name}: padding='same' needs stride 1, not {stride}")
+        pads = tuple(((extent - 1) // 2, extent // 2) for extent in window.extent)
+    elif padding == "valid":
+        pads = ((0, 0), (0, 0))
+    else:
+        pads = tuple((p, p) for p in pair(name, "padding", padding, 0))
+    window = window._replace(padding=pads)
+    if min(window.out(size)) < 1:
+        raise ValueError(f"{name}: a window that spans {window.extent} does not fit images of "
+                         f"{window.padded(size)} pixels (padding {pads} included)")
+    return window
+
+
+def transposed_window(name: str, kernel: tuple[int, int], stride: Pair, padding: Pair, output_padding: Pair,
+                    dilation: Pair) -> tuple[Window, tuple[int, int]]:
+    """The Window of the convolution that a transposed convolution transposes, and the output_padding as a pair."""
+    stride, dilation = pair(name, "stride", stride, 1), pair(name, "dilation", dilation, 1)
+    padding, more = pair(name, "padding", padding, 0), pair(name, "output_padding", output_padding, 0)
+    if any(m >= max(s, d) for m, s, d in zip(more, stride, dilation, strict=True)):
+        raise ValueError(f"{name}: output_padding={output_padding} must be smaller than stride={stride} or "
+                         f"dilation={dilation}")
+    return Window(kernel, stride, tuple((p, p) for p in padding), dilation), more
+
+
+# Losses
+
+def check_reduction(name: str, reduction: str) -> None:
+    """Raise ValueError unless `reduction` is one of PyTorch's three."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{name}: reduction={reduction!r} is none of {', '.join(REDUCTIONS)}")
+
+
+def check_same_shape(name: str, x: Array, target: Array) -> None:
+    """Raise ValueError unless x and its target have the same shape."""
+    if x.shape != target.shape:
+        raise ValueError(f"{name}: the input {x.shape} and the target {target.shape} must have the same shape")
+
+
+def check_scores(name: str, x: Any) -> None:
+    """Raise unless x is a floating-point (N, C, ...) without axes of length 0."""
+    if x.ndim < 2 or 0 in x.shape:
+        raise ValueError(f"{name}: the input must be (N, C) or (N, C, ...), no length 0, not {x.shape}")
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: the input must hold floats, not {x.dtype}; convert with .astype(numpy.float32)")
+
+
+def check_target(name: str, shape: tuple[int, ...], target: Any, ignore_index: int) -> None:
+    """Raise unless `target` (N, ...) has integer elements that are classes of scores of `shape` (N, C, ...)."""
+    if not hasattr(target, "dtype") or target.dtype.kind not in "iu":
+        kind = getattr(target, "dtype", type(target).__name__)
+        raise TypeError(f"{name}: the target must hold class indices (integers), not {kind}")
+    if target.shape != shape[:1] + shape[2:]:
+        raise ValueError(f"{name}: the target {target.shape} does not fit the input {shape}; "
+                         f"it must be {shape[:1] + shape[2:]}")
+    if target.min() >= 0 and target.max() < shape[1]:                    # the common case, in two quick passes
+        return
+    wrong = (target != ignore_index) & ((target < 0) | (target >= shape[1]))
+    if wrong.any():
+        raise ValueError(f"{name}: the target holds {int(target[wrong][0])}; classes are numbered 0 to {shape[1] - 1}"
+                         + (f" and {ignore_index} is ignored" if ignore_index < 0 else ""))

@@ -1,0 +1,119 @@
+"""The operators and methods of Tensor: `x + y` is `add(x, y)`, `x.sum(0)` is `sum(x, 0)`.
+
+Importing this file gives Tensor what the table METHODS lists. Editors and type checkers do not see that; they read
+`minidl/tensor.pyi`. After a change here, run `python tests/tensor_stub.py`, which writes that file.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numpy.typing import DTypeLike
+
+from minidl import tensor
+from minidl.device import Array, Device
+from minidl.functional.activation import log_softmax, relu, sigmoid, softmax, tanh
+from minidl.functional.elementwise import (
+    abs,
+    add,
+    cast,
+    clamp,
+    div,
+    eq,
+    exp,
+    ge,
+    gt,
+    le,
+    log,
+    lt,
+    move,
+    mul,
+    ne,
+    neg,
+    pow,
+    sqrt,
+    sub,
+)
+from minidl.functional.linear import matmul
+from minidl.functional.reduction import amax, amin, logsumexp, mean, sum, var
+from minidl.functional.shape import expand, flatten, getitem, permute, reshape, squeeze, transpose, unsqueeze
+from minidl.kernels import backend
+from minidl.tensor import Operand, Tensor
+
+
+def swapped(function: Callable[[Operand, Operand], Tensor]) -> Callable[[Operand, Operand], Tensor]:
+    """The operator of the right operand: `2 - x` is `sub(2, x)`."""
+    def operator(b: Operand, a: Operand, /) -> Tensor:
+        """a <operator> b, called as the method of b."""
+        return function(a, b)
+    return operator
+
+
+def item_of(x: Tensor, index: Any, /) -> Tensor:
+    """x[index], as in NumPy."""
+    return getitem(x, index=index)
+
+
+def reshaped(x: Tensor, /, *shape: int | Sequence[int]) -> Tensor:
+    """The elements in another shape: x.reshape(2, -1) or x.reshape((2, -1))."""
+    return reshape(x, shape=unpacked(shape))
+
+
+def expanded(x: Tensor, /, *shape: int | Sequence[int]) -> Tensor:
+    """x broadcast to another shape: x.expand(2, -1) or x.expand((2, -1))."""
+    return expand(x, shape=unpacked(shape))
+
+
+def permuted(x: Tensor, /, *axes: int | Sequence[int]) -> Tensor:
+    """x with its axes in another order: x.permute(1, 0) or x.permute((1, 0))."""
+    return permute(x, axes=unpacked(axes))
+
+
+def unpacked(numbers: tuple[Any, ...]) -> tuple[int, ...]:
+    """The integers of `x.reshape(2, 3)` or `x.reshape((2, 3))`."""
+    return tuple(numbers[0]) if len(numbers) == 1 and isinstance(numbers[0], tuple | list) else numbers
+
+
+def astype(x: Tensor, /, dtype: DTypeLike) -> Tensor:
+    """x converted to another dtype; its gradient has the dtype of x."""
+    return cast(x, dtype=dtype)
+
+
+def to(x: Tensor, /, device: str | Device | None = None, dtype: DTypeLike | None = None) -> Tensor:
+    """x on another device, with another dtype, or both; gradients pass back to x."""
+    x = x if dtype is None else cast(x, dtype=dtype)
+    return x if device is None else move(x, device=device)
+
+
+def reversed_axes(x: Tensor) -> Tensor:
+    """x with its axes in reverse order."""
+    return permute(x, axes=tuple(reversed(range(x.ndim))))
+
+
+METHODS = {
+    "__add__": add, "__radd__": swapped(add),
+    "__sub__": sub, "__rsub__": swapped(sub),
+    "__mul__": mul, "__rmul__": swapped(mul),
+    "__truediv__": div, "__rtruediv__": swapped(div),
+    "__pow__": pow, "__rpow__": swapped(pow),
+    "__matmul__": matmul, "__rmatmul__": swapped(matmul),
+    "__neg__": neg, "__abs__": abs,
+    "__eq__": eq, "__ne__": ne, "__lt__": lt, "__le__": le, "__gt__": gt, "__ge__": ge,
+    "__getitem__": item_of,
+    "abs": abs, "exp": exp, "log": log, "sqrt": sqrt, "pow": pow, "clamp": clamp,
+    "relu": relu, "sigmoid": sigmoid, "tanh": tanh, "softmax": softmax, "log_softmax": log_softmax,
+    "sum": sum, "mean": mean, "var": var, "amax": amax, "amin": amin, "logsumexp": logsumexp,
+    "reshape": reshaped, "expand": expanded, "permute": permuted, "flatten": flatten, "transpose": transpose,
+    "squeeze": squeeze, "unsqueeze": unsqueeze, "T": property(reversed_axes),
+    "matmul": matmul, "astype": astype, "to": to,
+}  # fmt: skip
+
+for name, method in METHODS.items():
+    setattr(Tensor, name, method)
+
+
+def accumulate(a: Array, b: Array) -> Array:
+    """a + b: the sum of two gradients on the tape, by all threads if they are large."""
+    return backend(a).add(a, b)
+
+
+tensor.accumulate = accumulate
