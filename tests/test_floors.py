@@ -1,8 +1,8 @@
 """Imports go one way: each package of minidl imports only from itself and from packages on lower floors.
 
-Imports inside functions count like any others, and so does `importlib.import_module` with a literal name. The folders
-of `kernels` are packages of their own here. A new package needs a floor in FLOORS and a line in BUDGET.
-`python tests/test_floors.py` prints how many lines each package has.
+Imports inside functions count like any others, and so does `importlib.import_module` with a literal name; imports for
+type checkers do not. The folders of `kernels` are packages of their own here. A new package needs a floor in FLOORS and
+a line in BUDGET. `python tests/test_floors.py` prints how many lines each package has.
 """
 
 import ast
@@ -67,11 +67,19 @@ def dotted_name(path):
     return ".".join(part for part in path.with_suffix("").parts if part != "__init__")
 
 
+def executed(node):
+    """The nodes of a tree, without what only a type checker reads."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from executed(child)
+
+
 @functools.cache
 def imports(path):
     """The dotted names that a file imports, wherever in the file the import is."""
     names = []
-    for node in ast.walk(tree(path)):
+    for node in executed(tree(path)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
