@@ -15,15 +15,14 @@ from typing import NamedTuple
 import common
 import numpy as np
 import torch
-from numba import prange
 from torch import nn as torch_nn
 
 from minidl import Tensor, nn
 from minidl.kernels import Window
-from minidl.kernels.cpu.llvm.gemm_microkernel import wide_tile
+from minidl.kernels.cpu.llvm.gemm_microkernel import FULL, BPanel, RowPointers, TapOffsets, gemm_microkernel
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
-from minidl.kernels.cpu.runtime.target import TILE_ROWS, VECTOR_BYTES
+from minidl.kernels.cpu.runtime.target import MR, VECTOR_BYTES
 
 CONVOLUTIONS = {       # name: (N, C, H, F, K, stride, padding, groups)
     "lenet5 conv1": (128, 1, 28, 6, 5, 1, 2, 1),
@@ -243,25 +242,25 @@ def formed(a, form):
 def machine_peaks():
     """GFLOP/s of the GEMM microkernel with all its operands in the L1 cache, and GB/s of a large copy."""
     columns, calls = 2 * VECTOR_BYTES // 4, 20000
-    a, b, out = array((TILE_ROWS, DEPTH)), array((DEPTH, columns)), np.empty((TILE_ROWS, columns), np.float32)
+    a, b, out = array((MR, DEPTH)), array((DEPTH, columns)), np.empty((MR, columns), np.float32)
     source, target = torch.ones(COPY_BYTES // 4), torch.empty(COPY_BYTES // 4)
     products, = common.alternate([lambda: tiles(a, b, out, calls)])
     copy, = common.alternate([lambda: target.copy_(source)])
-    return {"GFLOP/s": 2 * common.THREADS * calls * TILE_ROWS * DEPTH * columns / products / 1e9,
+    return {"GFLOP/s": 2 * common.THREADS * calls * MR * DEPTH * columns / products / 1e9,
             "GB/s": 2 * COPY_BYTES / copy / 1e9}
 
 
 @kernel
-def tiles(threads, a, b, out, calls):
+def tiles(thread, threads, a, b, out, calls):
     """Compute the same tile `calls` times in each thread."""
-    for _thread in prange(threads):
-        own, zeros, step = np.empty_like(out), np.zeros(out.shape[1], out.dtype), np.zeros(1, np.int64)
-        table = np.empty((2, len(a)), np.int64)
-        for m in range(len(a)):
-            table[0, m], table[1, m] = a[m].ctypes.data, own[m].ctypes.data
-        for _ in range(calls):
-            wide_tile(a, table[0].ctypes.data, table[1].ctypes.data, 0, step.ctypes.data, 1, a.shape[1], a.itemsize,
-                      b.ctypes.data, b.strides[0], zeros.ctypes.data, out.shape[1], 0)
+    own, zeros, no_offset = np.empty_like(out), np.zeros(out.shape[1], out.dtype), np.zeros(1, np.int64)
+    pointers = np.empty((2, len(a)), np.int64)
+    for m in range(len(a)):
+        pointers[0, m], pointers[1, m] = a[m].ctypes.data, own[m].ctypes.data
+    for _ in range(calls):
+        gemm_microkernel(a, FULL, RowPointers(pointers[0].ctypes.data, pointers[1].ctypes.data, 0),
+                         TapOffsets(no_offset.ctypes.data, 1, a.shape[1], a.itemsize),
+                         BPanel(b.ctypes.data, b.strides[0]), zeros.ctypes.data, out.shape[1], 0)
 
 
 def summarized(results):

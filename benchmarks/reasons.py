@@ -12,7 +12,7 @@ import zoo
 from minidl import Tensor, kernels, no_grad
 from minidl.kernels import Arrays, Window, cpu, plain
 from minidl.kernels.cpu.convolution import direct
-from minidl.kernels.cpu.runtime import memory_pool as memory
+from minidl.kernels.cpu.runtime import memory_pool
 
 SAME = Window((3, 3), padding=((1, 1), (1, 1)))
 rng = np.random.default_rng(0)
@@ -71,7 +71,7 @@ def recycled_memory():
     x = images(128, 64, 32)
 
     def new_pages():
-        memory.store.clear()
+        memory_pool.pool.clear()
         return cpu.relu(x)
     return lambda: cpu.relu(x), new_pages
 

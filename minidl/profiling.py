@@ -183,9 +183,9 @@ class Profile:
 def memory_pool():
     """The pool from which kernels take memory; one that stays empty, where they have none."""
     if kernels.settings.backend == "plain":
-        return SimpleNamespace(used_bytes=0, watermark=0, given_bytes=0)
-    from minidl.kernels.cpu.runtime.memory_pool import store  # imported late: it loads Numba
-    return store
+        return SimpleNamespace(live_bytes=0, high_water_bytes=0, total_bytes=0)
+    from minidl.kernels.cpu.runtime.memory_pool import pool  # imported late: it loads Numba
+    return pool
 
 
 class Memory:
@@ -193,7 +193,7 @@ class Memory:
 
     def __init__(self):
         self.pool = memory_pool()
-        self.before = self.pool.used_bytes
+        self.before = self.pool.live_bytes
         self.others = {}                                     # {id: bytes} of results from outside the pool
 
     def add(self, array):
@@ -219,8 +219,8 @@ class Meter:
 
     def __init__(self, memory, inputs):
         self.memory, self.xp = memory, array_module(*inputs)
-        self.others, self.given = memory.other_bytes(), memory.pool.given_bytes
-        memory.pool.watermark = memory.pool.used_bytes
+        self.others, self.given = memory.other_bytes(), memory.pool.total_bytes
+        memory.pool.high_water_bytes = memory.pool.live_bytes
         self.wait()
         self.begin = perf_counter()
 
@@ -237,9 +237,9 @@ class Meter:
     def memory_of(self, results):
         """(bytes allocated by the call, the maximum of live bytes during it, live bytes now)"""
         pool, before = self.memory.pool, self.memory.before
-        allocated = pool.given_bytes - self.given + sum(map(self.memory.add, results))
-        live = pool.used_bytes - before + self.memory.other_bytes()
-        return allocated, max(live, pool.watermark - before + self.others), live
+        allocated = pool.total_bytes - self.given + sum(map(self.memory.add, results))
+        live = pool.live_bytes - before + self.memory.other_bytes()
+        return allocated, max(live, pool.high_water_bytes - before + self.others), live
 
 
 def multiplications(name, arrays, out):

@@ -76,40 +76,40 @@ def test_an_error_without_words():
 
 
 @pytest.mark.parametrize(("rows", "amount"), [(1 << 20, r"4,096\.0 GiB"), (1 << 40, r"4,294,967,296\.0 GiB")])
-def test_the_store_says_how_much(rows, amount):
+def test_the_memory_pool_says_how_much(rows, amount):
     if kernels.settings.backend == "plain":
-        pytest.skip("the plain way has no store")
-    from minidl.kernels.cpu.runtime import memory_pool as memory
-    used = memory.store.used_bytes
+        pytest.skip("the plain backend has no memory pool")
+    from minidl.kernels.cpu.runtime import memory_pool
+    used = memory_pool.pool.live_bytes
     with pytest.raises(MemoryError, match=rf"^no memory for {amount}, an array \({rows}, 1048576\) of float32$"):
-        memory.empty((rows, 1 << 20), np.float32)
-    assert memory.store.used_bytes == used
+        memory_pool.empty((rows, 1 << 20), np.float32)
+    assert memory_pool.pool.live_bytes == used
 
 
 SPARE = """
 import resource
 import numpy as np
-from minidl.kernels.cpu.runtime import memory_pool as memory
+from minidl.kernels.cpu.runtime import memory_pool
 
 MIB = 2**20
-blocks = [memory.empty((size * MIB,), np.uint8) for size in (100, 200)]
-del blocks                                                   # the store has 300 MiB to spare
+blocks = [memory_pool.empty((size * MIB,), np.uint8) for size in (100, 200)]
+del blocks                                                   # the pool has cached 300 MiB
 in_use = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (in_use + 64 * MIB,) * 2)
-print(memory.store.spare_bytes // MIB)
-block = memory.empty((300 * MIB,), np.uint8)                 # fits no spare block, and the limit only without them
-print(memory.store.spare_bytes, block.size // MIB)
+print(memory_pool.pool.cached_bytes // MIB)
+block = memory_pool.empty((300 * MIB,), np.uint8)      # fits only once the cache is released
+print(memory_pool.pool.cached_bytes, block.size // MIB)
 try:
-    memory.empty((600 * MIB,), np.uint8)
+    memory_pool.empty((600 * MIB,), np.uint8)
 except MemoryError as error:
     print(error)
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit and how to learn what is used are Linux's")
-def test_spare_blocks_are_given_back_first():
+def test_cached_blocks_are_released_first():
     if kernels.settings.backend == "plain":
-        pytest.skip("the plain way has no store")
+        pytest.skip("the plain backend has no memory pool")
     done = subprocess.run([sys.executable, "-c", SPARE], env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
                           capture_output=True, check=False)
     assert done.returncode == 0, done.stderr

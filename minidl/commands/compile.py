@@ -9,12 +9,12 @@ import time
 
 import numba
 import numpy as np
-from numba.core import event
 
 import zoo
 from minidl.commands.info import kernel_cache
 from minidl.commands.zoo import batch_for
 from minidl.flags import whole
+from minidl.kernels.cpu.runtime.progress import record
 from minidl.optim import SGD
 from minidl.tensor import Tensor, no_grad
 from minidl.train import loss_of
@@ -37,34 +37,16 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("NUMBA_DISABLE_JIT is set, and so kernels are not compiled; unset it")
     sizes = [zoo.image_size(name) for name in args.networks]         # an unknown name fails before anything is compiled
     for name, size in zip(args.networks, sizes, strict=True):
-        start, recorder = time.perf_counter(), Recorder()
-        with event.install_listener("numba:compile", recorder):
+        start = time.perf_counter()
+        with record() as compiled:
             warm_up(zoo.create(name), size, args.batch_size or batch_for(size), args.dtype)
-        for kernel, seconds in recorder.compiled:
+        for kernel, seconds in compiled:
             print(f"    {kernel:<40}{seconds:7.2f} s")
         seconds = time.perf_counter() - start
-        count = len(recorder.compiled)
+        count = len(compiled)
         print(f"{name}: {count} kernel{'s' if count > 1 else ''} compiled in {seconds:.1f} s" if count
               else f"{name}: nothing to compile, all kernels are cached", flush=True)
     print(f"kernel cache: {kernel_cache()}")
-
-
-class Recorder(event.Listener):
-    """Collects (name, seconds) of each kernel that is compiled; the functions that a kernel calls do not count."""
-
-    def __init__(self) -> None:
-        self.compiled: list[tuple[str, float]] = []
-        self.depth = 0
-
-    def on_start(self, event) -> None:
-        self.depth += 1
-        if self.depth == 1:
-            self.start = time.perf_counter()
-
-    def on_end(self, event) -> None:
-        self.depth -= 1
-        if self.depth == 0:
-            self.compiled.append((event.data["dispatcher"].__name__, time.perf_counter() - self.start))
 
 
 def warm_up(model, image_size: int, batch_size: int, dtype: str) -> None:

@@ -1,6 +1,6 @@
-"""Geometry as values: `Window`, how a window slides over an image, and `Taps`, which inputs each output is made of.
+"""Geometry as values: `Window`, how a window slides over an image, and `Taps`, the weighted inputs of each output.
 
-Kernels take one of these in place of a dozen integers.
+Kernels take one of these instead of a dozen integers.
 """
 
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Window(NamedTuple):
-    """How a window slides over an image: everything but the image's own size.
+    """How a window slides over an image of any size.
 
     kernel (kh, kw), stride (sh, sw), padding ((top, bottom), (left, right)), dilation (dh, dw), all in pixels.
     """
@@ -21,18 +21,18 @@ class Window(NamedTuple):
 
     @property
     def extent(self):
-        """Height and width of what one window spans: d * (k - 1) + 1."""
+        """Height and width of the area that one window spans: d * (k - 1) + 1."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
     def out(self, size):
-        """(OH, OW), the places of the window over an image of `size` (H, W): floor((n + pads - extent) / s) + 1."""
+        """(OH, OW), the window positions on an image of `size` (H, W): floor((n + pads - extent) / s) + 1."""
         return tuple(
             (n + sum(pads) - extent) // s + 1
             for n, pads, extent, s in zip(size, self.padding, self.extent, self.stride, strict=True)
         )
 
     def padded(self, size):
-        """(H, W) of an image of `size` with its padding around it."""
+        """(H, W) of an image of `size` after padding."""
         return tuple(n + sum(pads) for n, pads in zip(size, self.padding, strict=True))
 
     def side_by_side(self, size):
@@ -48,12 +48,12 @@ class Taps(NamedTuple):
     weight: np.ndarray
 
     def transposed(self, n):
-        """The taps by which gradients go back from the outputs to `n` inputs."""
-        users = [[] for _ in range(n)]                                   # of each input
+        """The Taps of the gradient: from the outputs back to `n` inputs."""
+        outputs_of = [[] for _ in range(n)]                              # for each input: (output, weight) pairs
         for o, pairs in enumerate(zip(self.index.tolist(), self.weight.tolist(), strict=True)):
             for i, weight in zip(*pairs, strict=True):
                 if weight:
-                    users[i].append((o, weight))
-        most = max(1, *map(len, users))
-        table = np.array([some + [(0, 0.0)] * (most - len(some)) for some in users])
+                    outputs_of[i].append((o, weight))
+        taps = max(1, *map(len, outputs_of))
+        table = np.array([pairs + [(0, 0.0)] * (taps - len(pairs)) for pairs in outputs_of])
         return Taps(table[..., 0].astype(np.int64), table[..., 1].copy())

@@ -1,26 +1,28 @@
-"""Arrays that are worked on together, such as all parameters of a network and what an optimizer keeps of each."""
+"""Arrays that one kernel call updates together, such as all parameters of a network or an optimizer's state of each."""
 
 from functools import cached_property
 
 import numpy as np
 
+from minidl.kernels.memory_order import in_memory_order
+
 
 class Arrays(tuple):
-    """A tuple of arrays of one dtype, which remembers where they lie for kernels that work on all of them at once."""
+    """A tuple of arrays of one dtype, with what a kernel that works on all of them needs to know of their memory."""
 
     @cached_property
     def ids(self):
-        """The id of each array, int64. In CPython an object's id is its address."""
+        """The id of each array, int64."""
         return np.fromiter(map(id, self), np.int64, len(self))
 
     @cached_property
     def starts(self):
-        """Where each array begins and the last one ends, if they are counted through: (len + 1,)"""
+        """Where each array begins and the last one ends if their elements are numbered consecutively: (len + 1,)"""
         return np.cumsum([0, *(x.size for x in self)])
 
     @cached_property
     def order(self):
-        """The order of memory of each array: its strides, but for axes of length 1, which may have any."""
+        """The memory order of each array: its strides without those of axes of length 1, which may be anything."""
         return [tuple(s for n, s in zip(x.shape, x.strides, strict=True) if n > 1) for x in self]
 
     @cached_property
@@ -30,10 +32,5 @@ class Arrays(tuple):
 
     @cached_property
     def dense(self):
-        """Whether each is a NumPy array that fills a writable stretch of memory, in whatever order its axes lie."""
+        """Whether each is a writable NumPy array without gaps, whatever the order of its axes."""
         return all(isinstance(x, np.ndarray) and in_memory_order(x).flags.carray for x in self)
-
-
-def in_memory_order(x):
-    """x with its axes in the order of memory, the longest stride first."""
-    return x.transpose(sorted(range(x.ndim), key=lambda i: -x.strides[i]))

@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl.functional.resize import linear
 from minidl.kernels import Arrays, Window, cpu
-from minidl.kernels.cpu.scalar_functions import CURVES
+from minidl.kernels.cpu.scalar_functions import ACTIVATIONS
 
 DTYPES = ("float32", "float64")
 ODD = Window((3, 3), (2, 1), ((1, 1), (1, 0)), (1, 2))
@@ -86,7 +86,7 @@ def results(dtype):
         out[f"relu, {c}"] = cpu.relu(x, 6.0)
         out[f"relu, {c}, gradient"] = cpu.relu_gradient(grad, x, 6.0)
     x, grad = 3 * draw(5, 7, 60, 50), draw(5, 7, 60, 50)
-    for name in CURVES:
+    for name in ACTIVATIONS:
         settings = {"leaky_relu": (0.1,), "elu": (1.0,), "softplus": (2.0, 20.0)}.get(name, ())
         out[name] = cpu.activation(name, x, *settings)
         out[f"{name}, gradient"] = cpu.activation_gradient(name, grad, x, *settings)

@@ -1,4 +1,4 @@
-"""What only the compiled kernels have: edges of tiles, threads, vector widths, the switch, the cache."""
+"""What only the compiled kernels have: edges of tiles, threads, vector widths, the choice of backend, the cache."""
 
 import os
 import subprocess
@@ -12,28 +12,29 @@ from minidl import kernels
 from minidl.kernels import Window, plain
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("the compiled kernels need Numba's compiler", allow_module_level=True)
 
 import every_kernel
 
 from minidl.kernels import cpu
-from minidl.kernels.cpu.gemm.indirect import panel_width
+from minidl.kernels.cpu.gemm.indirect import Epilogue, Operand, TapTable, indirect_gemm
+from minidl.kernels.cpu.gemm.packing import bias_row, pack_panels, panel_width
 from minidl.kernels.cpu.layout import transposed
 from minidl.kernels.cpu.runtime import target
-from minidl.kernels.cpu.runtime.target import TILE_ROWS
+from minidl.kernels.cpu.runtime.target import MR
 
 EVERY = Path(__file__).with_name("every_kernel.py")
 
 
 def start(*arguments, **environment):
-    """A fresh Python, under way."""
+    """A running process of a fresh Python."""
     path = {"PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen([sys.executable, *map(str, arguments)], env=os.environ | path | environment, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def finish(process):
-    """What it printed."""
+    """What the process printed."""
     out, error = process.communicate()
     assert process.returncode == 0, error
     return out.strip()
@@ -47,7 +48,7 @@ def run(*arguments, **environment):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_products_at_the_edges_of_tiles_and_panels(dtype):
     rng, width = np.random.default_rng(0), panel_width(np.empty(0, dtype))
-    for m in (1, TILE_ROWS - 1, TILE_ROWS, TILE_ROWS + 1, 3 * TILE_ROWS):
+    for m in (1, MR - 1, MR, MR + 1, 3 * MR):
         for n in (1, width // 4, width // 2, width // 2 + 1, width - 1, width, width + 1, 200, 4 * width + 3):
             a, b = rng.standard_normal((m, 37)), rng.standard_normal((37, n))
             out = cpu.matmul(a.astype(dtype), b.astype(dtype))
@@ -68,23 +69,22 @@ def test_nothing_outside_the_result_is_written():
         around = np.full((15 + 2, n + 40), 5, np.float32)
         expected = around.copy()
         expected[1:-1, 20:-20] = cpu.matmul(a, b)
-        from minidl.kernels.cpu.gemm.indirect import Rows, packed, product, start_row
         inside = around[1:-1, 20:-20]
         offset = inside.__array_interface__["data"][0] - around.__array_interface__["data"][0]
-        product((1, 1, 15), Rows(a, 0, (0, 0, a.strides[0])), np.zeros((1, 1), np.int64), 9, 4,
-                packed(b[None, None, :, None]), n, start_row(a, None, n),
-                Rows(around, offset, (0, 0, around.strides[0])))
+        indirect_gemm((1, 1, 15), Operand(a, 0, (0, 0, a.strides[0])), TapTable(np.zeros((1, 1), np.int64), 9, 4),
+                      pack_panels(b[None, None, :, None]), Operand(around, offset, (0, 0, around.strides[0])),
+                      Epilogue(bias_row(a, None, n)))
         np.testing.assert_array_equal(around, expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 16, 48), (3, 17, 45), (1, 200, 8), (2, 3, 100)])
-def test_rows_become_columns(shape, dtype):
+def test_transposes_of_whole_and_partial_vectors(shape, dtype):
     x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
     np.testing.assert_array_equal(transposed(x), x.transpose(0, 2, 1))
 
 
-def test_every_kernel_takes_part():
+def test_the_script_runs_every_kernel():
     text = EVERY.read_text(encoding="utf-8")
     assert [name for name in cpu.__all__ if f"cpu.{name}(" not in text] == []
 
@@ -107,11 +107,11 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(own_digest, environment
 
 @pytest.mark.slow
 def test_other_vectors_give_the_same_results(tmp_path):
-    """4, 8 and 16 float32 numbers at a time; all other tests are about the machine's own width.
+    """With vectors of 4, 8 and 16 float32 elements. All other tests are of the machine's own width.
 
-    F(2x2, 5x5) has a bound of its own: other widths sum its weight gradient in other parts.
+    F(2x2, 5x5) has a bound of its own, because other widths split the sums of its weight gradient differently.
 
-    Compiling everything anew takes a minute or two: so the widths do it at once, and for one dtype.
+    Compiling every kernel again takes a minute or two, so the widths run at the same time, and for one dtype.
     """
     own = str(target.VECTOR_BYTES)
     started = []
@@ -133,8 +133,8 @@ def test_other_vectors_give_the_same_results(tmp_path):
 
 @pytest.mark.parametrize("shape", [(40, 3, 30, 20), (9, 65, 8, 8), (33, 700, 3, 2)])
 @pytest.mark.parametrize(("mean", "first"), [(100, 100), (0, 1000), (1e4, 0)])
-def test_moments_keep_their_digits(shape, mean, first):
-    """Of numbers far from 0, and where the first pixel, and one in the last row, lie far from all others."""
+def test_moments_do_not_cancel(shape, mean, first):
+    """Where elements are far from 0, and where the first pixel, and one in the last row, are far from all others."""
     x = (np.random.default_rng(0).standard_normal(shape) + mean).astype(np.float32)
     x[0, :, 0, 0] = x[-1, :, -1, -2] = first
     (mean, var), (exact_mean, exact_var) = cpu.channel_moments(x), plain.channel_moments(x.astype(np.float64))
@@ -143,12 +143,12 @@ def test_moments_keep_their_digits(shape, mean, first):
 
 
 def exactly(function, *arguments):
-    """The plain function of that name, in doubles."""
+    """The plain function of that name, in float64."""
     return getattr(plain, function)(*(a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in arguments))
 
 
 def close(results, exact):
-    """Equal up to 1e-4 of the largest number of each."""
+    """Equal up to 1e-4 of the largest element of each."""
     for ours, theirs in zip(results, exact, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * abs(theirs).max())
 
@@ -201,7 +201,7 @@ def test_group_norms_of_many_rows(shape, groups, mean):
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])
-def test_a_number_gone_wild_stays_in_its_row(number):
+def test_nan_and_infinity_stay_in_their_row(number):
     x = np.random.default_rng(0).standard_normal((3, 40)).astype(np.float32)
     x[1, 17] = number
     out, *_ = cpu.layer_norm(x, np.ones(40, np.float32), np.zeros(40, np.float32), 1e-5)
@@ -224,7 +224,7 @@ def test_relu_of_arrays_large_enough_for_threads(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_sums_of_arrays_large_enough_for_threads(dtype):
+def test_addition_of_arrays_large_enough_for_threads(dtype):
     x = np.random.default_rng(0).standard_normal((3, 40, 30, 20)).astype(dtype)
     x[0, 0, 0, :3] = np.nan, np.inf, -np.inf
     last = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
@@ -247,7 +247,7 @@ def test_an_unknown_vector_width_is_refused():
     ((1, 1), (7, 7), 3, 1), ((3, 4), (2, 3), 4, 1),
 ])
 @pytest.mark.parametrize(("c", "f"), [(1, 6), (20, 40), (150, 7)])
-def test_taps_that_meet_only_padding_are_left_out(size, kernel, padding, dilation, c, f, relu):
+def test_taps_over_padding_alone_are_left_out(size, kernel, padding, dilation, c, f, relu):
     rng = np.random.default_rng(0)
     window = Window(kernel, padding=((padding, padding), (padding, padding)), dilation=(dilation, dilation))
     x, w, b = rng.standard_normal((3, c, *size)), rng.standard_normal((f, c, *kernel)), rng.standard_normal(f)
@@ -257,7 +257,7 @@ def test_taps_that_meet_only_padding_are_left_out(size, kernel, padding, dilatio
                                plain.conv2d_input_gradient(out, w, x.shape, window), rtol=1e-10, atol=1e-9)
 
 
-def test_the_switch_between_fast_and_plain():
+def test_the_choice_of_backend():
     x = np.zeros(3, np.float32)
     assert kernels.backend(x) is cpu
     with kernels.using("plain"):
@@ -268,17 +268,18 @@ def test_the_switch_between_fast_and_plain():
         kernels.use("quick")
 
 
-def test_what_a_dead_padding_window_gets_goes_nowhere():
-    window = Window((2, 2), (3, 3), ((1, 1), (1, 1)), (2, 2))            # its first row and its second miss the image
+def test_a_window_over_padding_alone_has_no_gradient():
+    window = Window((2, 2), (3, 3), ((1, 1), (1, 1)), (2, 2))            # both of its rows are outside the image
     x = np.arange(5, dtype=np.float32).reshape(1, 1, 1, 5)
     out, place = cpu.max_pool2d(x, window)
     assert (out[0, 0, 0] == -np.inf).all()
     assert not cpu.max_pool2d_gradient(np.ones_like(out), place, x.shape, window).any()
 
 
-def test_compiling_is_announced_once_and_then_cached(tmp_path):
+def test_compiling_is_reported_once_and_then_cached(tmp_path):
     code = "import numpy as np\nfrom minidl.kernels.cpu import relu\nrelu(np.ones(10**5)), relu(np.ones(10**5, 'f'))"
-    said = [subprocess.run([sys.executable, "-c", code], env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}, text=True,
-                           capture_output=True, check=True).stderr for _ in range(2)]
-    assert said[0].count("compiling kernels") == 1
-    assert said[1] == ""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    messages = [subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True,
+                               check=True).stderr for _ in range(2)]
+    assert messages[0].count("compiling kernels") == 1
+    assert messages[1] == ""

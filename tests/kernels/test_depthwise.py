@@ -1,4 +1,4 @@
-"""Depthwise convolution against grouped convolution the plain way, and against naive loops."""
+"""Depthwise convolution against plain grouped convolution, and against naive loops."""
 
 import itertools
 import os
@@ -13,13 +13,15 @@ from minidl.kernels import Window, plain
 from minidl.testing.strategies import convolutions, distinct_values, layouts, seeds
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("these kernels need Numba's compiler", allow_module_level=True)
 
 from minidl.kernels.cpu.convolution import depthwise
-from minidl.kernels.cpu.llvm.depthwise_microkernel import PLACE_FORMS, TAP_FORMS, Form
+from minidl.kernels.cpu.convolution.depthwise_schedule import row_segments, tap_schedule
+from minidl.kernels.cpu.convolution.tap_tables import Axis, taps_per_input, taps_per_output
+from minidl.kernels.cpu.llvm.depthwise_microkernel import PIXEL_SHAPES, TAP_SHAPES, TileShape
 
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
-channels, multipliers = st.sampled_from([1, 3, 8, 16, 21, 70]), st.integers(1, 3)      # vectors, and what is left over
+channels, multipliers = st.sampled_from([1, 3, 8, 16, 21, 70]), st.integers(1, 3)      # whole vectors, and remainders
 
 
 def near(actual, expected, dtype):
@@ -30,7 +32,7 @@ def near(actual, expected, dtype):
 
 
 def window_of(kernel, settings):
-    """The Window of some settings."""
+    """The Window with these settings."""
     pads = reference.pads(settings["padding"], kernel, settings["dilation"])
     return Window(kernel, reference.pair(settings["stride"]), pads, reference.pair(settings["dilation"]))
 
@@ -60,7 +62,7 @@ def test_against_naive_loops(dtype, case, c, m, layout, biased, seed):
                                               ((2, 3), (2, 0)), ((7, 7), (3, 3))])
 @pytest.mark.parametrize("width", [7, 8, 16, 19, 31, 34])
 def test_rows_of_all_lengths(dtype, stride, kernel, pads, width):
-    """Every form of the tile, with channels left over: the same as the plain way."""
+    """Every tile shape, with a remainder of channels, against the plain kernels."""
     window = Window(kernel, stride, (pads, pads))
     shape = (2, 35, 9, width)
     x, weight, bias, grad = (4 * a for a in distinct_values(
@@ -74,31 +76,31 @@ def test_rows_of_all_lengths(dtype, stride, kernel, pads, width):
          plain.conv2d_weight_gradient(grad, x, window, 35), dtype)
 
 
-def test_strips_choose_the_wide_forms():
-    """Width 16, 3x3, padding 1: two strips of eight, which know that a neighbour is missing at either end."""
-    axis = (16, 3, 1, 1, (1, 1), 16)
-    for table in (depthwise.reached, depthwise.reaching):
-        forms = [PLACE_FORMS[f] for f in depthwise.strips(table, axis, 1, 1, 1)[:, 1]]
-        assert forms == [Form(1, 8, 3, missing=(1, 0)), Form(1, 8, 3, missing=(0, 1))]
+def test_row_segments_have_the_widest_shapes():
+    """Width 16, 3x3, padding 1: two segments of eight pixels, each with a neighbour cut off at its end of the row."""
+    axis = Axis(16, 3, 1, 1, (1, 1), 16)
+    for taps_of in (taps_per_output, taps_per_input):
+        shapes = [PIXEL_SHAPES[i] for i in row_segments(taps_of, axis, 1, 1, 1)["tile_shape"]]
+        assert shapes == [TileShape(1, 8, 3, cut=(1, 0)), TileShape(1, 8, 3, cut=(0, 1))]
 
 
-def test_every_pair_of_tap_and_place_is_met_once():
+def test_the_schedule_has_every_pair_of_tap_and_output_once():
     for axis in [(5, 3, 1, 1, (1, 1), 5), (2, 3, 1, 1, (1, 1), 2), (9, 7, 2, 2, (3, 4), 2), (1, 5, 3, 1, (4, 9), 4),
                  (17, 3, 2, 1, (1, 0), 8), (6, 5, 1, 1, (3, 1), 6)]:
-        size, kernel, stride, dilation, pads, places = axis
-        met = []
-        for number, row, j, z, at, rounds, step in depthwise.meetings(4, *axis).tolist():
-            form = TAP_FORMS[number]
-            assert step == form.taps
-            for turn, tap, place in itertools.product(range(rounds), range(form.places), range(form.taps)):
-                neighbour = tap + place * form.step
-                if neighbour in form.neighbours:
-                    o = z + turn * step + place
-                    assert o * stride + (j + tap) * dilation - pads[0] == (
-                        at + turn * step * stride + (neighbour - form.missing[0]) * dilation)
-                    met += [(i, j + tap, o) for i in range(row, row + form.lines)]
-        assert sorted(met) == [(i, j, o) for i in range(4) for j in range(kernel) for o in range(places)
-                               if 0 <= o * stride + j * dilation - pads[0] < size]
+        size, kernel, stride, dilation, pads, outputs = axis
+        pairs = []
+        for index, ky, kx, ox, source, rounds, step in tap_schedule(4, Axis(*axis)).tolist():
+            shape = TAP_SHAPES[index]
+            assert step == shape.taps
+            for i, tap, output in itertools.product(range(rounds), range(shape.places), range(shape.taps)):
+                neighbour = tap + output * shape.step
+                if neighbour in shape.neighbours:
+                    o = ox + i * step + output
+                    assert o * stride + (kx + tap) * dilation - pads[0] == (
+                        source + i * step * stride + (neighbour - shape.cut[0]) * dilation)
+                    pairs += [(line, kx + tap, o) for line in range(ky, ky + shape.lines)]
+        assert sorted(pairs) == [(ky, kx, o) for ky in range(4) for kx in range(kernel) for o in range(outputs)
+                                 if 0 <= o * stride + kx * dilation - pads[0] < size]
 
 
 def test_relu_keeps_nan():
@@ -107,8 +109,8 @@ def test_relu_keeps_nan():
 
 
 def test_empty_batches():
-    window, nothing, weight = Window((2, 2)), np.ones((0, 3, 4, 4)), np.ones((3, 1, 2, 2))
-    out = depthwise.conv2d(nothing, weight, None, window)
+    window, empty, weight = Window((2, 2)), np.ones((0, 3, 4, 4)), np.ones((3, 1, 2, 2))
+    out = depthwise.conv2d(empty, weight, None, window)
     assert out.shape == (0, 3, 3, 3)
-    assert depthwise.conv2d_input_gradient(out, weight, nothing.shape, window).shape == nothing.shape
-    assert not depthwise.conv2d_weight_gradient(out, nothing, window).any()
+    assert depthwise.conv2d_input_gradient(out, weight, empty.shape, window).shape == empty.shape
+    assert not depthwise.conv2d_weight_gradient(out, empty, window).any()

@@ -1,4 +1,4 @@
-"""The matrix product: every way of reading, copying and cutting that its shapes can bring about."""
+"""The matrix product: every way in which its shapes are read, packed and split into blocks."""
 
 import os
 
@@ -8,7 +8,7 @@ import pytest
 from minidl.kernels import Window, plain
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("the compiled kernels need Numba's compiler", allow_module_level=True)
 
 from minidl.kernels import cpu
 from minidl.kernels.cpu import convolution
@@ -16,17 +16,17 @@ from minidl.kernels.cpu.convolution import pointwise
 
 SHAPES = [                    # (M, K, N)
     (1, 1, 1),
-    (100, 300, 200),          # rows of A and of B are copied
-    (37, 60, 50),             # neither
+    (100, 300, 200),          # A and B are packed
+    (37, 60, 50),             # neither is
     (600, 40, 513),           # B alone, and more columns than a block has
-    (700, 513, 30),           # A alone, in more than one strip, a sum in three parts
-    (16, 2100, 300),          # few rows: B is read as it lies, some whole rows at a time
-    (20, 9000, 24),           # a long sum of few rows and columns is cut into partial results
+    (700, 513, 30),           # A alone, in more than one block of rows, and K in three steps
+    (16, 2100, 300),          # M is small: B is read in place, some whole rows at a time
+    (20, 9000, 24),           # a long K, and few elements of C: partial sums
 ]
 
 
 def matrix(rng, rows, columns, order, dtype):
-    """Random numbers, in memory row by row, column by column, or with gaps."""
+    """Random elements, in memory row by row, column by column, or with gaps."""
     if order == "gaps":
         return rng.standard_normal((2 * rows, 3 * columns)).astype(dtype)[::2, ::3]
     return np.asarray(rng.standard_normal((rows, columns)).astype(dtype), order=order)
@@ -36,7 +36,7 @@ def matrix(rng, rows, columns, order, dtype):
 @pytest.mark.parametrize("a_order", ["C", "F", "gaps"])
 @pytest.mark.parametrize("b_order", ["C", "F", "gaps"])
 @pytest.mark.parametrize(("m", "k", "n"), SHAPES)
-def test_all_orders_of_memory(m, k, n, a_order, b_order, dtype):
+def test_all_memory_orders(m, k, n, a_order, b_order, dtype):
     rng = np.random.default_rng(0)
     a, b, bias = matrix(rng, m, k, a_order, dtype), matrix(rng, k, n, b_order, dtype), matrix(rng, 1, n, "C", dtype)[0]
     exact = a.astype(np.float64) @ b.astype(np.float64)
@@ -76,7 +76,7 @@ def test_a_window_of_one_pixel_is_a_product(shape, relu):
 
 def test_which_convolutions_are_products_of_pixels():
     assert convolution.is_pointwise(Window((1, 1)), 1, 5)
-    assert convolution.is_pointwise(Window((1, 1), dilation=(3, 2)), 1, 5)               # of one tap, it means nothing
+    assert convolution.is_pointwise(Window((1, 1), dilation=(3, 2)), 1, 5)               # of one tap, it has no effect
     assert not convolution.is_pointwise(Window((1, 1)), 1, 0)
     assert not convolution.is_pointwise(Window((1, 1)), 2, 5)
     for window in (Window((1, 2)), Window((1, 1), (2, 1)), Window((1, 1), padding=((0, 1), (0, 0)))):

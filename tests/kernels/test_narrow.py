@@ -1,4 +1,4 @@
-"""The input gradient of few channels against naive loops, and against the plain way where images and tiles fill up."""
+"""The input gradient for few channels against naive loops, and, for larger images, against the plain kernels."""
 
 import os
 
@@ -12,11 +12,11 @@ from minidl.kernels import Window, plain
 from minidl.testing.strategies import convolutions, distinct_values, layouts, seeds
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("these kernels need Numba's compiler", allow_module_level=True)
 
 from minidl.kernels.cpu import convolution
 from minidl.kernels.cpu.convolution import narrow
-from minidl.kernels.cpu.runtime.target import TILE_ROWS
+from minidl.kernels.cpu.runtime.target import MR
 
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
 
@@ -54,16 +54,15 @@ def test_against_naive_loops(dtype, case, c, layout, biased, seed):
     ((2, 3, 30, 31), (7, 7), (2, 2), (3, 3), 1), ((3, 3, 31, 30), (11, 11), (4, 4), (2, 1), 1),
     ((4, 2, 20, 20), (3, 4), (4, 3), (2, 0), 3), ((3, 5, 9, 7), (2, 7), (3, 1), (0, 6), 2),
 ])
-def test_against_the_plain_way(dtype, shape, kernel, stride, pads, dilation):
+def test_against_the_plain_kernels(dtype, shape, kernel, stride, pads, dilation):
     rng, window = np.random.default_rng(0), Window(kernel, stride, (pads, pads), (dilation, 1))
     weight = rng.standard_normal((20, shape[1], *kernel))
     grad, bias = rng.standard_normal((shape[0], 20, *window.out(shape[2:]))), rng.standard_normal(shape[1])
-    near(narrow.conv2d_input_gradient(grad.astype(dtype), weight.astype(dtype), shape, window,
-                                            bias.astype(dtype)),
+    near(narrow.conv2d_input_gradient(grad.astype(dtype), weight.astype(dtype), shape, window, bias.astype(dtype)),
          plain.conv2d_input_gradient(grad, weight, shape, window, bias=bias), dtype)
 
 
-def test_a_number_gone_wild_reaches_only_the_pixels_under_its_windows():
+def test_nan_reaches_only_the_pixels_under_its_window():
     window, grad = Window((3, 3)), np.zeros((2, 5, 9, 9), np.float32)
     grad[1, 2, 4, 4] = np.nan
     out = convolution.conv2d_input_gradient(grad, np.ones((5, 2, 3, 3), np.float32), (2, 2, 11, 11), window)
@@ -72,8 +71,8 @@ def test_a_number_gone_wild_reaches_only_the_pixels_under_its_windows():
     np.testing.assert_array_equal(np.isnan(out), expected)
 
 
-def test_images_are_worked_on_together_until_tiles_are_full():
-    assert narrow.images_together(128, TILE_ROWS, 1) == 1
-    assert narrow.images_together(128, 1, 1) == next(i for i in range(1, 99) if TILE_ROWS - i <= 0.1 * i)
+def test_images_are_processed_together_until_tiles_are_full():
+    assert narrow.images_together(128, MR, 1) == 1
+    assert narrow.images_together(128, 1, 1) == next(i for i in range(1, 99) if MR - i <= 0.1 * i)
     assert narrow.images_together(3, 1, 1) == 3
     assert narrow.images_together(0, 0, 0) == 1

@@ -1,19 +1,22 @@
-"""The one pass over all parameters against the plain way, array by array: sizes, orders of memory, dtypes, threads."""
+"""One pass over all parameters, against plain array by array: sizes, memory orders, dtypes, threads."""
+
+import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_plain import WAYS
 
 from minidl.kernels import Arrays, plain
 from minidl.testing.strategies import layouts, seeds, shapes
 
-if "cpu" not in WAYS:
-    pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
+if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
+    pytest.skip("these kernels need Numba's compiler", allow_module_level=True)
 
 from minidl.kernels import cpu
 from minidl.kernels.cpu import optimizers
+from minidl.kernels.cpu.runtime import data_pointer
 
 HYPER = st.floats(0.01, 0.9)
 UPDATES = {
@@ -31,7 +34,7 @@ UPDATES = {
 
 
 def result(kernels, name, shapes, dtype, layout, grad_layout, seed, a=0.3, b=0.5):
-    """Parameters and slots, all drawn anew from the seed, as an update leaves them."""
+    """Parameters and slots after an update; both are drawn from the seed."""
     rng = np.random.default_rng(seed)
     xs, grads, *slots = ([lay_out(rng.standard_normal(shape).astype(dtype)) for shape in shapes]
                          for lay_out in (layout, grad_layout, layout, layout, layout))
@@ -46,20 +49,20 @@ def result(kernels, name, shapes, dtype, layout, grad_layout, seed, a=0.3, b=0.5
 @pytest.mark.parametrize("name", UPDATES)
 @given(shapes=st.lists(shapes(), min_size=1, max_size=4), dtype=st.sampled_from(["float32", "float64"]), layout=layouts,
        grad_layout=layouts, seed=seeds, a=HYPER, b=HYPER)
-def test_both_ways_agree(name, shapes, dtype, layout, grad_layout, seed, a, b):
-    ways = [result(kernels, name, shapes, dtype, layout, grad_layout, seed, a, b) for kernels in (plain, cpu)]
-    for slow, fast in zip(*ways, strict=True):
-        assert fast.dtype == dtype
-        np.testing.assert_allclose(fast, slow, rtol=2e-5 if dtype == "float32" else 1e-12, atol=1e-6)
+def test_cpu_and_plain_agree(name, shapes, dtype, layout, grad_layout, seed, a, b):
+    both = [result(kernels, name, shapes, dtype, layout, grad_layout, seed, a, b) for kernels in (plain, cpu)]
+    for expected, ours in zip(*both, strict=True):
+        assert ours.dtype == dtype
+        np.testing.assert_allclose(ours, expected, rtol=2e-5 if dtype == "float32" else 1e-12, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", UPDATES)
 def test_many_and_large_parameters(name):
-    """Borders between threads fall into arrays, onto their ends, and past empty ones."""
-    lengths = [(1000,), (0,), (3, 7), (40_000,), (1,), (123, 45)]
-    ways = [result(kernels, name, lengths, "float32", np.copy, np.copy, 0) for kernels in (plain, cpu)]
-    for slow, fast in zip(*ways, strict=True):
-        np.testing.assert_allclose(fast, slow, rtol=2e-5, atol=1e-6)
+    """Boundaries between threads lie inside arrays, at their ends, and beside empty ones."""
+    shapes = [(1000,), (0,), (3, 7), (40_000,), (1,), (123, 45)]
+    both = [result(kernels, name, shapes, "float32", np.copy, np.copy, 0) for kernels in (plain, cpu)]
+    for expected, ours in zip(*both, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=2e-5, atol=1e-6)
 
 
 @given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=5), threads=st.integers(1, 7))
@@ -68,13 +71,13 @@ def test_every_element_belongs_to_one_thread(lengths, threads):
     for i, length in enumerate(lengths):
         done = []
         for thread in range(threads):
-            first, last = optimizers.share.py_func(thread, threads, starts, i)
-            done += range(first, last)
+            first, stop = optimizers.share_of_array.py_func(thread, threads, starts, i)
+            done += range(first, stop)
         assert done == list(range(length))
 
 
-def test_what_no_address_leads_to_is_left_to_the_plain_way():
-    """Gaps, reversed axes, arrays in another order than their state; read-only ones are refused."""
+def test_arrays_that_one_index_cannot_run_through_use_plain():
+    """Gaps, reversed axes, parameters in another memory order than their state; read-only ones are refused."""
     x = np.arange(12, dtype=np.float32)
     for view in (x[::2], x[::-1][:6], x.reshape(3, 4)[:, 1:3].reshape(3, 2)):
         before, grad = view.copy(), np.ones(view.shape, np.float32)
@@ -90,7 +93,7 @@ def test_what_no_address_leads_to_is_left_to_the_plain_way():
 
 
 def test_gradients_of_any_kind():
-    """NumPy's scalars, doubles and subclasses are brought into the parameter's form, for only arrays have addresses."""
+    """NumPy scalars, float64 arrays, subclasses and Python numbers become arrays like the parameter first."""
     class Own(np.ndarray):
         pass
 
@@ -98,3 +101,21 @@ def test_gradients_of_any_kind():
         x = np.zeros((), np.float32)
         cpu.sgd(Arrays([x]), [grad], None, 1.0, 0.0, 0.0, False)
         assert x == -2
+
+
+def test_ids_lead_to_data_here():
+    """On the interpreters and NumPy versions that we test, optimizers find arrays by their ids."""
+    assert data_pointer.IDS_LEAD_TO_DATA
+
+
+@pytest.mark.parametrize("change", [("HEADER", object.__basicsize__ + 8), ("sys", SimpleNamespace(
+    implementation=SimpleNamespace(name="another")))], ids=["another array layout", "another interpreter"])
+def test_without_data_pointers_plain_kernels_do_the_step(monkeypatch, change):
+    monkeypatch.setattr(data_pointer, *change)
+    monkeypatch.setattr(optimizers, "IDS_LEAD_TO_DATA", data_pointer.ids_lead_to_data())
+    assert not optimizers.IDS_LEAD_TO_DATA
+    monkeypatch.setattr(optimizers, "ids", None)                         # which the compiled kernels would call
+    for name in UPDATES:
+        both = [result(kernels, name, [(3, 4), (5,)], "float32", np.copy, np.copy, 0) for kernels in (plain, cpu)]
+        for expected, ours in zip(*both, strict=True):
+            np.testing.assert_array_equal(ours, expected)

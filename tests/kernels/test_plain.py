@@ -1,6 +1,6 @@
-"""Every kernel, the plain way and the fast way, against the naive loops of reference.py.
+"""Every kernel of every backend against the naive loops of reference.py.
 
-What the engine asks of a module of kernels stands in `plain.__all__`, and a new module joins by its name in WAYS.
+`plain.__all__` lists the functions that a backend has to define; a new backend is tested once its name is in BACKENDS.
 """
 
 import importlib
@@ -18,15 +18,15 @@ from minidl.kernels import Window, plain
 from minidl.kernels.geometry import Taps
 from minidl.testing.strategies import convolutions, distinct_values, layouts, poolings, seeds, shapes
 
-# Without its compiler Numba would run the fast loops as Python, and their assembly not at all.
+# Without its compiler, Numba would run loops as Python, and could not run LLVM instructions at all.
 PLAIN = pytest.param("plain", marks=pytest.mark.tiny)
-WAYS = [PLAIN] if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else [PLAIN, "cpu"]
+BACKENDS = [PLAIN] if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else [PLAIN, "cpu"]
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
 sides = st.integers(1, 4)
 image_shapes = st.tuples(sides, sides, sides, sides)
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(scope="module", params=BACKENDS)
 def kernels(request):
     return importlib.import_module(f"minidl.kernels.{request.param}")
 
@@ -135,56 +135,56 @@ def test_matmul(kernels, dtype, m, k, n, layout, seed):
 @given(case=poolings(), layout=layouts, seed=seeds)
 def test_max_pool2d(kernels, dtype, case, layout, seed):
     x, = distinct_values(case.x, seed=seed, dtype=dtype)
-    expected, expected_place = reference.max_pool2d(x, **case.settings)
-    out, place = kernels.max_pool2d(layout(x), pooling_window(case))
+    expected, expected_winner = reference.max_pool2d(x, **case.settings)
+    out, winner = kernels.max_pool2d(layout(x), pooling_window(case))
     near(out, expected, dtype)
-    assert place.dtype == np.uint8
-    np.testing.assert_array_equal(place, expected_place)
+    assert winner.dtype == np.uint8
+    np.testing.assert_array_equal(winner, expected_winner)
 
 
 @given(case=poolings(), layout=layouts, seed=seeds)
 def test_max_pool2d_of_ties_and_nan(kernels, dtype, case, layout, seed):
-    """The first of equal elements wins, and NaN wins over every number."""
+    """The first of equal elements wins, and NaN exceeds every number."""
     x = np.random.default_rng(seed).choice([-1, 0, 1, np.nan], size=case.x, p=[0.4, 0.3, 0.2, 0.1]).astype(dtype)
-    expected, expected_place = reference.max_pool2d(x, **case.settings)
-    out, place = kernels.max_pool2d(layout(x), pooling_window(case))
+    expected, expected_winner = reference.max_pool2d(x, **case.settings)
+    out, winner = kernels.max_pool2d(layout(x), pooling_window(case))
     np.testing.assert_array_equal(out, expected)
-    np.testing.assert_array_equal(place, expected_place)
+    np.testing.assert_array_equal(winner, expected_winner)
 
 
 @given(case=poolings(), layout=layouts, seed=seeds)
 def test_max_pool2d_with_relu(kernels, dtype, case, layout, seed):
-    """What is not above 0 becomes 0, and comes from nowhere; NaN stays."""
+    """Elements that are not above 0 become 0 and have no winner; NaN stays NaN."""
     x = np.random.default_rng(seed).choice([-1, 0, 1, np.nan], size=case.x, p=[0.6, 0.2, 0.1, 0.1]).astype(dtype)
-    expected, expected_place = reference.max_pool2d(x, **case.settings)
-    out, place = kernels.max_pool2d(layout(x), pooling_window(case), relu=True)
+    expected, expected_winner = reference.max_pool2d(x, **case.settings)
+    out, winner = kernels.max_pool2d(layout(x), pooling_window(case), relu=True)
     np.testing.assert_array_equal(out, np.maximum(expected, 0))
-    np.testing.assert_array_equal(place, np.where(expected <= 0, 255, expected_place))
-    dx = kernels.max_pool2d_gradient(np.where(place == 255, np.nan, 1).astype(dtype), place, case.x,
+    np.testing.assert_array_equal(winner, np.where(expected <= 0, 255, expected_winner))
+    dx = kernels.max_pool2d_gradient(np.where(winner == 255, np.nan, 1).astype(dtype), winner, case.x,
                                      pooling_window(case))
-    assert dx.sum() == (place < 255).sum()
+    assert dx.sum() == (winner < 255).sum()
 
 
 @given(case=poolings(), layout=layouts, seed=seeds)
 def test_max_pool2d_gradient(kernels, dtype, case, layout, seed):
     window = pooling_window(case)
     x, grad = distinct_values(case.x, (*case.x[:2], *window.out(case.x[2:])), seed=seed, dtype=dtype)
-    _, place = reference.max_pool2d(x, **case.settings)
-    dx = kernels.max_pool2d_gradient(layout(grad), layout(place.astype(np.uint8)), case.x, window)
-    near(dx, reference.max_pool2d_gradient(grad, place, case.x, **case.settings), dtype)
+    _, winner = reference.max_pool2d(x, **case.settings)
+    dx = kernels.max_pool2d_gradient(layout(grad), layout(winner.astype(np.uint8)), case.x, window)
+    near(dx, reference.max_pool2d_gradient(grad, winner, case.x, **case.settings), dtype)
 
 
-def test_max_pool2d_of_a_window_of_more_than_256_places(kernels):
+def test_max_pool2d_of_a_window_of_more_than_256_taps(kernels):
     x, = distinct_values((1, 2, 20, 20), seed=0)
-    out, place = kernels.max_pool2d(x, Window((20, 20)))
-    assert place.dtype == np.uint16
-    np.testing.assert_array_equal(place[0, :, 0, 0], x.reshape(2, -1).argmax(1))
-    dx = kernels.max_pool2d_gradient(np.ones_like(out), place, x.shape, Window((20, 20)))
+    out, winner = kernels.max_pool2d(x, Window((20, 20)))
+    assert winner.dtype == np.uint16
+    np.testing.assert_array_equal(winner[0, :, 0, 0], x.reshape(2, -1).argmax(1))
+    dx = kernels.max_pool2d_gradient(np.ones_like(out), winner, x.shape, Window((20, 20)))
     np.testing.assert_array_equal(dx, x == out)
-    out, place = kernels.max_pool2d(x - x.max() - 1, Window((20, 20)), relu=True)
-    assert (place == 65535).all()
+    out, winner = kernels.max_pool2d(x - x.max() - 1, Window((20, 20)), relu=True)
+    assert (winner == 65535).all()
     assert not out.any()
-    assert not kernels.max_pool2d_gradient(np.ones_like(out), place, x.shape, Window((20, 20))).any()
+    assert not kernels.max_pool2d_gradient(np.ones_like(out), winner, x.shape, Window((20, 20))).any()
 
 
 @given(case=poolings(), layout=layouts, seed=seeds)
@@ -200,7 +200,7 @@ def test_avg_pool2d(kernels, dtype, case, layout, seed):
 
 @given(shape=shapes(), layouts=st.tuples(layouts, layouts), seed=seeds)
 def test_relu(kernels, dtype, shape, layouts, seed):
-    """The gradient may lie otherwise in memory than what it is the gradient of."""
+    """The gradient may have another memory layout than the output."""
     x, grad = distinct_values(shape, shape, seed=seed, dtype=dtype)
     expected = np.vectorize(lambda v: max(v, 0), otypes=[dtype])(x)
     out = kernels.relu(layouts[0](x))
@@ -226,12 +226,12 @@ def test_relu_lets_nan_through(kernels, dtype):
 
 @st.composite
 def resamplings(draw):
-    """The shape of images, and Taps for both axes: any pairs of places, a third of them of weight 0."""
+    """The shape of images, and Taps for both axes: random pairs of pixels, a third of them with weight 0."""
     shape, rng = draw(image_shapes), np.random.default_rng(draw(seeds))
 
     def taps(n):
-        places = draw(sides), draw(st.integers(1, 3))
-        return Taps(rng.integers(n, size=places), rng.standard_normal(places) * (rng.random(places) < 2 / 3))
+        size = draw(sides), draw(st.integers(1, 3))                  # outputs, taps
+        return Taps(rng.integers(n, size=size), rng.standard_normal(size) * (rng.random(size) < 2 / 3))
     return shape, taps(shape[2]), taps(shape[3])
 
 
@@ -252,13 +252,13 @@ def test_resample_by_transposed_taps_is_its_transpose(kernels, case, seed):
     np.testing.assert_allclose((x * back).sum(), (out * y).sum(), rtol=1e-10, atol=1e-12)
 
 
-def test_resample_leaves_out_what_has_no_weight(kernels, dtype):
-    """Even if it is not a number: pixels that nobody showed get no part of a gradient gone wild."""
+def test_resample_skips_taps_without_weight(kernels, dtype):
+    """Even those of NaN: a pixel that no output reads must not get NaN from the gradients of others."""
     x = np.array([np.nan, 2, np.inf], dtype).reshape(1, 1, 3, 1)
     some = Taps(np.array([[0, 1], [1, 2], [0, 2]]), np.array([[0, 1.0], [1, 0], [0, 0]]))
-    whole = Taps(np.zeros((1, 1), int), np.ones((1, 1)))
-    np.testing.assert_array_equal(kernels.resample(x, some, whole).ravel(), [2, 2, 0])
-    np.testing.assert_array_equal(kernels.resample(x.reshape(1, 1, 1, 3), whole, some).ravel(), [2, 2, 0])
+    identity = Taps(np.zeros((1, 1), int), np.ones((1, 1)))
+    np.testing.assert_array_equal(kernels.resample(x, some, identity).ravel(), [2, 2, 0])
+    np.testing.assert_array_equal(kernels.resample(x.reshape(1, 1, 1, 3), identity, some).ravel(), [2, 2, 0])
 
 
 @given(shape=image_shapes, layout=layouts, seed=seeds)
@@ -277,7 +277,7 @@ def test_nan_stays_in_its_channel(kernels, dtype):
         assert np.isnan(moment).tolist() == [False, True, False]
 
 
-relus = st.sampled_from([(False, None), (True, None), (True, 0.4)])      # relu and its ceiling, for batch norm
+relus = st.sampled_from([(False, None), (True, None), (True, 0.4)])      # of batch norm: relu and ceiling
 
 
 @given(shape=image_shapes, adds=st.booleans(), relu=relus, layout=layouts, seed=seeds)
@@ -299,22 +299,22 @@ def test_rectified_norms_let_nan_through(kernels, dtype):
 
 
 def passed_by(kernels, out, relu, ceiling):
-    """What batch_norm gives beside its output, if that is `out` but for its ReLU: zeros, and `out` added."""
+    """The `passed` of a batch_norm whose output before ReLU is `out`: that of zeros, to which `out` is added."""
     one = np.ones(out.shape[1], out.dtype)
     return kernels.batch_norm(np.zeros_like(out), one, one * 0, out, one * 0, one, 0.0, relu, ceiling)[1]
 
 
-def test_where_rectified_norms_let_gradients_pass(kernels, dtype):
-    """Between the ends and not at them; without a ceiling there is no upper end, not even infinity."""
+def test_rectified_norms_pass_gradients_strictly_between_0_and_the_ceiling(kernels, dtype):
+    """Without a ceiling there is no upper end, not even infinity."""
     one, ceiling = np.ones(1, dtype), np.array(0.1, dtype)
     out = np.array([[[[np.nan, 0, 1e-30, np.nextafter(ceiling, np.zeros_like(ceiling)), ceiling, np.inf]]]], dtype)
     settings = (np.zeros_like(out), one, one * 0, one, 0.0, False, True)
     for c, expected in ((None, [0, 0, 1, 1, 1, 1]), (0.1, [0, 0, 1, 1, 0, 0])):
-        for of_what in (0, 3):                           # x and add
+        for gradient in (0, 3):                          # by x and by add
             passed = passed_by(kernels, out, True, c)
-            passed = kernels.batch_norm_gradient(np.ones_like(out), passed, *settings)[of_what]
+            passed = kernels.batch_norm_gradient(np.ones_like(out), passed, *settings)[gradient]
             np.testing.assert_array_equal(passed.ravel(), expected)
-        x = out[..., 1:-1]                                      # nothing is added, and what x is decides
+        x = out[..., 1:-1]                               # without add, the normalized x decides
         _, passed = kernels.batch_norm(x, one, one * 0, None, one * 0, one, 0.0, True, c)
         passed = kernels.batch_norm_gradient(np.ones_like(x), passed, x, one, one * 0, one, 0.0, False, False)[0]
         np.testing.assert_array_equal(passed.ravel(), expected[1:-1])
@@ -323,8 +323,8 @@ def test_where_rectified_norms_let_gradients_pass(kernels, dtype):
 @pytest.mark.parametrize("training", [True, False])
 @given(shape=image_shapes, relu=relus, layout=layouts, seed=seeds)
 def test_batch_norm_gradient(kernels, training, shape, relu, layout, seed):
-    """Against a central difference of the naive forward; in training the moments move with x."""
-    c, eps = shape[1:2], 0.1                          # so that a channel of one element has a finite slope
+    """Against a central difference of the naive forward; in training, mean and variance depend on x."""
+    c, eps = shape[1:2], 0.1                          # a channel of one element then has a finite slope
     x, grad, out, weight, bias, mean, var = distinct_values(shape, shape, shape, c, c, c, c, seed=seed)
     mean, var = plain.channel_moments(x) if training else (mean, var + 1.5)
     ours = laid_out(layout, "float64", grad, out, x, weight, mean, var)
@@ -362,12 +362,12 @@ def test_batch_norm_gradient_in_float32(kernels, shape, training, relu, layout, 
 
 @given(shape=image_shapes, axes=st.integers(1, 4), layout=layouts, seed=seeds)
 def test_layer_norm(kernels, dtype, shape, axes, layout, seed):
-    """Forward against the naive way; backward against the plain way in doubles, which finite differences check."""
-    some = shape[-axes:]
-    x, grad, weight, bias = distinct_values(shape, shape, some, some, seed=seed)
+    """Forward against naive loops; backward against the plain kernels in float64, which finite differences check."""
+    last = shape[-axes:]
+    x, grad, weight, bias = distinct_values(shape, shape, last, last, seed=seed)
     expected, mean, deviation = plain.layer_norm(x, weight, bias, 0.1)
-    for place in np.ndindex(shape[:-axes]):
-        near(expected[place], reference.standardized(x[place], 0.1) * weight + bias, "float64")
+    for example in np.ndindex(shape[:-axes]):
+        near(expected[example], reference.standardized(x[example], 0.1) * weight + bias, "float64")
     x_here, grad_here, weight_here, bias_here = laid_out(layout, dtype, x, grad, weight, bias)
     out, *moments = kernels.layer_norm(x_here, weight_here, bias_here, 0.1)
     near(out, expected, dtype)
@@ -380,7 +380,7 @@ def test_layer_norm(kernels, dtype, shape, axes, layout, seed):
 
 @given(shape=image_shapes, groups=st.integers(1, 3), layout=layouts, seed=seeds)
 def test_group_norm(kernels, dtype, shape, groups, layout, seed):
-    """As layer norm."""
+    """As layer norm above."""
     n, size, h, w = shape
     c = groups * size
     x, grad, weight, bias = distinct_values((n, c, h, w), (n, c, h, w), (c,), (c,), seed=seed)
@@ -421,7 +421,7 @@ def test_local_response_norm_gradient(kernels, dtype, shape, settings, layout, s
     np.testing.assert_allclose((dx * direction).sum(), slope, rtol=1e-5, atol=1e-3 if dtype == "float32" else 1e-7)
 
 
-def test_local_response_norm_of_more_pixels_than_a_thread_takes(kernels, dtype):
+def test_local_response_norm_of_more_pixels_than_one_work_unit(kernels, dtype):
     x, grad = distinct_values((3, 37, 5, 6), (3, 37, 5, 6), seed=0)
     ours = [a.astype(dtype) for a in (grad, x)]
     settings = (5, 5.0, 0.75, 2.0)
@@ -431,23 +431,23 @@ def test_local_response_norm_of_more_pixels_than_a_thread_takes(kernels, dtype):
 
 
 def test_empty_batches(kernels, dtype):
-    window, nothing = Window((2, 2)), np.ones((0, 3, 4, 4), dtype)
+    window, empty = Window((2, 2)), np.ones((0, 3, 4, 4), dtype)
     weight, grad = np.ones((5, 3, 2, 2), dtype), np.ones((0, 5, 3, 3), dtype)
-    assert kernels.conv2d(nothing, weight, None, window).shape == (0, 5, 3, 3)
-    assert kernels.conv2d_input_gradient(grad, weight, nothing.shape, window).shape == nothing.shape
-    assert not kernels.conv2d_weight_gradient(grad, nothing, window).any()
-    out, place = kernels.max_pool2d(nothing, window)
-    assert out.shape == place.shape == (0, 3, 3, 3)
-    assert kernels.max_pool2d_gradient(out, place, nothing.shape, window).shape == nothing.shape
-    assert kernels.avg_pool2d(nothing, window, 0.25).shape == (0, 3, 3, 3)
-    assert kernels.avg_pool2d_gradient(out, nothing.shape, window, 0.25).shape == nothing.shape
-    assert kernels.relu_gradient(kernels.relu(nothing), nothing).shape == nothing.shape
-    whole = Taps(np.zeros((1, 1), int), np.ones((1, 1)))
-    assert kernels.resample(nothing, whole, whole).shape == (0, 3, 1, 1)
-    assert kernels.channel_sums(nothing).tolist() == [0, 0, 0]
-    assert kernels.local_response_norm(nothing, 5, 1.0, 0.75, 1.0).shape == nothing.shape
-    assert kernels.local_response_norm_gradient(nothing, nothing, 5, 1.0, 0.75, 1.0).shape == nothing.shape
-    assert kernels.matmul(nothing.reshape(0, 48), np.ones((48, 2), dtype)).shape == (0, 2)
+    assert kernels.conv2d(empty, weight, None, window).shape == (0, 5, 3, 3)
+    assert kernels.conv2d_input_gradient(grad, weight, empty.shape, window).shape == empty.shape
+    assert not kernels.conv2d_weight_gradient(grad, empty, window).any()
+    out, winner = kernels.max_pool2d(empty, window)
+    assert out.shape == winner.shape == (0, 3, 3, 3)
+    assert kernels.max_pool2d_gradient(out, winner, empty.shape, window).shape == empty.shape
+    assert kernels.avg_pool2d(empty, window, 0.25).shape == (0, 3, 3, 3)
+    assert kernels.avg_pool2d_gradient(out, empty.shape, window, 0.25).shape == empty.shape
+    assert kernels.relu_gradient(kernels.relu(empty), empty).shape == empty.shape
+    one = Taps(np.zeros((1, 1), int), np.ones((1, 1)))
+    assert kernels.resample(empty, one, one).shape == (0, 3, 1, 1)
+    assert kernels.channel_sums(empty).tolist() == [0, 0, 0]
+    assert kernels.local_response_norm(empty, 5, 1.0, 0.75, 1.0).shape == empty.shape
+    assert kernels.local_response_norm_gradient(empty, empty, 5, 1.0, 0.75, 1.0).shape == empty.shape
+    assert kernels.matmul(empty.reshape(0, 48), np.ones((48, 2), dtype)).shape == (0, 2)
 
 
 @given(case=convolutions(), seed=seeds)
@@ -475,8 +475,8 @@ def test_no_kernel_writes_to_its_inputs(kernels, case, seed):
         np.testing.assert_array_equal(array, copy)
 
 
-def test_all_modules_define_the_same_functions(kernels):
-    """By name, by signature, and by what the docstring promises; a module may add how it keeps its promise."""
+def test_all_backends_define_the_same_functions(kernels):
+    """By name, by signature, and by docstring, to which a backend may add how it computes the result."""
     assert sorted(kernels.__all__) == sorted(plain.__all__)
     for name in plain.__all__:
         ours, theirs = getattr(plain, name), getattr(kernels, name)

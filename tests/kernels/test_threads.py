@@ -61,15 +61,15 @@ def test_whatever_was_imported_before(library):
 def test_a_main_thread_on_a_workers_core_moves_home(monkeypatch, allowed):
     """And may run anywhere afterwards, as before; but not where its user has forbidden it to go."""
     moves = []
-    monkeypatch.setattr(threads, "home", CORES[0])
+    monkeypatch.setattr(threads, "main_core", CORES[0])
     monkeypatch.setattr(threads, "current_core", lambda: CORES[1])
     monkeypatch.setattr(os, "sched_getaffinity", lambda thread: set(allowed))
     monkeypatch.setattr(os, "sched_setaffinity", lambda thread, cores: moves.append(cores))
-    threads.come_home()
+    threads.return_to_main_core()
     assert moves == ([{CORES[0]}, set(CORES)] if allowed == CORES else [])
     monkeypatch.setattr(threads, "current_core", lambda: CORES[0])
     moves.clear()
-    threads.come_home()
+    threads.return_to_main_core()
     assert not moves
 
 

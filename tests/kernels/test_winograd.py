@@ -1,4 +1,4 @@
-"""Winograd's convolution: its matrices, its kernels against naive loops, its rounding, and when it is chosen."""
+"""Winograd convolution: its matrices, its kernels against naive loops, its rounding, and when it is chosen."""
 
 import os
 
@@ -13,7 +13,7 @@ from minidl.kernels import Window, plain
 from minidl.testing.strategies import distinct_values, layouts, seeds
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("these kernels need Numba's compiler", allow_module_level=True)
 
 from minidl.kernels import cpu
 from minidl.kernels.cpu import convolution
@@ -27,15 +27,15 @@ each_scheme = pytest.mark.parametrize("scheme", winograd_transforms.SCHEMES)
 
 
 def same(r):
-    """The window of r x r pixels that leaves an image's size as it is."""
+    """The window of r x r pixels that keeps the size of an image."""
     return Window((r, r), padding=((r // 2, r // 2),) * 2)
 
 
 @st.composite
 def cases(draw):
-    """Images and filters, channels in whole vectors: (scheme, groups, dtype, x's shape, weight's shape, window)."""
+    """Images and filters with whole vectors of channels: (scheme, groups, dtype, x.shape, weight.shape, window)."""
     scheme, dtype = draw(st.sampled_from(winograd_transforms.SCHEMES)), draw(st.sampled_from(sorted(TOLERANCES)))
-    r, lanes, groups = scheme.taps, VECTOR_BYTES // np.dtype(dtype).itemsize, draw(st.integers(1, 2))
+    r, lanes, groups = scheme.r, VECTOR_BYTES // np.dtype(dtype).itemsize, draw(st.integers(1, 2))
     pads = draw(st.tuples(*[st.tuples(*[st.integers(0, r)] * 2)] * 2))
     size = [draw(st.integers(max(1, r - sum(p)), 9)) for p in pads]
     n, c, f = draw(st.integers(1, 3)), draw(st.integers(1, 2)) * lanes, draw(st.integers(1, 3)) * lanes
@@ -43,15 +43,15 @@ def cases(draw):
 
 
 def near(actual, expected, dtype):
-    """Equal up to rounding, relative to the largest number, of the right dtype."""
+    """Equal up to rounding, relative to the largest element, of the right dtype."""
     assert actual.dtype == dtype
     assert actual.shape == expected.shape
     np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCES[dtype] * (1 + abs(expected).max()))
 
 
 @each_scheme
-def test_the_matrices_filter_with_fewer_products(scheme):
-    """A' [(G g) * (B' d)] is the row of outputs, and G' [(B' d) * (A y)] the gradient by g, in one dimension."""
+def test_the_matrices_filter_with_fewer_multiplications(scheme):
+    """In one dimension, the outputs are A' [(G g) * (B' d)], and the gradient by g is G' [(B' d) * (A y)]."""
     m, r, n = scheme
     pairs, of_input = np.array(winograd_transforms.PAIRS[n]), np.array(winograd_transforms.INPUT[n])
     of_filter, of_output = np.array(winograd_transforms.FILTER[n, r]), np.array(winograd_transforms.OUTPUT[m, n])
@@ -88,7 +88,7 @@ def test_gradients(case, layout, seed):
 
 @each_scheme
 def test_against_naive_loops(scheme):
-    r = scheme.taps
+    r = scheme.r
     x, weight, bias = distinct_values((2, 2 * LANES, 5, 7), (2 * LANES, LANES, r, r), (2 * LANES,), seed=0)
     expected = reference.conv2d(x, weight, bias, stride=1, padding=r // 2, dilation=1, groups=2)
     near(winograd.conv2d(x, weight, bias, same(r), scheme, groups=2), expected, "float64")
@@ -97,9 +97,9 @@ def test_against_naive_loops(scheme):
 @each_scheme
 @pytest.mark.parametrize("groups", [1, 2])
 def test_many_chunks_blocks_and_panels(scheme, groups, monkeypatch):
-    """Chunks that end within a block, a last panel that is not full, and parts of a weight gradient."""
+    """Chunks that end within a block, a last panel that is not full, and splits of a weight gradient."""
     monkeypatch.setattr(winograd, "CHUNK_BYTES", 1)
-    rng, r = np.random.default_rng(0), scheme.taps
+    rng, r = np.random.default_rng(0), scheme.r
     c, f, window = 4 * LANES // groups, 5 * LANES, same(r)
     x, weight, grad = (rng.standard_normal(s) for s in ((5, groups * c, 19, 21), (groups * f, c, r, r),
                                                         (5, groups * f, 19, 21)))
@@ -120,40 +120,41 @@ def test_rounding(r, scheme, bound, channels):
     x, grad = rng.standard_normal((2, 2, channels, 14, 14), dtype=np.float32)
     weight = rng.standard_normal((64, channels, r, r), dtype=np.float32)
     grad = grad[:, :64]
-    module, way = (winograd, {"scheme": scheme}) if scheme else (direct, {})
+    module, settings = (winograd, {"scheme": scheme}) if scheme else (direct, {})
     results = [
-        (module.conv2d(x, weight, None, window, **way), direct.conv2d(*wide(x, weight), None, window)),
-        (module.conv2d_input_gradient(grad, weight, x.shape, window, **way),
+        (module.conv2d(x, weight, None, window, **settings), direct.conv2d(*wide(x, weight), None, window)),
+        (module.conv2d_input_gradient(grad, weight, x.shape, window, **settings),
          direct.conv2d_input_gradient(*wide(grad, weight), x.shape, window)),
-        (module.conv2d_weight_gradient(grad, x, window, **way), direct.conv2d_weight_gradient(*wide(grad, x), window)),
+        (module.conv2d_weight_gradient(grad, x, window, **settings),
+         direct.conv2d_weight_gradient(*wide(grad, x), window)),
     ]
     for result, exact in results:
         assert abs(result - exact).max() / abs(exact).max() < bound
 
 
 def wide(*arrays):
-    """The arrays in float64."""
+    """The arrays as float64."""
     return [a.astype(np.float64) for a in arrays]
 
 
 def chosen(n, c, size, f, window, groups=1):
-    """Winograd's scheme for float32, or None."""
-    return convolution.fewer_products(np.empty(0, np.float32), (n, c, size, size), f, window, groups)
+    """The Scheme chosen for float32, or None."""
+    return convolution.winograd_scheme(np.empty(0, np.float32), (n, c, size, size), f, window, groups)
 
 
 def test_the_choice_by_shape():
     for n, c, size, f in ((32, 64, 32, 64), (128, 32, 16, 32), (4, 64, 224, 64)):
         assert chosen(n, c, size, f, same(3)) == F4_3
-    for n, c, size, f in ((8, 64, 6, 64), (64, 512, 2, 512)):                             # where 4x4 would not fit
+    for n, c, size, f in ((8, 64, 6, 64), (64, 512, 2, 512)):                             # too small for tiles of 4x4
         assert chosen(n, c, size, f, same(3)) == F2_3
     for n, c, size, f in ((16, 64, 27, 192), (16, 16, 14, 48)):
         assert chosen(n, c, size, f, same(5)) == F2_5
-    for n, c, size, f in ((1, 16, 4, 16), (1, 256, 4, 256), (64, 64, 1, 64)):             # too little to repay
+    for n, c, size, f in ((1, 16, 4, 16), (1, 256, 4, 256), (64, 64, 1, 64)):             # transforms would not repay
         assert chosen(n, c, size, f, same(3)) is chosen(n, c, size, f, same(5)) is None
 
 
 @pytest.mark.parametrize("r", [3, 5])
-def test_what_it_cannot_do_goes_the_direct_way(r):
+def test_direct_convolution_does_what_winograd_cannot(r):
     window = same(r)
     assert chosen(32, 64, 32, 64, window)
     assert not chosen(0, 64, 32, 64, window)                                              # an empty batch

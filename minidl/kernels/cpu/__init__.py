@@ -1,12 +1,25 @@
-"""Kernels for the CPU, compiled by Numba: the same functions as in `plain`, several times faster.
+"""Kernels for the CPU, compiled by Numba: the functions of `plain`, several times faster.
 
-Read `tile.py` (the innermost loop), `product.py` (its driver), `direct.py` (convolution in terms of it), then
-`winograd.py` (convolution with fewer products), `few_channels.py` (an input gradient with fewer empty lanes),
-`matmul.py` and `convolution.py` (which of them when). Where channels don't mix, `window_tile.py` takes the place of the
-tile: read `depthwise.py`, then `average_pooling.py`. Rows become columns in `turn_tile.py`.
-Images are channels last in memory here; any other order is right too, and costs a copy.
+This file lists what the engine may call. Reading order, from the innermost loop outwards (docs/kernels.md has the words
+and the pictures):
+
+    llvm/gemm_microkernel.py     the loop in which nearly all arithmetic happens; llvm/vectors.py is its vocabulary
+    gemm/packing.py, indirect.py, matmul.py                  matrix products of blocks that the caches hold
+    convolution/direct.py        convolution as an indirect matrix product
+    convolution/winograd.py      convolution with fewer products
+    convolution/narrow.py        the input gradient of a first layer, which has few channels
+    convolution/__init__.py      which of these when
+    llvm/depthwise_microkernel.py, convolution/depthwise.py  convolution where channels do not mix
+    the rest                     normalization/, softmax/, pooling, activations and optimizers: each file by itself
+    runtime/compile.py           what `@kernel` does: threads, launcher, cache
+
+Images are channels last in memory here; others are copied first. A function without a docstring gets the one of its
+namesake in `plain`.
 """
 
+import inspect
+
+from minidl.kernels import plain
 from minidl.kernels.cpu.activation import activation, activation_gradient, relu, relu_gradient
 from minidl.kernels.cpu.add import add
 from minidl.kernels.cpu.average_pooling import avg_pool2d, avg_pool2d_gradient
@@ -58,3 +71,9 @@ __all__ = [
     "softmax",
     "softmax_gradient",
 ]
+
+for name in __all__:
+    function = globals()[name]
+    if function.__doc__ is None:
+        function.__doc__ = inspect.getdoc(getattr(plain, name))
+del name, function

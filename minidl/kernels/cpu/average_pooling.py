@@ -1,100 +1,91 @@
-"""Average pooling, channels last: a depthwise convolution with a filter that is the same number everywhere.
+"""Average pooling, channels last: a depthwise convolution whose weights are all the same number.
 
-The mean of a whole image has a way of its own: its pixels are rows of channels, and summed as such (`column_sums.py`).
+The mean of a whole image has an algorithm of its own: its pixels are rows of channels, and `llvm/reduce_columns.py`
+sums them.
 """
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.convolution import depthwise
 from minidl.kernels.cpu.layout import channels_last, logical
-from minidl.kernels.cpu.llvm.reduce_columns import sum_columns
+from minidl.kernels.cpu.llvm.reduce_columns import BLOCK_ROWS, Rows, sum_columns
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import ceil_div, share
 
-BLOCK = 64                     # pixels of an image that are summed in the array's own precision
 CHANNELS = 512                 # of an image that are summed at a time
-BANDS = 4                      # parts of an image that a gradient is spread over
+BANDS = 4                      # of pixels, into which a gradient of an image is cut
 
 
 def avg_pool2d(x, window, share):
-    """The sum of each window times `share`, a number or one for each place (OH, OW); padding counts as zeros.
-
-    x (N, C, H, W)  ->  (N, C, OH, OW)
-    It is depthwise convolution with a filter that is the same number everywhere, unless the window is the whole image.
-    """
-    if is_whole(window, x.shape):
+    if is_global(window, x.shape):
         n, c, h, w = x.shape
         out = empty((n, 1, 1, c), x.dtype)
-        mean_pixels(channels_last(x).reshape(n, h * w, c), share_of_all(share), out.reshape(n, c))
+        mean_pixels(channels_last(x).reshape(n, h * w, c), as_number(share), out.reshape(n, c))
         return logical(out)
-    weight, share = same_everywhere(x, x.shape[1], window, share)
+    weight, share = constant_filters(x, x.shape[1], window, share)
     out = depthwise.conv2d(x, weight, None, window)
     return out if share is None else np.multiply(out, share, out=out)
 
 
 def avg_pool2d_gradient(grad, shape, window, share):
-    """Each gradient times its share goes to all of its window.   grad (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
-    if is_whole(window, shape):
+    if is_global(window, shape):
         n, c, h, w = shape
         dx = empty((n, h, w, c), grad.dtype)
-        spread(channels_last(grad).reshape(n, c), share_of_all(share), dx.reshape(n, h * w, c))
+        broadcast_pixels(channels_last(grad).reshape(n, c), as_number(share), dx.reshape(n, h * w, c))
         return logical(dx)
-    weight, share = same_everywhere(grad, shape[1], window, share)
+    weight, share = constant_filters(grad, shape[1], window, share)
     return depthwise.conv2d_input_gradient(grad if share is None else grad * share, weight, shape, window)
 
 
-def is_whole(window, shape):
+def is_global(window, shape):
     """Whether the only window is the whole image."""
     return window.kernel == tuple(shape[2:]) and not any(map(any, window.padding))
 
 
-def share_of_all(share):
-    """The share of the only window, as a number."""
+def as_number(share):
+    """The share of the only window."""
     return float(share.item() if isinstance(share, np.ndarray) else share)
 
 
-def same_everywhere(like, c, window, share):
-    """A filter (C, 1, KH, KW) of one number, and the share of each place, or None if that number is the share."""
-    each = isinstance(share, np.ndarray)
-    number = np.asarray(1 if each else share, like.dtype)
-    return np.broadcast_to(number, (c, 1, *window.kernel)), share if each else None
+def constant_filters(like, c, window, share):
+    """Filters (C, 1, KH, KW) of equal weights, and the share by which to multiply outputs, None if it is the weight."""
+    per_output = isinstance(share, np.ndarray)
+    weight = np.asarray(1 if per_output else share, like.dtype)
+    return np.broadcast_to(weight, (c, 1, *window.kernel)), share if per_output else None
 
 
 @kernel
-def mean_pixels(threads, x, share, out):
-    """out = share * the sum over the pixels of each image;   x (N, H*W, C), out (N, C)
+def mean_pixels(thread, threads, x, factor, out):
+    """out = factor * the sum over the pixels of each image;   x (N, H*W, C), out (N, C)
 
-    A block of pixels is summed in registers, doubles sum the blocks.
+    Blocks of pixels are summed in the array's own precision, and the block sums in float64.
     """
     n, pixels, c = x.shape
-    size, parts = x.itemsize, (c + CHANNELS - 1) // CHANNELS
-    units = n * parts
-    for thread in prange(threads):
-        sums, totals = np.empty(CHANNELS, x.dtype), np.empty(CHANNELS)
-        for unit in range(thread * units // threads, (thread + 1) * units // threads):
-            image, first = unit // parts, unit % parts * CHANNELS
-            count, source = min(CHANNELS, c - first), x.ctypes.data + (image * pixels * c + first) * size
-            totals[:] = 0
-            for pixel in range(0, pixels, BLOCK):
-                sums[:count] = 0
-                sum_columns(x, min(BLOCK, pixels - pixel), c * size, count, source + pixel * c * size,
-                            sums.ctypes.data)
-                for k in range(count):
-                    totals[k] += sums[k]
-            means = out[image, first:first + count]
+    size, parts = x.itemsize, ceil_div(c, CHANNELS)
+    sums, totals = np.empty(CHANNELS, x.dtype), np.empty(CHANNELS)
+    for unit in share(thread, threads, n * parts):
+        image, first = unit // parts, unit % parts * CHANNELS
+        count, source = min(CHANNELS, c - first), x.ctypes.data + (image * pixels * c + first) * size
+        totals[:] = 0
+        for pixel in range(0, pixels, BLOCK_ROWS):
+            sums[:count] = 0
+            rows = Rows(min(BLOCK_ROWS, pixels - pixel), c * size, count)
+            sum_columns(x, rows, source + pixel * c * size, sums.ctypes.data)
             for k in range(count):
-                means[k] = totals[k] * share
+                totals[k] += sums[k]
+        means = out[image, first:first + count]
+        for k in range(count):
+            means[k] = totals[k] * factor
 
 
 @kernel
-def spread(threads, grad, share, dx):
-    """dx = share * grad, the same at each pixel of an image;   grad (N, C), dx (N, H*W, C)"""
+def broadcast_pixels(thread, threads, grad, factor, dx):
+    """dx = factor * grad at every pixel of an image;   grad (N, C), dx (N, H*W, C)"""
     n, pixels, c = dx.shape
-    share = grad.dtype.type(share)
-    for unit in prange(n * BANDS):
-        image = unit // BANDS
-        row = grad[image] * share
-        for p in range(unit % BANDS * pixels // BANDS, (unit % BANDS + 1) * pixels // BANDS):
+    for unit in share(thread, threads, n * BANDS):
+        image, band = unit // BANDS, unit % BANDS
+        row = grad[image] * grad.dtype.type(factor)
+        for p in range(band * pixels // BANDS, (band + 1) * pixels // BANDS):
             for k in range(c):
                 dx[image, p, k] = row[k]

@@ -1,54 +1,53 @@
-"""Channels last: the order in which the kernels here read images, one pixel's channels side by side."""
+"""Channels last: memory order NHWC, the channels of a pixel side by side, in which these kernels read images."""
 
-from numba import prange
-
-from minidl.kernels.cpu.llvm.gemm_microkernel import copy_vector
-from minidl.kernels.cpu.llvm.transpose import turn_lines
+from minidl.kernels.cpu.llvm.transpose import transpose
+from minidl.kernels.cpu.llvm.vectors import copy_vector
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
 from minidl.kernels.cpu.runtime.target import VECTOR_BYTES
+from minidl.kernels.cpu.runtime.work import ceil_div, share
 
 
 def channels_last(x):
-    """x (N, C, H, W) as a C-contiguous array (N, H, W, C): a view, if that is how it lies in memory, else a copy."""
+    """x (N, C, H, W) as a C-contiguous array (N, H, W, C): a view if memory already has that order, else a copy."""
     n, c, h, w = x.shape
-    turned = x.transpose(0, 2, 3, 1)
-    if turned.flags.c_contiguous:
-        return turned.reshape(-1).reshape(n, h, w, c)    # an axis of length 1 may have any stride; here it has its own
-    if x.flags.c_contiguous and x.dtype.kind == "f":     # turning is for numbers; places are integers
+    view = x.transpose(0, 2, 3, 1)
+    if view.flags.c_contiguous:
+        return view.reshape(-1).reshape(n, h, w, c)      # sets the stride of axes of length 1, which may be anything
+    if x.flags.c_contiguous and x.dtype.kind == "f":     # vectors are of floats; the places of max pooling are integers
         return transposed(x.reshape(n, c, h * w)).reshape(n, h, w, c)
-    out = empty(turned.shape, x.dtype)
-    out[...] = turned
+    out = empty(view.shape, x.dtype)
+    out[...] = view
     return out
 
 
 def logical(x):
-    """The inverse: (N, H, W, C) seen as (N, C, H, W)."""
+    """The inverse: (N, H, W, C) as a view (N, C, H, W)."""
     return x.transpose(0, 3, 1, 2)
 
 
 def padded(x, pads):
     """x (N, H, W, C) with zeros around it, ((top, bottom), (left, right)) pixels wide; x itself if there are none.
 
-    Negative numbers cut.
+    Negative widths cut pixels off.
     """
     if not any(map(any, pads)):
         return x
     (top, bottom), (left, right) = pads
     n, h, w, c = x.shape
     out = empty((n, h + top + bottom, w + left + right, c), x.dtype)
-    surround(x, out, top, left)
+    pad(x, out, top, left)
     return out
 
 
 @kernel
-def surround(threads, x, out, top, left):
-    """Copy x into out, `top` rows down and `left` columns to the right, and zeros elsewhere."""
+def pad(thread, threads, x, out, top, left):
+    """Copy x into out, `top` rows down and `left` columns to the right; the rest of out becomes 0."""
     n, h, w, c = x.shape
     _, oh, ow, _ = out.shape
     size, length = x.itemsize, ow * c
     first, last, flat = max(0, left), min(ow, left + w), out.reshape(n * oh * length)
-    for row in prange(n * oh):
+    for row in share(thread, threads, n * oh):
         image, y = row // oh, row % oh - top
         begin, end = (first * c, last * c) if 0 <= y < h else (length, length)
         source, line = x.ctypes.data + ((image * h + y) * w - left) * c * size, flat[row * length:(row + 1) * length]
@@ -61,10 +60,10 @@ def surround(threads, x, out, top, left):
 
 
 @kernel
-def fill(threads, pixel, out):
-    """Make all pixels of out (N, H, W, C) like `pixel` (C,)."""
+def fill_pixels(thread, threads, pixel, out):
+    """Set every pixel of out (N, H, W, C) to `pixel` (C,)."""
     n, h, w, c = out.shape
-    for row in prange(n * h):
+    for row in share(thread, threads, n * h):
         line = out[row // h, row % h]
         for x in range(w):
             for i in range(c):
@@ -75,18 +74,18 @@ def transposed(x):
     """The transpose of each matrix.   x (B, R, C), C-contiguous  ->  (B, C, R)"""
     b, r, c = x.shape
     out = empty((b, c, r), x.dtype)
-    turn(x, out)
+    transpose_matrices(x, out)
     return out
 
 
 @kernel
-def turn(threads, x, out):
-    """out[b, j, i] = x[b, i, j], band by band of columns."""
+def transpose_matrices(thread, threads, x, out):
+    """out[b, j, i] = x[b, i, j]. A work unit is a matrix and as many columns as a vector has lanes."""
     b, r, c = x.shape
     size = x.itemsize
     width = VECTOR_BYTES // size
-    bands = (c + width - 1) // width
-    for unit in prange(b * bands):
+    bands = ceil_div(c, width)
+    for unit in share(thread, threads, b * bands):
         matrix, first = unit // bands, unit % bands * width
-        turn_lines(x, x.ctypes.data + (matrix * r * c + first) * size, c * size, r, min(width, c - first),
-                   out.ctypes.data + (matrix * c + first) * r * size, r * size)
+        transpose(x, x.ctypes.data + (matrix * r * c + first) * size, c * size, r, min(width, c - first),
+                  out.ctypes.data + (matrix * c + first) * r * size, r * size)

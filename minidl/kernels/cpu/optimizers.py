@@ -1,62 +1,97 @@
-"""How optimizers move weights: one pass over all parameters, in which each thread takes the same number of elements.
+"""The update steps of optimizers: one pass over all parameters, in which each thread updates equally many elements.
 
-Numba takes no lists of arrays cheaply, and asking NumPy for an array's address takes a microsecond, which for the
-gradients of a small network, new arrays in each step, is more than all the arithmetic. So kernels get ids. In CPython
-an object's id is its address, and NumPy's PyArrayObject holds the pointer to its numbers right behind the head that
-every object has. All arrays of one parameter must lie in the same order; then the order does not matter.
+The elements of all parameters are numbered consecutively, each array in memory order, and a thread updates one range of
+these numbers. Kernels find the arrays by their ids (`data_pointer.py`). The arrays of one parameter must share a memory
+order, whichever it is; if they do not, array code does the step.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
-from numba import carray, prange, types
-from numba.extending import intrinsic
 
 from minidl.kernels import plain
 from minidl.kernels.cpu.runtime.compile import inner, kernel
+from minidl.kernels.cpu.runtime.data_pointer import IDS_LEAD_TO_DATA, elements
+from minidl.kernels.cpu.runtime.work import share
 
-HEAD = object.__basicsize__
+
+class Numbering(NamedTuple):
+    """The number of the first element of each array and of the end of the last, and an empty array of their dtype."""
+
+    starts: np.ndarray
+    like: np.ndarray
+
+
+class SGDSettings(NamedTuple):
+    """Settings of `sgd`."""
+
+    lr: float
+    momentum: float
+    weight_decay: float
+    nesterov: bool
+
+
+class AdamSettings(NamedTuple):
+    """x <- shrink * x - step * m / (root_scale * sqrt(v) + eps),  where `decay` is the weight decay in the gradient"""
+
+    step: float
+    beta1: float
+    beta2: float
+    root_scale: float
+    eps: float
+    decay: float
+    shrink: float
+
+
+class RMSpropSettings(NamedTuple):
+    """Settings of `rmsprop`. centered: with first moments; moving: with velocities."""
+
+    lr: float
+    alpha: float
+    eps: float
+    weight_decay: float
+    momentum: float
+    centered: bool
+    moving: bool
 
 
 def sgd(xs, grads, velocities, lr, momentum, weight_decay, nesterov):
-    """v <- momentum * v + g,  x <- x - lr * v  with g = grad + weight_decay * x;  nesterov: lr * (g + momentum * v).
-
-    xs, velocities are Arrays; velocities is None if momentum is 0, and then v = g.
-    """
-    if not direct(xs, velocities):
+    if not same_order(xs, velocities):
         plain.sgd(xs, grads, velocities, lr, momentum, weight_decay, nesterov)
         return
-    grads = ordered(grads, xs)
-    sgd_all(xs.ids, ids(grads), xs.ids if velocities is None else velocities.ids, xs.starts, xs.like, lr, momentum,
-            weight_decay, nesterov)
+    grads = laid_out_like(xs, grads)
+    sgd_all(xs.ids, ids(grads), xs.ids if velocities is None else velocities.ids, Numbering(xs.starts, xs.like),
+            SGDSettings(lr, momentum, weight_decay, nesterov))
 
 
 @kernel
-def sgd_all(threads, xs, grads, velocities, starts, like, lr, momentum, weight_decay, nesterov):
-    """Each thread its share."""
-    for thread in prange(threads):
-        for i in range(len(xs)):
-            first, last = share(thread, threads, starts, i)
-            if first < last:
-                x, grad = part(xs[i], first, last, like), part(grads[i], first, last, like)
-                if momentum == 0:
-                    sgd_plain(x, grad, lr, weight_decay)
-                else:
-                    sgd_moving(x, grad, part(velocities[i], first, last, like), lr, momentum, weight_decay, nesterov)
+def sgd_all(thread, threads, xs, grads, velocities, numbering, settings):
+    """The elements of one thread."""
+    for i in range(len(xs)):
+        first, stop = share_of_array(thread, threads, numbering.starts, i)
+        if first < stop:
+            x = elements(xs[i], first, stop, numbering.like)
+            grad = elements(grads[i], first, stop, numbering.like)
+            if settings.momentum == 0:
+                sgd_part(x, grad, settings)
+            else:
+                momentum_part(x, grad, elements(velocities[i], first, stop, numbering.like), settings)
 
 
 @inner
-def sgd_plain(x, grad, lr, weight_decay):
-    """Without momentum."""
-    lr, weight_decay = x.dtype.type(lr), x.dtype.type(weight_decay)
+def sgd_part(x, grad, settings):
+    """SGD without momentum."""
+    lr, weight_decay = x.dtype.type(settings.lr), x.dtype.type(settings.weight_decay)
     for j in range(len(x)):
         x[j] -= (grad[j] + weight_decay * x[j]) * lr
 
 
 @inner
-def sgd_moving(x, grad, velocity, lr, momentum, weight_decay, nesterov):
-    """With momentum."""
-    lr, momentum, weight_decay = x.dtype.type(lr), x.dtype.type(momentum), x.dtype.type(weight_decay)
+def momentum_part(x, grad, velocity, settings):
+    """SGD with momentum."""
+    real, nesterov = x.dtype.type, settings.nesterov
+    lr, momentum, weight_decay = real(settings.lr), real(settings.momentum), real(settings.weight_decay)
     for j in range(len(x)):
         g = grad[j] + weight_decay * x[j]
         v = momentum * velocity[j] + g
@@ -64,92 +99,84 @@ def sgd_moving(x, grad, velocity, lr, momentum, weight_decay, nesterov):
         x[j] -= (g + momentum * v if nesterov else v) * lr
 
 
-def adam(xs, grads, means, squares, steps, lr, betas, eps, weight_decay, decoupled):
-    """m <- b1 * m + (1 - b1) * g,  v <- b2 * v + (1 - b2) * g**2,  x <- x - lr * mhat / (sqrt(vhat) + eps).
-
-    mhat = m / (1 - b1**steps),  vhat = v / (1 - b2**steps). Weight decay adds weight_decay * x to the gradient or,
-    decoupled, multiplies x by 1 - lr * weight_decay before all else. xs, means, squares are Arrays.
-    """
-    if not direct(xs, means, squares):
-        plain.adam(xs, grads, means, squares, steps, lr, betas, eps, weight_decay, decoupled)
+def adam(xs, grads, first_moments, second_moments, steps, lr, betas, eps, weight_decay, decoupled):
+    if not same_order(xs, first_moments, second_moments):
+        plain.adam(xs, grads, first_moments, second_moments, steps, lr, betas, eps, weight_decay, decoupled)
         return
     beta1, beta2 = betas
     shrink, decay = (1 - lr * weight_decay, 0.0) if decoupled else (1.0, weight_decay)
-    grads = ordered(grads, xs)
-    adam_all(xs.ids, ids(grads), means.ids, squares.ids, xs.starts, xs.like, lr / (1 - beta1**steps), beta1, beta2,
-             1 / math.sqrt(1 - beta2**steps), eps, decay, shrink)
+    settings = AdamSettings(lr / (1 - beta1**steps), beta1, beta2, 1 / math.sqrt(1 - beta2**steps), eps, decay, shrink)
+    grads = laid_out_like(xs, grads)
+    adam_all(xs.ids, ids(grads), first_moments.ids, second_moments.ids, Numbering(xs.starts, xs.like), settings)
 
 
 @kernel
-def adam_all(threads, xs, grads, means, squares, starts, like, lr, beta1, beta2, scale, eps, decay, shrink):
-    """Each thread its share."""
-    for thread in prange(threads):
-        for i in range(len(xs)):
-            first, last = share(thread, threads, starts, i)
-            if first < last:
-                adam_part(part(xs[i], first, last, like), part(grads[i], first, last, like),
-                          part(means[i], first, last, like), part(squares[i], first, last, like),
-                          lr, beta1, beta2, scale, eps, decay, shrink)
+def adam_all(thread, threads, xs, grads, first_moments, second_moments, numbering, settings):
+    """The elements of one thread."""
+    for i in range(len(xs)):
+        first, stop = share_of_array(thread, threads, numbering.starts, i)
+        if first < stop:
+            adam_part(elements(xs[i], first, stop, numbering.like), elements(grads[i], first, stop, numbering.like),
+                      elements(first_moments[i], first, stop, numbering.like),
+                      elements(second_moments[i], first, stop, numbering.like), settings)
 
 
 @inner
-def adam_part(x, grad, mean, square, lr, beta1, beta2, scale, eps, decay, shrink):
-    """x <- shrink * x - lr * m / (scale * sqrt(v) + eps)"""
+def adam_part(x, grad, first_moment, second_moment, settings):
+    """Adam, for some elements."""
     real = x.dtype.type
-    lr, scale, eps, decay, shrink = real(lr), real(scale), real(eps), real(decay), real(shrink)
-    beta1, rest1, beta2, rest2 = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2)
+    step, root_scale, eps = real(settings.step), real(settings.root_scale), real(settings.eps)
+    decay, shrink = real(settings.decay), real(settings.shrink)
+    beta1, rest1, beta2, rest2 = (real(settings.beta1), real(1 - settings.beta1),
+                                  real(settings.beta2), real(1 - settings.beta2))
     for j in range(len(x)):
         g = grad[j] + decay * x[j]
-        m = beta1 * mean[j] + rest1 * g
-        v = beta2 * square[j] + rest2 * (g * g)
-        mean[j] = m
-        square[j] = v
-        x[j] = shrink * x[j] - m / (scale * math.sqrt(v) + eps) * lr
+        m = beta1 * first_moment[j] + rest1 * g
+        v = beta2 * second_moment[j] + rest2 * (g * g)
+        first_moment[j] = m
+        second_moment[j] = v
+        x[j] = shrink * x[j] - m / (root_scale * math.sqrt(v) + eps) * step
 
 
-def rmsprop(xs, grads, squares, velocities, means, lr, alpha, eps, weight_decay, momentum):
-    """s <- alpha * s + (1 - alpha) * g**2,  v <- momentum * v + g / (sqrt(s - m**2) + eps),  x <- x - lr * v.
-
-    With g = grad + weight_decay * x and m <- alpha * m + (1 - alpha) * g. xs, squares, velocities, means are Arrays;
-    velocities is None if momentum is 0, and means is None where m is to be 0.
-    """
-    if not direct(xs, squares, velocities, means):
-        plain.rmsprop(xs, grads, squares, velocities, means, lr, alpha, eps, weight_decay, momentum)
+def rmsprop(xs, grads, second_moments, velocities, first_moments, lr, alpha, eps, weight_decay, momentum):
+    if not same_order(xs, second_moments, velocities, first_moments):
+        plain.rmsprop(xs, grads, second_moments, velocities, first_moments, lr, alpha, eps, weight_decay, momentum)
         return
-    grads = ordered(grads, xs)
-    rmsprop_all(xs.ids, ids(grads), squares.ids, (velocities or squares).ids, (means or squares).ids, xs.starts,
-                xs.like, lr, alpha, eps, weight_decay, momentum, velocities is not None, means is not None)
+    grads = laid_out_like(xs, grads)
+    settings = RMSpropSettings(lr, alpha, eps, weight_decay, momentum, centered=first_moments is not None,
+                               moving=velocities is not None)
+    rmsprop_all(xs.ids, ids(grads), second_moments.ids, (velocities or second_moments).ids,
+                (first_moments or second_moments).ids, Numbering(xs.starts, xs.like), settings)
 
 
 @kernel
-def rmsprop_all(threads, xs, grads, squares, velocities, means, starts, like, lr, alpha, eps, weight_decay, momentum,
-                moving, centered):
-    """Each thread its share; where there are no velocities or means, their ids are not looked at."""
-    for thread in prange(threads):
-        for i in range(len(xs)):
-            first, last = share(thread, threads, starts, i)
-            if first < last:
-                x, grad = part(xs[i], first, last, like), part(grads[i], first, last, like)
-                square, no_array = part(squares[i], first, last, like), part(squares[i], first, first, like)
-                rmsprop_part(x, grad, square, part(velocities[i], first, last, like) if moving else no_array,
-                             part(means[i], first, last, like) if centered else no_array,
-                             lr, alpha, eps, weight_decay, momentum)
+def rmsprop_all(thread, threads, xs, grads, second_moments, velocities, first_moments, numbering, settings):
+    """The elements of one thread; velocities and first moments are not read if there are none."""
+    for i in range(len(xs)):
+        first, stop = share_of_array(thread, threads, numbering.starts, i)
+        if first < stop:
+            x = elements(xs[i], first, stop, numbering.like)
+            grad = elements(grads[i], first, stop, numbering.like)
+            second_moment = elements(second_moments[i], first, stop, numbering.like)
+            velocity = elements(velocities[i], first, stop if settings.moving else first, numbering.like)
+            first_moment = elements(first_moments[i], first, stop if settings.centered else first, numbering.like)
+            rmsprop_part(x, grad, second_moment, velocity, first_moment, settings)
 
 
 @inner
-def rmsprop_part(x, grad, square, velocity, mean, lr, alpha, eps, weight_decay, momentum):
-    """Velocity and mean may be empty, and are then left out."""
+def rmsprop_part(x, grad, second_moment, velocity, first_moment, settings):
+    """RMSprop, for some elements; velocity and first_moment may be empty."""
     real = x.dtype.type
-    rest, zero = real(1 - alpha), real(0)
-    lr, alpha, eps, weight_decay, momentum = real(lr), real(alpha), real(eps), real(weight_decay), real(momentum)
-    moving, centered = len(velocity) > 0, len(mean) > 0
+    lr, alpha, rest, zero = real(settings.lr), real(settings.alpha), real(1 - settings.alpha), real(0)
+    eps, weight_decay, momentum = real(settings.eps), real(settings.weight_decay), real(settings.momentum)
+    moving, centered = len(velocity) > 0, len(first_moment) > 0
     for j in range(len(x)):
         g = grad[j] + weight_decay * x[j]
-        s = alpha * square[j] + rest * (g * g)
-        square[j] = s
+        s = alpha * second_moment[j] + rest * (g * g)
+        second_moment[j] = s
         if centered:
-            m = alpha * mean[j] + rest * g
-            mean[j] = m
+            m = alpha * first_moment[j] + rest * g
+            first_moment[j] = m
             s = max(s - m * m, zero)
         step = g / (math.sqrt(s) + eps)
         if moving:
@@ -159,22 +186,21 @@ def rmsprop_part(x, grad, square, velocity, mean, lr, alpha, eps, weight_decay, 
 
 
 def lerp(xs, targets, weight):
-    """x <- x + weight * (target - x): the part `weight` of the way to the targets. xs, targets are Arrays."""
-    if not direct(xs):
+    if not same_order(xs):
         plain.lerp(xs, targets, weight)
         return
-    targets = ordered(targets, xs)
-    lerp_all(xs.ids, ids(targets), xs.starts, xs.like, weight)
+    targets = laid_out_like(xs, targets)
+    lerp_all(xs.ids, ids(targets), Numbering(xs.starts, xs.like), weight)
 
 
 @kernel
-def lerp_all(threads, xs, targets, starts, like, weight):
-    """Each thread its share."""
-    for thread in prange(threads):
-        for i in range(len(xs)):
-            first, last = share(thread, threads, starts, i)
-            if first < last:
-                lerp_part(part(xs[i], first, last, like), part(targets[i], first, last, like), weight)
+def lerp_all(thread, threads, xs, targets, numbering, weight):
+    """The elements of one thread."""
+    for i in range(len(xs)):
+        first, stop = share_of_array(thread, threads, numbering.starts, i)
+        if first < stop:
+            lerp_part(elements(xs[i], first, stop, numbering.like), elements(targets[i], first, stop, numbering.like),
+                      weight)
 
 
 @inner
@@ -185,22 +211,23 @@ def lerp_part(x, target, weight):
         x[j] += (target[j] - x[j]) * weight
 
 
-# Where things lie
+# Where the elements lie
 
-def direct(xs, *slots):
-    """Whether one index leads through x and all that is kept beside it."""
-    return xs.dense and all(slot is None or (slot.dense and slot.order == xs.order) for slot in slots)
+def same_order(xs, *slots):
+    """Whether one index leads through each x and the state kept with it: all dense, in the same memory order."""
+    return IDS_LEAD_TO_DATA and xs.dense and all(
+        slot is None or (slot.dense and slot.order == xs.order) for slot in slots)
 
 
-def ordered(arrays, xs):
-    """The arrays, each of the shape, dtype and order of memory of its x; those that were not so are copied."""
+def laid_out_like(xs, arrays):
+    """The arrays, each with the shape, dtype and memory order of its x; a copy of those that have others."""
     dtype = xs.like.dtype
     return [array if type(array) is np.ndarray and array.dtype is dtype and array.strides == x.strides
-            and array.shape == x.shape else like(x, array) for array, x in zip(arrays, xs, strict=True)]
+            and array.shape == x.shape else copy_like(x, array) for array, x in zip(arrays, xs, strict=True)]
 
 
-def like(x, array):
-    """A copy of `array` that lies in memory as x does."""
+def copy_like(x, array):
+    """A copy of `array` in the memory order of x."""
     copy = np.empty_like(x)
     copy[...] = array
     return copy
@@ -212,23 +239,7 @@ def ids(arrays):
 
 
 @inner
-def share(thread, threads, starts, i):
-    """First and last element (not included) of array i that a thread is to do, all arrays being dealt out evenly."""
-    total = starts[-1]
-    first, last = thread * total // threads, (thread + 1) * total // threads
-    return max(first, starts[i]) - starts[i], min(last, starts[i + 1]) - starts[i]
-
-
-@inner
-def part(identity, first, last, like):
-    """The elements from `first` up to `last`, in order of memory, of the array with that id."""
-    data = carray(pointer(identity + HEAD), (1,), np.int64)[0]
-    return carray(pointer(data + first * like.itemsize), (last - first,), like.dtype)
-
-
-@intrinsic
-def pointer(typingctx, address):
-    """An address as a pointer."""
-    def generate(context, builder, signature, values):
-        return builder.inttoptr(values[0], context.get_value_type(types.voidptr))
-    return types.voidptr(types.int64), generate
+def share_of_array(thread, threads, starts, i):
+    """The elements of array i, from `first` up to `stop`, that one thread does; none if first >= stop."""
+    mine = share(thread, threads, starts[-1])
+    return max(mine.start, starts[i]) - starts[i], min(mine.stop, starts[i + 1]) - starts[i]

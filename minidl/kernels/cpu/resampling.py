@@ -1,50 +1,45 @@
 """Resampling, channels last: first whole rows are blended, which is one long loop, then the pixels of the blend."""
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.layout import channels_last, logical
-from minidl.kernels.cpu.runtime.compile import kernel
+from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import share
+from minidl.kernels.geometry import Taps
 
 
 def resample(x, rows, columns):
-    """out[n, c, y, z] = sum over s, t of v[y, s] * w[z, t] * x[n, c, i[y, s], j[z, t]]
-
-    x (N, C, H, W); i, v = rows; j, w = columns: Taps of OH and OW outputs  ->  (N, C, OH, OW)
-    Taps of weight 0 are left out.
-    """
     x = channels_last(x)
     out = empty((len(x), len(rows.index), len(columns.index), x.shape[3]), x.dtype)
-    blend(x, rows.index, rows.weight.astype(x.dtype), columns.index, columns.weight.astype(x.dtype), out)
+    blend_images(x, *(Taps(taps.index, taps.weight.astype(x.dtype)) for taps in (rows, columns)), out)
     return logical(out)
 
 
 @kernel
-def blend(threads, x, row_index, row_weight, column_index, column_weight, out):
-    """Each output row is a blend of a few rows, `line`, and each of its pixels one of a few pixels of `line`."""
+def blend_images(thread, threads, x, rows, columns, out):
+    """x (N, H, W, C)  ->  out (N, OH, OW, C): each row is blended from `line`, itself a blend of rows of x"""
     n, oh, ow, c = out.shape
-    w, zero = x.shape[2], x.dtype.type(0)
-    for thread in prange(threads):
-        line = np.empty((w, c), x.dtype)
-        flat = line.reshape(w * c)
-        for row in range(thread * n * oh // threads, (thread + 1) * n * oh // threads):
-            image, y = row // oh, row % oh
-            for s in range(row_index.shape[1]):
-                weight, source = row_weight[y, s], x[image, row_index[y, s]].reshape(w * c)
-                if s == 0:
-                    for e in range(w * c):
-                        flat[e] = weight * source[e] if weight != 0 else zero
-                elif weight != 0:
-                    for e in range(w * c):
-                        flat[e] += weight * source[e]
-            target = out[image, y]
-            for z in range(ow):
-                for t in range(column_index.shape[1]):
-                    weight, place = column_weight[z, t], column_index[z, t]
-                    if t == 0:
-                        for e in range(c):
-                            target[z, e] = weight * line[place, e] if weight != 0 else zero
-                    elif weight != 0:
-                        for e in range(c):
-                            target[z, e] += weight * line[place, e]
+    h, w = x.shape[1:3]
+    line = np.empty((1, w * c), x.dtype)
+    pixels, images = line.reshape(w, c), x.reshape(n, h, w * c)
+    for unit in share(thread, threads, n * oh):
+        image, oy = unit // oh, unit % oh
+        source, target = images[image], out[image, oy]
+        for s in range(rows.index.shape[1]):
+            blend(line, 0, s == 0, rows.weight[oy, s], source, rows.index[oy, s])
+        for ox in range(ow):
+            for t in range(columns.index.shape[1]):
+                blend(target, ox, t == 0, columns.weight[ox, t], pixels, columns.index[ox, t])
+
+
+@inner
+def blend(out, o, first, weight, source, i):
+    """out[o] = weight * source[i] if `first`, else out[o] += weight * source[i]; a weight of 0 makes even NaN 0."""
+    if first:
+        zero = out.dtype.type(0)
+        for e in range(out.shape[1]):
+            out[o, e] = weight * source[i, e] if weight != 0 else zero
+    elif weight != 0:
+        for e in range(out.shape[1]):
+            out[o, e] += weight * source[i, e]

@@ -1,16 +1,16 @@
-"""Activations as functions of one number, each with its gradient: `elementwise.py` runs them over whole arrays.
+"""Activations as functions of one element, each with its gradient: `activation.py` runs them over whole arrays.
 
-A gradient is that of the output times the slope, which is a function of the input x or, where that is shorter, of the
-output. Numbers that float32 holds exactly have names here: Python's 1 would turn the arithmetic of float32 into that of
-doubles, and these leave each kind what it is. What float32 can only round is rounded to the kind of x.
-Where a formula meets infinity it gives what PyTorch's gives; NaN stays NaN.
+A gradient is the incoming gradient times the derivative, which is written as a function of the input x or, where that
+is shorter, of the output. Constants that float32 holds exactly are named float32 scalars: Python's 1 would turn float32
+arithmetic into float64, and these change neither. Constants that float32 must round are rounded to the type of x.
+At infinities the formulas agree with PyTorch; NaN stays NaN.
 """
 
 import math
 
 import numpy as np
 
-from minidl.kernels.cpu.llvm.vector_math import exp, expm1, log1p, normal_share
+from minidl.kernels.cpu.llvm.vector_math import exp, expm1, log1p, normal_cdf
 from minidl.kernels.cpu.llvm.vector_math import tanh as hyperbolic_tangent
 from minidl.kernels.cpu.runtime.compile import inner
 
@@ -61,7 +61,7 @@ def elu_gradient(grad, x, alpha):
 
 @inner
 def sigmoid(x):
-    e = exp(-abs(x))                                     # which cannot overflow, and loses no digits on either side
+    e = exp(-abs(x))                                     # cannot overflow, and loses no digits on either side
     return (ONE if x >= ZERO else e) / (ONE + e)
 
 
@@ -88,8 +88,8 @@ def hardswish(x):
 
 @inner
 def hardswish_gradient(grad, x):
-    bent = grad if x >= THREE else grad * (x / THREE + HALF)
-    return ZERO if x <= -THREE else bent
+    above = grad if x >= THREE else grad * (x / THREE + HALF)
+    return ZERO if x <= -THREE else above
 
 
 @inner
@@ -116,13 +116,13 @@ def tanh_gradient(grad, out):
 
 @inner
 def gelu(x):
-    return x * normal_share(x)
+    return x * normal_cdf(x)
 
 
 @inner
 def gelu_gradient(grad, x):
     density = exp(-HALF * (x * x)) * type(x)(1 / math.sqrt(2 * math.pi))
-    return grad * (normal_share(x) + x * density)
+    return grad * (normal_cdf(x) + x * density)
 
 
 @inner
@@ -140,7 +140,7 @@ def gelu_tanh_gradient(grad, x):
     return grad * p * (ONE + x * (ONE - p) * (real(2 * ROOT) + real(6 * ROOT * CUBIC) * square))
 
 
-CURVES = {
+ACTIVATIONS = {
     "elu": (elu, elu_gradient),
     "gelu": (gelu, gelu_gradient),
     "gelu_tanh": (gelu_tanh, gelu_tanh_gradient),

@@ -1,8 +1,7 @@
-"""The backend in array code: every kernel in NumPy's vocabulary, which CuPy shares.
+"""The reference backend: every kernel as array code for NumPy and CuPy.
 
-It is slow on a CPU and short enough to be believed: the lesson, the oracle, and the law of names. Each other backend
-defines the same functions with the same signatures, in files of the same names, and is tested against these. Read
-`convolution.py` first.
+It is slow on a CPU and short enough to verify by reading. Every other backend defines the same functions with the same
+signatures, in modules of the same names, and is tested against these. Start with `convolution.py`.
 """
 
 from minidl.kernels.plain.activation import activation, activation_gradient, relu, relu_gradient

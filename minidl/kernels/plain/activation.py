@@ -1,12 +1,12 @@
-"""Activations and their gradients, the plain way: array code that runs on NumPy and CuPy alike.
+"""Activations and their gradients, as array code.
 
-Where e**x could overflow, it is written with e**-|x| instead; and where two formulas meet in 0, both are computed and
-added, because NumPy's `where` takes ten times as long.
+Formulas in which e**x could overflow use e**-|x| instead. Piecewise functions whose pieces meet in 0 are computed as
+the sum of both pieces, because NumPy's `where` takes ten times as long.
 
-GELU wants the normal distribution, and neither NumPy nor CuPy has the error function. For z >= 0 a standard normal
+GELU needs the normal distribution, and neither NumPy nor CuPy has the error function. For z >= 0, a standard normal
 variable exceeds z with probability exp(-z**2 / 2) * P(s), where s = 9 / (z + 4.5) - 1 runs from 1 down to -1 and P is
-so smooth that a polynomial serves: here those that agree with it at the Chebyshev nodes. (The form is that of Shepherd
-and Laframboise, Mathematics of Computation 36 (1981).)
+smooth. A polynomial that interpolates P at the Chebyshev nodes takes its place. (The form is that of Shepherd and
+Laframboise, Mathematics of Computation 36 (1981).)
 """
 
 import math
@@ -15,12 +15,12 @@ from minidl.device import array_module
 
 __all__ = ["activation", "activation_gradient", "relu", "relu_gradient"]
 
-# P's coefficients, lowest power first. The probability is off by 1e-7 with these, which is what float32 can hold ...
+# P's coefficients, lowest power first. These give the probability to 1e-7, the precision of float32 ...
 SINGLE = (
     0.08480341518119153, 0.1559431634626806, 0.12074443260629793, 0.07773168844190834, 0.04051194450656346,
     0.016147544551313956, 0.00420690025110533, 0.0002512497450304876, -0.0002667153900581353, -7.36640879320873e-05,
 )  # fmt: skip
-# ... and with these by 2e-15.
+# ... and these to 2e-15.
 DOUBLE = (
     0.08480339210780061, 0.1559431432469836, 0.12074558636754523, 0.07773270188929231, 0.04050271072602256,
     0.016139324759319777, 0.004232771042265473, 0.0002749757499165693, -0.00029628620168000987, -0.00010268009110264752,
@@ -32,24 +32,24 @@ ROOT, CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
 def activation(name, x, *settings):
-    """The activation of that name, elementwise; its settings in the order that the functional one has them."""
-    return CURVES[name][0](x, *settings)
+    """The activation called `name`, elementwise; its settings in the order of the function in `minidl.functional`."""
+    return ACTIVATIONS[name][0](x, *settings)
 
 
 def activation_gradient(name, grad, kept, *settings):
-    """grad times the slope of that activation, at its input x or, for sigmoid and tanh, where its output is `kept`."""
-    return CURVES[name][1](grad, kept, *settings)
+    """grad times the derivative of that activation. `kept` is its output for sigmoid and tanh, else its input."""
+    return ACTIVATIONS[name][1](grad, kept, *settings)
 
 
 def relu(x, ceiling=None):
-    """max(x, 0), elementwise, or min(max(x, 0), ceiling); NaN stays NaN."""
+    """max(x, 0), or min(max(x, 0), ceiling), elementwise; NaN stays NaN."""
     xp = array_module(x)
     out = xp.maximum(x, 0)
     return out if ceiling is None else xp.minimum(out, ceiling)
 
 
 def relu_gradient(grad, out, ceiling=None):
-    """grad where out > 0, and out < ceiling if there is one; else 0."""
+    """grad where out > 0, and out < ceiling unless that is None; 0 elsewhere."""
     passes = out > 0 if ceiling is None else (out > 0) & (out < ceiling)
     return grad * passes
 
@@ -108,8 +108,8 @@ def softplus(x, beta, threshold):
 
 def softplus_gradient(grad, x, beta, threshold):
     z = x * beta
-    bent = z <= threshold
-    return grad * (sigmoid(z) * bent + ~bent)
+    below = z <= threshold
+    return grad * (sigmoid(z) * below + ~below)
 
 
 def tanh(x):
@@ -121,30 +121,30 @@ def tanh_gradient(grad, out):
 
 
 def gelu(x):
-    return x * normal_share(x)
+    return x * normal_cdf(x)
 
 
 def gelu_gradient(grad, x):
     density = array_module(x).exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))
-    return grad * (normal_share(x) + x * density)
+    return grad * (normal_cdf(x) + x * density)
 
 
 def gelu_tanh(x):
-    return x * tanh_share(x)
+    return x * tanh_cdf(x)
 
 
 def gelu_tanh_gradient(grad, x):
-    share = tanh_share(x)
-    return grad * (share + x * share * (1 - share) * (2 * ROOT + 6 * ROOT * CUBIC * x * x))
+    p = tanh_cdf(x)
+    return grad * (p + x * p * (1 - p) * (2 * ROOT + 6 * ROOT * CUBIC * x * x))
 
 
-def tanh_share(x):
-    """(1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2"""
+def tanh_cdf(x):
+    """The approximation of Phi(x) by  (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2."""
     return 0.5 * array_module(x).tanh(x * (ROOT + ROOT * CUBIC * x * x)) + 0.5
 
 
-def normal_share(x):
-    """Phi(x) of an array: the probability that a standard normal variable is below each x."""
+def normal_cdf(x):
+    """Phi(x), elementwise: the probability that a standard normal variable is below x."""
     xp = array_module(x)
     z = xp.abs(x)
     s = 9 / (z + 4.5) - 1
@@ -157,7 +157,7 @@ def normal_share(x):
     return xp.abs((x > 0) - above)                                       # 1 - above where x > 0, else above
 
 
-CURVES = {
+ACTIVATIONS = {
     "elu": (elu, elu_gradient),
     "gelu": (gelu, gelu_gradient),
     "gelu_tanh": (gelu_tanh, gelu_tanh_gradient),

@@ -1,4 +1,4 @@
-"""The elementwise sum of two arrays, as array code."""
+"""The sum of two arrays."""
 
 
 def add(a, b):

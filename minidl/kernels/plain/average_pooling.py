@@ -1,11 +1,11 @@
-"""Average pooling, as array code: the sum of each window, and its transpose."""
+"""Average pooling as array code: the sum of each window, and its transpose."""
 
 from minidl.device import array_module
 from minidl.kernels.plain.convolution import col2im, windows
 
 
 def avg_pool2d(x, window, share):
-    """The sum of each window times `share`, a number or one for each place (OH, OW); padding counts as zeros.
+    """The sum of each window, padding counted as zeros, times `share`: a number, or an array (OH, OW).
 
     x (N, C, H, W)  ->  (N, C, OH, OW)
     """
@@ -13,7 +13,7 @@ def avg_pool2d(x, window, share):
 
 
 def avg_pool2d_gradient(grad, shape, window, share):
-    """Each gradient times its share goes to all of its window.   grad (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
+    """Add each gradient times its share to all pixels of its window.   grad (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
     kh, kw = window.kernel
     grad = (grad * share).transpose(0, 2, 3, 1)[..., None, None]
     return col2im(array_module(grad).broadcast_to(grad, (*grad.shape[:4], kh, kw)), shape, window)

@@ -1,4 +1,4 @@
-"""The matrix product, as array code."""
+"""The matrix product as array code."""
 
 from minidl.device import array_module
 

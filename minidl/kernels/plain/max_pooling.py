@@ -1,4 +1,4 @@
-"""Max pooling, as array code: a window's elements become an axis, and NumPy takes the largest along it."""
+"""Max pooling as array code: the elements of each window become an axis, and argmax runs along it."""
 
 import math
 
@@ -8,27 +8,28 @@ from minidl.kernels.plain.convolution import col2im, pad, windows
 
 
 def max_pool2d(x, window, relu=False):
-    """The largest element of each window, and where in the window it was (i * KW + j, the first if several).
+    """The maximum of each window, and the winner: the tap ky * KW + kx that holds it, the first of equals.
 
-    x (N, C, H, W)  ->  (N, C, OH, OW), uint8 or uint16 (N, C, OH, OW). NaN counts as larger than every number.
-    With `relu`, max(out, 0); where no element is larger than 0, the place is the largest number of its type.
+    x (N, C, H, W)  ->  out (N, C, OH, OW), winner (N, C, OH, OW) of uint8, or uint16 for 256 taps and more
+    NaN exceeds every number, and padding is -inf. With `relu`, out is max(out, 0); where that is 0, the winner is the
+    largest number of its dtype, and no tap.
     """
     xp = array_module(x)
     view = windows(pad(x, window, -math.inf), window._replace(padding=Window._field_defaults["padding"]))
     n, oh, ow, c, kh, kw = view.shape
-    places = view.reshape(n, oh, ow, c, kh * kw)
-    place = places.argmax(-1)
-    out = xp.take_along_axis(places, place[..., None], -1)[..., 0]
-    place = place.astype(xp.uint8 if kh * kw < 256 else xp.uint16)
+    elements = view.reshape(n, oh, ow, c, kh * kw)
+    winner = elements.argmax(-1)
+    out = xp.take_along_axis(elements, winner[..., None], -1)[..., 0]
+    winner = winner.astype(xp.uint8 if kh * kw < 256 else xp.uint16)
     if relu:
-        place[out <= 0] = xp.iinfo(place.dtype).max
+        winner[out <= 0] = xp.iinfo(winner.dtype).max
         out = xp.maximum(out, 0)
-    return out.transpose(0, 3, 1, 2), place.transpose(0, 3, 1, 2)
+    return out.transpose(0, 3, 1, 2), winner.transpose(0, 3, 1, 2)
 
 
-def max_pool2d_gradient(grad, place, shape, window):
-    """Each gradient goes to the element that won its window.   grad, place (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
+def max_pool2d_gradient(grad, winner, shape, window):
+    """Add each gradient to the winner of its window.   grad, winner (N, C, OH, OW)  ->  (N, C, H, W) = shape"""
     xp = array_module(grad)
     kh, kw = window.kernel
-    columns = xp.where(place[..., None] == xp.arange(kh * kw), grad[..., None], 0)       # (N, C, OH, OW, KH*KW)
+    columns = xp.where(winner[..., None] == xp.arange(kh * kw), grad[..., None], 0)      # (N, C, OH, OW, KH*KW)
     return col2im(columns.transpose(0, 2, 3, 1, 4), shape, window)

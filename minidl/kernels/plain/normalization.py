@@ -1,4 +1,4 @@
-"""Normalization the plain way: of channels, of layers, of groups, and of a pixel by its neighbouring channels."""
+"""Batch, layer, group and local response normalization, as array code."""
 
 from minidl.device import array_module
 
@@ -28,10 +28,10 @@ def channel_moments(x):
 
 
 def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
-    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; if `relu`, from 0 to `ceiling`.
+    """(x - mean) / sqrt(var + eps) * weight + bias, per channel, + add; with `relu`, clipped to 0 ... ceiling.
 
-    x, add (N, C, H, W) or None; weight, bias, mean, var (C,)  ->  (N, C, H, W), passed
-    `passed` tells batch_norm_gradient where ReLU lets a gradient pass, 0 < out < ceiling; None without ReLU.
+    x (N, C, H, W), add the same or None; weight, bias, mean, var (C,); ceiling None: no upper bound
+    ->  (N, C, H, W), passed: where the gradient passes the ReLU, 0 < out < ceiling; None without ReLU
     """
     xp = array_module(x)
     out = (x - by_channel(mean)) * by_channel(weight / xp.sqrt(var + eps)) + by_channel(bias)
@@ -47,10 +47,10 @@ def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
 def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds):
     """The gradients of batch_norm by x, weight, bias and add (None unless `adds`).
 
-    `passed` is what batch_norm gave beside its output. The grad that passes is the gradient by add; with it,
-    xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad): in training, where mean
-    and var depend on x,
-    dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),   m = N*H*W;  else the first term alone.
+    Below, grad stands for grad * passed, with batch_norm's `passed`; it is also the gradient by add. With
+    xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad). In training, mean and var
+    depend on x:  dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),  m = N*H*W.
+    In eval mode they do not:  dx = weight / sqrt(var + eps) * grad.
     """
     grad = grad if passed is None else grad * passed
     deviation = 1 / array_module(x).sqrt(var + eps)
@@ -64,9 +64,9 @@ def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds)
 
 
 def layer_norm(x, weight, bias, eps):
-    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of each example's last axes, those of weight.
+    """(x - mean) / sqrt(var + eps) * weight + bias, with mean and var over the last axes, those of weight.
 
-    x (..., *shape), weight and bias `shape`  ->  like x, mean and 1 / sqrt(var + eps) of the examples (...)
+    x (..., *shape), weight and bias (*shape,)  ->  out like x, mean (...), 1 / sqrt(var + eps) (...)
     """
     axes = tuple(range(-weight.ndim, 0))
     mean, deviation = moments(x, axes, eps)
@@ -76,10 +76,10 @@ def layer_norm(x, weight, bias, eps):
 
 
 def layer_norm_gradient(grad, x, weight, mean, deviation):
-    """The gradients of layer_norm by x, weight and bias.
+    """The gradients of layer_norm by x, weight and bias, from its mean and deviation = 1 / sqrt(var + eps).
 
-    xhat = (x - mean) * deviation,  dweight = sum(grad * xhat)  and  dbias = sum(grad) over the examples; with
-    g = grad * weight,  dx = deviation * (g - mean of g - xhat * mean of g * xhat), the means over an example.
+    With xhat = (x - mean) * deviation,  dweight = sum(grad * xhat)  and  dbias = sum(grad) over the examples; with
+    g = grad * weight,  dx = deviation * (g - mean(g) - xhat * mean(g * xhat)), the means over an example.
     """
     axes, ones = tuple(range(-weight.ndim, 0)), (1,) * weight.ndim
     mean, deviation = (v.reshape(*v.shape, *ones) for v in (mean, deviation))
@@ -88,9 +88,9 @@ def layer_norm_gradient(grad, x, weight, mean, deviation):
 
 
 def group_norm(x, groups, weight, bias, eps):
-    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of each example's groups of channels.
+    """(x - mean) / sqrt(var + eps) * weight + bias, with mean and var over each group of channels of an image.
 
-    x (N, C, H, W), weight and bias (C,)  ->  (N, C, H, W), mean and 1 / sqrt(var + eps) of the groups (N, groups)
+    x (N, C, H, W), weight and bias (C,)  ->  out (N, C, H, W), mean (N, groups), 1 / sqrt(var + eps) (N, groups)
     """
     grouped = in_groups(x, groups)
     mean, deviation = moments(grouped, (2, 3, 4), eps)
@@ -99,10 +99,9 @@ def group_norm(x, groups, weight, bias, eps):
 
 
 def group_norm_gradient(grad, x, weight, mean, deviation):
-    """The gradients of group_norm by x, weight and bias.
+    """The gradients of group_norm by x, weight and bias, from its mean and deviation = 1 / sqrt(var + eps).
 
-    xhat = (x - mean) * deviation,  dweight = sum(grad * xhat)  and  dbias = sum(grad), for each channel; with
-    g = grad * weight,  dx = deviation * (g - mean of g - xhat * mean of g * xhat), the means over a group.
+    As in layer_norm_gradient, with dweight and dbias summed per channel, and the means over a group.
     """
     groups = mean.shape[1]
     mean, deviation = (v[:, :, None, None, None] for v in (mean, deviation))
@@ -118,13 +117,13 @@ def in_groups(x, groups):
 
 
 def moments(x, axes, eps):
-    """The mean and 1 / sqrt(var + eps) over some axes, which keep a length of 1."""
+    """Mean and 1 / sqrt(var + eps) over `axes`, which are kept with length 1."""
     mean = x.mean(axes, keepdims=True)
     return mean, 1 / array_module(x).sqrt(((x - mean) ** 2).mean(axes, keepdims=True) + eps)
 
 
 def standardized_gradient(grad, xhat, deviation, axes):
-    """The gradient by x of  xhat = (x - mean) * deviation,  whose moments are those over the axes."""
+    """The gradient by x of  xhat = (x - mean) * deviation,  with mean and deviation over `axes`."""
     means = grad.mean(axes, keepdims=True), (grad * xhat).mean(axes, keepdims=True)
     return deviation * (grad - means[0] - xhat * means[1])
 
@@ -132,23 +131,23 @@ def standardized_gradient(grad, xhat, deviation, axes):
 def local_response_norm(x, size, alpha, beta, k):
     """x / s**beta,  s[c] = k + alpha / size * sum of x[d]**2 over the channels d from c - size//2 to c + (size-1)//2.
 
-    x (N, C, H, W)  ->  (N, C, H, W); channels that do not exist count as zeros
+    x (N, C, H, W)  ->  (N, C, H, W); channels beyond the ends count as zeros
     """
-    return x / (k + alpha / size * neighbours(x * x, size // 2, size)) ** beta
+    return x / (k + alpha / size * sum_channels(x * x, size // 2, size)) ** beta
 
 
 def local_response_norm_gradient(grad, x, size, alpha, beta, k):
     """The gradient by x:  grad / s**beta - 2 * alpha * beta / size * x * sum of grad * x / s**(beta + 1).
 
-    The sum is over the channels whose windows see this one, from c - (size-1)//2 to c + size//2.
+    The sum is over the channels whose windows include c: from c - (size-1)//2 to c + size//2.
     """
-    s = k + alpha / size * neighbours(x * x, size // 2, size)
+    s = k + alpha / size * sum_channels(x * x, size // 2, size)
     share = grad / s**beta
-    return share - 2 * alpha * beta / size * x * neighbours(share * x / s, (size - 1) // 2, size)
+    return share - 2 * alpha * beta / size * x * sum_channels(share * x / s, (size - 1) // 2, size)
 
 
-def neighbours(x, before, size):
-    """The sum over `size` channels, the first of them `before` channels before; beyond the ends there are zeros."""
+def sum_channels(x, before, size):
+    """For each channel c, the sum of the `size` channels from c - before on; beyond the ends there are zeros."""
     n, c, h, w = x.shape
     wider = array_module(x).zeros((n, c + size - 1, h, w), dtype=x.dtype)
     wider[:, before:before + c] = x
@@ -156,5 +155,5 @@ def neighbours(x, before, size):
 
 
 def by_channel(v):
-    """(C,)  ->  (C, 1, 1), which broadcasts over images."""
+    """(C,)  ->  (C, 1, 1), which broadcasts over images"""
     return v[:, None, None]

@@ -1,4 +1,4 @@
-"""Softmax and its logarithm along an axis, the plain way."""
+"""Softmax and log-softmax along an axis, as array code."""
 
 from minidl.device import array_module
 
@@ -18,7 +18,7 @@ def softmax_gradient(grad, out, axis):
 
 
 def log_softmax(x, axis):
-    """log(softmax(x)) along `axis`: x - logsumexp(x), exact where softmax would round to 0."""
+    """log(softmax(x)) along `axis`: x - logsumexp(x), which is exact even where softmax rounds to 0."""
     xp, shifted = array_module(x), x - x.max(axis, keepdims=True)
     return shifted - xp.log(xp.exp(shifted).sum(axis, keepdims=True))
 

@@ -1,108 +1,134 @@
 """The input gradient of a convolution with few channels, such as a network's first.
 
-A product that has the channels as its columns, as in `direct.py`, would leave most lanes of a vector empty. But what
-one row of a window covers lies side by side in memory, KW * C numbers: so many columns has the product
+A product whose columns are the channels, as in `direct.py`, would leave most SIMD lanes empty. But one row of a window
+covers KW * C contiguous elements of x, which are the columns here. The rows are the window positions ox:
 
-    line y, pixels x * s ... x * s + KW - 1  +=  sum over o, i with o * s + i * d = y + top of  grad[o, x] @ weight[i]
+    row iy, pixels ox * sw ... ox * sw + KW - 1  +=  sum over oy, ky of  grad[oy, ox] @ weight[ky]
 
-which has a row for each place x of the window. Windows overlap, but every so many-th doesn't: a line is made in rounds,
-each of which adds to what those before have left. Nothing is multiplied that lies outside of an image: for each line a
-table knows the window rows that meet it. What falls beside the image is cut off in the end.
+where  oy * sh + ky * dh = iy + top.  Neighbouring windows overlap, but windows ceil(KW / SW) apart do not. Each row of
+x is therefore accumulated in that many passes over disjoint windows. For a window of 3 pixels and stride 1:
+
+    pixels    0  1  2  3  4  5  6  7
+    pass 0   [ ox = 0][ ox = 3]
+    pass 1      [ ox = 1][ ox = 4]
+    pass 2         [ ox = 2][ ox = 5]
+
+A thread accumulates one row of x in a line buffer, padding included, and then copies the pixels of the image. Rows of
+grad outside the image are never read: a schedule says for each row of x which window rows read it.
 """
 
-import math
+from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
-from minidl.kernels.cpu.convolution.tap_tables import distances, reaching, remembered
-from minidl.kernels.cpu.gemm.indirect import packed, sums
-from minidl.kernels.cpu.gemm.matmul import copy_lines
+from minidl.kernels.cpu.convolution.tap_tables import (
+    TapRange,
+    as_table,
+    axes,
+    cached,
+    input_steps,
+    tap_offsets,
+    taps_per_input,
+)
+from minidl.kernels.cpu.gemm.packing import copy_rows, pack_panels, panel_width
 from minidl.kernels.cpu.layout import channels_last, logical
-from minidl.kernels.cpu.runtime.compile import kernel
+from minidl.kernels.cpu.llvm.gemm_microkernel import BPanel, RowPointers, TapOffsets, gemm_microkernel, tile_shape
+from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
-from minidl.kernels.cpu.runtime.target import TILE_ROWS, VECTOR_BYTES
+from minidl.kernels.cpu.runtime.target import MR
+from minidl.kernels.cpu.runtime.work import ceil_div, share
 
-EMPTY = 0.1        # of a tile's rows may be, at most: so many images are worked on together
+EMPTY_ROWS = 0.1        # of the rows of tiles, at most: images are processed together until no more are empty
+
+
+class Lines(NamedTuple):
+    """The line buffer of a thread, one row of x for each of `images`, and its passes."""
+
+    images: int
+    passes: int
+    step: int           # elements from window to window: SW * C
+    left: int           # elements of padding before the image
 
 
 def conv2d_input_gradient(grad, weight, shape, window, bias=None):
-    """The gradient of conv2d by x, + bias (C,).   grad (N, F, OH, OW), weight (F, C, KH, KW)  ->  (N, C, H, W) = shape
-
-    The columns of the window are neighbours: it has dilation 1 across.
-    """
-    (n, c, h, w), (f, _, kh, kw), (_, _, oh, ow) = shape, weight.shape, grad.shape
-    (sh, sw), left = window.stride, window.padding[1][0]
-    order, lines, apart = meetings(h, kh, sh, window.dilation[0], window.padding[0], oh)
-    filters = packed(weight.transpose(2, 0, 3, 1)[order].reshape(kh, 1, f, 1, kw * c))
-    rounds = min(ow, -(-kw // sw))
-    start = np.zeros((max(left + w, (ow - 1) * sw + kw), c), grad.dtype)
+    """As in plain, with one group and dilation 1 across, so that a row of the window is contiguous."""
+    (n, c, h, w), (f, _, kh, kw), ow = shape, weight.shape, grad.shape[3]
+    rows, columns = axes(window, (h, w))
+    order, schedule = row_schedule(rows)
+    filters = pack_panels(weight.transpose(2, 0, 3, 1)[order].reshape(kh, 1, f, 1, kw * c))
+    passes = min(ow, ceil_div(kw, columns.stride))
+    left = columns.pads[0]
+    line = np.zeros((max(left + w, (ow - 1) * columns.stride + kw), c), grad.dtype)
     if bias is not None:
-        start[:] = bias
+        line[:] = bias
     grad, out = channels_last(grad), empty((n, h, w, c), grad.dtype)
-    steps = distances(1, range(kh), (0,), 0, apart * grad.strides[1], 0)
-    spread(grad, lines, steps, filters.array, filters.panel, filters.row, kw * c, rounds, sw * c,
-           images_together(n, ow, rounds), start.ravel(), left * c, out)
+    offsets = tap_offsets(1, range(kh), (0,), 0, input_steps(rows)[0] * grad.strides[1], 0)
+    lines = Lines(images_together(n, ow, passes), passes, columns.stride * c, left * c)
+    accumulate_rows(grad, schedule, offsets, filters.pointer(), lines, line.ravel(), out)
     return logical(out)
 
 
-@remembered
-def meetings(size, kernel, stride, dilation, pads, places):
-    """How the window's rows meet the image's lines: (an order of the rows, a table, how far apart they meet grad).
+@cached
+def row_schedule(axis):
+    """An order of the window rows, and for each row of x the range of them that read it: a table of TapRange.
 
-    In that order the rows that meet a line follow each other. The table tells for each line which is the first of them,
-    how many they are, and which row of grad the first one multiplies: int64 (size, 3). The next one multiplies the row
-    so far below.
+    In that order, the window rows that read the same row of x follow each other, and the rows of grad that they
+    multiply go up, by `input_steps`.
     """
-    common = math.gcd(stride, dilation)
-    order = sorted(range(kernel), key=lambda i: (i % (stride // common), -i))
-    table = reaching(size, kernel, stride, dilation, pads, places).copy()
-    table[:, 0] = [order.index(kernel - 1 - i) for i in table[:, 0]]
-    return order, table, dilation // common
+    tap_step = input_steps(axis)[1]
+    order = sorted(range(axis.kernel), key=lambda ky: (ky % tap_step, -ky))
+    ranges = [TapRange(*row) for row in taps_per_input(axis).tolist()]
+    return order, as_table([r._replace(tap=order.index(axis.kernel - 1 - r.tap)) for r in ranges], TapRange)
 
 
-def images_together(n, places, rounds):
-    """How many of n images to work on together, for the places of a round to fill tiles."""
-    rows = max(1, -(-places // max(1, rounds)))                      # of one image
-    return next(i for i in range(1, TILE_ROWS + 1) if i >= n or -i * rows % TILE_ROWS <= EMPTY * i * rows)
+def images_together(n, outputs, passes):
+    """How many of n images are processed together, so that the windows of a pass fill tiles."""
+    windows = max(1, ceil_div(outputs, max(1, passes)))                  # of one image, in a pass
+    return next(i for i in range(1, MR + 1) if i >= n or -i * windows % MR <= EMPTY_ROWS * i * windows)
 
 
 @kernel
-def spread(threads, grad, lines, steps, filters, panel, row, columns, rounds, step, together, start, left, out):
-    """Add up in each line of `out` what the pixels of grad, times the filters, are to the windows that cover it.
+def accumulate_rows(thread, threads, grad, schedule, offsets, filters, lines, line, out):
+    """out = the sum of grad times the filters over the windows that cover each pixel
 
-    A thread makes the same line of some images together. A line begins as `start`, of which `left` numbers lie before
-    the image; windows are `step` numbers apart.
+    grad (N, OH, OW, F), out (N, H, W, C);  filters: a PackedBPointer;  line: from which each row starts, (WIDTH * C,)
+    A work unit is one row of `lines.images` images.
     """
     n, oh, ow, f = grad.shape
     _, h, w, c = out.shape
-    size, length = grad.itemsize, len(start)
-    pixel, line, width = f * size, length * size, 2 * VECTOR_BYTES // size
-    units = (n + together - 1) // together * h
-    for thread in prange(threads):
-        table, canvas = np.empty((2, TILE_ROWS), np.int64), np.empty((together + 1) * length, grad.dtype)
-        from_a, to_c, drawn = table.ctypes.data, table.ctypes.data + TILE_ROWS * 8, canvas.ctypes.data
-        for unit in range(thread * units // threads, (thread + 1) * units // threads):
-            image, y = unit // h * together, unit % h
-            some = min(together, n - image)
-            tap, taps, o = lines[y, 0], lines[y, 1], lines[y, 2]
-            source = grad.ctypes.data + (image * oh + o) * ow * pixel
-            copy_lines(grad, start.ctypes.data, 0, together + 1, length, drawn, line)
-            for first in range(rounds if taps > 0 else 0):
-                i, x = 0, first
-                while i < some:
-                    for m in range(TILE_ROWS):
-                        if i < some:
-                            table[0, m] = source + (i * oh * ow + x) * pixel
-                            table[1, m] = drawn + i * line + x * step * size
-                        else:                                        # any row of A, and nobody's row of C
-                            table[0, m], table[1, m] = source, drawn + together * line
-                        x += rounds
-                        if x >= ow:
-                            i, x = i + 1, first
-                    for j in range(0, columns, width):
-                        b = filters.ctypes.data + j // width * panel + tap * f * row
-                        sums(grad, from_a, to_c, j * size, steps.ctypes.data, taps, f, size, b, row, 0,
-                             min(width, columns - j), 0)
-            copy_lines(grad, drawn + left * size, line, some, w * c, out.ctypes.data + (image * h + y) * w * c * size,
-                       h * w * c * size)
+    size, line_bytes, out_row = grad.itemsize, line.nbytes, w * c * grad.itemsize
+    pointers = np.empty((2, MR), np.int64)
+    buffer = np.empty((lines.images + 1) * len(line), grad.dtype)                # one more line for rows past the last
+    for unit in share(thread, threads, ceil_div(n, lines.images) * h):
+        image, iy = unit // h * lines.images, unit % h
+        images, taps = min(lines.images, n - image), schedule[iy]
+        copy_rows(grad, line.ctypes.data, 0, lines.images + 1, len(line), buffer.ctypes.data, line_bytes)
+        source = grad.ctypes.data + (image * oh + taps.source) * ow * f * size
+        tap_rows = TapOffsets(offsets.ctypes.data, taps.count, f, size)
+        b = filters.address + taps.tap * f * filters.row_stride
+        for first in range(lines.passes if taps.count > 0 else 0):
+            i, ox = 0, first
+            while i < images:
+                for m in range(MR):
+                    if i < images:
+                        pointers[0, m] = source + (i * oh * ow + ox) * f * size
+                        pointers[1, m] = buffer.ctypes.data + i * line_bytes + ox * lines.step * size
+                    else:
+                        pointers[0, m], pointers[1, m] = source, buffer.ctypes.data + lines.images * line_bytes
+                    ox += lines.passes
+                    if ox >= ow:
+                        i, ox = i + 1, first
+                add_tile(grad, pointers, tap_rows, b, filters)
+        copy_rows(grad, buffer.ctypes.data + lines.left * size, line_bytes, images, w * c,
+                  out.ctypes.data + (image * h + iy) * out_row, h * out_row)
+
+
+@inner
+def add_tile(like, pointers, taps, b, filters):
+    """Add to MR rows of C the product of MR rows of A and the filters, whose first row is at address b."""
+    width = panel_width(like)
+    for column in range(0, filters.columns, width):
+        columns = min(width, filters.columns - column)
+        gemm_microkernel(like, tile_shape(like, columns),
+                         RowPointers(pointers.ctypes.data, pointers.ctypes.data + MR * 8, column * like.itemsize), taps,
+                         BPanel(b + column // width * filters.panel_stride, filters.row_stride), 0, columns, 0)

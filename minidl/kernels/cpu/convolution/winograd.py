@@ -1,65 +1,87 @@
-"""Winograd's convolution: filters of 3x3 or 5x5, stride 1, with a quarter to four ninths of the products.
+"""Winograd convolution: filters of 3x3 or 5x5, stride 1, with a quarter to four ninths of the multiplications.
 
-Input, filters and gradients are transformed square by square (`squares.py`). At each position e of a transformed square
-convolution is a plain matrix product, done by the register tile:
+Inputs, filters and gradients are transformed tile by tile (`winograd_tiles.py`). At each frequency e, convolution is a
+matrix product, computed by the GEMM microkernel:
 
-    output            M[e, t, f] = sum over c of V[e, t, c] * U[e, c, f]      V: squares t of x,  U: filters
-    input gradient    the same, over squares of the gradient, with the filters turned round
-    weight gradient   M[e, c, f] = sum over t of V[e, t, c] * Z[e, t, f]      Z: squares of the gradient
+    output            M[e, t, f] = sum over c of V[e, t, c] * U[e, c, f]      V: tiles t of x,  U: filters
+    input gradient    the same, over tiles of the gradient, with the filters rotated by 180 degrees
+    weight gradient   M[e, c, f] = sum over t of V[e, t, c] * Z[e, t, f]      Z: tiles of the gradient
 
-Each thread works on its own: it transforms a chunk of squares that its cache can hold, then, panel by panel of filters,
-what these are multiplied with, and takes the products back at once. What lies in memory as a whole is x and the output.
-Channels, those of a group too, come in whole vectors here; `convolution.py` sees to that, and chooses the scheme.
+Each thread works on its own: it transforms a chunk of tiles that its cache can hold. Then, panel by panel of filters,
+it transforms B, multiplies, and transforms the products back at once. Only x and the output are in memory as a whole.
+Channels, those of a group too, are whole vectors here; `convolution/__init__.py` ensures that, and chooses the scheme.
+
 Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 """
 
-import numpy as np
-from numba import prange
+from typing import NamedTuple
 
+import numpy as np
+
+from minidl.kernels.cpu.convolution.winograd_gemm import BLOCK_ROWS, Rows, multiply
 from minidl.kernels.cpu.convolution.winograd_tiles import (
     GAP,
-    PANEL_BYTES,
-    Squares,
+    Span,
+    TileGrid,
     add_to_filters,
-    finish_output,
+    finish_outputs,
     transform_filters,
-    transform_gradient,
-    transform_input,
+    transform_gradients,
+    transform_inputs,
 )
-from minidl.kernels.cpu.gemm.indirect import B_BYTES, panel_width, start_row
+from minidl.kernels.cpu.convolution.winograd_transforms import Scheme
+from minidl.kernels.cpu.gemm.packing import bias_row, panel_width
 from minidl.kernels.cpu.layout import channels_last, logical, transposed
-from minidl.kernels.cpu.llvm.gemm_microkernel import low_single_tile, low_tile, single_tile, wide_tile
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
-from minidl.kernels.cpu.runtime.target import LOW_ROWS, TILE_ROWS
+from minidl.kernels.cpu.runtime.target import MR, NR_BYTES
 from minidl.kernels.cpu.runtime.threads import thread_count
+from minidl.kernels.cpu.runtime.work import REDUCTION_SPLITS, ceil_div, share
 
-CHUNK_BYTES = 2**20        # of transformed squares, about: they should stay in a core's caches. A weight gradient takes
-#                            twice as many, of x and grad together: each chunk costs it a pass over all filters
-LEAST = 5 * TILE_ROWS      # squares in a chunk: fewer would not repay the transform of the filters
-BLOCK = 4 * TILE_ROWS      # rows of M at a time
-UNITS = 16                 # parts that a weight gradient is cut into: a fixed number, so that the bits don't depend on
-#                            how many threads there are
+CHUNK_BYTES = 2**20        # of transformed tiles, about: they should stay in a core's caches
+MIN_CHUNK = 5 * MR         # tiles: fewer would not repay the transform of the filters
+
+
+class Plan(NamedTuple):
+    """What the kernels need to know beside arrays. `chunk` is in tiles, `rotated` and `relu` are 0 or 1."""
+
+    scheme: Scheme
+    grid: TileGrid          # over x
+    out_grid: TileGrid      # over the output
+    chunk: int
+    rotated: int = 0
+    relu: int = 0
+
+
+class Workspace(NamedTuple):
+    """Scratch memory of each thread for frequencies, uint8 (threads, n * n, bytes): of A, of a panel of B, and of M."""
+
+    tiles: np.ndarray
+    panel: np.ndarray
+    products: np.ndarray
+
+    @classmethod
+    def of(cls, scheme, *sizes):
+        """A workspace with these sizes in bytes for each frequency."""
+        return cls(*(empty((thread_count(), scheme.n**2, size + GAP), np.uint8) for size in sizes))
 
 
 def conv2d(x, weight, bias, window, scheme, groups=1, relu=False):
-    """As in direct.py, by a scheme for filters of that size."""
+    """As in plain, with a Scheme for filters of that size."""
     (top, _), (left, _) = window.padding
     out = empty((len(x), *window.out(x.shape[2:]), len(weight)), x.dtype)
-    convolved(scheme, channels_last(x), taps_first(weight), False, start_row(x, bias, len(weight)), relu, (top, left),
-              out)
+    run_convolve(channels_last(x), taps_first(weight), bias, (top, left), scheme, out, relu=relu)
     return logical(out)
 
 
 def conv2d_input_gradient(grad, weight, shape, window, scheme, groups=1, bias=None):
-    """As in direct.py: the convolution of grad with the filters turned round, padded by r - 1 less what x was."""
-    ((top, _), (left, _)), r = window.padding, scheme.taps
+    """The convolution of grad with the rotated filters; its padding is r - 1 less that of x."""
+    ((top, _), (left, _)), r = window.padding, scheme.r
     (n, c, h, w), (f, cg) = shape, weight.shape[:2]
     out = empty((n, h, w, c), grad.dtype)
     filters = transposed(taps_first(weight).reshape(r * r, cg, f)).reshape(r * r, groups, f // groups, cg)
     filters = np.ascontiguousarray(filters.swapaxes(1, 2)).reshape(r, r, f // groups, c)
-    convolved(scheme, channels_last(grad), filters, True, start_row(grad, bias, c), False, (r - 1 - top, r - 1 - left),
-              out)
+    run_convolve(channels_last(grad), filters, bias, (r - 1 - top, r - 1 - left), scheme, out, rotated=True)
     return logical(out)
 
 
@@ -68,150 +90,109 @@ def taps_first(weight):
     return np.ascontiguousarray(weight.transpose(2, 3, 1, 0))
 
 
-def convolved(scheme, x, filters, turned, bias, relu, pads, out):
-    """Give `convolve` its geometry, and room to work in."""
-    c = filters.shape[2]
-    panels = whole_panels(x, out.shape[3], x.shape[3] // c)
-    squares = Squares.of(out.shape[1:3], scheme.outputs, *pads)
-    chunk = chunk_length(len(x) * squares.down * squares.across, scheme.points**2 * c * x.itemsize, panels)
-    convolve(scheme, x, filters, int(turned), bias, int(relu), out, squares,
-             Squares.of(out.shape[1:3], scheme.outputs), chunk, np.zeros(max(x.shape[3], panel_width(x)), x.dtype),
-             room(scheme, chunk * c * x.itemsize), room(scheme, c * PANEL_BYTES), room(scheme, BLOCK * PANEL_BYTES))
+def run_convolve(x, filters, bias, pads, scheme, out, rotated=False, relu=False):
+    """Plan `convolve`, and run it. x (N, H, W, C), filters (r, r, C/groups, F), bias (F,) or None"""
+    c, f = filters.shape[2:]
+    grid, out_grid = TileGrid.over(out.shape[1:3], scheme.m, *pads), TileGrid.over(out.shape[1:3], scheme.m)
+    panels = panels_in_all(x, f, x.shape[3] // c)
+    chunk = chunk_length(len(x) * grid.down * grid.across, scheme.n**2 * c * x.itemsize, panels)
+    workspace = Workspace.of(scheme, chunk * c * x.itemsize, c * NR_BYTES, BLOCK_ROWS * NR_BYTES)
+    zeros = np.zeros(max(x.shape[3], panel_width(x)), x.dtype)
+    convolve(Plan(scheme, grid, out_grid, chunk, int(rotated), int(relu)), x, filters, bias_row(x, bias, f), zeros,
+             workspace, out)
 
 
-def whole_panels(like, f, groups):
-    """How many panels f filters fill; each group has panels of its own."""
-    return groups * -(-f // (groups * panel_width(like)))
+def panels_in_all(like, f, groups):
+    """The number of panels of f filters; each group has panels of its own."""
+    return groups * ceil_div(f, groups * panel_width(like))
 
 
-def chunk_length(squares, size, panels):
-    """How many squares of `size` bytes a thread takes at a time: equally many, and all threads should have work."""
-    chunks, threads = -(-squares // max(LEAST, CHUNK_BYTES // size)), thread_count()
-    while (chunks * panels < 3 * threads or chunks * panels % threads) and squares // (chunks + 1) >= LEAST:
+def chunk_length(tiles, size, panels):
+    """How many tiles of `size` bytes a chunk has: chunks are of equal length, and all threads should have work."""
+    chunks, threads = ceil_div(tiles, max(MIN_CHUNK, CHUNK_BYTES // size)), thread_count()
+    while (chunks * panels < 3 * threads or chunks * panels % threads) and tiles // (chunks + 1) >= MIN_CHUNK:
         chunks += 1
-    return -(-squares // chunks)
-
-
-def room(scheme, size):
-    """Memory for each thread to keep `size` bytes for each position of a square in: (threads, positions, size + GAP)"""
-    return empty((thread_count(), scheme.points**2, size + GAP), np.uint8)
+    return ceil_div(tiles, chunks)
 
 
 @kernel
-def convolve(threads, scheme, x, filters, turned, bias, relu, out, squares, out_squares, chunk, zeros, v, u, products):
-    """x (N, H, W, C), filters (r, r, C/groups, F)  ->  out (N, OH, OW, F)
+def convolve(thread, threads, plan, x, filters, bias, zeros, workspace, out):
+    """x (N, H, W, C), filters (r, r, C/groups, F), bias (F,)  ->  out (N, OH, OW, F)
 
-    A unit of work is a panel of a group's F, of one chunk.
+    A work unit is a panel of a group's filters, for one chunk of tiles.
     """
+    v, u, products = workspace.tiles[thread], workspace.panel[thread], workspace.products[thread]
     c = filters.shape[2]
     groups = x.shape[3] // c
-    row, size = c * x.itemsize, out.shape[3] // groups * out.itemsize
-    total = len(x) * squares.down * squares.across
-    panels, chunks = (size + PANEL_BYTES - 1) // PANEL_BYTES, (total + chunk - 1) // chunk
-    units = chunks * groups * panels
-    for thread in prange(threads):
-        unit, end = thread * units // threads, (thread + 1) * units // threads
-        while unit < end:
-            first, group, panel = unit // (groups * panels) * chunk, unit // panels % groups, unit % panels
-            count, last = min(chunk, total - first), min(panels, panel + end - unit)
-            transform_input(scheme, x, squares, first, count, group * row, row, zeros, v[thread])
-            unit += last - panel
-            for done in range(panel * PANEL_BYTES, last * PANEL_BYTES, PANEL_BYTES):
-                begin, wanted = group * size + done, min(PANEL_BYTES, size - done)
-                transform_filters(scheme, filters, turned, begin, wanted, u[thread])
-                for t in range(0, count, BLOCK):
-                    rows = min(BLOCK, count - t)
-                    multiply(x, v[thread], t * row, row, rows, x.itemsize, c, u[thread], wanted, zeros,
-                             products[thread])
-                    finish_output(scheme, products[thread], out_squares, first + t, rows, begin, wanted, bias, relu,
-                                  out)
+    row, group_bytes = c * x.itemsize, out.shape[3] // groups * out.itemsize
+    tile_count = len(x) * plan.grid.down * plan.grid.across
+    panels = ceil_div(group_bytes, NR_BYTES)
+    units = share(thread, threads, ceil_div(tile_count, plan.chunk) * groups * panels)
+    unit = units.start
+    while unit < units.stop:
+        first, group, panel = unit // (groups * panels) * plan.chunk, unit // panels % groups, unit % panels
+        count, last_panel = min(plan.chunk, tile_count - first), min(panels, panel + units.stop - unit)
+        transform_inputs(plan.scheme, x, plan.grid, Span(first, count), Span(group * row, row), zeros, v)
+        unit += last_panel - panel
+        for p in range(panel, last_panel):
+            columns = panel_span(p, group, group_bytes)
+            transform_filters(plan.scheme, filters, plan.rotated, columns, u)
+            for t in range(0, count, BLOCK_ROWS):
+                rows = min(BLOCK_ROWS, count - t)
+                multiply(v, Rows(t * row, row, rows, c, x.itemsize), u, columns.count, zeros, products)
+                finish_outputs(plan.scheme, products, plan.out_grid, Span(first + t, rows), columns, bias, plan.relu,
+                               out)
 
 
 @inner
-def multiply(like, a, begin, apart, rows, stride, k, b, wanted, zeros, products):
-    """products[e] = A[e] @ B[e] at each position e, a panel of columns of which `wanted` bytes count.
-
-    Row p of A[e] begins at a[e] + begin + p * apart, its k numbers are `stride` bytes apart. Rows of B[e], and of the
-    products, are PANEL_BYTES apart.
-    """
-    table, step = np.empty((2, BLOCK), np.int64), np.empty(1, np.int64)
-    for p in range(BLOCK):                                            # past the last row: any row
-        table[0, p] = a.ctypes.data + begin + min(p, rows - 1) * apart
-        table[1, p] = products.ctypes.data + p * PANEL_BYTES
-    part = B_BYTES // PANEL_BYTES
-    low = whole(rows, LOW_ROWS) < whole(rows, TILE_ROWS)
-    for e in range(len(a)):
-        for i in range(0, k, part):
-            step[0] = e * a.strides[0] + i * stride
-            for p in range(0, rows, LOW_ROWS if low else TILE_ROWS):
-                one_tile(low, wanted == PANEL_BYTES, like, table[0, p:].ctypes.data, table[1, p:].ctypes.data,
-                         e * products.strides[0], step.ctypes.data, min(part, k - i), stride,
-                         b[e].ctypes.data + i * PANEL_BYTES, zeros.ctypes.data if i == 0 else 0)
-
-
-@inner
-def whole(rows, height):
-    """So many rows, rounded up to whole tiles."""
-    return (rows + height - 1) // height * height
-
-
-@inner
-def one_tile(low, wide, like, rows, outs, offset, step, k, stride, b, start):
-    """A tile of LOW_ROWS or TILE_ROWS rows, one vector or two wide."""
-    if wide and low:
-        low_tile(like, rows, outs, offset, step, 1, k, stride, b, PANEL_BYTES, start, 0, 0)
-    elif wide:
-        wide_tile(like, rows, outs, offset, step, 1, k, stride, b, PANEL_BYTES, start, 0, 0)
-    elif low:
-        low_single_tile(like, rows, outs, offset, step, 1, k, stride, b, PANEL_BYTES, start, 0, 0)
-    else:
-        single_tile(like, rows, outs, offset, step, 1, k, stride, b, PANEL_BYTES, start, 0, 0)
+def panel_span(panel, group, group_bytes):
+    """The bytes of a pixel in one panel of one group's channels."""
+    begin = panel * NR_BYTES
+    return Span(group * group_bytes + begin, min(NR_BYTES, group_bytes - begin))
 
 
 def conv2d_weight_gradient(grad, x, window, scheme, groups=1):
-    """As in direct.py: for each channel and filter, from the squares of x and those of grad."""
+    """dw, for each channel and filter, from the tiles of x and those of grad."""
+    (n, f, *size), c, r = grad.shape, x.shape[1] // groups, scheme.r
     (top, _), (left, _) = window.padding
-    (n, f, *size), r = grad.shape, scheme.taps
-    c, panels = x.shape[1] // groups, whole_panels(x, f, groups)
-    squares = Squares.of(size, scheme.outputs, top, left)
-    total = n * squares.down * squares.across
-    parts = max(1, min(UNITS // panels, total // LEAST))
-    # Twice the chunk: a map adds to r * r taps, which crowd the cache, and should come seldom.
-    chunk = max(LEAST, 2 * CHUNK_BYTES // (scheme.points**2 * (c * x.itemsize + PANEL_BYTES)))
-    out = np.zeros((parts, r, r, c, f), x.dtype)
-    correlate(scheme, channels_last(x), channels_last(grad), squares, Squares.of(size, scheme.outputs), chunk,
-              np.zeros(max(x.shape[1], f, panel_width(x)), x.dtype), room(scheme, chunk * c * x.itemsize),
-              room(scheme, chunk * PANEL_BYTES), room(scheme, BLOCK * PANEL_BYTES), out)
-    return (out[0] if parts == 1 else out.sum(0)).transpose(3, 2, 0, 1)
+    grid, out_grid = TileGrid.over(size, scheme.m, top, left), TileGrid.over(size, scheme.m)
+    splits = min(REDUCTION_SPLITS // panels_in_all(x, f, groups), n * grid.down * grid.across // MIN_CHUNK)
+    # Chunks of x and grad together take twice CHUNK_BYTES: each costs a pass over all filters, which crowd the cache.
+    chunk = max(MIN_CHUNK, 2 * CHUNK_BYTES // (scheme.n**2 * (c * x.itemsize + NR_BYTES)))
+    workspace = Workspace.of(scheme, chunk * c * x.itemsize, chunk * NR_BYTES, BLOCK_ROWS * NR_BYTES)
+    zeros = np.zeros(max(x.shape[1], f, panel_width(x)), x.dtype)
+    out = np.zeros((max(1, splits), r, r, c, f), x.dtype)
+    correlate(Plan(scheme, grid, out_grid, chunk), channels_last(x), channels_last(grad), zeros, workspace, out)
+    return (out[0] if len(out) == 1 else out.sum(0)).transpose(3, 2, 0, 1)
 
 
 @kernel
-def correlate(threads, scheme, x, grad, squares, grad_squares, chunk, zeros, v, z, products, out):
-    """x (N, H, W, C), grad (N, OH, OW, F)  ->  out (parts, r, r, C/groups, F)
+def correlate(thread, threads, plan, x, grad, zeros, workspace, out):
+    """x (N, H, W, C), grad (N, OH, OW, F)  ->  out (splits, r, r, C/groups, F)
 
-    A unit of work is a panel of a group's F, for one part.
+    A work unit is a panel of a group's filters, for one split of the tiles.
     """
-    c = out.shape[3]
+    v, z, products = workspace.tiles[thread], workspace.panel[thread], workspace.products[thread]
+    splits, c = len(out), out.shape[3]
     groups = x.shape[3] // c
-    row, size = c * x.itemsize, grad.shape[3] // groups * grad.itemsize
-    total, parts = len(x) * squares.down * squares.across, len(out)
-    panels = (size + PANEL_BYTES - 1) // PANEL_BYTES
-    units = parts * groups * panels
-    for thread in prange(threads):
-        unit, end = thread * units // threads, (thread + 1) * units // threads
-        while unit < end:
-            part, group, panel = unit // (groups * panels), unit // panels % groups, unit % panels
-            last = min(panels, panel + end - unit)
-            unit += last - panel
-            stop = (part + 1) * total // parts
-            for first in range(part * total // parts, stop, chunk):
-                count = min(chunk, stop - first)
-                transform_input(scheme, x, squares, first, count, group * row, row, zeros, v[thread])
-                for done in range(panel * PANEL_BYTES, last * PANEL_BYTES, PANEL_BYTES):
-                    begin, wanted = group * size + done, min(PANEL_BYTES, size - done)
-                    transform_gradient(scheme, grad, grad_squares, first, count, begin, wanted, zeros, z[thread])
-                    for i in range(0, c, BLOCK):
-                        rows = min(BLOCK, c - i)
-                        multiply(x, v[thread], i * x.itemsize, x.itemsize, rows, row, count, z[thread], wanted, zeros,
-                                 products[thread])
-                        add_to_filters(scheme, products[thread], i, rows, begin, wanted, out[part])
+    row, group_bytes = c * x.itemsize, grad.shape[3] // groups * grad.itemsize
+    tile_count = len(x) * plan.grid.down * plan.grid.across
+    panels = ceil_div(group_bytes, NR_BYTES)
+    units = share(thread, threads, splits * groups * panels)
+    unit = units.start
+    while unit < units.stop:
+        split, group, panel = unit // (groups * panels), unit // panels % groups, unit % panels
+        last_panel = min(panels, panel + units.stop - unit)
+        unit += last_panel - panel
+        stop = (split + 1) * tile_count // splits
+        for first in range(split * tile_count // splits, stop, plan.chunk):
+            tiles = Span(first, min(plan.chunk, stop - first))
+            transform_inputs(plan.scheme, x, plan.grid, tiles, Span(group * row, row), zeros, v)
+            for p in range(panel, last_panel):
+                columns = panel_span(p, group, group_bytes)
+                transform_gradients(plan.scheme, grad, plan.out_grid, tiles, columns, zeros, z)
+                for i in range(0, c, BLOCK_ROWS):
+                    rows = min(BLOCK_ROWS, c - i)
+                    multiply(v, Rows(i * x.itemsize, x.itemsize, rows, tiles.count, row), z, columns.count, zeros,
+                             products)
+                    add_to_filters(plan.scheme, products, Span(i, rows), columns, out[split])

@@ -1,12 +1,17 @@
-"""Images as squares of pixels, and their way into Winograd's transformed numbers and back.
+"""Images as Winograd tiles: their transforms to frequencies, and back.
 
-An output image is cut into squares of m x m pixels. To a square of the output belong the n x n pixels of the input,
-n = m + r - 1, that its windows of r x r pixels see. Transformed, a square is one number for each of n**2 positions, and
-for each channel. The functions here are parts of the kernels in `winograd.py`; the maps themselves, and the schemes,
-which say what m, r and n are, stand in `winograd_maps.py`.
+The output is cut into tiles of m x m pixels. An output tile belongs to an input tile of n x n pixels, n = m + r - 1,
+which holds all of its windows of r x r pixels. Neighbouring input tiles overlap by r - 1. F(2 x 2, 3 x 3):
 
-Transformed numbers are kept as bytes, (positions, bytes), with GAP bytes more than needed for each position: positions
-that are a power of 2 apart would all fall into the same lines of the cache.
+    input tile       . . . .          B' d B       . . . .        n x n frequencies, for each channel;
+    n = 4            . o o .         ------->      . . . .        those of all tiles at one frequency
+                     . o o .                       . . . .        are the rows of a matrix
+                     . . . .                       . . . .
+    o: output tile, m = 2, in the middle of its windows of r = 3
+
+Frequencies are stored as bytes, (n * n, bytes), with GAP bytes more than needed for each: frequencies that lie a power
+of 2 apart would all fall into the same cache sets. These functions are parts of the kernels in `winograd.py`, and go
+through the vectors of a tile's channels; `winograd_transforms.py` has the transforms of one vector.
 """
 
 from typing import NamedTuple
@@ -15,133 +20,145 @@ import numpy as np
 
 from minidl.kernels.cpu.convolution.winograd_transforms import (
     add_filter_gradient,
-    filter_map,
-    gradient_map,
-    input_map,
-    output_map,
+    transform_filter,
+    transform_gradient,
+    transform_input,
+    transform_products,
 )
+from minidl.kernels.cpu.llvm.matrix_map import Pixels
 from minidl.kernels.cpu.runtime.compile import inner
-from minidl.kernels.cpu.runtime.target import VECTOR_BYTES
+from minidl.kernels.cpu.runtime.target import NR_BYTES, VECTOR_BYTES
+from minidl.kernels.cpu.runtime.work import ceil_div
 
 GAP = 64
-PANEL_BYTES = 2 * VECTOR_BYTES
 
 
-class Squares(NamedTuple):
-    """How images are cut: `down` x `across` squares, m pixels apart, the first begins above and left of the image."""
+class TileGrid(NamedTuple):
+    """`down` x `across` tiles of an image, m pixels apart.
+
+    The first begins `top` pixels above the image, and `left` pixels to its left.
+    """
 
     m: int
     down: int
     across: int
-    above: int
+    top: int
     left: int
 
     @classmethod
-    def of(cls, size, m, above=0, left=0):
-        """Squares that cover an output of `size` (OH, OW)."""
-        return cls(m, -(-size[0] // m), -(-size[1] // m), above, left)
+    def over(cls, size, m, top=0, left=0):
+        """The tiles that cover an output of `size` (OH, OW)."""
+        return cls(m, ceil_div(size[0], m), ceil_div(size[1], m), top, left)
+
+
+class Span(NamedTuple):
+    """`count` neighbours from `first` on: tiles of all images, bytes of a pixel's channels, or channels."""
+
+    first: int
+    count: int
 
 
 @inner
-def addresses(of):
-    """Where each position of the transformed numbers `of` begins."""
-    table = np.empty(len(of), np.int64)
-    for position in range(len(of)):
-        table[position] = of.ctypes.data + position * of.strides[0]
+def frequency_pointers(frequencies):
+    """The address of each frequency."""
+    table = np.empty(len(frequencies), np.int64)
+    for e in range(len(frequencies)):
+        table[e] = frequencies.ctypes.data + e * frequencies.strides[0]
     return table
 
 
 @inner
-def distances(side, image):
-    """How far the side*side pixels of a square are from its first, in an image (N, H, W, C); and a table like that."""
-    pixel, line = image.shape[3] * image.itemsize, image.shape[2] * image.shape[3] * image.itemsize
+def pixel_offsets(side, image):
+    """Two rows: the byte offsets of side * side pixels from the first, in an image (N, H, W, C); and a spare row."""
+    pixel, row = image.shape[3] * image.itemsize, image.shape[2] * image.shape[3] * image.itemsize
     table = np.empty((2, side * side), np.int64)
     for i in range(side):
         for j in range(side):
-            table[0, i * side + j] = i * line + j * pixel
+            table[0, i * side + j] = i * row + j * pixel
     return table
 
 
 @inner
-def locate(table, side, square, squares, image, outside):
-    """(The address of a square's first pixel, that of a table: how far the other pixels are from there).
+def locate_tile(offsets, side, tile, grid, image, outside):
+    """(The address of a tile's first pixel, that of a table of offsets from there to its pixels).
 
-    table   the `distances` of the image; its second line is for squares that the image's border cuts: pixels beyond
-            it are at the address `outside`
+    offsets   the `pixel_offsets` of the image. The spare row is filled for a tile that the border of the image cuts:
+              pixels beyond it are at the address `outside`
     """
     _, h, w, c = image.shape
-    pixel = c * image.itemsize
-    top = square // squares.across % squares.down * squares.m - squares.above
-    left = square % squares.across * squares.m - squares.left
-    start = image.ctypes.data + ((square // (squares.down * squares.across) * h + top) * w + left) * pixel
+    top = tile // grid.across % grid.down * grid.m - grid.top
+    left = tile % grid.across * grid.m - grid.left
+    first = image.ctypes.data + ((tile // (grid.down * grid.across) * h + top) * w + left) * c * image.itemsize
     if top >= 0 and left >= 0 and top + side <= h and left + side <= w:
-        return start, table.ctypes.data
+        return first, offsets.ctypes.data
     for i in range(side):
         for j in range(side):
-            within = 0 <= top + i < h and 0 <= left + j < w
-            table[1, i * side + j] = table[0, i * side + j] if within else outside - start
-    return start, table[1].ctypes.data
+            inside = 0 <= top + i < h and 0 <= left + j < w
+            offsets[1, i * side + j] = offsets[0, i * side + j] if inside else outside - first
+    return first, offsets[1].ctypes.data
 
 
 @inner
-def transform_input(scheme, x, squares, first, count, begin, row, zeros, v):
-    """Row t of v at each position = the transform of square first + t of the input x, t < count: a group of channels.
+def transform_inputs(scheme, x, grid, tiles, channels, zeros, v):
+    """Row t of v at each frequency = the transform of tile tiles.first + t of the input x, in some of its channels.
 
-    The group begins `begin` bytes into a pixel, and is `row` bytes long, as are the rows of v.
+    The rows of v lie as close as `channels` allow.
     """
-    table, targets = distances(scheme.points, x), addresses(v)
-    for t in range(count):
-        start, pixels = locate(table, scheme.points, first + t, squares, x, zeros.ctypes.data)
-        for at in range(0, row, VECTOR_BYTES):
-            input_map(scheme, x, pixels, start + begin + at, targets.ctypes.data, t * row + at)
+    offsets, targets = pixel_offsets(scheme.n, x), frequency_pointers(v)
+    for t in range(tiles.count):
+        first, pixels = locate_tile(offsets, scheme.n, tiles.first + t, grid, x, zeros.ctypes.data)
+        for at in range(0, channels.count, VECTOR_BYTES):
+            transform_input(scheme, x, Pixels(pixels, first + channels.first + at),
+                            Pixels(targets.ctypes.data, t * channels.count + at))
 
 
 @inner
-def transform_gradient(scheme, grad, squares, first, count, begin, wanted, zeros, z):
-    """Row t of z at each position = the transform of square first + t of the output's gradient, a panel of channels.
+def transform_gradients(scheme, grad, grid, tiles, panel, zeros, z):
+    """Row t of z at each frequency = the transform of tile tiles.first + t of the output's gradient, in one panel.
 
-    The panel begins `begin` bytes into a pixel, `wanted` bytes of it count, and its rows are PANEL_BYTES apart.
+    The rows of z are NR_BYTES apart.
     """
-    table, targets = distances(scheme.outputs, grad), addresses(z)
-    for t in range(count):
-        start, pixels = locate(table, scheme.outputs, first + t, squares, grad, zeros.ctypes.data)
-        for at in range(0, wanted, VECTOR_BYTES):
-            gradient_map(scheme, grad, pixels, start + begin + at, targets.ctypes.data, t * PANEL_BYTES + at)
+    offsets, targets = pixel_offsets(scheme.m, grad), frequency_pointers(z)
+    for t in range(tiles.count):
+        first, pixels = locate_tile(offsets, scheme.m, tiles.first + t, grid, grad, zeros.ctypes.data)
+        for at in range(0, panel.count, VECTOR_BYTES):
+            transform_gradient(scheme, grad, Pixels(pixels, first + panel.first + at),
+                               Pixels(targets.ctypes.data, t * NR_BYTES + at))
 
 
 @inner
-def transform_filters(scheme, filters, turned, begin, wanted, u):
-    """Row c of u at each position = the transform of filters[:, :, c], a panel of them; turned round if `turned`."""
-    channels, row, taps = filters.shape[2], filters.shape[3] * filters.itemsize, scheme.taps**2
-    sources, targets = np.empty(taps, np.int64), addresses(u)
+def transform_filters(scheme, filters, rotated, panel, u):
+    """Row c of u at each frequency = the transform of filters[:, :, c] in one panel; if `rotated`, by 180 degrees."""
+    channels, row, taps = filters.shape[2], filters.shape[3] * filters.itemsize, scheme.r**2
+    sources, targets = np.empty(taps, np.int64), frequency_pointers(u)
     for tap in range(taps):
-        sources[tap] = filters.ctypes.data + (taps - 1 - tap if turned else tap) * channels * row
+        sources[tap] = filters.ctypes.data + (taps - 1 - tap if rotated else tap) * channels * row
     for c in range(channels):
-        for at in range(0, wanted, VECTOR_BYTES):
-            filter_map(scheme, filters, sources.ctypes.data, c * row + begin + at,
-                       targets.ctypes.data, c * PANEL_BYTES + at)
+        for at in range(0, panel.count, VECTOR_BYTES):
+            transform_filter(scheme, filters, Pixels(sources.ctypes.data, c * row + panel.first + at),
+                             Pixels(targets.ctypes.data, c * NR_BYTES + at))
 
 
 @inner
-def finish_output(scheme, products, squares, first, count, begin, wanted, bias, relu, out):
-    """Squares first, first + 1, ... of `out`, a panel of channels = the map of the products, with bias and ReLU."""
-    scratch = np.empty(PANEL_BYTES, np.uint8)                        # where pixels beyond the image are written
-    sources, table = addresses(products), distances(scheme.outputs, out)
-    for t in range(count):
-        start, pixels = locate(table, scheme.outputs, first + t, squares, out, scratch.ctypes.data - begin)
-        for at in range(0, wanted, VECTOR_BYTES):
-            output_map(scheme, out, sources.ctypes.data, t * PANEL_BYTES + at, pixels, start + begin + at,
-                       bias.ctypes.data + begin + at, relu)
+def finish_outputs(scheme, products, grid, tiles, panel, bias, relu, out):
+    """Some tiles of `out`, in one panel, = the transform of the rows of the products, with bias and ReLU."""
+    scratch = np.empty(NR_BYTES, np.uint8)                           # for pixels beyond the image
+    sources, offsets = frequency_pointers(products), pixel_offsets(scheme.m, out)
+    for t in range(tiles.count):
+        first, pixels = locate_tile(offsets, scheme.m, tiles.first + t, grid, out, scratch.ctypes.data - panel.first)
+        for at in range(0, panel.count, VECTOR_BYTES):
+            transform_products(scheme, out, Pixels(sources.ctypes.data, t * NR_BYTES + at),
+                               Pixels(pixels, first + panel.first + at), bias.ctypes.data + panel.first + at, relu)
 
 
 @inner
-def add_to_filters(scheme, products, first, count, begin, wanted, out):
-    """Add the map of the products to channels first, first + 1, ... of `out` (r, r, C, F), a panel of filters."""
-    channels, row, taps = out.shape[2], out.shape[3] * out.itemsize, scheme.taps**2
-    sources, targets = addresses(products), np.empty(taps, np.int64)
+def add_to_filters(scheme, products, channels, panel, out):
+    """Add the transform of the rows of the products to some channels of `out` (r, r, C, F), in one panel of filters."""
+    c, row, taps = out.shape[2], out.shape[3] * out.itemsize, scheme.r**2
+    sources, targets = frequency_pointers(products), np.empty(taps, np.int64)
     for tap in range(taps):
-        targets[tap] = out.ctypes.data + (tap * channels + first) * row + begin
-    for c in range(count):
-        for at in range(0, wanted, VECTOR_BYTES):
-            add_filter_gradient(scheme, out, sources.ctypes.data, c * PANEL_BYTES + at,
-                                targets.ctypes.data, c * row + at)
+        targets[tap] = out.ctypes.data + (tap * c + channels.first) * row + panel.first
+    for i in range(channels.count):
+        for at in range(0, panel.count, VECTOR_BYTES):
+            add_filter_gradient(scheme, out, Pixels(sources.ctypes.data, i * NR_BYTES + at),
+                                Pixels(targets.ctypes.data, i * row + at))

@@ -1,29 +1,30 @@
-"""The schemes of Winograd's minimal filtering, their matrices, and the five maps that are made of them.
+"""Winograd's minimal filtering F(m x m, r x r): the schemes, their matrices, and the five transforms made of them.
 
-In F(m x m, r x r) a filter g of r x r taps over a square d of n = m + r - 1 pixels to a side gives m x m outputs
+A filter g of r x r taps over a tile d of n x n pixels, n = m + r - 1, gives m x m outputs
 
-    Y = A' [ (G g G') * (B' d B) ] A          * multiplies number by number
+    Y = A' [ (G g G') * (B' d B) ] A          * is the elementwise product
 
-with n**2 products in place of r**2 * m**2. The matrices evaluate polynomials at n - 1 points and at infinity. Points
-come in pairs p, -p, which share the even powers and have the odd ones with opposite signs: so G = PAIRS @ FILTER and
-B' = PAIRS @ INPUT, where PAIRS makes  even + odd  and  even - odd  of each pair, and A' = OUTPUT @ PAIRS.
+with n**2 multiplications in place of r**2 * m**2. The matrices evaluate polynomials at n - 1 points and at infinity.
+Points come in pairs p, -p, which share the even powers and have the odd ones with opposite signs. Hence
+G = PAIRS @ FILTER and B' = PAIRS @ INPUT, where PAIRS makes  even + odd  and  even - odd  of each pair, and
+A' = OUTPUT @ PAIRS. The gradient by the filter is G' [ (A dY A') * (B' d B) ] G.
 
-Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, sections 4.1 to 4.3; their points are
-0, 1, -1, 2, -2 for n = 6, and 0, 1, -1 for n = 4. The gradient by the filter is G' [ (A dY A') * (B' d B) ] G.
+Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, sections 4.1 to 4.3. Their points are
+0, 1, -1, 2, -2 for n = 6, and 0, 1, -1 for n = 4.
 """
 
 from typing import NamedTuple
 
-from minidl.kernels.cpu.llvm.matrix_map import make_square_map
+from minidl.kernels.cpu.llvm.matrix_map import make_matrix_map
 from minidl.kernels.cpu.runtime.compile import inner
 
 
 class Scheme(NamedTuple):
-    """F(m x m, r x r): m, r and n."""
+    """F(m x m, r x r), with tiles of n x n inputs."""
 
-    outputs: int
-    taps: int
-    points: int
+    m: int
+    r: int
+    n: int
 
 
 SCHEMES = (Scheme(2, 3, 4), Scheme(4, 3, 6), Scheme(2, 5, 6))
@@ -83,42 +84,42 @@ OUTPUT = {                # m, n
 
 
 def transposed(matrix):
-    """The transpose. PAIRS is its own."""
+    """The transpose of a matrix; PAIRS are symmetric."""
     return tuple(zip(*matrix, strict=True))
 
 
-to_input = make_square_map([(PAIRS[n], INPUT[n]) for n in INPUT])
-to_filter = make_square_map([(PAIRS[n], t) for (n, _), t in FILTER.items()])
-to_output = make_square_map([(t, PAIRS[n]) for (_, n), t in OUTPUT.items()], ending="finish")
-to_gradient = make_square_map([(PAIRS[n], transposed(t)) for (_, n), t in OUTPUT.items()])
-to_filter_gradient = make_square_map([(transposed(t), PAIRS[n]) for (n, _), t in FILTER.items()], ending="add")
+to_input = make_matrix_map([(PAIRS[n], INPUT[n]) for n in INPUT])
+to_filter = make_matrix_map([(PAIRS[n], t) for (n, _), t in FILTER.items()])
+to_output = make_matrix_map([(t, PAIRS[n]) for (_, n), t in OUTPUT.items()], epilogue="finish")
+to_gradient = make_matrix_map([(PAIRS[n], transposed(t)) for (_, n), t in OUTPUT.items()])
+to_filter_gradient = make_matrix_map([(transposed(t), PAIRS[n]) for (n, _), t in FILTER.items()], epilogue="add")
 
 
 @inner
-def input_map(scheme, like, sources, at, targets, to):
-    """B' d B:  n**2 pixels of an image  ->  n**2"""
-    to_input(scheme.points, scheme.points, like, sources, at, targets, to, 0, 0)
+def transform_input(scheme, like, source, target):
+    """B' d B:  n x n pixels of an image  ->  n x n frequencies"""
+    to_input(like, scheme.n, scheme.n, source, target, 0, 0)
 
 
 @inner
-def filter_map(scheme, like, sources, at, targets, to):
-    """G g G':  r**2 taps of a filter  ->  n**2"""
-    to_filter(scheme.points, scheme.taps, like, sources, at, targets, to, 0, 0)
+def transform_filter(scheme, like, source, target):
+    """G g G':  r x r taps of a filter  ->  n x n frequencies"""
+    to_filter(like, scheme.n, scheme.r, source, target, 0, 0)
 
 
 @inner
-def output_map(scheme, like, sources, at, targets, to, bias, relu):
-    """A' M A + bias, rectified if relu is 1:  n**2 sums of products  ->  m**2 pixels of the output"""
-    to_output(scheme.outputs, scheme.points, like, sources, at, targets, to, bias, relu)
+def transform_products(scheme, like, source, target, bias, relu):
+    """A' M A + bias, and max(..., 0) if relu is 1:  n x n frequencies  ->  m x m pixels of the output"""
+    to_output(like, scheme.m, scheme.n, source, target, bias, relu)
 
 
 @inner
-def gradient_map(scheme, like, sources, at, targets, to):
-    """A dY A':  m**2 pixels of the output's gradient  ->  n**2"""
-    to_gradient(scheme.points, scheme.outputs, like, sources, at, targets, to, 0, 0)
+def transform_gradient(scheme, like, source, target):
+    """A dY A':  m x m pixels of the output's gradient  ->  n x n frequencies"""
+    to_gradient(like, scheme.n, scheme.m, source, target, 0, 0)
 
 
 @inner
-def add_filter_gradient(scheme, like, sources, at, targets, to):
-    """G' M G:  n**2 sums of products  ->  added to the gradient of r**2 taps"""
-    to_filter_gradient(scheme.taps, scheme.points, like, sources, at, targets, to, 0, 0)
+def add_filter_gradient(scheme, like, source, target):
+    """G' M G:  n x n frequencies  ->  added to the gradient of r x r taps"""
+    to_filter_gradient(like, scheme.r, scheme.n, source, target, 0, 0)

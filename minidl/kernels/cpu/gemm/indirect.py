@@ -1,220 +1,204 @@
-"""The one driver of the register tile: a matrix product whose rows lie anywhere, or one for each of several groups.
+"""Indirect GEMM: a matrix product whose rows of A lie anywhere in memory, for one group of columns or several.
 
-    C[p, g, f] = bias[g, f] + sum over t, i of A[p, g, t, i] * B[g, t * k + i, f]
+    C[p, g, f] = bias[g, f] + sum over t, i of A[p, g, t, i] * B[g, t * length + i, f]
 
-`p` runs over a grid of three lengths, `g` over groups, `t` over taps, `i` over k neighbours. A[p, g, t, i] is read at
-the address a + p . a_strides + steps[g, t] + i * stride, and the columns of C[p, g] are written from the address
-c + p . c_strides + g * c.group on. That is general enough for
+p runs over a grid of three lengths, g over groups, t over taps, i over the elements of a tap. A[p, g, t, i] is read at
 
-    a matrix product       grid (1, 1, M)                                      one tap, k = the inner length
-    convolution            grid (N, OH, OW), the windows read where they lie   a tap per row of the window, k = KW * C
+    a + p . a_strides + offsets[g, t] + i * stride
+
+and the row C[p, g] is written to  c + p . c_strides + g * group_stride.  That is general enough for
+
+    a matrix product       grid (1, 1, M)                                one tap, of the inner length
+    convolution            grid (N, OH, OW), the windows read in place   a tap per row of the window: KW * C elements
     its input gradient     the same over the output's gradient
-    its weight gradient    grid (KH, KW, C), the places of the window          a tap per output row, k = OW pixels apart
+    its weight gradient    grid (KH, KW, C), positions in the window     a tap per output row: OW elements, pixels apart
 
-and for convolution in groups, each of which sees channels of its own.
+and for convolution in groups, each of which reads channels of its own.
+
+M. Dukhan, "The indirect convolution algorithm", arXiv:1907.02129. There a table holds a pointer for each row and tap;
+here it holds one for each row, and all rows share the tap offsets.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
-from minidl.kernels.cpu.llvm.gemm_microkernel import edge_tile, half_tile, single_tile, wide_edge_tile, wide_tile
-from minidl.kernels.cpu.llvm.transpose import turn_lines
+from minidl.kernels.cpu.gemm.packing import KC, PackedBPointer, panel_width
+from minidl.kernels.cpu.llvm.gemm_microkernel import BPanel, RowPointers, TapOffsets, gemm_microkernel, tile_shape
 from minidl.kernels.cpu.runtime.compile import inner, kernel
-from minidl.kernels.cpu.runtime.memory_pool import empty
-from minidl.kernels.cpu.runtime.target import TILE_ROWS, VECTOR_BYTES
+from minidl.kernels.cpu.runtime.target import MR
+from minidl.kernels.cpu.runtime.work import ceil_div, share
 
-# Bytes of B that one sweep over rows uses, and of A that one sweep over columns uses: what is used again should still
-# be in the L1 and L2 caches. Found by measuring with benchmarks/matmul_conv.py.
-B_BYTES = 48 * 1024
-A_BYTES = 128 * 1024
-MOST_TILES = 64    # in a block: their table of addresses must not crowd the cache either
-NARROW = 512       # rows of B of at most so many bytes are read where they lie; longer ones would crowd the cache
+MC_BYTES = 128 * 1024      # of a block of rows of A, which should stay in the L2 cache; measured, as KC is
+BLOCK_TILES = 64           # in a block, at most: the row pointers should not crowd the cache either
+ALL_TAPS = np.empty((0, 2), np.int64)
 
 
-class Rows(NamedTuple):
-    """Where the rows of A or C lie in an array: row p begins at offset + p0 * s0 + p1 * s1 + p2 * s2, all in bytes.
+class Operand(NamedTuple):
+    """Where the rows of A or C lie in an array: row p at  offset + p0 * s0 + p1 * s1 + p2 * s2,  all in bytes.
 
-    In C the columns of a group begin `group` bytes behind those of the group before.
+    In C, the columns of a group begin `group_stride` bytes after those of the group before. If the taps are split,
+    partial results lie `split_stride` bytes apart.
     """
 
     array: np.ndarray
     offset: int
     strides: tuple
-    group: int = 0
+    group_stride: int = 0
+    split_stride: int = 0
+
+    def pointer(self):
+        """The same with an address, for kernels: an array would compile them again for each number of axes."""
+        return OperandPointer(self.array.ctypes.data + self.offset, *self.strides, *self[3:])
 
 
-class Columns(NamedTuple):
-    """Where the columns of B lie: in panels of two vectors' width, `panel` bytes apart, with rows `row` bytes apart.
+class OperandPointer(NamedTuple):
+    """See `Operand`."""
 
-    The panels of a group begin `group` bytes behind those of the group before.
+    address: int
+    stride_0: int
+    stride_1: int
+    stride_2: int
+    group_stride: int
+    split_stride: int
+
+
+class TapTable(NamedTuple):
+    """Byte offsets of the taps, int64 (groups, taps). A tap is `length` elements of A, `stride` bytes apart.
+
+    valid  int64 (grid[1], 2): for each p1 the range of taps that read anything but zeros, or ALL_TAPS
     """
 
-    array: np.ndarray
-    group: int
-    panel: int
-    row: int
+    offsets: np.ndarray
+    length: int
+    stride: int
+    valid: np.ndarray = ALL_TAPS
 
 
-ALL_TAPS = np.empty((0, 2), np.int64)
+class Epilogue(NamedTuple):
+    """What happens to a result on its way to C: `bias` (see `bias_row`) is added; if relu is 1, max(result, 0)."""
+
+    bias: np.ndarray
+    relu: int = 0
 
 
-def product(grid, a, steps, k, stride, b, columns, bias, c, splits=1, c_split=0, useful=ALL_TAPS, relu=False):
+def indirect_gemm(grid, a, taps, b, c, epilogue, splits=1):
     """Compute C as the module describes.
 
-    grid     three lengths;  a, c: Rows
-    steps    int64 (groups, taps), byte distances;  k: neighbours per tap;  stride: bytes between them
-    b        Columns, of which each group has so many
-    bias     the numbers that each row starts from: for each group as many as whole panels have columns
-    splits   deal the taps out to so many partial results, c_split bytes apart, for the caller to sum
-    relu     whether what is below 0 becomes 0
-    useful   for each p1, from which tap to which there is anything but zeros: int64 (grid[1], 2); or ALL_TAPS
+    grid      three lengths;  a, c: Operand;  taps: TapTable;  b: PackedB;  epilogue: Epilogue
+    splits    the number of parts into which the taps are split, with a partial result each, for the caller to sum
     """
-    sweep(bias, *grid, a.array.ctypes.data + a.offset, *a.strides, steps, k, stride,
-          b.array.ctypes.data, b.group, b.panel, b.row, columns,
-          c.array.ctypes.data + c.offset, *c.strides, c.group, splits, c_split, useful, int(relu))
+    # Plain tuples, because Numba takes a microsecond to recognise each NamedTuple that comes from Python.
+    multiply(grid, tuple(a.pointer()), tuple(taps), tuple(b.pointer()), tuple(c.pointer()), tuple(epilogue), splits)
+
+
+class Panel(NamedTuple):
+    """A panel of a group: the address and row stride of its B, its place in a row of C, its bias, and its columns."""
+
+    group: int
+    b: int
+    row_stride: int
+    c_offset: int
+    bias: int
+    columns: int
 
 
 @kernel
-def sweep(threads, bias, n0, n1, n2, a, a0, a1, a2, steps, k, stride, b, b_group, b_panel, b_row, columns,
-          c, c0, c1, c2, c_group, splits, c_split, useful, relu):
-    """Deal (split, block of rows, group, panel) out to the threads; no sum depends on how many they are."""
-    size = bias.itemsize
-    width = 2 * VECTOR_BYTES // size
-    rows, (groups, taps) = n0 * n1 * n2, steps.shape
-    in_group = (columns + width - 1) // width
-    panels = groups * in_group
-    tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
-    # A block holds as many tiles as A_BYTES allow, but there must be blocks enough to keep all threads busy.
-    fair = (tiles * panels * splits + 4 * threads - 1) // (4 * threads)
-    length = groups * k * size
-    apart = min(abs(a2), length) if n2 > 1 else length               # windows overlap: a row brings so many new bytes
-    most_tiles = max(1, min(A_BYTES // (TILE_ROWS * max(size, apart)), fair, MOST_TILES))
-    blocks = (tiles + most_tiles - 1) // most_tiles
-    block = (tiles + blocks - 1) // blocks                           # equally many, or some threads would wait
-    units = blocks * panels * splits
-    # One call of the tile sums as many products as B_BYTES allow: several taps, or a part of one.
-    products = B_BYTES // (width * size)
-    part = min(k, products)
-    together = max(1, products // max(1, k))
+def multiply(thread, threads, grid, a, taps, b, c, epilogue, splits):
+    """A work unit is a split, a block of rows, a group and a panel. No bit depends on the number of threads.
 
-    for thread in prange(threads):
-        table, ranges = np.empty((2, block * TILE_ROWS), np.int64), np.empty((block, 2), np.int64)
-        scratch = np.empty((groups - 1) * c_group // size + in_group * width, bias.dtype)    # for rows past the last
-        step = np.empty(1, np.int64)
-        filled = -1
-        for unit in range(thread * units // threads, (thread + 1) * units // threads):
-            split, at = unit // (blocks * panels), unit // panels % blocks
-            group, panel = unit // in_group % groups, unit % in_group
-            if filled != unit // panels:
-                filled = unit // panels
-                fill(table, at * block * TILE_ROWS, n0, n1, n2, a, a0, a1, a2, c + split * c_split, c0, c1, c2,
-                     scratch.ctypes.data, ranges, taps, useful)
-            here = min(block, tiles - at * block)
-            wanted = min(width, columns - panel * width)
-            start = bias.ctypes.data + (group * in_group + panel) * width * size
-            from_b, offset = b + group * b_group + panel * b_panel, group * c_group + panel * width * size
-            tap, end = split * taps // splits, (split + 1) * taps // splits
-            while tap < end:
-                some = min(together, end - tap)
-                for i in range(0, k, part):
-                    step[0] = steps[group, tap] + i * stride
-                    for tile in range(here):
-                        first, last = max(tap, ranges[tile, 0]), min(tap + some, ranges[tile, 1])
-                        done = (i + part >= k or first >= last) and tap + some >= min(end, ranges[tile, 1])
-                        if first < last or start != 0:
-                            at_rows = table.ctypes.data + tile * TILE_ROWS * 8
-                            from_step = steps.ctypes.data + (group * taps + first) * 8
-                            sums(bias, at_rows, at_rows + block * TILE_ROWS * 8, offset,
-                                 step.ctypes.data if part < k else from_step, last - first, min(part, k - i), stride,
-                                 from_b + (first * k + i) * b_row, b_row, start, wanted, relu if done else 0)
-                    start = 0                                        # from here on, add to what is there
-                tap += some
-
-
-@inner
-def sums(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu):
-    """One tile of rows times one panel, of which `wanted` columns count."""
-    lanes = VECTOR_BYTES // like.itemsize
-    if wanted == 2 * lanes:
-        wide_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)
-        return
-    if wanted == lanes:
-        single_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)
-        return
-    if wanted <= lanes // 2:
-        half_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)
-        return
-    if wanted < lanes:
-        edge_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)
-        return
-    wide_edge_tile(like, rows, outs, offset, steps, taps, k, stride, b, b_row, start, wanted, relu)
-
-
-@inner
-def fill(table, first, n0, n1, n2, a, a0, a1, a2, c, c0, c1, c2, scratch, ranges, taps, useful):
-    """The addresses of the rows first, first + 1, ... of A and of C; past the last one, any row of A, and scratch.
-
-    And for each tile the range of taps that are useful to any of its rows.
+    a, taps, b, c, epilogue  the fields of an OperandPointer, a TapTable, ...
     """
-    for tile in range(len(ranges)):
-        ranges[tile, 0], ranges[tile, 1] = (taps, 0) if len(useful) else (0, taps)
-    i, last, line = 0, min(table.shape[1], n0 * n1 * n2 - first), first // n2
-    p2 = first % n2
-    while i < last:                                                  # a stretch of rows along the last axis
-        from_a = a + line // n1 * a0 + line % n1 * a1
-        from_c = c + line // n1 * c0 + line % n1 * c1
-        count = min(n2 - p2, last - i)
+    a, taps, b, c = OperandPointer(*a), TapTable(*taps), PackedBPointer(*b), OperandPointer(*c)
+    bias, relu = epilogue
+    size, width = bias.itemsize, panel_width(bias)
+    groups, tap_count = taps.offsets.shape
+    panels_in_group = ceil_div(b.columns, width)
+    panels, tiles = groups * panels_in_group, ceil_div(grid[0] * grid[1] * grid[2], MR)
+    row_bytes = groups * taps.length * size
+    block_tiles = tiles_per_block(tiles, panels * splits, threads, row_bytes,
+                                  abs(a.stride_2) if grid[2] > 1 else row_bytes, size)
+    blocks = ceil_div(tiles, block_tiles)
+    pointers, valid = np.empty((2, block_tiles * MR), np.int64), np.empty((block_tiles, 2), np.int64)
+    unused = np.empty((groups - 1) * c.group_stride // size + panels_in_group * width, bias.dtype)
+    part_offset, filled = np.empty(1, np.int64), -1
+    for unit in share(thread, threads, blocks * panels * splits):
+        split, block = unit // (blocks * panels), unit // panels % blocks
+        group, panel = unit // panels_in_group % groups, unit % panels_in_group
+        if filled != unit // panels:
+            filled = unit // panels
+            fill_row_pointers(pointers, valid, block * block_tiles * MR, grid, a, c, split, unused.ctypes.data, taps)
+        place = Panel(group, b.address + group * b.group_stride + panel * b.panel_stride,
+                      b.row_stride, group * c.group_stride + panel * width * size,
+                      bias.ctypes.data + (group * panels_in_group + panel) * width * size,
+                      min(width, b.columns - panel * width))
+        multiply_panel(bias, pointers, valid[:min(block_tiles, tiles - block * block_tiles)], taps,
+                       split * tap_count // splits, (split + 1) * tap_count // splits, place, part_offset, relu)
+
+
+@inner
+def multiply_panel(like, pointers, valid, taps, tap, end, panel, part_offset, relu):
+    """Multiply the rows of a block by a panel: the products of the taps tap, tap + 1, ... end - 1."""
+    a_rows, c_rows = pointers[0].ctypes.data, pointers[1].ctypes.data
+    # A call of the microkernel goes through KC rows of the panel: several taps, or a part of one.
+    kc, taps_per_call = min(taps.length, KC), max(1, KC // max(1, taps.length))
+    shape, start = tile_shape(like, panel.columns), panel.bias
+    while tap < end:
+        stop = min(tap + taps_per_call, end)
+        for i in range(0, taps.length, kc):
+            part_offset[0] = taps.offsets[panel.group, tap] + i * taps.stride
+            for tile in range(len(valid)):
+                first, last = max(tap, valid[tile, 0]), min(stop, valid[tile, 1])
+                if first >= last and start == 0:
+                    continue                                         # nothing to add
+                offsets = part_offset.ctypes.data
+                if kc == taps.length:
+                    offsets = taps.offsets.ctypes.data + (panel.group * taps.offsets.shape[1] + first) * 8
+                done = (i + kc >= taps.length or first >= last) and stop >= min(end, valid[tile, 1])
+                gemm_microkernel(like, shape,
+                                 RowPointers(a_rows + tile * MR * 8, c_rows + tile * MR * 8, panel.c_offset),
+                                 TapOffsets(offsets, last - first, min(kc, taps.length - i), taps.stride),
+                                 BPanel(panel.b + (first * taps.length + i) * panel.row_stride, panel.row_stride),
+                                 start, panel.columns, relu if done else 0)
+            start = 0                                                # from here on, add to C
+        tap = stop
+
+
+@inner
+def tiles_per_block(tiles, units, threads, row_bytes, stride, size):
+    """How many tiles a block has: as many as MC_BYTES allow, but there must be blocks enough to occupy all threads.
+
+    units      of work for each block of rows;  row_bytes: the length of a row of A
+    stride     bytes from row to row: where windows overlap, a row adds only these to what the cache holds
+    """
+    fair = ceil_div(tiles * units, 4 * threads)
+    most = max(1, min(MC_BYTES // (MR * max(size, min(stride, row_bytes))), fair, BLOCK_TILES))
+    return ceil_div(tiles, ceil_div(tiles, most))                    # blocks of equal size, or some threads would wait
+
+
+@inner
+def fill_row_pointers(pointers, valid, first, grid, a, c, split, unused, taps):
+    """Fill `pointers` with the addresses of rows first, first + 1, ... of A and of C, and `valid` for each tile.
+
+    Past the last row, any row of A is read, and `unused` written. The valid taps of a tile are those of any row of it.
+    """
+    tap_count = taps.offsets.shape[1]
+    for tile in range(len(valid)):
+        valid[tile, 0], valid[tile, 1] = (tap_count, 0) if len(taps.valid) else (0, tap_count)
+    i, last = 0, min(pointers.shape[1], grid[0] * grid[1] * grid[2] - first)
+    line, p2 = first // grid[2], first % grid[2]
+    while i < last:                                                  # a run of rows along the last axis of the grid
+        p0, p1 = line // grid[1], line % grid[1]
+        from_a = a.address + p0 * a.stride_0 + p1 * a.stride_1
+        from_c = c.address + split * c.split_stride + p0 * c.stride_0 + p1 * c.stride_1
+        count = min(grid[2] - p2, last - i)
         for q in range(count):
-            table[0, i + q], table[1, i + q] = from_a + (p2 + q) * a2, from_c + (p2 + q) * c2
-        if len(useful):
-            for tile in range(i // TILE_ROWS, (i + count - 1) // TILE_ROWS + 1):
-                ranges[tile, 0] = min(ranges[tile, 0], useful[line % n1, 0])
-                ranges[tile, 1] = max(ranges[tile, 1], useful[line % n1, 1])
+            pointers[0, i + q] = from_a + (p2 + q) * a.stride_2
+            pointers[1, i + q] = from_c + (p2 + q) * c.stride_2
+        if len(taps.valid):
+            for tile in range(i // MR, (i + count - 1) // MR + 1):
+                valid[tile, 0] = min(valid[tile, 0], taps.valid[p1, 0])
+                valid[tile, 1] = max(valid[tile, 1], taps.valid[p1, 1])
         i, line, p2 = i + count, line + 1, 0
-    for i in range(max(0, last), table.shape[1]):
-        table[0, i], table[1, i] = a, scratch
-
-
-@kernel
-def pack_panels(threads, source, panels):
-    """Copy the columns of `source` (KH, KW, K, G, F) into panels (G, P, KH, KW, K, width)."""
-    kh, kw, k, groups, columns = source.shape
-    in_group, width = panels.shape[1], panels.shape[5]
-    for unit in prange(groups * in_group * kh * kw):
-        tap, group, panel = unit % (kh * kw), unit // (kh * kw) // in_group, unit // (kh * kw) % in_group
-        real = min(width, columns - panel * width)
-        part = source[tap // kw, tap % kw, :, group, panel * width:panel * width + real]
-        rows = panels[group, panel, tap // kw, tap % kw]
-        if part.strides[0] == part.itemsize:                         # columns lie as rows would
-            turn_lines(source, part.ctypes.data, part.strides[1], real, k, rows.ctypes.data, rows.strides[0])
-        else:
-            for i in range(k):
-                for f in range(real):
-                    rows[i, f] = part[i, f]
-
-
-def packed(source):
-    """The Columns of `source` (KH, KW, K, G, F), any strides; in panels, unless they are few and lie well already."""
-    kh, kw, k, groups, columns = source.shape
-    width = min(columns, panel_width(source))
-    if source.flags.c_contiguous and groups * columns * source.itemsize <= NARROW:
-        return Columns(source, columns * source.itemsize, width * source.itemsize, groups * columns * source.itemsize)
-    panels = empty((groups, -(-columns // width), kh, kw, k, width), source.dtype)
-    pack_panels(source, panels)
-    return Columns(panels, panels.strides[0], panels.strides[1], panels.strides[4])
-
-
-def panel_width(like):
-    """How many columns a panel has: two vectors of them."""
-    return 2 * VECTOR_BYTES // like.itemsize
-
-
-def start_row(like, bias, columns, groups=1):
-    """The numbers that each row of C starts from: the bias, or zeros, filled up to whole panels for each group."""
-    width = panel_width(like)
-    row = np.zeros((groups, -(-columns // width) * width), like.dtype)
-    if bias is not None:
-        row[:, :columns] = bias.reshape(groups, columns)
-    return row.ravel()
+    for i in range(max(0, last), pointers.shape[1]):
+        pointers[0, i], pointers[1, i] = a.address, unused

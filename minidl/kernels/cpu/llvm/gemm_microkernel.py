@@ -1,217 +1,171 @@
-"""The register tile: the one loop in which nearly all arithmetic of a network happens.
+"""The GEMM microkernel: the loop in which nearly all arithmetic of a network happens.
 
-It computes TILE_ROWS rows, or LOW_ROWS, and one or two vectors of columns of a sum of products,
+It computes one register tile of C: MR rows (or LOW_MR), and one or two vectors of columns, of
 
-    C[m, :] = start + sum over t, k of A[m, t, k] * B[t * K + k, :]
+    C[m, :] = start + sum over t, k of A[m, t, k] * B[t * length + k, :]
 
-with every sum held in a register from the first product to the last; meanwhile the cache fetches the lines of C, for
-which the processor would wait otherwise when it stores them. What makes one tile serve matrix products,
-convolution and both gradients is where A comes from: element (m, t, k) lies at the address
+Every accumulator stays in a register from the first product to the last. One round of the innermost loop, for MR = 3:
 
-    rows[m] + steps[t] + k * stride
+              B: a row of a packed panel           b0        b1
+                                                    |         |
+    A: element k of each row, splat    a[0] ->    c[0,0]    c[0,1]       c[m, v] += a[m] * b[v]
+                                       a[1] ->    c[1,0]    c[1,1]       1 load per row of A, 2 loads of B,
+                                       a[2] ->    c[2,0]    c[2,1]       2 * MR fused multiply-adds
 
-so a "row of A" may be a row of a matrix, or the window of an image around output pixel m, read where it lies: `steps`
-then leads from one row of the window to the next. Nothing is copied on the A side. `rows`, `outs` and `steps` are
-tables of addresses or of byte distances, filled by the kernels that use the tile.
+Meanwhile the cache is asked for the lines of C, for which the final stores would otherwise wait.
 
-It is written as LLVM instructions through Numba's `intrinsic`, because no loop in Python can ask for registers.
+The rows of A lie anywhere: element (m, t, k) is at the address  a_rows[m] + tap_offsets[t] + k * stride.  So a row of A
+may be a row of a matrix, or the window of an image around output pixel m, read in place: the tap offsets then lead from
+one row of the window to the next. Nothing of A is copied. This is the indirect convolution algorithm (Dukhan,
+arXiv:1907.02129) with one pointer per row and tap offsets that all rows share, in place of a pointer per row and tap.
 """
 
-import math
+from typing import NamedTuple
 
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minidl.kernels.cpu.runtime.target import LOW_ROWS, TILE_ROWS, VECTOR_BYTES
+from minidl.kernels.cpu.llvm.vectors import (
+    Vectors,
+    each_case,
+    i64,
+    offset,
+    opaque,
+    prefetch_write,
+    simd_lanes,
+    table_entry,
+    unpack,
+)
+from minidl.kernels.cpu.runtime.compile import inner
+from minidl.kernels.cpu.runtime.target import LOW_MR, MR, VECTOR_BYTES
 
-INT = ir.IntType(64)
-LANE = ir.IntType(32)
-BYTE = ir.IntType(8)
+
+class TileShape(NamedTuple):
+    """The tile's rows and vectors of columns; whether some columns are masked; and the width of a vector."""
+
+    rows: int
+    vectors: int
+    masked: bool = False
+    vector_bytes: int = VECTOR_BYTES
 
 
-def number(n):
-    """n as a constant."""
-    return ir.Constant(INT, n)
+class RowPointers(NamedTuple):
+    """The addresses of two tables of row addresses, of A and C, and the bytes from there to the tile's columns."""
+
+    a: int
+    c: int
+    c_offset: int
 
 
-def make_tile(vectors, masked, vector_bytes=VECTOR_BYTES, height=TILE_ROWS):
-    """The intrinsic for a tile of `height` rows and `vectors` vectors; `masked` if fewer columns may be wanted.
+class TapOffsets(NamedTuple):
+    """The address of a table of `count` byte offsets. A tap is `length` elements of A, `stride` bytes apart."""
 
-    tile(like, rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns, relu)
-    like      any array of the element type
-    rows      address of `height` addresses: the row of A that makes each row of C
-    outs      address of `height` addresses, where each row of C begins; the tile's columns are `offset` bytes further
-    steps     address of `taps` byte distances;  k: products per tap;  stride: bytes between neighbours of A
-    b         address of B, its rows b_stride bytes apart
-    start     address of the vectors that every sum starts from (a bias); 0: go on from what C holds
-    columns   how many columns there are, if masked: B is read and C written so far and no farther
-    relu      1: what is below 0 becomes 0 on the way to C; 0: nothing does
-    """
+    address: int
+    count: int
+    length: int
+    stride: int
 
-    @intrinsic
-    def tile(typingctx, like, rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns, relu):
-        def generate(context, builder, signature, values):
-            element = context.get_data_type(signature.args[0].dtype)
-            emit(builder, element, vector_bytes, height, vectors, masked, *values[1:])
-            return context.get_dummy_value()
-        return types.void(like, *[types.int64] * 12), generate
 
-    return tile
+class BPanel(NamedTuple):
+    """The address of the first row of B, and the bytes from row to row."""
+
+    address: int
+    row_stride: int
+
+
+SHAPES = (
+    TileShape(MR, 2),
+    TileShape(MR, 1),
+    TileShape(MR, 2, masked=True),
+    TileShape(MR, 1, masked=True),
+    TileShape(MR, 1, masked=True, vector_bytes=max(16, VECTOR_BYTES // 2)),     # many processors take half the time
+    TileShape(LOW_MR, 2),
+    TileShape(LOW_MR, 1),
+)
+FULL, SINGLE, MASKED, MASKED_SINGLE, HALF, LOW, LOW_SINGLE = range(len(SHAPES))
+
+
+@inner
+def tile_shape(like, columns):
+    """The shape of a tile of MR rows with this number of columns, at most NR."""
+    lanes = VECTOR_BYTES // like.itemsize
+    if columns == 2 * lanes:
+        return FULL
+    if columns == lanes:
+        return SINGLE
+    if columns <= lanes // 2:
+        return HALF
+    return MASKED_SINGLE if columns < lanes else MASKED
 
 
 @intrinsic
-def copy_vector(typingctx, like, source, target, wanted):
-    """Copy `wanted` numbers, at most one vector of them, from one address to another."""
+def gemm_microkernel(typingctx, like, shape, rows, taps, b, start, columns, relu):
+    """Compute a tile.
+
+    like      any array of the element type
+    shape     an index into SHAPES. LLVM drops the shapes that a caller cannot choose
+    rows      RowPointers;  taps: TapOffsets;  b: BPanel
+    start     address of the vectors from which every sum starts (a bias); 0: from what C holds
+    columns   the columns of the tile, for masked shapes: no others of B are read, or of C written
+    relu      1: the results become max(result, 0); 0: they stay
+    """
     def generate(context, builder, signature, values):
         element = context.get_data_type(signature.args[0].dtype)
-        size = 4 if isinstance(element, ir.FloatType) else 8
-        lanes = VECTOR_BYTES // size
-        vector = ir.VectorType(element, lanes)
-        source, target = (builder.inttoptr(address, vector.as_pointer()) for address in values[1:3])
-        with builder.if_else(builder.icmp_signed(">=", values[3], number(lanes))) as (whole, part):
-            with whole:
-                builder.store(builder.load(source, align=size), target, align=size)
-            with part:
-                mask = column_masks(builder, lanes, 1, values[3])[0]
-                name, zero = f"v{lanes}f{size * 8}.p0", ir.Constant(vector, [0.0] * lanes)
-                load = intrinsic_function(builder, vector, [source.type, LANE, mask.type, vector],
-                                          f"llvm.masked.load.{name}")
-                store = intrinsic_function(builder, ir.VoidType(), [vector, target.type, LANE, mask.type],
-                                           f"llvm.masked.store.{name}")
-                numbers = builder.call(load, [source, ir.Constant(LANE, size), mask, zero])
-                builder.call(store, [numbers, target, ir.Constant(LANE, size), mask])
+        _, shape, *_, start, columns, relu = values
+        operands = [unpack(context, builder, signature.args[i], values[i]) for i in range(2, 5)]
+        for tile in each_case(builder, shape, SHAPES):
+            emit(builder, element, tile, *operands, start, columns, relu)
         return context.get_dummy_value()
-    return types.void(like, *[types.int64] * 3), generate
+    return types.void(like, types.int64, rows, taps, b, *[types.int64] * 3), generate
 
 
-def emit(builder, element, vector_bytes, height, vectors, masked,
-         rows, outs, offset, steps, taps, k, stride, b, b_stride, start, columns, relu):
-    """Write the instructions of a tile."""
-    size = 4 if isinstance(element, ir.FloatType) else 8
-    lanes = vector_bytes // size
-    vector = ir.VectorType(element, lanes)
-    fma = intrinsic_function(builder, vector, [vector] * 3, f"llvm.fma.v{lanes}f{size * 8}")
-    masks = column_masks(builder, lanes, vectors, columns) if masked else [None] * vectors
-    zero = ir.Constant(vector, [0.0] * lanes)
+def emit(builder, element, tile, rows, taps, b, start, columns, relu):
+    """Write the instructions of one shape."""
+    lanes = simd_lanes(element)
+    vectors = [Vectors(builder, element, offset(builder, columns, (-v, i64(lanes))) if tile.masked else None,
+                       tile.vector_bytes) for v in range(tile.vectors)]
+    vector = vectors[0]
+    cells = [(m, v) for m in range(tile.rows) for v in range(tile.vectors)]
 
-    def vector_at(address, v):
-        pointer = builder.inttoptr(builder.add(address, number(v * vector_bytes)), vector.as_pointer())
-        if masks[v] is None:
-            return builder.load(pointer, align=size)
-        name = f"llvm.masked.load.v{lanes}f{size * 8}.p0"
-        load = intrinsic_function(builder, vector, [vector.as_pointer(), LANE, masks[v].type, vector], name)
-        return builder.call(load, [pointer, ir.Constant(LANE, size), masks[v], zero])
+    def load(address, v):
+        return vectors[v].load(offset(builder, address, (v, i64(tile.vector_bytes))))
 
-    def store_vector(value, address, v):
-        pointer = builder.inttoptr(builder.add(address, number(v * vector_bytes)), vector.as_pointer())
-        if masks[v] is None:
-            builder.store(value, pointer, align=size)
-            return
-        name = f"llvm.masked.store.v{lanes}f{size * 8}.p0"
-        store = intrinsic_function(builder, ir.VoidType(), [vector, vector.as_pointer(), LANE, masks[v].type], name)
-        builder.call(store, [value, pointer, ir.Constant(LANE, size), masks[v]])
+    def prefetch_c(m):
+        """Ask the cache for row m of C, one row in each round, or too many requests would wait."""
+        last = i64(tile.rows - 1)
+        row = table_entry(builder, rows.c, builder.select(builder.icmp_signed("<", m, last), m, last))
+        for v in range(tile.vectors):
+            prefetch_write(builder, offset(builder, builder.add(row, rows.c_offset), (v, i64(tile.vector_bytes))))
 
-    def entry(table, i):
-        return builder.load(builder.inttoptr(builder.add(table, builder.mul(i, number(8))), INT.as_pointer()))
-
-    def announce(m):
-        """Ask the cache for row m of C, which will be written in the end: row by row, lest too many are awaited."""
-        last = number(height - 1)
-        row = builder.add(entry(outs, builder.select(builder.icmp_signed("<", m, last), m, last)), offset)
-        for v in range(vectors):
-            will_write(builder, builder.add(row, number(v * vector_bytes)))
-
-    def spread_at(address):
-        scalar = builder.load(builder.inttoptr(address, element.as_pointer()), align=size)
-        return spread(builder, scalar, lanes)
-
-    # The sums stand in memory here; LLVM promotes each to a register.
-    cells = [(m, v) for m in range(height) for v in range(vectors)]
-    sums = {cell: cgutils.alloca_once(builder, vector) for cell in cells}
-    starts = [cgutils.alloca_once(builder, vector) for _ in range(vectors)]
-    a_rows = [entry(rows, number(m)) for m in range(height)]
-    c_rows = [builder.add(entry(outs, number(m)), offset) for m in range(height)]
-
-    with builder.if_else(builder.icmp_signed("==", start, number(0))) as (go_on, begin):
+    # The accumulators stand in memory here; LLVM promotes each to a register.
+    sums = {cell: cgutils.alloca_once(builder, vector.type) for cell in cells}
+    a_rows = [table_entry(builder, rows.a, m) for m in range(tile.rows)]
+    c_rows = [builder.add(table_entry(builder, rows.c, m), rows.c_offset) for m in range(tile.rows)]
+    with builder.if_else(builder.icmp_signed("==", start, i64(0))) as (go_on, begin):
         with go_on:
             for m, v in cells:
-                builder.store(vector_at(c_rows[m], v), sums[m, v])
+                builder.store(load(c_rows[m], v), sums[m, v])
         with begin:
-            for v in range(vectors):
-                builder.store(vector_at(start, v), starts[v])
+            starts = [load(start, v) for v in range(tile.vectors)]
             for m, v in cells:
-                builder.store(builder.load(starts[v]), sums[m, v])
+                builder.store(starts[v], sums[m, v])
 
-    b_row = cgutils.alloca_once_value(builder, b)
-    with cgutils.for_range(builder, taps) as over_taps:
-        distance = cgutils.alloca_once_value(builder, entry(steps, over_taps.index))
-        with cgutils.for_range(builder, k) as over_products:
-            announce(over_products.index)
-            at, row = hidden(builder, builder.load(distance)), builder.load(b_row)
-            b_vectors = [vector_at(row, v) for v in range(vectors)]
-            for m in range(height):
-                a = spread_at(builder.add(a_rows[m], at))
-                for v in range(vectors):
-                    builder.store(builder.call(fma, [a, b_vectors[v], builder.load(sums[m, v])]), sums[m, v])
-            builder.store(builder.add(at, stride), distance)
-            builder.store(builder.add(row, b_stride), b_row)
+    b_row = cgutils.alloca_once_value(builder, b.address)
+    with cgutils.for_range(builder, taps.count) as tap_loop:
+        a_offset = cgutils.alloca_once_value(builder, table_entry(builder, taps.address, tap_loop.index))
+        with cgutils.for_range(builder, taps.length) as element_loop:
+            prefetch_c(element_loop.index)
+            a_here, b_here = opaque(builder, builder.load(a_offset)), builder.load(b_row)
+            b_vectors = [load(b_here, v) for v in range(tile.vectors)]
+            for m in range(tile.rows):
+                a = vector.splat_at(builder.add(a_rows[m], a_here))
+                for v in range(tile.vectors):
+                    builder.store(vector.fma(a, b_vectors[v], builder.load(sums[m, v])), sums[m, v])
+            builder.store(builder.add(a_here, taps.stride), a_offset)
+            builder.store(builder.add(b_here, b.row_stride), b_row)
 
-    on = builder.icmp_signed("!=", relu, number(0))
-    least = spread(builder, builder.select(on, ir.Constant(element, 0.0), ir.Constant(element, -math.inf)), lanes)
+    floor = vector.floor(relu)
     for m, v in cells:
-        total = builder.load(sums[m, v])
-        below = builder.fcmp_ordered("<", total, least)              # NaN is below nothing
-        store_vector(builder.select(below, least, total), c_rows[m], v)
-
-
-def column_masks(builder, lanes, vectors, columns):
-    """For each vector, which of its lanes lie before `columns`."""
-    count = ir.VectorType(INT, lanes)
-    wanted = spread(builder, columns, lanes)
-    return [builder.icmp_signed("<", ir.Constant(count, [v * lanes + i for i in range(lanes)]), wanted)
-            for v in range(vectors)]
-
-
-def will_write(builder, address):
-    """Ask the nearest cache for the line at an address, which will be written soon."""
-    prefetch(builder, address, writing=1, keeping=3)
-
-
-def prefetch(builder, address, writing, keeping):
-    """Ask a cache for the line at an address; any address will do.   keeping: 3 for the nearest cache, 2 the next"""
-    line = builder.inttoptr(address, BYTE.as_pointer())
-    function = intrinsic_function(builder, ir.VoidType(), [line.type, LANE, LANE, LANE], "llvm.prefetch.p0")
-    builder.call(function, [line, LANE(writing), LANE(keeping), LANE(1)])        # of data, not of instructions
-
-
-def spread(builder, scalar, lanes):
-    """A vector with `scalar` in every lane."""
-    undefined = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
-    first = builder.insert_element(undefined, scalar, ir.Constant(LANE, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(LANE, lanes), [0] * lanes))
-
-
-def hidden(builder, value):
-    """`value`, in a way that LLVM cannot see through.
-
-    It would otherwise keep a running pointer for each row of A, more than there are registers, and store them all in
-    each round of the innermost loop, which cost a fifth of the speed.
-    """
-    return builder.asm(ir.FunctionType(INT, [INT]), "", "=r,0", [value], side_effect=True)
-
-
-def intrinsic_function(builder, result, arguments, name):
-    """One of LLVM's own functions, declared in the module under construction."""
-    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
-
-
-wide_tile = make_tile(2, masked=False)                         # two full vectors of columns
-single_tile = make_tile(1, masked=False)                       # one
-low_tile = make_tile(2, masked=False, height=LOW_ROWS)         # of fewer rows: 16 fill two of 8, but not two of 14
-low_single_tile = make_tile(1, masked=False, height=LOW_ROWS)
-wide_edge_tile = make_tile(2, masked=True)                     # the columns left over, more than one vector of them
-edge_tile = make_tile(1, masked=True)                          # or up to one
-half_tile = make_tile(1, masked=True, vector_bytes=max(16, VECTOR_BYTES // 2))     # or up to half of one, which
-#                                                                 many processors compute in half of the time
+        result = vector.clamp(builder.load(sums[m, v]), floor)
+        vectors[v].store(result, offset(builder, c_rows[m], (v, i64(tile.vector_bytes))))

@@ -1,114 +1,107 @@
-"""Linear maps of small squares of pixels, all channels at once: what Winograd's convolution does beside its products.
+"""Linear maps of n x n pixels, all channels at once: the transforms of Winograd's convolution.
 
-    Y = T X T'        X (n, n) pixels  ->  Y (m, m) pixels, each of them a vector of channels
+    Y = T X T'        X: n x n pixels  ->  Y: m x m pixels, each a vector of channels
 
-T is given as a product of sparse matrices, and they are the program: a row of a factor is a sum, an entry of it a
-multiplication, or less than that if it is 1, -1 or 0. X is read once and Y written once; between, all is in registers
-or next to them. Where the pixels of X and Y lie is told by tables of addresses, as in `tile.py`, and as there this is
-written as LLVM instructions.
+    x x x x
+    x x x x    T     t t t t     T'      y y         n = 4, m = 2: T X first, column by column,
+    x x x x   --->   t t t t    --->     y y         then (T X) T', row by row
+    x x x x
+
+T is a product of sparse matrices, and they are the program: a row of a factor is a sum, and an entry a multiplication,
+or less if it is 1, -1 or 0. X is read once and Y written once; everything between stays in registers, or in the L1
+cache. Tables of addresses say where the pixels of X and Y lie.
 """
 
-import math
+from typing import NamedTuple
 
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from minidl.kernels.cpu.llvm.gemm_microkernel import INT, intrinsic_function, number, spread, will_write
-from minidl.kernels.cpu.runtime.target import VECTOR_BYTES
+from minidl.kernels.cpu.llvm.vectors import Vectors, i64, prefetch_write, table_entry, unpack
 
 
-def make_square_map(maps, ending="store"):
-    """The intrinsic for some maps T = factors[0] @ factors[1] @ ..., told apart by their shapes.
+class Pixels(NamedTuple):
+    """The address of a table of pixel addresses, row by row, and the bytes from there to a vector of channels."""
 
-    A call maps one vector of channels:
+    table: int
+    offset: int
 
-    square_map(m, n, like, sources, at, targets, to, bias, relu)
-    m, n      the shape of T:  n*n pixels  ->  m*m pixels;  if no T has it, nothing happens
+
+def make_matrix_map(maps, epilogue="store"):
+    """The intrinsic for several maps T = factors[0] @ factors[1] @ ..., each of another shape.
+
+    matrix_map(like, m, n, source, target, bias, relu) maps one vector of channels.
     like      any array of the element type
-    sources   address of n*n addresses: the pixels of X, row by row;  at: bytes from there to the channels wanted
-    targets   address of m*m addresses: the pixels of Y, row by row;  to: likewise
-    `ending` says what becomes of the pixels of Y:
-    "store"   they are stored;  bias and relu mean nothing
-    "add"     they are added to what the targets hold;  likewise
-    "finish"  the vector at the address `bias` is added; if relu is 1, what is below 0 becomes 0; then they are stored,
-              and the cache is asked for the pixels m further to the right, which come next
+    m, n      the shape of T; if no T has it, nothing happens
+    source    Pixels: n * n pixels of X;  target: Pixels: m * m pixels of Y
+    `epilogue` says what happens to the pixels of Y:
+    "store"   they are stored; bias and relu are ignored
+    "add"     they are added to the target; likewise
+    "finish"  the vector at the address `bias` is added, negative elements become 0 if relu is 1, and they are stored;
+              the cache is asked for the pixels m further to the right, which come next
     """
 
     @intrinsic
-    def square_map(typingctx, m, n, like, sources, at, targets, to, bias, relu):
+    def matrix_map(typingctx, like, m, n, source, target, bias, relu):
         def generate(context, builder, signature, values):
-            element = context.get_data_type(signature.args[2].dtype)
+            vectors = Vectors(builder, context.get_data_type(signature.args[0].dtype))
+            source, target = (unpack(context, builder, signature.args[i], values[i]) for i in (3, 4))
             for factors in maps:
                 shape = len(factors[0]), len(factors[-1][0])
-                rows, columns = (builder.icmp_signed("==", values[i], number(shape[i])) for i in range(2))
+                rows, columns = (builder.icmp_signed("==", values[1 + i], i64(shape[i])) for i in range(2))
                 with builder.if_then(builder.and_(rows, columns)):
-                    emit(builder, element, factors, ending, *values[3:])
+                    emit(vectors, factors, epilogue, source, target, *values[5:])
             return context.get_dummy_value()
-        return types.void(types.int64, types.int64, like, *[types.int64] * 6), generate
+        return types.void(like, types.int64, types.int64, source, target, types.int64, types.int64), generate
 
-    return square_map
+    return matrix_map
 
 
-def emit(builder, element, factors, ending, sources, at, targets, to, bias, relu):
+def emit(vectors, factors, epilogue, source, target, bias, relu):
     """Write the instructions of a map."""
-    size = 4 if isinstance(element, ir.FloatType) else 8
-    lanes = VECTOR_BYTES // size
-    vector = ir.VectorType(element, lanes)
-    n, m = len(factors[-1][0]), len(factors[0])
+    builder, n, m = vectors.builder, len(factors[-1][0]), len(factors[0])
 
-    def entry(table, i):
-        return builder.load(builder.inttoptr(builder.add(table, number(8 * i)), INT.as_pointer()))
+    def address(pixels, i):
+        return builder.add(table_entry(builder, pixels.table, i), pixels.offset)
 
-    def pixel(table, i, offset):
-        return builder.inttoptr(builder.add(entry(table, i), offset), vector.as_pointer())
-
-    def load(pointer):
-        return builder.load(pointer, align=size)
-
-    columns = [mapped(builder, factors, [load(pixel(sources, i * n + j, at)) for i in range(n)])
+    columns = [mapped(vectors, factors, [vectors.load(address(source, i * n + j)) for i in range(n)])
                for j in range(n)]                                            # the columns of T X
-    if ending == "finish":
-        on = builder.icmp_signed("!=", relu, number(0))
-        floor = builder.select(on, ir.Constant(element, 0.0), ir.Constant(element, -math.inf))
-        further = builder.mul(builder.sub(entry(targets, 1), entry(targets, 0)), number(m))
-        least, start = spread(builder, floor, lanes), load(builder.inttoptr(bias, vector.as_pointer()))
+    if epilogue == "finish":
+        first, second = (table_entry(builder, target.table, i) for i in range(2))
+        next_tile = builder.mul(builder.sub(second, first), i64(m))
+        floor, start = vectors.floor(relu), vectors.load(bias)
     for i in range(m):
-        row = mapped(builder, factors, [column[i] for column in columns])    # row i of (T X) T'
+        row = mapped(vectors, factors, [column[i] for column in columns])    # row i of (T X) T'
         for j, value in enumerate(row):
-            target = pixel(targets, i * m + j, to)
-            if ending == "add":
-                value = builder.fadd(load(target), value)
-            if ending == "finish":
-                value = builder.fadd(value, start)
-                below = builder.fcmp_ordered("<", value, least)              # NaN is below nothing
-                value = builder.select(below, least, value)
-                will_write(builder, builder.add(builder.ptrtoint(target, INT), further))
-            builder.store(value, target, align=size)
+            here = address(target, i * m + j)
+            if epilogue == "add":
+                value = builder.fadd(vectors.load(here), value)
+            if epilogue == "finish":
+                value = vectors.clamp(builder.fadd(value, start), floor)
+                prefetch_write(builder, builder.add(here, next_tile))
+            vectors.store(value, here)
 
 
-def mapped(builder, factors, values):
+def mapped(vectors, factors, values):
     """T @ values."""
     for factor in reversed(factors):
-        values = [combination(builder, row, values) for row in factor]
+        values = [combination(vectors, row, values) for row in factor]
     return values
 
 
-def combination(builder, coefficients, values):
-    """The sum of coefficient * value; it begins with one that needs no multiplication, if there is one."""
+def combination(vectors, coefficients, values):
+    """The sum of coefficient * value, beginning with a term that needs no multiplication, if there is one."""
+    builder = vectors.builder
     terms = [(float(a), v) for a, v in zip(coefficients, values, strict=True) if a]
     terms.sort(key=lambda term: term[0] != 1)
     (a, total), *rest = terms
-    vector = total.type
-    bits = 32 if isinstance(vector.element, ir.FloatType) else 64
-    fma = intrinsic_function(builder, vector, [vector] * 3, f"llvm.fma.v{vector.count}f{bits}")
     if a != 1:
-        total = builder.fmul(ir.Constant(vector, [a] * vector.count), total)
+        total = builder.fmul(vectors.constant(a), total)
     for a, value in rest:
         if a == 1:
             total = builder.fadd(total, value)
         elif a == -1:
             total = builder.fsub(total, value)
         else:
-            total = builder.call(fma, [ir.Constant(vector, [a] * vector.count), value, total])
+            total = vectors.fma(vectors.constant(a), value, total)
     return total

@@ -1,131 +1,160 @@
-"""Sums down the columns of some rows, in registers: what batch norm, group norm and average pooling want to know.
+"""Sums down the columns of some rows, in registers, for batch norm, group norm and average pooling.
 
-A loop in Python that goes along the rows must load and store each sum for each row. Here, as LLVM instructions, a strip
-of columns, a few vectors wide, goes down all the rows before its sums are stored. The rows should be few enough for
-float32; who has more adds up blocks of them in doubles. `row_sums.py` is this turned by a right angle.
+A loop in Python that runs along the rows loads and stores every sum for every row. Here a strip of columns, STRIP
+vectors wide, goes down a few rows before its sums are stored:
+
+                |<- strip 0 ->|<- strip 1 ->|                 the sums of a strip stay in registers
+    row 0       | v  v  v  v  | v  v  v  v  | v | part        all the way down
+    row 1       | v  v  v  v  | v  v  v  v  | v | part
+    row 2       | v  v  v  v  | v  v  v  v  | v | part        then single vectors,
+                  |  |  |  |    |  |  |  |    |    |          then less than a vector
+    sums        | +  +  +  +  | +  +  +  +  | + |  +
+
+Rows should be few enough for float32; for more of them, callers add up blocks of BLOCK_ROWS in float64.
+`reduce_rows.py` has the sums along rows.
 """
 
-from llvmlite import ir
+from typing import NamedTuple
+
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minidl.kernels.cpu.llvm.depthwise_microkernel import Vectors, lanes_of, moved, walk
-from minidl.kernels.cpu.llvm.gemm_microkernel import number
-from minidl.kernels.cpu.normalization.pixel_rows import BLOCK
+from minidl.kernels.cpu.llvm.vectors import Vectors, i64, offset, pointer_loop, simd_lanes, unpack
 from minidl.kernels.cpu.runtime.target import VECTOR_BYTES
 
-STREAMS = 3        # rows that are read at a time, of all arrays together: more, and memory does not keep up
+BLOCK_ROWS = 64    # rows that are summed in the array's own precision
+STREAMS = 3        # rows that are read at a time, of all arrays together; more are slower to come from memory
 STRIP = 4          # vectors side by side: with two sums for each, enough that none waits for its last addition
 
 
-@intrinsic
-def sum_columns(typingctx, like, count, apart, length, x, sums):
-    """Add to `sums` the sum of each column of `count` rows of `length` numbers, `apart` bytes from one to the next.
+class Rows(NamedTuple):
+    """`count` rows of `length` elements, `stride` bytes from one to the next."""
 
-    Arrays are given by their addresses; `like` is any array of their type.
+    count: int
+    stride: int
+    length: int
+
+
+@intrinsic
+def sum_columns(typingctx, like, rows, x, sums):
+    """Add to `sums` the sum of each column of x.
+
+    like   any array of the element type
+    rows   Rows;  x, sums, and all arrays below: addresses
     """
     def generate(context, builder, signature, values):
         def terms(vectors, here, _):
             return [(vectors.load(here[0]),)]
-        return summed(context, builder, signature, values[1:4], values[4:5], [], values[5:], terms)
-    return types.void(like, *[types.int64] * 5), generate
+        _, rows, x, sums = values
+        return emit(context, builder, signature, rows, [x], [], [sums], terms)
+    return types.void(like, rows, *[types.int64] * 2), generate
 
 
 @intrinsic
-def sum_deviations(typingctx, like, count, apart, length, x, origin, sums, squares):
-    """Add the sums of d and of d * d,  d = x - origin, where `origin` is a row of numbers, one for each column."""
+def sum_column_deviations(typingctx, like, rows, x, origin, sums, products):
+    """Add the sums of d and of d * d,  d = x - origin, where `origin` has one element for each column."""
     def generate(context, builder, signature, values):
         def terms(vectors, here, fixed):
             d = builder.fsub(vectors.load(here[0]), fixed[0])
             return [(d,), (d, d)]
-        return summed(context, builder, signature, values[1:4], values[4:5], values[5:6], values[6:], terms)
-    return types.void(like, *[types.int64] * 7), generate
+        _, rows, x, origin, *sums = values
+        return emit(context, builder, signature, rows, [x], [origin], sums, terms)
+    return types.void(like, rows, *[types.int64] * 4), generate
 
 
 @intrinsic
-def sum_gradients(typingctx, like, count, apart, length, grad, x, middle, sums, products):
-    """Add the sums of grad and of grad * (x - middle)."""
+def sum_column_gradients(typingctx, like, rows, grad, x, mean, sums, products):
+    """Add the sums of grad and of grad * (x - mean)."""
     def generate(context, builder, signature, values):
         def terms(vectors, here, fixed):
             grad, x = map(vectors.load, here)
             return [(grad,), (grad, builder.fsub(x, fixed[0]))]
-        return summed(context, builder, signature, values[1:4], values[4:6], values[6:7], values[7:], terms)
-    return types.void(like, *[types.int64] * 8), generate
+        _, rows, grad, x, mean, *sums = values
+        return emit(context, builder, signature, rows, [grad, x], [mean], sums, terms)
+    return types.void(like, rows, *[types.int64] * 5), generate
 
 
 @intrinsic
-def sum_passing(typingctx, like, count, apart, length, last, grad, x, middle, scale, bias, sums, products):
-    """The same of the grads where  0 < (x - middle) * scale + bias <= last."""
+def sum_column_gradients_by_input(typingctx, like, rows, last, grad, x, mean, scale, bias, sums, products):
+    """The same for the elements of grad that ReLU passes,  0 < (x - mean) * scale + bias <= last;  the others are 0."""
     def generate(context, builder, signature, values):
+        _, rows, last, grad, x, mean, scale, bias, *sums = values
+
         def terms(vectors, here, fixed):
-            (grad, x), (middle, scale, bias) = map(vectors.load, here), fixed
-            distance = builder.fsub(x, middle)
-            grad = passing(vectors, grad, builder.fadd(builder.fmul(distance, scale), bias), values[4])
+            (grad, x), (mean, scale, bias) = map(vectors.load, here), fixed
+            distance = builder.fsub(x, mean)
+            grad = passed(vectors, grad, builder.fadd(builder.fmul(distance, scale), bias), last)
             return [(grad,), (grad, distance)]
-        return summed(context, builder, signature, values[1:4], values[5:7], values[7:10], values[10:], terms)
-    return types.void(like, *[types.int64] * 3, like.dtype, *[types.int64] * 7), generate
+        return emit(context, builder, signature, rows, [grad, x], [mean, scale, bias], sums, terms)
+    return types.void(like, rows, like.dtype, *[types.int64] * 7), generate
 
 
 @intrinsic
-def sum_decided(typingctx, like, count, apart, length, last, grad, x, out, passed, middle, sums, products):
-    """The same of the grads where  0 < out <= last, which `passed` gets; it holds 0 elsewhere."""
+def sum_column_gradients_by_output(typingctx, like, rows, last, grad, x, out, passing, mean, sums, products):
+    """The same for the elements of grad where  0 < out <= last.  `passing` gets these, and 0 elsewhere."""
     def generate(context, builder, signature, values):
+        _, rows, last, grad, x, out, passing, mean, *sums = values
+
         def terms(vectors, here, fixed):
-            grad = passing(vectors, vectors.load(here[0]), vectors.load(here[2]), values[4])
+            grad = passed(vectors, vectors.load(here[0]), vectors.load(here[2]), last)
             vectors.store(grad, here[3])
             return [(grad,), (grad, builder.fsub(vectors.load(here[1]), fixed[0]))]
-        return summed(context, builder, signature, values[1:4], values[5:9], values[9:10], values[10:], terms)
-    return types.void(like, *[types.int64] * 3, like.dtype, *[types.int64] * 7), generate
+        return emit(context, builder, signature, rows, [grad, x, out, passing], [mean], sums, terms)
+    return types.void(like, rows, like.dtype, *[types.int64] * 7), generate
 
 
-def passing(vectors, grad, value, last):
+def passed(vectors, grad, value, last):
     """grad where 0 < value <= last, else 0."""
-    builder, zero = vectors.builder, ir.Constant(vectors.type, None)
-    above, below = builder.fcmp_ordered(">", value, zero), builder.fcmp_ordered("<=", value, vectors.spread(last))
-    return builder.select(builder.and_(above, below), grad, zero)
+    builder = vectors.builder
+    above = builder.fcmp_ordered(">", value, vectors.zero)
+    below = builder.fcmp_ordered("<=", value, vectors.splat(last))
+    return builder.select(builder.and_(above, below), grad, vectors.zero)
 
 
-def summed(context, builder, signature, shape, rows, columns, targets, terms):
-    """Go down the columns of `shape` = (count, apart, length), and add the sums to what stands at `targets`.
+def emit(context, builder, signature, rows, arrays, columns, sums, terms):
+    """Go down the columns of `rows`, and add to what stands at the addresses `sums`.
 
-    terms(vectors, here, fixed) gives for each sum what a row adds to it: (a,) or the factors (a, b) of a product.
-    `here` are the addresses of the row in each of `rows`, `fixed` the numbers of the columns in each of `columns`.
+    terms(vectors, here, fixed) returns, for each sum, what a row adds to it: (a,), or the factors (a, b) of a product.
+    `here` are the addresses of the row in each of `arrays`, `fixed` the elements in each of `columns`, one per column.
     """
     element = context.get_data_type(signature.args[0].dtype)
-    (count, apart, length), lanes, rowed = shape, lanes_of(element), len(rows)
+    count, stride, length = unpack(context, builder, signature.args[1], rows)
+    lanes, width = simd_lanes(element), len(arrays)
 
-    def strip(width, few, count, addresses):
-        """A few vectors of columns, down `count` rows."""
-        vectors, places = Vectors(builder, element, few), range(width)
-        addresses = [[moved(builder, a, (v, number(VECTOR_BYTES))) for a in addresses] for v in places]
-        fixed = [[vectors.load(a) for a in some[rowed:rowed + len(columns)]] for some in addresses]
-        goals = [some[rowed + len(columns):] for some in addresses]
-        sums = [[cgutils.alloca_once_value(builder, vectors.load(goal)) for goal in some] for some in goals]
-        with walk(builder, count, [a for some in addresses for a in some[:rowed]], [apart] * (width * rowed)) as here:
+    def strip(vectors_wide, part, rows_here, addresses):
+        """Some vectors of columns, or `part` columns, down `rows_here` rows."""
+        vectors, places = Vectors(builder, element, part), range(vectors_wide)
+        addresses = [[offset(builder, a, (v, i64(VECTOR_BYTES))) for a in addresses] for v in places]
+        fixed = [[vectors.load(a) for a in some[width:width + len(columns)]] for some in addresses]
+        targets = [some[width + len(columns):] for some in addresses]
+        totals = [[cgutils.alloca_once_value(builder, vectors.load(target)) for target in some] for some in targets]
+        with pointer_loop(builder, rows_here, [a for some in addresses for a in some[:width]],
+                          [stride] * (vectors_wide * width)) as here:
             for v in places:
-                for total, factors in zip(sums[v], terms(vectors, here[v * rowed:(v + 1) * rowed], fixed[v]),
-                                          strict=True):
+                added = terms(vectors, here[v * width:(v + 1) * width], fixed[v])
+                for total, factors in zip(totals[v], added, strict=True):
                     before = builder.load(total)
                     after = builder.fadd(before, *factors) if len(factors) == 1 else vectors.fma(*factors, before)
                     builder.store(after, total)
         for v in places:
-            for total, goal in zip(sums[v], goals[v], strict=True):
-                vectors.store(builder.load(total), goal)
+            for total, target in zip(totals[v], targets[v], strict=True):
+                vectors.store(builder.load(total), target)
 
-    whole, left = builder.udiv(length, number(lanes)), builder.urem(length, number(lanes))
-    strips, rest = builder.udiv(whole, number(STRIP)), builder.urem(whole, number(STRIP))
-    narrow = builder.icmp_signed("<=", length, number(STRIP * lanes))         # its rows are read from end to end
-    most = builder.select(narrow, number(BLOCK), number(max(1, STREAMS // rowed)))
-    rounds, down = builder.udiv(builder.add(count, builder.sub(most, number(1))), most), builder.mul(most, apart)
-    with walk(builder, rounds, [count, *rows], [builder.neg(most), *[down] * rowed]) as (remaining, *rows_here):
+    whole, part = builder.udiv(length, i64(lanes)), builder.urem(length, i64(lanes))
+    strips, single = builder.udiv(whole, i64(STRIP)), builder.urem(whole, i64(STRIP))
+    narrow = builder.icmp_signed("<=", length, i64(STRIP * lanes))            # rows are then read from end to end
+    most = builder.select(narrow, i64(BLOCK_ROWS), i64(max(1, STREAMS // width)))
+    rounds, down = builder.udiv(builder.add(count, builder.sub(most, i64(1))), most), builder.mul(most, stride)
+    with pointer_loop(builder, rounds, [count, *arrays],
+                      [builder.neg(most), *[down] * width]) as (remaining, *arrays_here):
         some = builder.select(builder.icmp_signed("<", remaining, most), remaining, most)
-        addresses = [*rows_here, *columns, *targets]
-        with walk(builder, strips, addresses, [number(STRIP * VECTOR_BYTES)] * len(addresses)) as here:
+        addresses = [*arrays_here, *columns, *sums]
+        with pointer_loop(builder, strips, addresses, [i64(STRIP * VECTOR_BYTES)] * len(addresses)) as here:
             strip(STRIP, None, some, here)
-        after = [moved(builder, a, (builder.sub(whole, rest), number(VECTOR_BYTES))) for a in addresses]
-        with walk(builder, rest, after, [number(VECTOR_BYTES)] * len(addresses)) as here:
+        after = [offset(builder, a, (builder.sub(whole, single), i64(VECTOR_BYTES))) for a in addresses]
+        with pointer_loop(builder, single, after, [i64(VECTOR_BYTES)] * len(addresses)) as here:
             strip(1, None, some, here)
-        with builder.if_then(builder.icmp_signed(">", left, number(0))):
-            strip(1, left, some, [moved(builder, a, (whole, number(VECTOR_BYTES))) for a in addresses])
+        with builder.if_then(builder.icmp_signed(">", part, i64(0))):
+            strip(1, part, some, [offset(builder, a, (whole, i64(VECTOR_BYTES))) for a in addresses])
     return context.get_dummy_value()

@@ -1,8 +1,14 @@
-"""Two sums along a row, in registers, or its largest number: what layer norm and softmax want to know of it.
+"""Two sums along a row, or its maximum, in registers, for layer norm and softmax.
 
-A loop in Python must add up the numbers of a row in their order, one at a time. Here, as LLVM instructions, each of
-SUMS vectors of sums takes every so-manieth vector of the row, and they meet at the end. The row should be short enough
-for the cache, and for float32: layer norm goes through long ones in pieces and adds up the pieces in doubles.
+A loop in Python must add up a row in order, one element at a time, and each addition waits for the one before. Here the
+row is summed into ACCUMULATORS independent vectors, which are added together at the end:
+
+    row            v0   v1   v2   v3   v4   v5   v6   v7   v8  part
+    accumulator    0    1    2    3    0    1    2    3    0    1
+                                                        ((0 + 2) + (1 + 3)), then half a vector + the other half, ...
+
+The row should be short enough for the cache, and for float32. Layer norm sums long rows in pieces, and the pieces in
+float64. `reduce_columns.py` has the sums down columns.
 """
 
 from llvmlite import ir
@@ -10,97 +16,98 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minidl.kernels.cpu.llvm.depthwise_microkernel import Vectors, bytes_of, lanes_of, moved, walk
-from minidl.kernels.cpu.llvm.gemm_microkernel import LANE, number
+from minidl.kernels.cpu.llvm.vectors import I32, Vectors, element_bytes, i64, offset, pointer_loop, simd_lanes
 from minidl.kernels.cpu.runtime.target import VECTOR_BYTES
 
-SUMS = 4           # vectors for each of the sums: an addition takes as many cycles
+ACCUMULATORS = 4   # for each of the sums; an addition takes as many cycles
 
 
 @intrinsic
-def sum_distances(typingctx, like, x, middle, count):
-    """The sums of d and of d * d,  d = x - middle,  over `count` numbers at the address x."""
+def sum_row_deviations(typingctx, like, x, center, count):
+    """The sums of d and of d * d,  d = x - center,  over `count` elements at the address x."""
     def generate(context, builder, signature, values):
         element = context.get_data_type(signature.args[0].dtype)
-        _, x, middle, count = values
+        _, x, center, count = values
 
         def terms(vectors, x):
-            d = builder.fsub(vectors.load(x), vectors.spread(middle))
+            d = builder.fsub(vectors.load(x), vectors.splat(center))
             if vectors.mask is not None:
-                d = builder.select(vectors.mask, d, ir.Constant(vectors.type, None))
+                d = builder.select(vectors.mask, d, vectors.zero)
             return d, d
-        return summed(builder, element, count, (x,), terms)
+        return emit(builder, element, count, (x,), terms)
     return types.UniTuple(like.dtype, 2)(like, types.int64, like.dtype, types.int64), generate
 
 
 @intrinsic
-def sum_weighted(typingctx, like, grad, weight, x, middle, count):
-    """The sums of g and of g * (x - middle),  g = grad * weight,  over `count` numbers at the three addresses."""
+def sum_row_products(typingctx, like, grad, weight, x, center, count):
+    """The sums of g and of g * (x - center),  g = grad * weight,  over `count` elements at the three addresses."""
     def generate(context, builder, signature, values):
         element = context.get_data_type(signature.args[0].dtype)
-        _, grad, weight, x, middle, count = values
+        _, grad, weight, x, center, count = values
 
         def terms(vectors, grad, weight, x):
-            return (builder.fmul(vectors.load(grad), vectors.load(weight)),       # 0 where there is none
-                    builder.fsub(vectors.load(x), vectors.spread(middle)))
-        return summed(builder, element, count, (grad, weight, x), terms)
+            return (builder.fmul(vectors.load(grad), vectors.load(weight)),       # 0 in masked lanes
+                    builder.fsub(vectors.load(x), vectors.splat(center)))
+        return emit(builder, element, count, (grad, weight, x), terms)
     return types.UniTuple(like.dtype, 2)(like, *[types.int64] * 3, like.dtype, types.int64), generate
 
 
 @intrinsic
-def largest_number(typingctx, like, x, count):
-    """The largest of `count` numbers at the address x, SUMS vectors of them or more; any, if one of them is NaN."""
+def row_maximum(typingctx, like, x, count):
+    """The maximum of `count` elements at the address x, at least ACCUMULATORS vectors; any value if one is NaN."""
     def generate(context, builder, signature, values):
         _, x, count = values
         element = context.get_data_type(signature.args[0].dtype)
-        vectors, together = Vectors(builder, element, None), SUMS * lanes_of(element)
+        vectors, together = Vectors(builder, element), ACCUMULATORS * simd_lanes(element)
 
         def larger(a, b):
             return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
-        def at(address, s):
-            return vectors.load(moved(builder, address, (s, number(VECTOR_BYTES))))
+        def load(address, i):
+            return vectors.load(offset(builder, address, (i, i64(VECTOR_BYTES))))
 
-        peaks = [cgutils.alloca_once_value(builder, at(x, s)) for s in range(SUMS)]
-        with walk(builder, builder.udiv(count, number(together)), (x,), (number(SUMS * VECTOR_BYTES),)) as (here,):
-            for s, peak in enumerate(peaks):
-                builder.store(larger(at(here, s), builder.load(peak)), peak)
-        end = moved(builder, x, (builder.sub(count, number(together)), number(bytes_of(element))))      # some again
-        return across(builder, [larger(at(end, s), builder.load(peak)) for s, peak in enumerate(peaks)], larger)
+        peaks = [cgutils.alloca_once_value(builder, load(x, i)) for i in range(ACCUMULATORS)]
+        with pointer_loop(builder, builder.udiv(count, i64(together)), (x,),
+                          (i64(ACCUMULATORS * VECTOR_BYTES),)) as (here,):
+            for i, peak in enumerate(peaks):
+                builder.store(larger(load(here, i), builder.load(peak)), peak)
+        # The last vectors of the row, some of them for the second time.
+        end = offset(builder, x, (builder.sub(count, i64(together)), i64(element_bytes(element))))
+        return reduce_lanes(builder, [larger(load(end, i), builder.load(peak)) for i, peak in enumerate(peaks)], larger)
     return like.dtype(like, types.int64, types.int64), generate
 
 
-def summed(builder, element, count, addresses, terms):
-    """The sums of a and of a * b over the numbers at the addresses, of which terms(vectors, *addresses) gives a, b."""
-    lanes = lanes_of(element)
-    kind = ir.VectorType(element, lanes)
-    sums = [[cgutils.alloca_once_value(builder, ir.Constant(kind, None)) for _ in range(SUMS)] for _ in range(2)]
+def emit(builder, element, count, addresses, terms):
+    """The sums of a and of a * b over `count` elements at the addresses, where terms(vectors, *addresses) is (a, b)."""
+    lanes, vector = simd_lanes(element), i64(VECTOR_BYTES)
+    zero = Vectors(builder, element).zero
+    sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(ACCUMULATORS)] for _ in range(2)]
 
-    def add(s, few, addresses):
-        vectors = Vectors(builder, element, few)
+    def add(i, part, addresses):
+        vectors = Vectors(builder, element, part)
         a, b = terms(vectors, *addresses)
-        builder.store(builder.fadd(builder.load(sums[0][s]), a), sums[0][s])
-        builder.store(vectors.fma(a, b, builder.load(sums[1][s])), sums[1][s])
+        builder.store(builder.fadd(builder.load(sums[0][i]), a), sums[0][i])
+        builder.store(vectors.fma(a, b, builder.load(sums[1][i])), sums[1][i])
 
-    def on(addresses, vectors):
-        return [moved(builder, a, (vectors, number(VECTOR_BYTES))) for a in addresses]
+    def at(addresses, vectors):
+        return [offset(builder, a, (vectors, vector)) for a in addresses]
 
-    rounds, whole = builder.udiv(count, number(SUMS * lanes)), builder.udiv(count, number(lanes))
-    rest, left = builder.urem(whole, number(SUMS)), builder.urem(count, number(lanes))
-    with walk(builder, rounds, addresses, [number(SUMS * VECTOR_BYTES)] * len(addresses)) as here:
-        for s in range(SUMS):
-            add(s, None, on(here, s))
-    after = on(addresses, builder.sub(whole, rest))
-    with walk(builder, rest, after, [number(VECTOR_BYTES)] * len(addresses)) as here:
+    rounds, whole = builder.udiv(count, i64(ACCUMULATORS * lanes)), builder.udiv(count, i64(lanes))
+    single, part = builder.urem(whole, i64(ACCUMULATORS)), builder.urem(count, i64(lanes))
+    with pointer_loop(builder, rounds, addresses, [i64(ACCUMULATORS * VECTOR_BYTES)] * len(addresses)) as here:
+        for i in range(ACCUMULATORS):
+            add(i, None, at(here, i))
+    after = at(addresses, builder.sub(whole, single))
+    with pointer_loop(builder, single, after, [vector] * len(addresses)) as here:
         add(0, None, here)
-    with builder.if_then(builder.icmp_signed(">", left, number(0))):
-        add(1, left, on(addresses, whole))
+    with builder.if_then(builder.icmp_signed(">", part, i64(0))):
+        add(1, part, at(addresses, whole))
     totals = ([builder.load(s) for s in some] for some in sums)
-    return cgutils.pack_array(builder, [across(builder, some, builder.fadd) for some in totals])
+    return cgutils.pack_array(builder, [reduce_lanes(builder, some, builder.fadd) for some in totals])
 
 
-def across(builder, vectors, join):
-    """The sum, or what else `join` makes of two, of all numbers of some vectors, a power of 2 of them."""
+def reduce_lanes(builder, vectors, join):
+    """All lanes of some vectors, a power of 2 of them, reduced to a scalar by join(a, b), such as an addition."""
     while len(vectors) > 1:
         half = len(vectors) // 2
         vectors = [join(a, b) for a, b in zip(vectors[:half], vectors[half:], strict=True)]
@@ -108,6 +115,6 @@ def across(builder, vectors, join):
     lanes = total.type.count
     while lanes > 1:
         lanes //= 2
-        halves = (ir.Constant(ir.VectorType(LANE, lanes), list(range(i, i + lanes))) for i in (0, lanes))
+        halves = (ir.Constant(ir.VectorType(I32, lanes), list(range(i, i + lanes))) for i in (0, lanes))
         total = join(*(builder.shuffle_vector(total, total, half) for half in halves))
-    return builder.extract_element(total, ir.Constant(LANE, 0))
+    return builder.extract_element(total, I32(0))

@@ -1,159 +1,188 @@
 """Batch normalization, channels last: an activation is a matrix with a row for each pixel and a column per channel.
 
-Each direction reads its arrays twice: once for sums over the rows (forward, these are in `moments.py`), once for the
-result, and what follows the normalization (a residual, ReLU) is done while an element is at hand. What these passes
-move through memory is what they cost. So where ReLU let a gradient pass is computed anew from x, which the gradient
-reads anyway, and read from the output only if a residual had its say in it.
-The loops are those of group norm too, whose sets of rows are normalized apart from each other; here all are one set.
+Each direction reads its arrays twice: once for sums over the rows (forward, `moments.py` computes them), once for the
+result, to which the residual and ReLU are applied in the same pass. Memory traffic is what these passes cost. Backward
+therefore recomputes from x, which it reads anyway, where ReLU passes a gradient, and reads the output for that only if
+a residual was added.
+Group norm uses the same loops with a set of rows for each image; here all rows are one set.
 """
 
 import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
-from minidl.kernels.cpu.llvm.reduce_columns import sum_decided, sum_gradients, sum_passing
-from minidl.kernels.cpu.normalization.pixel_rows import BLOCK, WIDTH, as_image, as_rows, folded, repeated, slices_of
+from minidl.kernels.cpu.llvm.reduce_columns import (
+    BLOCK_ROWS,
+    Rows,
+    sum_column_gradients,
+    sum_column_gradients_by_input,
+    sum_column_gradients_by_output,
+)
+from minidl.kernels.cpu.normalization.pixel_rows import (
+    STRIP_LENGTH,
+    as_image,
+    as_rows,
+    fold,
+    locate_split,
+    partial_sums,
+    repeated,
+)
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import share
+
+ALL, BY_INPUT, BY_OUTPUT = range(3)      # how to find the gradients that ReLU passes: no ReLU; from x; from the output
 
 
 class Passed(NamedTuple):
-    """What batch_norm_gradient must know of batch_norm's ReLU."""
+    """What batch_norm_gradient needs to know of batch_norm's ReLU."""
 
     bias: np.ndarray
-    last: float                  # the largest output that lets a gradient pass
-    out: np.ndarray | None       # rows; None if nothing was added
+    highest: float               # the largest output that passes a gradient
+    out: np.ndarray | None       # pixel rows; None if nothing was added
 
 
+class Affine(NamedTuple):
+    """(x - mean) * scale + bias, channel by channel of each set: arrays (sets, C)."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+    bias: np.ndarray
+
+
+class Gate(NamedTuple):
+    """Which gradients ReLU passes: those where 0 < output <= highest."""
+
+    rule: int                    # ALL, BY_INPUT or BY_OUTPUT
+    highest: float
+
+
+# `passed` is a Passed here.
 def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
-    """(x - mean) / sqrt(var + eps) * weight + bias, channel by channel, + add; if `relu`, from 0 to `ceiling`.
-
-    x, add (N, C, H, W) or None; weight, bias, mean, var (C,)  ->  (N, C, H, W), passed
-    `passed` tells batch_norm_gradient where ReLU lets a gradient pass, 0 < out < ceiling; None without ReLU.
-    """
     rows, adds = as_rows(x), add is not None
     out = empty(rows.shape, rows.dtype)
-    least, top = 0.0 if relu else -math.inf, math.inf if ceiling is None else float(ceiling)
+    lowest, highest = 0.0 if relu else -math.inf, math.inf if ceiling is None else float(ceiling)
     scale = weight / np.sqrt(var + eps)
-    normalize(rows, as_rows(add) if adds else rows, mean[None], scale[None], bias[None], adds, least, top, out)
+    norm = Affine(mean[None], scale[None], bias[None])
+    normalize(rows, as_rows(add) if adds else rows, norm, adds, lowest, highest, out)
     if not relu:
         return as_image(out, x.shape), None
-    last = math.inf if ceiling is None else float(np.nextafter(x.dtype.type(ceiling), x.dtype.type(0)))
-    return as_image(out, x.shape), Passed(bias, last, out if adds else None)
+    passes = math.inf if ceiling is None else float(np.nextafter(x.dtype.type(ceiling), x.dtype.type(0)))
+    return as_image(out, x.shape), Passed(bias, passes, out if adds else None)
 
 
 @kernel
-def normalize(threads, rows, add, mean, scale, bias, adds, least, top, out):
-    """out = (rows - mean) * scale + bias, + add if `adds`; from `least` to `top`.   mean, scale, bias (sets, C)"""
+def normalize(thread, threads, rows, add, norm, adds, lowest, highest, out):
+    """out = (rows - mean) * scale + bias, + add if `adds`; from `lowest` to `highest`"""
     n, length = rows.shape
-    middle, scale, bias = repeated(mean, length), repeated(scale, length), repeated(bias, length)
-    least, top = rows.dtype.type(least), rows.dtype.type(top)
-    each = max(1, n // max(1, len(mean)))
-    for i in prange(n):
-        e = i // each
+    mean, scale, bias = repeated(norm.mean, length), repeated(norm.scale, length), repeated(norm.bias, length)
+    lowest, highest = rows.dtype.type(lowest), rows.dtype.type(highest)
+    rows_of_set = max(1, n // max(1, len(mean)))
+    for i in share(thread, threads, n):
+        e = i // rows_of_set
         if adds:
             for j in range(length):
-                value = (rows[i, j] - middle[e, j]) * scale[e, j] + bias[e, j] + add[i, j]
-                out[i, j] = clipped(value, least, top)
+                value = (rows[i, j] - mean[e, j]) * scale[e, j] + bias[e, j] + add[i, j]
+                out[i, j] = clipped(value, lowest, highest)
         else:
             for j in range(length):
-                value = (rows[i, j] - middle[e, j]) * scale[e, j] + bias[e, j]
-                out[i, j] = clipped(value, least, top)
+                value = (rows[i, j] - mean[e, j]) * scale[e, j] + bias[e, j]
+                out[i, j] = clipped(value, lowest, highest)
 
 
 @inner
-def clipped(value, least, top):
-    """min(max(value, least), top); NaN, which is neither below nor above a number, stays NaN."""
-    above = least if value < least else value
-    return top if above > top else above
+def clipped(value, lowest, highest):
+    """min(max(value, lowest), highest); NaN stays NaN, since no comparison with it holds."""
+    above = lowest if value < lowest else value
+    return highest if above > highest else above
 
 
 def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds):
-    """The gradients of batch_norm by x, weight, bias and add (None unless `adds`).
-
-    `passed` is what batch_norm gave beside its output. The grad that passes is the gradient by add; with it,
-    xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad): in training, where mean
-    and var depend on x,
-    dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),   m = N*H*W;  else the first term alone.
-    """
-    grads, rows, relu = as_rows(grad), as_rows(x), passed is not None
-    bias, last, out = passed or Passed(mean, math.inf, None)
-    deviation = np.sqrt(var + eps)
-    scale = weight / deviation                       # to the bit that of batch_norm, so that the same numbers pass
-    decided = out is not None                        # by the output: the grads that pass are the gradient by add
+    rows, grads = as_rows(x), as_rows(grad)
+    bias, highest, out = passed or Passed(mean, math.inf, None)
+    by_output = out is not None                      # the gradients that pass are also the gradient by add: keep them
+    gate = Gate(BY_OUTPUT if by_output else ALL if passed is None else BY_INPUT, highest)
+    std = np.sqrt(var + eps)
+    scale = weight / std                             # bit for bit that of batch_norm, so that the same elements pass
+    norm = Affine(mean[None], scale[None], bias[None])
     dx = empty(rows.shape, rows.dtype)
-    dadd = empty(rows.shape, rows.dtype) if decided else dx
-    narrow = as_rows(x, length=WIDTH)
-    sums, products = sum_products(grads.reshape(narrow.shape), narrow, out.reshape(narrow.shape) if decided else narrow,
-                                  mean[None], scale[None], bias[None], relu, last, decided, dadd.reshape(narrow.shape))
-    grads = dadd if decided else grads
-    dweight, dbias = (products[0] / deviation).astype(x.dtype), sums[0].astype(x.dtype)
-    share = scale / (x.size // x.shape[1]) if training else scale * 0
-    combine(grads, rows, mean[None], scale[None], bias[None], (dbias * share)[None],
-            (dweight / deviation * share)[None], relu and not decided, last, dx)
+    dadd = empty(rows.shape, rows.dtype) if by_output else dx
+    strips = as_rows(x, length=STRIP_LENGTH)
+    sums = sum_products(grads.reshape(strips.shape), strips, norm, gate,
+                        (out if by_output else rows).reshape(strips.shape), dadd.reshape(strips.shape))
+    if by_output:
+        grads, gate = dadd, Gate(ALL, highest)
+    dbias, dweight = sums[0, 0].astype(x.dtype), (sums[1, 0] / std).astype(x.dtype)
+    factor = scale / (x.size // x.shape[1]) if training else scale * 0
+    combine(grads, rows, norm, gate, (dbias * factor)[None], (dweight / std * factor)[None], dx)
     return as_image(dx, x.shape), dweight, dbias, as_image(grads, x.shape) if adds else None
 
 
 @inner
-def passing(grad, value, zero, last):
-    """The grad that ReLU lets pass at a value: all of it above 0 and up to `last`, else nothing."""
-    return grad if (value > zero) & (value <= last) else zero
+def passing(grad, value, zero, highest):
+    """The gradient that ReLU passes at an output `value`."""
+    return grad if (value > zero) & (value <= highest) else zero
+
+
+def sum_products(grads, rows, norm, gate, out, passed):
+    """The sums of grad and of grad * (rows - mean), for those that the gate passes: (2, sets, C), float64.
+
+    If the gate's rule is BY_OUTPUT, `out` decides which pass, and `passed` gets them; else both are unused.
+    """
+    sets, c = norm.mean.shape
+    partial, sums = partial_sums(2, rows, sets), np.zeros((2, sets, c))
+    sum_splits(grads, rows, norm, gate, out, passed, partial)
+    fold(partial, sums)
+    return sums
 
 
 @kernel
-def sum_products(threads, grads, rows, out, mean, scale, bias, relu, last, decided, dadd):
-    """The sums of grad and of grad * (rows - mean), (sets, C) each; if `relu`, of the grads that pass.
-
-    What decides is `out` if `decided`, and then dadd gets those grads; else it is  (rows - mean) * scale + bias.
-    """
-    (sets, c), length = mean.shape, rows.shape[1]
-    n = len(rows) // max(1, sets)
-    slices, apart, last = slices_of(n, sets), length * rows.itemsize, rows.dtype.type(last)
-    middle, scale, bias = repeated(mean, length), repeated(scale, length), repeated(bias, length)
-    partial = np.zeros((2, sets, slices, length))
-    for unit in prange(sets * slices):
-        sums, products = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
-        e, s = unit // slices, unit % slices
-        stop = e * n + (s + 1) * n // slices
-        for start in range(e * n + s * n // slices, stop, BLOCK):
-            count, at = min(BLOCK, stop - start), start * apart
-            grad, x, center = grads.ctypes.data + at, rows.ctypes.data + at, middle[e].ctypes.data
+def sum_splits(thread, threads, grads, rows, norm, gate, out, passed, partial):
+    """The partial sums of `sum_products`."""
+    _, sets, splits, length = partial.shape
+    stride, highest = length * rows.itemsize, rows.dtype.type(gate.highest)
+    mean, scale, bias = repeated(norm.mean, length), repeated(norm.scale, length), repeated(norm.bias, length)
+    sums, products = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
+    for unit in share(thread, threads, sets * splits):
+        e, s, first, stop = locate_split(unit, rows, partial)
+        for start in range(first, stop, BLOCK_ROWS):
+            block, at = Rows(min(BLOCK_ROWS, stop - start), stride, length), start * stride
+            grad, x, center = grads.ctypes.data + at, rows.ctypes.data + at, mean[e].ctypes.data
             sums[:] = 0
             products[:] = 0
             both = sums.ctypes.data, products.ctypes.data
-            if decided:
-                sum_decided(rows, count, apart, length, last, grad, x, out.ctypes.data + at, dadd.ctypes.data + at,
-                            center, *both)
-            elif relu:
-                sum_passing(rows, count, apart, length, last, grad, x, center, scale[e].ctypes.data,
-                            bias[e].ctypes.data, *both)
+            if gate.rule == BY_OUTPUT:
+                sum_column_gradients_by_output(rows, block, highest, grad, x, out.ctypes.data + at,
+                                               passed.ctypes.data + at, center, *both)
+            elif gate.rule == BY_INPUT:
+                sum_column_gradients_by_input(rows, block, highest, grad, x, center, scale[e].ctypes.data,
+                                              bias[e].ctypes.data, *both)
             else:
-                sum_gradients(rows, count, apart, length, grad, x, center, *both)
+                sum_column_gradients(rows, block, grad, x, center, *both)
             for j in range(length):
                 partial[0, e, s, j] += sums[j]
                 partial[1, e, s, j] += products[j]
-    return folded(partial[0], c), folded(partial[1], c)
 
 
 @kernel
-def combine(threads, grads, rows, mean, scale, bias, constant, slope, relu, last, dx):
-    """dx = scale * grad - constant - slope * (rows - mean);  if `relu`, of the grads that pass
+def combine(thread, threads, grads, rows, norm, gate, constant, slope, dx):
+    """dx = scale * grad - constant - slope * (rows - mean), with the gradients that the gate passes
 
-    mean, scale, bias, constant, slope (sets, C).  What decides is  (rows - mean) * scale + bias.
+    constant, slope (sets, C).  The gate's rule is ALL or BY_INPUT.
     """
     n, length = rows.shape
-    zero, last, each = rows.dtype.type(0), rows.dtype.type(last), max(1, n // max(1, len(mean)))
-    middle, scale, bias = repeated(mean, length), repeated(scale, length), repeated(bias, length)
+    zero, highest = rows.dtype.type(0), rows.dtype.type(gate.highest)
+    mean, scale, bias = repeated(norm.mean, length), repeated(norm.scale, length), repeated(norm.bias, length)
     constant, slope = repeated(constant, length), repeated(slope, length)
-    for i in prange(n):
-        e = i // each
-        if relu:
+    rows_of_set = max(1, n // max(1, len(mean)))
+    for i in share(thread, threads, n):
+        e = i // rows_of_set
+        if gate.rule == BY_INPUT:
             for j in range(length):
-                distance = rows[i, j] - middle[e, j]
-                grad = passing(grads[i, j], distance * scale[e, j] + bias[e, j], zero, last)
+                distance = rows[i, j] - mean[e, j]
+                grad = passing(grads[i, j], distance * scale[e, j] + bias[e, j], zero, highest)
                 dx[i, j] = scale[e, j] * grad - constant[e, j] - slope[e, j] * distance
         else:
             for j in range(length):
-                dx[i, j] = scale[e, j] * grads[i, j] - constant[e, j] - slope[e, j] * (rows[i, j] - middle[e, j])
+                dx[i, j] = scale[e, j] * grads[i, j] - constant[e, j] - slope[e, j] * (rows[i, j] - mean[e, j])

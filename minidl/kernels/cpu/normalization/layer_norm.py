@@ -1,51 +1,50 @@
-"""Layer normalization: rows of numbers, each brought to mean 0 and variance 1 by itself.
+"""Layer normalization: each row is brought to mean 0 and variance 1 by itself.
 
-A row is the last axes of an example, in the order in which they lie in memory: images that are channels last stay so.
-Rows are gone through in pieces that the first cache holds. What is wanted of a piece takes two readings of it, its mean
-and then its distances from that; the second finds it in the cache. Pieces meet in doubles. What is wanted of short rows
-is found out for several, one after another, before anything is done with the first: so none waits for what is computed
-from the sums of the one before. Backward, a row's gradient needs two sums over the row; short rows are read again right
-after, and long ones, which no cache holds, piece by piece: so a piece of the gradients by weight and bias stays in the
+A row is the last axes of an example, in their order in memory, so channels-last images stay channels last. Rows are
+read in chunks that fit the L1 cache. The statistics of a chunk take two passes, one for its mean and one for the
+distances from it; the second finds the chunk in the cache. Chunks are merged in float64. Statistics of several short
+rows are computed before the first is normalized, so that the reductions overlap.
+
+Backward, the gradient of a row needs two sums over that row. Short rows are read again right after their sums. Long
+rows, which no cache holds, are read again chunk by chunk: so a chunk of the gradients by weight and bias stays in the
 cache while all rows add to it.
 """
 
 import math
 
 import numpy as np
-from numba import prange
 
-from minidl.kernels.cpu.llvm.reduce_rows import sum_distances, sum_weighted
-from minidl.kernels.cpu.normalization.pixel_rows import BLOCK, SLICES
+from minidl.kernels.cpu.llvm.reduce_columns import BLOCK_ROWS
+from minidl.kernels.cpu.llvm.reduce_rows import sum_row_deviations, sum_row_products
+from minidl.kernels.cpu.normalization.moments import Moments
+from minidl.kernels.cpu.normalization.pixel_rows import fold
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import REDUCTION_SPLITS, ceil_div, share
+from minidl.kernels.memory_order import axes_by_stride
 
-PIECE = 2048       # numbers of a row
-LONG = 8192        # numbers of a row that is long
-SLICE = 16384      # numbers, about, that are worth a slice of rows of its own, and that the second cache holds
-FEW = 4096         # numbers, about, of rows whose moments are found before one is written; the first cache holds them
+CHUNK = 2048          # elements of a row that are summed in its own precision
+LONG_ROW = 8192       # elements; longer rows are read chunk by chunk in backward
+L1_SIZE = 4096        # elements, about, of the rows whose statistics are computed before the first is normalized
+L2_SIZE = 16384       # elements, about, of the rows that are read again after their sums; also what is worth a split
 
 
 def layer_norm(x, weight, bias, eps):
-    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of each example's last axes, those of weight.
-
-    x (..., *shape), weight and bias `shape`  ->  like x, mean and 1 / sqrt(var + eps) of the examples (...)
-    """
     axes, examples = memory_order(x, weight.ndim), x.shape[:x.ndim - weight.ndim]
     rows = as_rows(x, axes)
     out = empty(rows.shape, x.dtype)
-    mean, deviation = np.empty(len(rows)), np.empty(len(rows))
-    standardize(rows, as_rows(weight, axes)[0], as_rows(bias, axes)[0], float(eps), mean, deviation, out)
-    return as_array(out, axes, x.shape), mean.reshape(examples), deviation.reshape(examples)
+    moments = Moments(np.empty(len(rows)), np.empty(len(rows)))
+    standardize(rows, as_rows(weight, axes)[0], as_rows(bias, axes)[0], float(eps), moments, out)
+    return as_array(out, axes, x.shape), moments.mean.reshape(examples), moments.inverse_std.reshape(examples)
 
 
 def memory_order(x, ndim):
-    """The last `ndim` axes of x, counted from the first of these, the one with the longest stride first."""
-    strides = x.strides[x.ndim - ndim:]
-    return range(ndim) if x.flags.c_contiguous else sorted(range(ndim), key=lambda axis: -strides[axis])
+    """The last `ndim` axes of x, numbered from 0, in the order of memory."""
+    return range(ndim) if x.flags.c_contiguous else axes_by_stride(x.strides[x.ndim - ndim:])
 
 
 def as_rows(x, axes):
-    """x (..., *shape) as rows (examples, numbers), its last axes in the order `axes`; a copy if they lie otherwise."""
+    """x (..., *shape) as rows (examples, elements), its last axes in the order `axes`; a view if that of memory."""
     outer = x.ndim - len(axes)
     examples, length = math.prod(x.shape[:outer]), math.prod(x.shape[outer:])
     if not isinstance(axes, range):
@@ -64,147 +63,150 @@ def as_array(rows, axes, shape):
 
 
 @kernel
-def standardize(threads, rows, weight, bias, eps, mean, deviation, out):
-    """out = (rows - mean) * deviation * weight + bias;  deviation = 1 / sqrt(var + eps), for each row"""
+def standardize(thread, threads, rows, weight, bias, eps, moments, out):
+    """out = (rows - mean) * inverse_std * weight + bias, for each row"""
     n, length = rows.shape
-    some = max(1, FEW // length)
-    for part in prange((n + some - 1) // some):
-        first, last = part * some, min(n, (part + 1) * some)
-        for i in range(first, last):
-            mean[i], var = moments_of(rows, i)
-            deviation[i] = 1 / math.sqrt(var + eps)
-        for i in range(first, last):
-            middle, d, rest = rounded(rows, mean[i], deviation[i])
+    together = max(1, L1_SIZE // length)
+    for part in share(thread, threads, ceil_div(n, together)):
+        first, stop = part * together, min(n, (part + 1) * together)
+        for i in range(first, stop):
+            moments.mean[i], var = row_moments(rows, i)
+            moments.inverse_std[i] = 1 / math.sqrt(var + eps)
+        for i in range(first, stop):
+            center, scale, shift = rounded(moments, i, rows)
             for j in range(length):
-                out[i, j] = ((rows[i, j] - middle) * d + rest) * weight[j] + bias[j]
+                out[i, j] = ((rows[i, j] - center) * scale + shift) * weight[j] + bias[j]
 
 
 @inner
-def rounded(rows, mean, deviation):
-    """mean and deviation in the precision of rows, and what makes up for the digits that the mean has lost:
+def rounded(moments, i, rows):
+    """(center, scale, shift) in the precision of the rows: xhat = (x - center) * scale + shift.
 
-    (x - mean) * deviation = (x - middle) * deviation + rest
+    `shift` restores the digits that the mean loses by rounding.
     """
-    number, middle = rows.dtype.type, rows.dtype.type(mean)
-    return middle, number(deviation), number((middle - mean) * deviation)
+    real, mean, inverse_std = rows.dtype.type, moments.mean[i], moments.inverse_std[i]
+    center = real(mean)
+    return center, real(inverse_std), real((center - mean) * inverse_std)
 
 
 @inner
-def moments_of(rows, i):
-    """Mean and variance of row i: those of its pieces, joined one after another (Chan, Golub and LeVeque, 1979)."""
-    length, mean, squares = rows.shape[1], 0.0, 0.0
-    for first in range(0, length, PIECE):
-        count, start = min(PIECE, length - first), rows.ctypes.data + i * rows.strides[0] + first * rows.itemsize
-        middle = rows[i, first]
-        middle += sum_distances(rows, start, middle, count)[0] / rows.dtype.type(count)
-        d, dd = sum_distances(rows, start, middle, count)
-        about, spread = np.float64(middle) + np.float64(d) / count, dd - np.float64(d) * d / count
+def row_moments(rows, i):
+    """Mean and variance of row i: its chunks', merged one after another (Chan, Golub and LeVeque, 1979)."""
+    length, mean, m2 = rows.shape[1], 0.0, 0.0
+    for first in range(0, length, CHUNK):
+        count, start = min(CHUNK, length - first), rows.ctypes.data + i * rows.strides[0] + first * rows.itemsize
+        center = rows[i, first]
+        center += sum_row_deviations(rows, start, center, count)[0] / rows.dtype.type(count)
+        d, dd = sum_row_deviations(rows, start, center, count)            # d nearly 0: it corrects the rounded mean
+        chunk_mean, chunk_m2 = np.float64(center) + np.float64(d) / count, dd - np.float64(d) * d / count
         if first == 0:
-            mean, squares = about, spread
+            mean, m2 = chunk_mean, chunk_m2
         else:
-            off, part = about - mean, count / (first + count)
-            mean += off * part
-            squares += spread + off * off * first * part
-    return mean, max(squares, 0.0) / length if squares == squares else squares
+            delta, ratio = chunk_mean - mean, count / (first + count)
+            mean += delta * ratio
+            m2 += chunk_m2 + delta * delta * first * ratio
+    return mean, max(m2, 0.0) / length if m2 == m2 else m2               # NaN stays NaN
 
 
 def layer_norm_gradient(grad, x, weight, mean, deviation):
-    """The gradients of layer_norm by x, weight and bias.
-
-    xhat = (x - mean) * deviation,  dweight = sum(grad * xhat)  and  dbias = sum(grad) over the examples; with
-    g = grad * weight,  dx = deviation * (g - mean of g - xhat * mean of g * xhat), the means over an example.
-    """
     axes, shape = memory_order(x, weight.ndim), weight.shape
     grads, rows, weight = as_rows(grad, axes), as_rows(x, axes), as_rows(weight, axes)[0]
-    dx = empty(rows.shape, x.dtype)
-    dweight, dbias = empty(weight.shape, x.dtype), empty(weight.shape, x.dtype)
-    differentiate = long_gradient if rows.shape[1] > LONG else short_gradient
-    differentiate(grads, rows, weight, mean.reshape(-1), deviation.reshape(-1), dx, dweight, dbias)
+    moments, (n, length) = Moments(mean.reshape(-1), deviation.reshape(-1)), rows.shape
+    dx, means = empty(rows.shape, x.dtype), np.empty((n, 2), x.dtype)
+    if length > LONG_ROW:
+        sums = empty((2, length), x.dtype)
+        row_means(grads, rows, weight, moments, means)
+        long_gradient(grads, rows, weight, moments, means, dx, sums)
+    else:
+        splits = min(REDUCTION_SPLITS, n, ceil_div(n * length, L2_SIZE))
+        partial, sums = np.zeros((2, 1, splits, length)), np.zeros((2, 1, length))
+        short_gradient(grads, rows, weight, moments, means, dx, partial)
+        fold(partial, sums)
+        sums = sums[:, 0].astype(x.dtype, copy=False)
+    dweight, dbias = sums
     return as_array(dx, axes, x.shape), as_array(dweight, axes, shape), as_array(dbias, axes, shape)
 
 
 @kernel
-def short_gradient(threads, grads, rows, weight, mean, deviation, dx, dweight, dbias):
-    """dx, dweight, dbias for short rows: some are read for their means, and then for all the rest."""
+def short_gradient(thread, threads, grads, rows, weight, moments, means, dx, partial):
+    """dx, and partial sums of grad * xhat and grad: some rows are read for their means, then again for all the rest."""
     n, length = rows.shape
-    zero, slices = rows.dtype.type(0), min(SLICES, n, (n * length + SLICE - 1) // SLICE)
-    some, means = max(1, min(BLOCK, SLICE // length)), np.empty((n, 2), rows.dtype)
-    partial = np.zeros((2, slices, length))
-    for s in prange(slices):
-        products, sums = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
-        stop = (s + 1) * n // slices
-        for start in range(s * n // slices, stop, some):
+    splits, zero, together = partial.shape[2], rows.dtype.type(0), max(1, min(BLOCK_ROWS, L2_SIZE // length))
+    sums = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
+    for s in share(thread, threads, splits):
+        stop = (s + 1) * n // splits
+        for first in range(s * n // splits, stop, together):
             for j in range(length):
-                products[j], sums[j] = zero, zero
-            for i in range(start, min(stop, start + some)):
-                point = rounded(rows, mean[i], deviation[i])
-                means[i, 0], means[i, 1] = means_of(grads, rows, weight, point, i)
-            finish(start, min(stop, start + some), grads, rows, weight, mean, deviation, means, dx, products, sums)
+                sums[0][j], sums[1][j] = zero, zero
+            for i in range(first, min(stop, first + together)):
+                means[i, 0], means[i, 1] = means_of(grads, rows, weight, moments, i)
+            finish(first, min(stop, first + together), grads, rows, weight, moments, means, dx, sums)
             for j in range(length):
-                partial[0, s, j] += products[j]
-                partial[1, s, j] += sums[j]
-    for j in range(length):
-        product, total = 0.0, 0.0
-        for s in range(slices):
-            product += partial[0, s, j]
-            total += partial[1, s, j]
-        dweight[j], dbias[j] = product, total
+                partial[0, 0, s, j] += sums[0][j]
+                partial[1, 0, s, j] += sums[1][j]
 
 
 @kernel
-def long_gradient(threads, grads, rows, weight, mean, deviation, dx, dweight, dbias):
-    """dx, dweight, dbias for long rows: the means of all rows first, and then all the rest piece by piece."""
+def row_means(thread, threads, grads, rows, weight, moments, means):
+    """means (rows, 2) = the means of g and of g * xhat over each row,  g = grad * weight"""
+    for i in share(thread, threads, len(rows)):
+        means[i, 0], means[i, 1] = means_of(grads, rows, weight, moments, i)
+
+
+@kernel
+def long_gradient(thread, threads, grads, rows, weight, moments, means, dx, out):
+    """dx, and the sums of grad * xhat and grad in out (2, length): chunk by chunk, for all rows, from their means."""
     n, length = rows.shape
-    zero, means = rows.dtype.type(0), np.empty((n, 2), rows.dtype)
-    for i in prange(n):
-        means[i, 0], means[i, 1] = means_of(grads, rows, weight, rounded(rows, mean[i], deviation[i]), i)
-    for p in prange((length + PIECE - 1) // PIECE):
-        piece = slice(p * PIECE, min(length, (p + 1) * PIECE))
-        share, total = np.zeros(piece.stop - piece.start), np.zeros(piece.stop - piece.start)
-        products, sums = np.empty(len(total), rows.dtype), np.empty(len(total), rows.dtype)
-        for start in range(0, n, BLOCK):
-            for j in range(len(total)):
-                products[j], sums[j] = zero, zero
-            for i in range(start, min(n, start + BLOCK)):
+    zero = rows.dtype.type(0)
+    for c in share(thread, threads, ceil_div(length, CHUNK)):
+        chunk = slice(c * CHUNK, min(length, (c + 1) * CHUNK))
+        count = chunk.stop - chunk.start
+        product_total, total = np.zeros(count), np.zeros(count)
+        sums = np.empty(count, rows.dtype), np.empty(count, rows.dtype)
+        for first in range(0, n, BLOCK_ROWS):
+            for j in range(count):
+                sums[0][j], sums[1][j] = zero, zero
+            for i in range(first, min(n, first + BLOCK_ROWS)):
                 one = slice(i, i + 1)
-                finish(0, 1, part_of(grads, i, piece), part_of(rows, i, piece), weight[piece], mean[one],
-                       deviation[one], means[one], part_of(dx, i, piece), products, sums)
-            share += products
-            total += sums
-        dweight[piece] = share
-        dbias[piece] = total
+                finish(0, 1, part_of(grads, i, chunk), part_of(rows, i, chunk), weight[chunk],
+                       Moments(moments.mean[one], moments.inverse_std[one]), means[one], part_of(dx, i, chunk), sums)
+            product_total += sums[0]
+            total += sums[1]
+        out[0, chunk] = product_total
+        out[1, chunk] = total
 
 
 @inner
-def means_of(grads, rows, weight, point, i):
+def means_of(grads, rows, weight, moments, i):
     """The means of g and of g * xhat over row i,  g = grad * weight."""
-    (middle, deviation, rest), length, first, second = point, rows.shape[1], 0.0, 0.0
-    for begin in range(0, length, PIECE):
+    (center, scale, shift), length, first, second = rounded(moments, i, rows), rows.shape[1], 0.0, 0.0
+    for begin in range(0, length, CHUNK):
         at = begin * rows.itemsize
-        a, b = sum_weighted(rows, grads.ctypes.data + i * grads.strides[0] + at, weight.ctypes.data + at,
-                            rows.ctypes.data + i * rows.strides[0] + at, middle, min(PIECE, length - begin))
+        a, b = sum_row_products(rows, grads.ctypes.data + i * grads.strides[0] + at, weight.ctypes.data + at,
+                            rows.ctypes.data + i * rows.strides[0] + at, center, min(CHUNK, length - begin))
         first += a
         second += b
-    return rows.dtype.type(first / length), rows.dtype.type((second * deviation + first * rest) / length)
+    return rows.dtype.type(first / length), rows.dtype.type((second * scale + first * shift) / length)
 
 
 @inner
-def part_of(rows, i, piece):
-    """A piece of row i, as rows of which there is one."""
-    return rows[i, piece].reshape(1, -1)
+def part_of(rows, i, chunk):
+    """A chunk of row i, as rows (1, elements) that LLVM knows to be contiguous."""
+    return rows[i, chunk].reshape(1, -1)
 
 
 @inner
-def finish(start, stop, grads, rows, weight, mean, deviation, means, dx, products, sums):
-    """dx of some rows, from their means; products and sums grow by grad * xhat and grad.
+def finish(first, stop, grads, rows, weight, moments, means, dx, sums):
+    """dx of the rows from `first` to `stop`, from their means; adds grad * xhat and grad to the two `sums`.
 
-    A call for each row, or slices of it, would cost as much as what is done with a short one.
+    A call for each row, or slices of it, would cost as much as the work on a short one.
     """
-    for i in range(start, stop):
-        middle, d, rest = rounded(rows, mean[i], deviation[i])
-        first, second = means[i, 0], means[i, 1]
-        for j in range(len(sums)):
-            xhat = (rows[i, j] - middle) * d + rest
-            dx[i, j] = d * (grads[i, j] * weight[j] - first - xhat * second)
+    products, totals = sums
+    for i in range(first, stop):
+        center, scale, shift = rounded(moments, i, rows)
+        mean_of_g, mean_of_products = means[i, 0], means[i, 1]
+        for j in range(len(totals)):
+            xhat = (rows[i, j] - center) * scale + shift
+            dx[i, j] = scale * (grads[i, j] * weight[j] - mean_of_g - xhat * mean_of_products)
             products[j] += grads[i, j] * xhat
-            sums[j] += grads[i, j]
+            totals[j] += grads[i, j]

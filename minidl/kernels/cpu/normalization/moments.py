@@ -1,77 +1,105 @@
-"""Sums, means and variances of channels, for each set of images: `rows.py` says what sets and rows are."""
+"""Sums, means and variances of channels, for each set of images: `pixel_rows.py` defines sets and rows."""
+
+from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
-from minidl.kernels.cpu.llvm.reduce_columns import sum_columns, sum_deviations
-from minidl.kernels.cpu.normalization.pixel_rows import BLOCK, WIDTH, as_rows, folded, repeated, slices_of
+from minidl.kernels.cpu.llvm.reduce_columns import BLOCK_ROWS, Rows, sum_column_deviations, sum_columns
+from minidl.kernels.cpu.normalization.pixel_rows import (
+    STRIP_LENGTH,
+    as_rows,
+    fold,
+    fold_channels,
+    locate_split,
+    partial_sums,
+    repeated,
+)
 from minidl.kernels.cpu.runtime.compile import kernel
+from minidl.kernels.cpu.runtime.work import share
+
+
+class Moments(NamedTuple):
+    """Mean and 1 / sqrt(var + eps) of what is normalized together: two float64 arrays of one shape."""
+
+    mean: np.ndarray
+    inverse_std: np.ndarray
 
 
 def channel_sums(x):
-    """The sum of each channel.   x (N, C, H, W)  ->  (C,)"""
-    out = np.empty(x.shape[1], x.dtype)
-    sum_rows(as_rows(x, length=WIDTH), out[None])
-    return out
+    rows, out = as_rows(x, length=STRIP_LENGTH), np.zeros((1, 1, x.shape[1]))
+    partial = partial_sums(1, rows, 1)
+    sum_rows(rows, partial)
+    fold(partial, out)
+    return out[0, 0].astype(x.dtype, copy=False)
 
 
 @kernel
-def sum_rows(threads, rows, out):
-    """out (1, C) = the sum of each channel"""
-    n, length = rows.shape
-    slices, apart = slices_of(n, 1), length * rows.itemsize
-    partial = np.zeros((1, slices, length))
-    for s in prange(slices):
-        sums = np.empty(length, rows.dtype)
-        stop = (s + 1) * n // slices
-        for start in range(s * n // slices, stop, BLOCK):
-            count, here = min(BLOCK, stop - start), rows.ctypes.data + start * apart
+def sum_rows(thread, threads, rows, partial):
+    """partial[0] = the sum of each column"""
+    length = rows.shape[1]
+    stride = length * rows.itemsize
+    sums = np.empty(length, rows.dtype)
+    for unit in share(thread, threads, partial.shape[1] * partial.shape[2]):
+        e, s, first, stop = locate_split(unit, rows, partial)
+        for start in range(first, stop, BLOCK_ROWS):
+            count, here = min(BLOCK_ROWS, stop - start), rows.ctypes.data + start * stride
             sums[:] = 0
-            sum_columns(rows, count, apart, length, here, sums.ctypes.data)
+            sum_columns(rows, Rows(count, stride, length), here, sums.ctypes.data)
             for j in range(length):
-                partial[0, s, j] += sums[j]
-    total = folded(partial, out.shape[1])
-    for k in range(out.shape[1]):
-        out[0, k] = total[0, k]
+                partial[0, e, s, j] += sums[j]
 
 
 def channel_moments(x):
-    """Mean and (biased) variance of each channel.   x (N, C, H, W)  ->  (C,), (C,)"""
-    mean, var = np.empty((2, 1, x.shape[1]), x.dtype)
-    moments(as_rows(x, length=WIDTH), mean, var)
-    return mean[0], var[0]
+    out = np.empty((2, 1, x.shape[1]), x.dtype)
+    moments(as_rows(x, length=STRIP_LENGTH), out)
+    return out[0, 0], out[1, 0]
+
+
+def moments(rows, out):
+    """out (2, sets, C) = mean and variance of each channel
+
+    A variance is the difference of two sums, which must not be large. So a block sums d and d**2, where d is the
+    distance from the block's first row: however far that lies from the rest, it adds more to the variance than to the
+    error. float64 then sums the distances from the set's first pixel, o + d:
+    sum (o + d)**2 = sum d**2 + o * (2 * sum d + o * sum 1).
+    """
+    partial = partial_sums(2, rows, out.shape[1])
+    sum_distances(rows, out.shape[2], partial)
+    finish_moments(rows, partial, np.zeros(out.shape), out)
 
 
 @kernel
-def moments(threads, rows, mean, var):
-    """mean, var (sets, C) = the moments of each channel
-
-    A variance is the difference of two sums, which must not be large. So a block sums d and d**2, d the distance from
-    its own first row: however far that lies from the rest, it adds more to the variance than to the error. Doubles then
-    sum the distances from the set's first pixel, o + d:  sum (o + d)**2 = sum d**2 + o * (2 * sum d + o * sum 1).
-    """
-    (sets, c), length = mean.shape, rows.shape[1]
-    n = len(rows) // max(1, sets)
-    slices, apart = slices_of(n, sets), length * rows.itemsize
-    origin = repeated(rows[::max(1, n), :c], length)            # the first row of each set
-    partial = np.zeros((2, sets, slices, length))
-    for unit in prange(sets * slices):
-        sums, squares = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
-        e, s = unit // slices, unit % slices
-        stop = e * n + (s + 1) * n // slices
-        for start in range(e * n + s * n // slices, stop, BLOCK):
-            count, here = min(BLOCK, stop - start), rows.ctypes.data + start * apart
+def sum_distances(thread, threads, rows, channels, partial):
+    """partial = the sums of o + d and of (o + d)**2 in each column"""
+    _, sets, splits, length = partial.shape
+    stride = length * rows.itemsize
+    origin = repeated(rows[::max(1, len(rows) // max(1, sets)), :channels], length)       # the first row of each set
+    sums, sums_of_squared = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
+    for unit in share(thread, threads, sets * splits):
+        e, s, first, stop = locate_split(unit, rows, partial)
+        for start in range(first, stop, BLOCK_ROWS):
+            count, here = min(BLOCK_ROWS, stop - start), rows.ctypes.data + start * stride
             sums[:] = 0
-            squares[:] = 0
-            sum_deviations(rows, count, apart, length, here, here, sums.ctypes.data, squares.ctypes.data)
+            sums_of_squared[:] = 0
+            block = Rows(count, stride, length)
+            sum_column_deviations(rows, block, here, here, sums.ctypes.data, sums_of_squared.ctypes.data)
             for j in range(length):
                 o, d = np.float64(rows[start, j]) - origin[e, j], np.float64(sums[j])
                 partial[0, e, s, j] += d + o * count
-                partial[1, e, s, j] += squares[j] + o * (2 * d + o * count)
-    first, second = folded(partial[0], c), folded(partial[1], c)
-    m = n * length // c
+                partial[1, e, s, j] += sums_of_squared[j] + o * (2 * d + o * count)
+
+
+@kernel
+def finish_moments(thread, threads, rows, partial, sums, out):
+    """Fold the partial sums into `sums` (2, sets, C), and compute mean and variance from them."""
+    fold_channels(thread, threads, partial, sums)
+    _, sets, c = out.shape
+    n = len(rows) // max(1, sets)
+    m = n * rows.shape[1] // c
     for e in range(sets):
-        for k in range(c):
-            mean[e, k] = origin[e, k] + first[e, k] / m
-            spread = second[e, k] / m - (first[e, k] / m) ** 2
-            var[e, k] = 0 if spread < 0 else spread                  # NaN stays NaN
+        for k in share(thread, threads, c):
+            origin = np.float64(rows[e * n, k]) if n > 0 else 0.0
+            mean = sums[0, e, k] / m
+            variance = sums[1, e, k] / m - mean**2
+            out[0, e, k] = origin + mean
+            out[1, e, k] = 0 if variance < 0 else variance               # NaN stays NaN

@@ -1,26 +1,26 @@
-"""Images as rows of numbers, channels last: what normalization runs its loops along, and how rows are summed.
+"""Images as a matrix of pixel rows, channels last: what normalization loops along, and how rows are summed.
 
-Images come in sets, each of which has sums of its own: batch norm makes one set of all images, group norm one of each.
-Sums run over a BLOCK of rows in the array's own precision, and over blocks in doubles: as accurate as doubles all
-through, nearly, and several times faster. How the rows of a set are cut into slices depends on the shape alone, so the
-bits do not depend on the number of threads.
+Images form sets, each with statistics of its own: batch norm makes one set of all images, group norm one of each image.
+Up to BLOCK_ROWS rows are summed in the array's own precision, and the block sums in float64: nearly as accurate as
+float64 throughout, and several times faster. How the rows of a set are split depends on the shape alone, so the bits do
+not depend on the number of threads.
 """
 
 import numpy as np
 
 from minidl.kernels.cpu.layout import channels_last, logical
-from minidl.kernels.cpu.runtime.compile import inner
+from minidl.kernels.cpu.llvm.reduce_columns import BLOCK_ROWS
+from minidl.kernels.cpu.runtime.compile import inner, kernel
+from minidl.kernels.cpu.runtime.work import REDUCTION_SPLITS, ceil_div, share
 
-BLOCK = 64         # rows that are summed in the array's own precision
-SLICES = 16        # parts, at most, that are summed apart from each other; but one for each set at least
-LENGTH = 256       # numbers in a row, about: short rows are joined
-WIDTH = 64         # the same where columns are summed: so many go down at once (`column_sums.py`)
+ROW_LENGTH = 256         # elements of a pixel row, about
+STRIP_LENGTH = 64        # the same where columns are summed, strip by strip (`reduce_columns.py`)
 
 
-def as_rows(x, sets=1, length=LENGTH):
-    """x (N, C, H, W) as rows of channels: (N*H*W / R, R*C), where each row holds R pixels of one set side by side.
+def as_rows(x, sets=1, length=ROW_LENGTH):
+    """x (N, C, H, W) as pixel rows: (N*H*W / R, R*C), where each row holds R neighbouring pixels of one set.
 
-    Loops run along rows, and few channels make too short a loop; R is a power of 2 that makes it about `length` long.
+    A loop along few channels would be too short; R is the power of 2 that makes it about `length` long.
     """
     c = x.shape[1]
     pixels = x.size // c
@@ -37,14 +37,8 @@ def as_image(rows, shape):
 
 
 @inner
-def slices_of(n, sets):
-    """How many slices the n rows of a set are cut into: one for each block, and in all sets no more than SLICES."""
-    return min(max(1, SLICES // max(1, sets)), (n + BLOCK - 1) // BLOCK)
-
-
-@inner
 def repeated(v, length):
-    """Numbers per channel, repeated for each pixel of a row of `length` numbers.   (sets, C)  ->  (sets, length)"""
+    """Values per channel, repeated for each pixel of a row of `length` elements.   (sets, C)  ->  (sets, length)"""
     sets, c = v.shape
     out = np.empty((sets, length), v.dtype)
     for e in range(sets):
@@ -54,14 +48,44 @@ def repeated(v, length):
     return out
 
 
+# Reductions over the rows of each set: a kernel fills the partial sums, and `fold` adds them up.
+
+def partial_sums(count, rows, sets):
+    """Zeros (count, sets, splits, R*C) for `count` reductions.
+
+    A set is split for each BLOCK_ROWS of its rows, and all sets together into REDUCTION_SPLITS at most, or one each.
+    """
+    n = len(rows) // max(1, sets)
+    splits = min(max(1, REDUCTION_SPLITS // max(1, sets)), ceil_div(n, BLOCK_ROWS))
+    return np.zeros((count, sets, splits, rows.shape[1]))
+
+
 @inner
-def folded(partial, c):
-    """The sums over slices, and over the pixels of a row.   (sets, slices, R*C)  ->  (sets, C)"""
-    sets, slices, length = partial.shape
-    out = np.zeros((sets, c))
-    for e in range(sets):
-        for s in range(slices):
-            for start in range(0, length, c):
-                for k in range(c):
-                    out[e, k] += partial[e, s, start + k]
-    return out
+def locate_split(unit, rows, partial):
+    """Of a work unit: its set e, its split s, the first of its rows, and the end of its rows."""
+    _, sets, splits, _ = partial.shape
+    n = len(rows) // max(1, sets)
+    e, s = unit // splits, unit % splits
+    return e, s, e * n + s * n // splits, e * n + (s + 1) * n // splits
+
+
+@kernel
+def fold(thread, threads, partial, out):
+    """Add partial (sums, sets, splits, R*C) to out (sums, sets, C), over the splits and the R pixels of a row."""
+    fold_channels(thread, threads, partial, out)
+
+
+@inner
+def fold_channels(thread, threads, partial, out):
+    """The same for the channels of one thread."""
+    sums, sets, splits, length = partial.shape
+    c = out.shape[2]
+    channels = share(thread, threads, c)
+    for q in range(sums):
+        for e in range(sets):
+            total = out[q, e, channels.start:channels.stop]
+            for s in range(splits):
+                for start in range(0, length, c):
+                    some = partial[q, e, s, start + channels.start:start + channels.stop]
+                    for k in range(len(total)):
+                        total[k] += some[k]

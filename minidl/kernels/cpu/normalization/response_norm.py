@@ -1,46 +1,46 @@
-"""Local response normalization, channels last: numbers divided by a power of what neighbouring channels hold.
+"""Local response normalization, channels last: each element divided by a power of a sum over neighbouring channels.
 
 A window of channels must not reach into the next pixel. So some pixels at a time are copied into a buffer with
-size - 1 zeros after each; the sum over windows then is the sum of `size` shifted views of that buffer, which is vector
-code from one end to the other. Backward computes the divisors anew, which costs less than keeping them would.
+size - 1 zeros around each; the sum over windows is then the sum of `size` shifted views of that buffer, which is vector
+code from end to end. For size = 3, and two pixels with channels a, b, c and d, e, f:
+
+    buffer         0 a b c 0 0 d e f 0
+    shifted by 1   a b c 0 0 d e f 0
+    shifted by 2   b c 0 0 d e f 0
+    sum            A B C . . D E F          A = 0 + a + b,  B = a + b + c,  C = b + c + 0
+
+Backward recomputes the divisors, which costs less than keeping them.
 """
 
 import numpy as np
-from numba import prange
 
 from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import ceil_div, share
 
-PIXELS = 32        # that a thread takes at a time
+PIXELS = 32        # of a buffer
 
 
 def local_response_norm(x, size, alpha, beta, k):
-    """x / s**beta,  s[c] = k + alpha / size * sum of x[d]**2 over the channels d from c - size//2 to c + (size-1)//2.
-
-    x (N, C, H, W)  ->  (N, C, H, W); channels that do not exist count as zeros
-    """
     x = channels_last(x)
     out = empty(x.shape, x.dtype)
-    respond(pixels(x), size, alpha, beta, k, pixels(out))
+    normalize(pixels(x), size, alpha, beta, k, pixels(out))
     return logical(out)
 
 
 @kernel
-def respond(threads, x, size, alpha, beta, k, out):
+def normalize(thread, threads, x, size, alpha, beta, k, out):
     """out = x / s**beta, pixel by pixel"""
     n, c = x.shape
     width = c + size - 1
-    for part in prange((n + PIXELS - 1) // PIXELS):
+    for part in share(thread, threads, ceil_div(n, PIXELS)):
         first, count = part * PIXELS, min(PIXELS, n - part * PIXELS)
-        spread = np.zeros(count * width, x.dtype)
-        s, factor = np.empty_like(spread), np.empty_like(spread)
-        for i in range(count):
-            pixel, square = x[first + i], spread[i * width + size // 2:]
-            for j in range(c):
-                square[j] = pixel[j] * pixel[j]
-        sum_windows(spread, size, alpha, k, s)
-        power(s, beta, factor)
+        squared = np.zeros(count * width, x.dtype)
+        s, factor = np.empty_like(squared), np.empty_like(squared)
+        square_padded(x, first, count, size, squared)
+        sum_windows(squared, size, alpha, k, s)
+        inverse_power(s, beta, factor)
         for i in range(count):
             pixel, result, f = x[first + i], out[first + i], factor[i * width:]
             for j in range(c):
@@ -48,61 +48,64 @@ def respond(threads, x, size, alpha, beta, k, out):
 
 
 def local_response_norm_gradient(grad, x, size, alpha, beta, k):
-    """The gradient by x:  grad / s**beta - 2 * alpha * beta / size * x * sum of grad * x / s**(beta + 1).
-
-    The sum is over the channels whose windows see this one, from c - (size-1)//2 to c + size//2.
-    """
     grad, x = channels_last(grad), channels_last(x)
     dx = empty(x.shape, x.dtype)
-    respond_gradient(pixels(grad), pixels(x), size, alpha, beta, k, pixels(dx))
+    differentiate(pixels(grad), pixels(x), size, alpha, beta, k, pixels(dx))
     return logical(dx)
 
 
 @kernel
-def respond_gradient(threads, grad, x, size, alpha, beta, k, dx):
-    """dx = grad / s**beta - 2 * alpha * beta / size * x * sums, pixel by pixel; `back` becomes those sums"""
+def differentiate(thread, threads, grad, x, size, alpha, beta, k, dx):
+    """dx = grad / s**beta - 2 * beta * x * windows,  windows = alpha / size * sums of grad * x / s**(beta + 1)"""
     n, c = x.shape
     width, slope = c + size - 1, x.dtype.type(2 * beta)
-    for part in prange((n + PIXELS - 1) // PIXELS):
+    for part in share(thread, threads, ceil_div(n, PIXELS)):
         first, count = part * PIXELS, min(PIXELS, n - part * PIXELS)
-        spread = np.zeros(count * width, x.dtype)
-        s, factor, back = np.empty_like(spread), np.empty_like(spread), np.empty_like(spread)
-        for i in range(count):
-            pixel, square = x[first + i], spread[i * width + size // 2:]
-            for j in range(c):
-                square[j] = pixel[j] * pixel[j]
-        sum_windows(spread, size, alpha, k, s)
-        power(s, beta, factor)
-        spread[:] = 0
+        padded = np.zeros(count * width, x.dtype)
+        s, factor, windows = np.empty_like(padded), np.empty_like(padded), np.empty_like(padded)
+        square_padded(x, first, count, size, padded)
+        sum_windows(padded, size, alpha, k, s)
+        inverse_power(s, beta, factor)
+        padded[:] = 0
         for i in range(count):
             pixel, g, f, divisor = x[first + i], grad[first + i], factor[i * width:], s[i * width:]
-            share = spread[i * width + (size - 1) // 2:]
+            scaled = padded[i * width + (size - 1) // 2:]
             for j in range(c):
-                share[j] = g[j] * pixel[j] * f[j] / divisor[j]
-        sum_windows(spread, size, alpha, 0, back)
+                scaled[j] = g[j] * pixel[j] * f[j] / divisor[j]
+        sum_windows(padded, size, alpha, 0, windows)
         for i in range(count):
-            pixel, g, f, b = x[first + i], grad[first + i], factor[i * width:], back[i * width:]
+            pixel, g, f, sums = x[first + i], grad[first + i], factor[i * width:], windows[i * width:]
             result = dx[first + i]
             for j in range(c):
-                result[j] = g[j] * f[j] - slope * pixel[j] * b[j]
+                result[j] = g[j] * f[j] - slope * pixel[j] * sums[j]
+
+
+@inner
+def square_padded(x, first, count, size, out):
+    """The squares of `count` pixels, size // 2 zeros before each; `out` holds zeros."""
+    c = x.shape[1]
+    for i in range(count):
+        pixel, square = x[first + i], out[i * (c + size - 1) + size // 2:]
+        for j in range(c):
+            square[j] = pixel[j] * pixel[j]
 
 
 @inner
 def sum_windows(v, size, alpha, k, out):
-    """out[i] = k + alpha / size * (v[i] + ... + v[i + size - 1]), as far as there is a whole window"""
-    share, start = v.dtype.type(alpha / size), v.dtype.type(k)
+    """out[i] = k + alpha / size * (v[i] + ... + v[i + size - 1]), up to the last whole window"""
+    scale, start = v.dtype.type(alpha / size), v.dtype.type(k)
     out[:] = v
     for i in range(1, size):
         shifted = v[i:]
         for j in range(len(shifted)):
             out[j] += shifted[j]
     for j in range(len(out)):
-        out[j] = start + share * out[j]
+        out[j] = start + scale * out[j]
 
 
 @inner
-def power(s, beta, out):
-    """out = s**-beta; for the papers' 0.75 by square roots, which are vector code"""
+def inverse_power(s, beta, out):
+    """out = s**-beta; for the papers' beta = 0.75 by square roots, which are vector code"""
     one, exponent = s.dtype.type(1), s.dtype.type(-beta)
     if beta == 0.75:
         for j in range(len(s)):

@@ -1,72 +1,68 @@
-"""`@kernel`: compile a function of loops for this processor, once, and keep the result on disk.
+"""`@kernel`: compile a function of loops for this processor, keep the result on disk, and run it on all threads.
 
-Numba's cache looks at the file that a function stands in. Ours depend on each other across files, and on the vector
-width; so the stamp that decides whether a cached kernel is still good covers every source of this folder and the
-target. The first time anything must really be compiled, one line on stderr says so.
+A kernel is written as the part of one thread, and each thread calls it with a number of its own:
+
+    @kernel
+    def double(thread, threads, x, out):
+        for i in share(thread, threads, len(x)):
+            out[i] = 2 * x[i]
+
+    double(x, out)
+
+It returns nothing: results go into arrays that the caller made. `launcher.py` says how the threads are started,
+`cache.py` what is kept, `progress.py` what the user sees of it.
 """
 
 import functools
-import hashlib
-import sys
 import threading
-from pathlib import Path
+import types
 
 import numba
-from numba.core import event
 
-from minidl.kernels.cpu.runtime.target import TILE_ROWS, VECTOR_BYTES
-from minidl.kernels.cpu.runtime.threads import come_home, thread_count
+from minidl.kernels.cpu.runtime import progress
+from minidl.kernels.cpu.runtime.cache import KernelCache, warn_once
+from minidl.kernels.cpu.runtime.launcher import launcher, on_all_threads
+from minidl.kernels.cpu.runtime.threads import return_to_main_core, thread_count
 
-pool = threading.Lock()
+OPTIONS = {"error_model": "numpy", "nogil": True}
+pool = threading.Lock()                      # one kernel runs at a time: they would share the same cores
 
-
-def stamp():
-    """A value that changes whenever compiled kernels are out of date."""
-    digest = hashlib.sha256(f"{VECTOR_BYTES} {TILE_ROWS}".encode())
-    for path in sorted(Path(__file__).parents[2].rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+# A function that kernels call: it becomes part of them.
+inner = functools.partial(numba.njit, **OPTIONS)
 
 
-STAMP = stamp()
+def kernel(part):
+    """Compile `part(thread, threads, *arguments)`; the caller gives the arguments alone.
 
-# A function that other kernels call: it becomes part of them.
-inner = functools.partial(numba.njit, error_model="numpy", nogil=True)
-
-
-def kernel(function):
-    """Compile `function(threads, ...)`; the caller leaves out `threads`, how many of the pool's threads it may use.
-
-    Python's own lock is released while a kernel runs. One kernel runs at a time: they would share the same cores.
+    The GIL is released while a kernel runs. Raises MemoryError if a thread found no memory for its scratch arrays.
     """
-    options = {"parallel": True, "nogil": True, "error_model": "numpy"}
+    entry = numba.njit(**OPTIONS)(named_like(part, run_parts, run=on_all_threads(inner(part))))
+    progress.watch(entry)
     try:
-        compiled = numba.njit(cache=True, **options)(function)
-        compiled._cache._cache_file._source_stamp = STAMP
-    except RuntimeError:                     # no folder to cache in: compile in every process
-        compiled = numba.njit(**options)(function)
+        entry._cache = KernelCache(entry.py_func)
+    except RuntimeError as error:            # no folder to cache in
+        warn_once(error)
 
-    @functools.wraps(function)
+    @functools.wraps(part)
     def run(*arguments):
         with pool:
-            come_home()
-            return compiled(thread_count(), *arguments)
+            threads = thread_count()
+            return_to_main_core()
+            failed = entry(launcher().address, threads, *arguments)
+        if failed:
+            raise MemoryError(f"no memory for the scratch arrays of the kernel {part.__name__}")
     return run
 
 
-class Announcement(event.Listener):
-    """Says once, on stderr, that kernels are being compiled."""
-
-    made = False
-
-    def on_start(self, event):
-        if not self.made and event.data["dispatcher"].__module__.startswith("minidl."):
-            self.made = True
-            print("minidl: compiling kernels for this processor; it happens once and takes some seconds ...",
-                  file=sys.stderr, flush=True)
-
-    def on_end(self, event):
-        """Nothing to say."""
+def run_parts(launch, threads, *arguments):
+    """What Python calls: `run` is the intrinsic that starts the parts."""
+    return run(launch, threads, arguments)  # noqa: F821 - given by `named_like`
 
 
-event.register("numba:compile", Announcement())
+def named_like(model, function, **names):
+    """A copy of `function` that stands where `model` does, which is what Numba's cache goes by, and sees `names`."""
+    code = function.__code__.replace(co_filename=model.__code__.co_filename, co_name=model.__name__,
+                                     co_firstlineno=model.__code__.co_firstlineno, co_qualname=model.__qualname__)
+    copy = types.FunctionType(code, {"__name__": model.__module__, "__file__": model.__code__.co_filename, **names})
+    copy.__module__, copy.__qualname__ = model.__module__, model.__qualname__
+    return copy

@@ -1,11 +1,12 @@
-"""Memory for results, used again: `empty(shape, dtype)` in place of numpy.empty.
+"""A caching allocator for results: `empty(shape, dtype)` in place of numpy.empty.
 
-Each step of training makes the same large arrays anew. From the system they come as pages that must first be mapped and
-cleared, one page fault for every 4 KiB, which can cost more than computing what goes into them; and when they are freed
-the system takes them back. So large blocks are kept when the last array that uses them dies, and given out again. The
-most recently freed block of a fitting size is the one most likely to be in the cache still. Blocks in use and spare
-ones together take no more than those in use once took, and a little: keeping them hardly raises the peak. And where the
-system has no more to give, it first gets the spare ones back.
+Every training step makes the same large arrays again. From the system they come as pages that must first be mapped and
+cleared, one page fault for every 4 KiB, which can cost more than computing their contents; when they are freed the
+system takes the pages back. The pool therefore caches a large block when the last array on it dies, and reuses the most
+recently freed block of a fitting size, which is the one most likely to be in the processor's cache.
+
+Live and cached blocks together never exceed the peak of live bytes by more than SLACK, so caching hardly raises peak
+memory. Where the system has no more memory to give, the cached blocks are released first.
 """
 
 import math
@@ -13,97 +14,101 @@ import threading
 
 import numpy as np
 
-SLACK = 32 * 1024**2       # bytes by which they may; with none, blocks of many sizes would be given back and made anew
-SMALL = 16 * 1024          # below this, NumPy's own allocator does the same, but that it aligns nothing
-LINE = 64                  # bytes of a cache line: a vector that straddles two costs twice
+SLACK = 32 * 1024**2       # cached bytes allowed beyond the peak of live bytes; with none, mixed sizes would thrash
+SMALL = 16 * 1024          # below this size NumPy's own allocator caches too, though it aligns nothing
+LINE = 64                  # bytes of a cache line: a vector that straddles two lines costs twice
 
 
 class Memory(np.ndarray):
-    """Bytes of the store. Of a type of their own, lest NumPy let an array hold on to them rather than to its Block."""
+    """The bytes of one block. A type of its own, so that NumPy makes views hold the Block, not these bytes."""
 
 
 class Block(np.ndarray):
-    """What the arrays on a Memory hold on to: when the last of them is gone, so is this, and the store has it back."""
+    """What arrays on a Memory hold: when the last of them is gone, so is this, and the pool gets the memory back."""
 
     def __del__(self):
-        if type(self.base) is Memory:              # not a part of a block, which holds on to that
-            store.put(self.base)
+        if type(self.base) is Memory:              # a part of a block holds that block instead
+            pool.free(self.base)
 
 
-class Store:
-    """The blocks that nobody uses at the moment, the most recently used last."""
+class MemoryPool:
+    """The cached blocks, the most recently freed last, and counts of bytes.
+
+    live_bytes are in use now, peak_bytes the most that ever were, cached_bytes kept for reuse, and total_bytes all that
+    were ever allocated. high_water_bytes is the most in use since a caller last set it to live_bytes.
+    """
 
     def __init__(self):
-        self.spare, self.spare_bytes = [], 0
-        self.used_bytes, self.peak = 0, 0
-        self.given_bytes = self.watermark = 0        # all ever given out; the most in use since it was last set
-        self.lock = threading.RLock()      # re-entrant: garbage collected under it may come back to it
+        self.cached, self.cached_bytes = [], 0
+        self.live_bytes = self.peak_bytes = self.total_bytes = self.high_water_bytes = 0
+        self.lock = threading.RLock()      # re-entrant: garbage collected while it is held may call free
 
-    def take(self, size):
-        """A spare block of `size` bytes or up to an eighth more, else a new one."""
+    def allocate(self, size):
+        """A cached block of `size` bytes, or up to an eighth more; else a new one."""
         with self.lock:
-            memory = self.fitting(size)
+            memory = self.take_cached(size)
             if memory is None:
-                memory = self.new(size)
-            self.given_bytes += len(memory)
-            self.used_bytes += len(memory)
-            self.peak, self.watermark = max(self.peak, self.used_bytes), max(self.watermark, self.used_bytes)
+                memory = self.allocate_new(size)
+            self.total_bytes += len(memory)
+            self.live_bytes += len(memory)
+            self.peak_bytes = max(self.peak_bytes, self.live_bytes)
+            self.high_water_bytes = max(self.high_water_bytes, self.live_bytes)
             return memory
 
-    def fitting(self, size):
-        """Take a block that fits from the spare ones; None if there is none."""
-        most = size + size // 8
-        for i in range(len(self.spare) - 1, -1, -1):
-            if size <= len(self.spare[i]) <= most:
-                self.spare_bytes -= len(self.spare[i])
-                return self.spare.pop(i)
+    def take_cached(self, size):
+        """Remove a fitting block from the cache and return it; None if there is none."""
+        largest = size + size // 8
+        for i in range(len(self.cached) - 1, -1, -1):
+            if size <= len(self.cached[i]) <= largest:
+                self.cached_bytes -= len(self.cached[i])
+                return self.cached.pop(i)
         return None
 
-    def new(self, size):
-        """A new block; if there are too many bytes with it, the least recently used spare ones make room."""
-        memory, used = aligned(size).view(Memory), self.used_bytes + size
-        while self.spare and used + self.spare_bytes > max(used, self.peak) + SLACK:
-            self.spare_bytes -= len(self.spare.pop(0))
+    def allocate_new(self, size):
+        """A new block. If that makes too many bytes, the least recently freed cached blocks are released."""
+        memory, live = aligned(size).view(Memory), self.live_bytes + size
+        while self.cached and live + self.cached_bytes > max(live, self.peak_bytes) + SLACK:
+            self.cached_bytes -= len(self.cached.pop(0))
         return memory
 
-    def put(self, memory):
-        """Keep a block that is no longer used."""
+    def free(self, memory):
+        """Cache a block that is no longer in use."""
         with self.lock:
-            self.spare.append(memory)
-            self.spare_bytes += len(memory)
-            self.used_bytes -= len(memory)
+            self.cached.append(memory)
+            self.cached_bytes += len(memory)
+            self.live_bytes -= len(memory)
 
     def clear(self):
-        """Give all spare blocks back to the system, and begin anew to see how much is needed."""
+        """Release all cached blocks to the system, and start a new peak."""
         with self.lock:
-            self.spare, self.spare_bytes, self.peak = [], 0, self.used_bytes
+            self.cached, self.cached_bytes, self.peak_bytes = [], 0, self.live_bytes
 
 
-store = Store()
+pool = MemoryPool()
 
 
 def aligned(size):
-    """So many bytes, new, from the beginning of a cache line on."""
+    """`size` new bytes that start on a cache line."""
     try:
         memory = np.empty(size + LINE, np.uint8)
     except MemoryError:
-        store.clear()
+        pool.clear()
         memory = np.empty(size + LINE, np.uint8)
-    start = -memory.__array_interface__["data"][0] % LINE             # quicker to ask than .ctypes.data
+    start = -memory.__array_interface__["data"][0] % LINE             # faster than .ctypes.data
     return memory[start:start + size]
 
 
 def empty(shape, dtype):
-    """A C-contiguous array of `shape`, not filled, as numpy.empty makes it; the larger ones begin with a cache line.
+    """An uninitialised C-contiguous array, as from numpy.empty; large ones start on a cache line.
 
-    Raises MemoryError that tells how much was asked for.
+    Raises MemoryError that says how much was asked for.
     """
     dtype = np.dtype(dtype)
     size = dtype.itemsize * math.prod(shape)
     if size < SMALL:
         return np.empty(shape, dtype)
     try:
-        return np.ndarray(shape, dtype, store.take(size).view(Block))
+        return np.ndarray(shape, dtype, pool.allocate(size).view(Block))
     except MemoryError as error:
         amount = f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"
         raise MemoryError(f"no memory for {amount}, an array {shape} of {dtype}") from error

@@ -1,7 +1,7 @@
-"""The processor that kernels are compiled for, as far as they care: how wide its vectors are, and how many it has.
+"""The processor that kernels are compiled for: the width and number of its vector registers, and the tile they hold.
 
-The width is one number that everything else takes from here. `MINIDL_VECTOR_BYTES` overrides it (16, 32 or 64), so
-that one machine can test the code of the others; a width the processor lacks still works, only slower.
+`MINIDL_VECTOR_BYTES` (16, 32 or 64) overrides the width, so that one machine can test the code of others. A width that
+the processor lacks also works, but more slowly.
 """
 
 import os
@@ -27,11 +27,12 @@ def vector_bytes():
 
 VECTOR_BYTES = vector_bytes()
 
-# Rows of the register tile, two vectors wide: with AVX-512, and with NEON, 14 * 2 sums, 2 vectors of B and one of A
-# fill 31 of 32 registers; AVX2 and SSE have 16 registers, which 6 * 2 + 2 + 1 fill.
+# The register tile of the GEMM microkernel has MR rows and NR columns, where NR is two vectors. With 32 registers
+# (AVX-512, NEON), 14 * 2 accumulators, 2 vectors of B and one of A fill 31; with 16 (AVX2, SSE), 6 * 2 + 2 + 1 fill 15.
 REGISTERS = 32 if VECTOR_BYTES == 64 or platform.machine().lower() in ("aarch64", "arm64") else 16
-TILE_ROWS = 14 if REGISTERS == 32 else 6
-LOW_ROWS = 8 if REGISTERS == 32 else 4         # of a lower tile, where it leaves fewer rows empty
+MR = 14 if REGISTERS == 32 else 6
+LOW_MR = 8 if REGISTERS == 32 else 4           # of a lower tile, for where it leaves fewer rows empty
+NR_BYTES = 2 * VECTOR_BYTES
 
 
 def describe():

@@ -1,13 +1,15 @@
 """One pool of threads for all kernels: Numba's.
 
-Three facts shape this file. A second pool (OpenBLAS's, say) taking turns with this one costs milliseconds a switch, so
-matrix products use this pool too. Threads that sleep between kernels may wake on one core and stay there until the
-scheduler's next tick, which makes a call of 0.3 ms take 8 ms; so on Linux each worker is given a core of its own, if
-the pool has a thread for every core: then several processes at once have one thread each on every core, none too many.
-The main thread stays free to run anywhere: what it starts later, threads and programs, inherits its affinity. Only if
-the system has put it on a worker's core, because another program is busy on its own, it is moved back before a kernel.
-And threads that wait for each other spin, for milliseconds by default: two processes on the same cores then wait for
-each other's waiting, and run 10 times slower than need be. Ours spin for the length of a short kernel and then sleep.
+Three facts shape this file.
+- Two pools that take turns (OpenBLAS's and this one, say) cost milliseconds at each switch. Matrix products therefore
+  use this pool too.
+- Threads that sleep between kernels may wake on one core and stay there until the scheduler's next tick, so that a call
+  of 0.3 ms takes 8 ms. On Linux each worker is therefore pinned to a core, if the pool has a thread for every core.
+  Several processes at once then have one thread each on every core. The main thread is not pinned, because threads and
+  programs that it starts inherit its affinity. It is moved back to the core that the workers leave free only when the
+  system has put it on a worker's core.
+- Threads that wait for each other spin, by default for milliseconds. Two processes on the same cores then spend each
+  other's time slices spinning, and run 10 times slower. Ours spin for the length of a short kernel and then sleep.
 """
 
 import ctypes
@@ -18,49 +20,48 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numba
-import numpy as np
 from numba.np.ufunc import parallel
+
+from minidl.kernels.cpu.runtime.launcher import empty_part, launcher, start_pool
+from minidl.kernels.cpu.runtime.work import ceil_div
 
 SPINS = "10000"        # about 100 microseconds
 current_core = getattr(ctypes.CDLL(None), "sched_getcpu", None) if os.name == "posix" else None
-home = None            # the core that pinned workers leave to the thread that starts the kernels
+main_core = None            # the core that pinned workers leave to the thread that starts kernels
 
 if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
-    numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]     # the quickest to start a loop comes first
+    numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]     # fastest to start a loop first
 
 
 @functools.cache
 def thread_count():
-    """How many parts to cut the work of a kernel into: the number of threads.
-
-    The first call starts the pool and gives each worker its core.
-    """
-    global home
+    """The number of threads of the pool. The first call starts it and pins its workers."""
+    global main_core
     if not parallel._is_initialized:
-        numba.config.NUMBA_NUM_THREADS = parallel.NUM_THREADS = wanted_threads()     # Numba asks both
-    with spinning_shortly():
-        touch.compile("void(int64[::1])")          # Numba may bring SciPy along, which has threads of its own
+        numba.config.NUMBA_NUM_THREADS = parallel.NUM_THREADS = wanted_threads()     # Numba reads both
+    with short_spin():
+        launcher(), empty_part()                   # compiling may import SciPy, which has threads of its own
         before = tasks()
-        touch(np.zeros(numba.config.NUMBA_NUM_THREADS, np.int64))
+        start_pool()
     workers = sorted(tasks() - before)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if may_pin() and len(workers) + 1 == len(cores):
         for worker, core in zip(workers, cores[1:], strict=True):
             os.sched_setaffinity(worker, {core})
-        home = cores[0] if workers and current_core else None
+        main_core = cores[0] if workers and current_core else None
     return numba.config.NUMBA_NUM_THREADS
 
 
-def come_home():
-    """Move the calling thread to the core that the workers leave to it, if it runs on another.
+def return_to_main_core():
+    """Move the calling thread to the core that the workers leave free, if it runs on another.
 
-    Two threads of the pool on one core would take turns, and wait for each other, at every kernel.
+    Two threads of the pool on one core would take turns, and wait for each other, in every kernel.
     """
-    if home is not None and current_core() != home:
-        anywhere = os.sched_getaffinity(0)
-        if home in anywhere:
-            os.sched_setaffinity(0, {home})
-            os.sched_setaffinity(0, anywhere)
+    if main_core is not None and current_core() != main_core:
+        allowed = os.sched_getaffinity(0)
+        if main_core in allowed:
+            os.sched_setaffinity(0, {main_core})
+            os.sched_setaffinity(0, allowed)
 
 
 def wanted_threads():
@@ -75,18 +76,18 @@ def wanted_threads():
 
 
 def quota(groups="/sys/fs/cgroup", own="/proc/self/cgroup"):
-    """The cores' worth of time that a container is given (Linux, cgroup v2), rounded up; without bound, infinity."""
+    """The cores' worth of time that a container may use (Linux, cgroup v2), rounded up; infinity if unlimited."""
     try:
         path = next(line[3:] for line in Path(own).read_text().splitlines() if line.startswith("0::"))
         limit, period = Path(f"{groups}{path}/cpu.max").read_text().split()
-        return -(-int(limit) // int(period))
+        return ceil_div(int(limit), int(period))
     except (OSError, StopIteration, ValueError):             # no such system, or the limit is "max"
         return float("inf")
 
 
 @contextmanager
-def spinning_shortly():
-    """Let GNU's OpenMP, which reads its settings when it is loaded, spin for SPINS rounds; unless the user chose."""
+def short_spin():
+    """Let GNU's OpenMP, which reads its settings when it is loaded, spin for SPINS rounds, unless the user chose."""
     chosen = "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ
     if not chosen:
         os.environ["GOMP_SPINCOUNT"] = SPINS
@@ -94,25 +95,18 @@ def spinning_shortly():
         yield
     finally:
         if not chosen:
-            del os.environ["GOMP_SPINCOUNT"]         # programs that this one starts choose for themselves
+            del os.environ["GOMP_SPINCOUNT"]         # child processes choose for themselves
 
 
 def may_pin():
-    """Whether the cores are this process's own to hand out: not if OpenMP does it, nor in one process of several."""
+    """Whether this process may pin its workers: not if OpenMP does, nor in a worker process of multiprocessing."""
     chosen = "OMP_PROC_BIND" in os.environ or "GOMP_CPU_AFFINITY" in os.environ or os.environ.get("MINIDL_PIN") == "0"
     return not chosen and multiprocessing.parent_process() is None
 
 
 def tasks():
-    """The ids of this process's threads, where the system tells them (Linux)."""
+    """The ids of this process's threads, where the system lists them (Linux)."""
     try:
         return set(map(int, os.listdir("/proc/self/task")))
     except OSError:
         return set()
-
-
-@numba.njit(parallel=True, cache=True)
-def touch(ids):
-    """The smallest loop there is: running it starts the pool."""
-    for i in numba.prange(len(ids)):
-        ids[i] = i

@@ -5,167 +5,155 @@ For a target t with softmax p, class weights w and smoothing s,
     loss = -(1 - s) * w[t] * log p[t] - s / C * sum over c of w[c] * log p[c]
     gradient[c] = p[c] * ((1 - s) * w[t] + s / C * sum(w)) - s / C * w[c] - (1 - s) * w[t] where c = t
 
-Targets are worked on side by side, as `lanes.py` tells; but where scores lie one target after another, one by one if
-classes are many, since the first cache holds the scores of one, but not of many, or if scores are few: that is compiled
-in a third of the time, which counts for more then.
+In the code, hard_weight = (1 - s) * w[t] and smoothing_share = s / C; both are 0 for an ignored target.
+Targets are processed in transposed blocks (`row_blocks.py`). If the scores of one target follow those of another, they
+are processed one by one instead where classes are many (the L1 cache holds the scores of one, but not of a block), or
+where scores are few (that kernel compiles in a third of the time, which matters more then).
 """
 
-import numpy as np
-from numba import prange
+from typing import NamedTuple
 
-from minidl.kernels.cpu.llvm.reduce_rows import largest_number, sum_distances, sum_weighted
-from minidl.kernels.cpu.llvm.vector_math import exp, log
+import numpy as np
+
+from minidl.kernels.cpu.llvm.reduce_rows import row_maximum, sum_row_deviations, sum_row_products
+from minidl.kernels.cpu.llvm.vector_math import exp, log, maximum
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
+from minidl.kernels.cpu.runtime.work import MIN_WORK, share_of_work
 from minidl.kernels.cpu.softmax.row_blocks import (
-    LONG,
+    LONG_ROW,
     are_long,
-    bring,
-    find_largest,
-    lanes_for,
-    larger,
-    lines_along,
-    place_of,
-    take,
-    to_powers,
+    block_count,
+    block_rows,
+    exponentiate,
+    find_maxima,
+    load_transposed,
+    locate_block,
+    rows_along,
+    store_transposed,
 )
 
-PARTS = 32         # into which the blocks of targets are dealt, for the threads to take
-FEW = 4096         # so many scores are one part: a thread has done them before the others are under way
+
+class Criterion(NamedTuple):
+    """What is computed from scores and targets: the losses, and the gradient of `scale` times their sum."""
+
+    weight: np.ndarray           # (C,)
+    ignore_index: int
+    smoothing: float
+    scale: float
 
 
 def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
-    """-(1 - s) * w[t] * log p[t] - s / C * sum over c of w[c] * log p[c] for each target t, with p = softmax(logits).
-
-    logits (N, C, ...), target (N, ...) all of them legal, weight (C,), s = smoothing, mean: whether to divide by total
-    ->  losses (N, ...), total = the sum of w[t], gradient (N, C, ...) of sum(losses) or of sum(losses) / total
-    Targets that are ignore_index count nothing; without any others the gradient is 0.
-    """
-    memory = logits.transpose(0, *range(2, logits.ndim), 1)          # all scores of a target side by side
+    memory = logits.transpose(0, *range(2, logits.ndim), 1)          # the scores of one target contiguous
     planes = logits.flags.c_contiguous and not memory.flags.c_contiguous
-    memory = np.ascontiguousarray(logits if planes else memory)      # if planes, all scores of a class
+    memory = np.ascontiguousarray(logits if planes else memory)      # if planes, the scores of one class contiguous
     gradient, losses = empty(memory.shape, memory.dtype), empty(target.shape, logits.dtype)
-    lines = lines_along(memory.shape, 1 if planes else memory.ndim - 1)
-    fill = one_by_one if are_long(lines) or (lines[-1] == 1 and memory.size <= FEW) else side_by_side
-    total = fill(memory.reshape(-1), lines, target.reshape(-1).astype(np.int64, copy=False),
-                 np.ascontiguousarray(weight), ignore_index, smoothing, mean, losses.reshape(-1), gradient.reshape(-1))
+    target, weight, total = target.reshape(-1).astype(np.int64, copy=False), np.ascontiguousarray(weight), np.zeros(1)
+    sum_weights(target, weight, ignore_index, total)
+    total = float(total[0])
+    scale = 1.0 if not mean else 0.0 if total == 0 else 1 / total
+    layout = rows_along(memory.shape, 1 if planes else memory.ndim - 1)
+    fill = row_losses if are_long(layout) or (layout.stride == 1 and memory.size <= MIN_WORK) else block_losses
+    fill(memory.reshape(-1), layout, target, Criterion(weight, ignore_index, smoothing, scale), losses.reshape(-1),
+         gradient.reshape(-1))
     if not planes:
         gradient = gradient.transpose(0, -1, *range(1, logits.ndim - 1))
     return losses, total, gradient
 
 
 @kernel
-def side_by_side(threads, logits, lines, target, weight, ignore_index, smoothing, mean, losses, gradient):
-    """Fill losses and gradient, block by block of targets, and return the total weight."""
-    groups, count, classes, _ = lines
-    lanes = lanes_for(classes)
-    blocks = groups * ((count + lanes - 1) // lanes)
-    parts = PARTS if len(logits) > FEW else 1
-    total, scale = weigh(target, weight, ignore_index, mean)
-    for part in prange(parts):
-        some_blocks(part * blocks // parts, (part + 1) * blocks // parts, lanes, logits, lines, target, weight,
-                    ignore_index, smoothing, scale, losses, gradient)
-    return total
+def sum_weights(thread, threads, target, weight, ignore_index, total):
+    """total[0] = the sum of the weights of the targets that count, in float64, in their order: work for one thread."""
+    if thread == 0:
+        partial = 0.0
+        for t in target:
+            if t != ignore_index:
+                partial += weight[t]
+        total[0] = partial
+
+
+@inner
+def target_loss(log_sum, score, weighted_score, hard_weight, smoothing_share, weight_sum):
+    """The loss of one target that counts, from differences of scores to the largest one.
+
+    log_sum, of their exp; score, of the target's class; weighted_score, the sum of w[c] * score; weight_sum, of w[c]
+    """
+    return hard_weight * (log_sum - score) + smoothing_share * (weight_sum * log_sum - weighted_score)
 
 
 @kernel
-def one_by_one(threads, logits, lines, target, weight, ignore_index, smoothing, mean, losses, gradient):
-    """The same, target by target; the scores of each lie side by side."""
-    _, count, classes, _ = lines
-    parts = PARTS if len(logits) > FEW else 1
-    total, scale = weigh(target, weight, ignore_index, mean)
-    for part in prange(parts):
-        some_targets(part * count // parts, (part + 1) * count // parts, logits, classes, target, weight, ignore_index,
-                     smoothing, scale, losses, gradient)
-    return total
+def block_losses(thread, threads, logits, layout, target, criterion, losses, gradient):
+    """Fill losses and gradient, block by block of targets.
 
-
-@inner
-def weigh(target, weight, ignore_index, mean):
-    """The sum of the weights of the targets that count, and what their losses are multiplied by."""
-    total = 0.0
-    for t in target:
-        if t != ignore_index:
-            total += weight[t]
-    if not mean:
-        return total, 1.0
-    return total, 0.0 if total == 0 else 1 / total
-
-
-@inner
-def some_blocks(first, last, lanes, logits, lines, target, weight, ignore_index, smoothing, scale, losses, gradient):
-    """The blocks of targets from `first` up to `last`, counted through all groups.
-
-    Each quantity of the lanes is an array of its own: of views of one array LLVM does not know that they lie apart, and
-    makes no vector code.
+    Each quantity of the block's rows is an array of its own: LLVM cannot tell that views of one array do not overlap,
+    and would not vectorize.
     """
-    _, _, classes, apart = lines
-    real = logits.dtype.type
-    zero, one, kept, scale = real(0), real(1), real(1 - smoothing), real(scale)
-    even, all_weights = real(smoothing / classes), weight.sum()
-    scores = np.zeros((classes, lanes), logits.dtype)
-    largest, sums, spread = np.zeros(lanes, real), np.zeros(lanes, real), np.zeros(lanes, real)
-    score, counted, right = np.zeros(lanes, real), np.zeros(lanes, real), np.zeros(lanes, real)
-    labels = np.empty(lanes, np.int64)
-    for block in range(first, last):
-        start, begin, count = place_of(block, lanes, lines)
-        bring(logits, start, apart, count, scores)
-        find_largest(scores, largest)
+    real, weight, classes, rows = logits.dtype.type, criterion.weight, layout.length, block_rows(layout.length)
+    zero, one, hard, scale = real(0), real(1), real(1 - criterion.smoothing), real(criterion.scale)
+    smoothing_share, weight_sum = real(criterion.smoothing / classes), weight.sum()
+    scores, labels = np.zeros((classes, rows), real), np.empty(rows, np.int64)
+    largest, sums, weighted_score = np.zeros(rows, real), np.zeros(rows, real), np.zeros(rows, real)
+    score, is_counted, hard_weight = np.zeros(rows, real), np.zeros(rows, real), np.zeros(rows, real)
+    for block in share_of_work(thread, threads, block_count(rows, layout), len(logits)):
+        start, first, count = locate_block(block, rows, layout)
+        load_transposed(logits, start, layout.stride, count, scores)
+        find_maxima(scores, largest)
         for r in range(count):
-            t = target[begin + r]
-            counted[r] = zero if t == ignore_index else one
-            labels[r] = 0 if t == ignore_index else t
-            right[r] = counted[r] * kept * weight[labels[r]]
+            t = target[first + r]
+            is_counted[r] = zero if t == criterion.ignore_index else one
+            labels[r] = 0 if t == criterion.ignore_index else t
+            hard_weight[r] = is_counted[r] * hard * weight[labels[r]]
             score[r] = scores[labels[r], r] - largest[r]
-        spread[:] = 0
-        if smoothing > 0:
+        weighted_score[:] = 0
+        if criterion.smoothing > 0:
             for c in range(classes):
-                for r in range(lanes):
-                    spread[r] += weight[c] * (scores[c, r] - largest[r])
-        to_powers(scores, largest, sums)
+                for r in range(rows):
+                    weighted_score[r] += weight[c] * (scores[c, r] - largest[r])
+        exponentiate(scores, largest, sums)
         for r in range(count):
-            log_sum = log(sums[r])
-            loss = right[r] * (log_sum - score[r]) + even * (all_weights * log_sum - spread[r])
-            losses[begin + r] = loss if counted[r] > zero else zero
-        for r in range(lanes):
-            sums[r] = scale * (right[r] + counted[r] * even * all_weights) / sums[r]
-            counted[r] *= scale * even
+            loss = target_loss(log(sums[r]), score[r], weighted_score[r], hard_weight[r], smoothing_share, weight_sum)
+            losses[first + r] = loss if is_counted[r] > zero else zero
+        for r in range(rows):                                # from here on, the factors of exp(score) and of weight[c]
+            sums[r] = scale * (hard_weight[r] + is_counted[r] * smoothing_share * weight_sum) / sums[r]
+            is_counted[r] *= scale * smoothing_share
         for c in range(classes):
-            for r in range(lanes):
-                scores[c, r] = scores[c, r] * sums[r] - weight[c] * counted[r]
+            for r in range(rows):
+                scores[c, r] = scores[c, r] * sums[r] - weight[c] * is_counted[r]
         for r in range(count):
-            scores[labels[r], r] -= scale * right[r]
-        take(scores, count, gradient, start, apart)
+            scores[labels[r], r] -= scale * hard_weight[r]
+        store_transposed(scores, count, gradient, start, layout.stride)
 
 
-@inner
-def some_targets(first, last, logits, classes, target, weight, ignore_index, smoothing, scale, losses, gradient):
-    """The targets from `first` up to `last`, one by one; the gradient is room for the powers meanwhile."""
-    real, size = logits.dtype.type, logits.itemsize
-    zero, one, kept, scale, even = real(0), real(1), real(1 - smoothing), real(scale), real(smoothing / classes)
-    ones, weights = np.ones(classes, real), weight.ctypes.data
-    for i in range(first, last):
-        here = i * classes
-        scores, powers = logits[here:here + classes], gradient[here:here + classes]
-        if classes >= LONG:
-            top = largest_number(logits, logits.ctypes.data + here * size, classes)
+@kernel
+def row_losses(thread, threads, logits, layout, target, criterion, losses, gradient):
+    """The same, target by target; the gradient's memory holds the exponentials meanwhile."""
+    real, weight, classes, size = logits.dtype.type, criterion.weight, layout.length, logits.itemsize
+    zero, one, hard, scale = real(0), real(1), real(1 - criterion.smoothing), real(criterion.scale)
+    smoothing_share, ones = real(criterion.smoothing / classes), np.ones(classes, real)
+    for i in share_of_work(thread, threads, layout.count, len(logits)):
+        begin, address = i * classes, logits.ctypes.data + i * classes * size
+        scores, powers = logits[begin:begin + classes], gradient[begin:begin + classes]
+        if classes >= LONG_ROW:
+            largest = row_maximum(logits, address, classes)
         else:
-            top = scores[0]
+            largest = scores[0]
             for c in range(1, classes):
-                top = larger(scores[c], top)
+                largest = maximum(scores[c], largest)
         for c in range(classes):
-            powers[c] = exp(scores[c] - top)
-        total = sum_distances(gradient, gradient.ctypes.data + here * size, zero, classes)[0]
-        all_weights, spread = zero, zero
-        if smoothing > 0:
-            all_weights, spread = sum_weighted(weight, weights, ones.ctypes.data, logits.ctypes.data + here * size,
-                                               top, classes)
-        counted = zero if target[i] == ignore_index else one
-        label = 0 if target[i] == ignore_index else target[i]
-        right, log_sum = counted * kept * weight[label], log(total)
-        loss = right * (log_sum - (scores[label] - top)) + even * (all_weights * log_sum - spread)
-        losses[i] = loss if counted > zero else zero
-        share, own = scale * (right + counted * even * all_weights) / total, counted * scale * even
+            powers[c] = exp(scores[c] - largest)
+        total = sum_row_deviations(gradient, gradient.ctypes.data + begin * size, zero, classes)[0]
+        weight_sum, weighted_score = zero, zero
+        if criterion.smoothing > 0:
+            weight_sum, weighted_score = sum_row_products(weight, weight.ctypes.data, ones.ctypes.data, address,
+                                                          largest, classes)
+        is_counted = zero if target[i] == criterion.ignore_index else one
+        label = 0 if target[i] == criterion.ignore_index else target[i]
+        hard_weight = is_counted * hard * weight[label]
+        score = scores[label] - largest
+        loss = target_loss(log(total), score, weighted_score, hard_weight, smoothing_share, weight_sum)
+        losses[i] = loss if is_counted > zero else zero
+        factor = scale * (hard_weight + is_counted * smoothing_share * weight_sum) / total
+        weight_factor = is_counted * scale * smoothing_share
         for c in range(classes):
-            powers[c] = powers[c] * share - weight[c] * own
-        powers[label] -= scale * right
+            powers[c] = powers[c] * factor - weight[c] * weight_factor
+        powers[label] -= scale * hard_weight

@@ -1,111 +1,124 @@
-"""Sums along an axis as vector code, whatever its length: many lines of numbers go side by side, a lane for each.
+"""Row blocks: reductions along short rows as vector code across rows.
 
-A line is what is summed over: the scores of one target, say. Memory holds lines one after another (element c of line r
-at r * length + c) or, if axes follow theirs, side by side already (at c * apart + r). `bring` copies some lines into a
-block (length, lanes) of the cache, where loops over the lanes then are vector code, and `take` brings them back. Lines
-one after another are turned on the way (`turn_tile.py`).
+A row is what is reduced, such as the scores of one target. In memory, rows follow one another (element c of row r at
+r * length + c) or, if axes come after the one reduced, lie side by side (at c * stride + r). `load_transposed` copies
+some rows into a block (length, rows), so that loops over its rows are vector code, and `store_transposed` copies them
+back:
+
+    memory         block
+    a b c d        a e i m    <- largest = max(largest, element), for four rows at once
+    e f g h   ->   b f j n
+    i j k l        c g k o
+    m n o p        d h l p
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
-from numba.extending import intrinsic
 
-from minidl.kernels.cpu.llvm.transpose import turn_lines
-from minidl.kernels.cpu.llvm.vector_math import exp
+from minidl.kernels.cpu.llvm.transpose import transpose
+from minidl.kernels.cpu.llvm.vector_math import exp, maximum
 from minidl.kernels.cpu.runtime.compile import inner
+from minidl.kernels.cpu.runtime.work import ceil_div
 
-WIDE, NARROW = 128, 32     # lanes of a block; LLVM must not know which when it compiles, or it writes no loops
-FITTING = 8192             # numbers of a wide block that the first level of cache has room for
-LONG = 64                  # numbers of a line that is long, no fewer than `row_sums.largest_number` wants
+MANY_ROWS, FEW_ROWS = 128, 32     # rows of a block; were the number known to LLVM, it would unroll the loops over rows
+BLOCK_SIZE = 8192                 # elements of a block of MANY_ROWS that fit the L1 cache
+LONG_ROW = 64                     # elements; `reduce_rows.row_maximum` needs as many
 
 
-def lines_along(shape, axis):
-    """The lines along an axis of a C-contiguous array: (groups, lines of a group, their length, their elements apart).
+class RowLayout(NamedTuple):
+    """Where the rows along an axis of a C-contiguous array lie.
 
-    The lines of a group lie side by side, or one after another if their elements are 1 apart.
+    There are `groups` groups of `count` rows, of `length` elements that are `stride` elements apart. If `stride` is 1,
+    rows follow one another; else the rows of a group lie side by side.
     """
+
+    groups: int
+    count: int
+    length: int
+    stride: int
+
+
+def rows_along(shape, axis):
+    """The RowLayout of an axis of a C-contiguous array."""
     before, length, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
-    return (1, before, length, 1) if after == 1 else (before, after, length, after)
+    return RowLayout(1, before, length, 1) if after == 1 else RowLayout(before, after, length, after)
 
 
-def are_long(lines):
-    """Whether lines lie one after another and are long."""
-    _, _, length, apart = lines
-    return apart == 1 and length >= LONG
-
-
-@inner
-def lanes_for(length):
-    """How many lines a block holds."""
-    return WIDE if WIDE * length <= FITTING else NARROW
+def are_long(layout):
+    """Whether rows follow one another and are long: the L1 cache then holds such a row, but not a block of them."""
+    return layout.stride == 1 and layout.length >= LONG_ROW
 
 
 @inner
-def place_of(block, lanes, lines):
-    """Of a block, counted through all groups: the index of its first number, that of its first line, and its lines."""
-    _, lines_of_group, length, apart = lines
-    blocks = (lines_of_group + lanes - 1) // lanes
-    group, line = block // blocks, block % blocks * lanes
-    start = group * lines_of_group * length + line * (length if apart == 1 else 1)
-    return start, group * lines_of_group + line, min(lanes, lines_of_group - line)
+def block_rows(length):
+    """The rows of a block."""
+    return MANY_ROWS if MANY_ROWS * length <= BLOCK_SIZE else FEW_ROWS
 
 
 @inner
-def bring(source, start, apart, count, block):
-    """Copy `count` lines, the first of which begins at index `start`, into the first lanes of a block."""
-    (length, lanes), size = block.shape, source.itemsize
-    if apart == 1:
-        turn_lines(source, source.ctypes.data + start * size, length * size, count, length,
-                   block.ctypes.data, lanes * size)
+def block_count(rows, layout):
+    """The blocks of all groups, for blocks of `rows` rows."""
+    return layout.groups * ceil_div(layout.count, rows)
+
+
+@inner
+def locate_block(block, rows, layout):
+    """Of a block, counted over all groups: the index of its first element, that of its first row, and its rows."""
+    blocks = ceil_div(layout.count, rows)
+    group, row = block // blocks, block % blocks * rows
+    start = group * layout.count * layout.length + row * (layout.length if layout.stride == 1 else 1)
+    return start, group * layout.count + row, min(rows, layout.count - row)
+
+
+@inner
+def load_transposed(source, start, stride, count, block):
+    """Copy `count` rows, from index `start` on, into the first columns of a block."""
+    (length, rows), size = block.shape, source.itemsize
+    if stride == 1:
+        transpose(source, source.ctypes.data + start * size, length * size, count, length,
+                  block.ctypes.data, rows * size)
     else:
         for c in range(length):
-            first = np.uintp(start + c * apart)                  # unsigned: an index that is never negative
+            first = np.uintp(start + c * stride)                 # unsigned: an index that is never negative
             for r in range(count):
                 block[c, r] = source[first + np.uintp(r)]
 
 
 @inner
-def take(block, count, target, start, apart):
-    """The inverse: copy the first lanes of a block to where `bring` found them, or would have."""
-    (length, lanes), size = block.shape, target.itemsize
-    if apart == 1:
-        turn_lines(target, block.ctypes.data, lanes * size, length, count,
-                   target.ctypes.data + start * size, length * size)
+def store_transposed(block, count, target, start, stride):
+    """The inverse of `load_transposed`."""
+    (length, rows), size = block.shape, target.itemsize
+    if stride == 1:
+        transpose(target, block.ctypes.data, rows * size, length, count,
+                  target.ctypes.data + start * size, length * size)
     else:
         for c in range(length):
-            first = np.uintp(start + c * apart)
+            first = np.uintp(start + c * stride)
             for r in range(count):
                 target[first + np.uintp(r)] = block[c, r]
 
 
-@intrinsic
-def larger(typingctx, a, b):
-    """a if a > b, else b: with no branch, which LLVM would make a masked store of."""
-    def generate(context, builder, signature, values):
-        return builder.select(builder.fcmp_ordered(">", *values), *values)
-    return a(a, a), generate
-
-
 @inner
-def find_largest(block, largest):
-    """The largest number of each line."""
-    length, lanes = block.shape
-    for r in range(lanes):
+def find_maxima(block, largest):
+    """The largest element of each row."""
+    length, rows = block.shape
+    for r in range(rows):
         largest[r] = block[0, r]
     for c in range(1, length):
-        for r in range(lanes):
-            largest[r] = larger(block[c, r], largest[r])
+        for r in range(rows):
+            largest[r] = maximum(block[c, r], largest[r])
 
 
 @inner
-def to_powers(block, largest, sums):
-    """Replace each number by exp(number - the largest of its line); `sums` gets the sum of each line."""
-    length, lanes = block.shape
-    for r in range(lanes):
+def exponentiate(block, largest, sums):
+    """Replace each element by exp(element - the largest of its row); `sums` gets the sum of each row."""
+    length, rows = block.shape
+    for r in range(rows):
         sums[r] = 0
     for c in range(length):
-        for r in range(lanes):
+        for r in range(rows):
             power = exp(block[c, r] - largest[r])
             block[c, r] = power
             sums[r] += power

@@ -1,0 +1,1 @@
+"""Matrix products: packing, the blocked product of two matrices, and indirect GEMM."""

@@ -1,0 +1,1 @@
+"""Microkernels: the innermost loops, written as LLVM instructions. `vectors.py` is their vocabulary."""

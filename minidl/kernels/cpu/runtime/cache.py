@@ -1,0 +1,133 @@
+"""Compiled kernels on disk: one file for each kernel and signature, checked before it is used.
+
+Numba's own cache trusts its files, and fails where it has no folder to write to. Here a file that is missing, damaged
+or out of date means compiling again. One that cannot be written means compiling in every process, and a line says so.
+
+A kernel is out of date when the source of its module changes, or that of any module it imports, directly or not. The
+file's name carries a hash of these sources, and another of the signature, the processor, the vector width, and the
+versions of Python, Numba and LLVM.
+"""
+
+import ast
+import functools
+import glob
+import hashlib
+import os
+import pickle
+import platform
+import sys
+import uuid
+from pathlib import Path
+
+import llvmlite
+import numba
+from numba.core.caching import FunctionCache
+from numba.core.serialize import dumps
+
+from minidl.kernels.cpu.runtime.target import MR, VECTOR_BYTES
+
+ROOT = Path(__file__).parents[4]                     # the folder in which the package minidl lies
+TARGET = (VECTOR_BYTES, MR, platform.python_version(), numba.__version__, llvmlite.__version__)
+
+
+class KernelCache(FunctionCache):
+    """The files of one kernel. Numba's dispatcher calls `load_overload` and `save_overload`.
+
+    Raises RuntimeError if there is no folder that can be written to.
+    """
+
+    warned = False
+
+    def __init__(self, function):
+        super().__init__(function)
+        source = Path(function.__code__.co_filename)
+        self.name = f"{source.stem}.{function.__qualname__}"
+        self.stamp = source_stamp(source)
+
+    def path(self, signature, codegen):
+        """The file of one signature."""
+        key = hashlib.sha256(repr((self._index_key(signature, codegen), TARGET)).encode()).hexdigest()
+        return Path(self._cache_path, f"{self.name}.{self.stamp[:12]}.{key[:16]}.kernel")
+
+    def load_overload(self, sig, target_context):
+        """The compiled kernel of a signature, or None."""
+        target_context.refresh()
+        try:
+            content = self.path(sig, target_context.codegen()).read_bytes()
+            digest, payload = content[:32], content[32:]
+            if hashlib.sha256(payload).digest() == digest:
+                return self._impl.rebuild(target_context, pickle.loads(payload))
+        except Exception:                            # whatever is wrong with the file, compiling replaces it
+            return None
+        return None
+
+    def save_overload(self, sig, data):
+        """Keep a compiled kernel, and remove those compiled from other sources."""
+        try:
+            if self._impl.check_cachable(data):
+                self._impl.locator.ensure_cache_path()
+                path, payload = self.path(sig, data.codegen), dumps(self._impl.reduce(data))
+                write(path, hashlib.sha256(payload).digest() + payload)
+                self.remove_outdated(path)
+        except OSError as error:
+            warn_once(error)
+
+    def remove_outdated(self, path):
+        """Remove this kernel's files of other sources."""
+        for name in glob.glob(f"{glob.escape(self.name)}.*.kernel", root_dir=path.parent):
+            if name.split(".")[-3] != self.stamp[:12]:
+                path.with_name(name).unlink(missing_ok=True)
+
+
+def write(path, content):
+    """Write a file such that others see all of it or nothing."""
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def warn_once(reason):
+    """Say on stderr, once in a process, that kernels are not kept."""
+    if not KernelCache.warned:
+        KernelCache.warned = True
+        print(f"minidl: compiled kernels cannot be cached ({reason}); every process compiles its own. "
+              "Set NUMBA_CACHE_DIR to a writable folder to keep them.", file=sys.stderr, flush=True)
+
+
+@functools.cache
+def source_stamp(path):
+    """A hash of a module's source and of all sources of ours that it imports, directly or not."""
+    found, waiting = set(), [path]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += imported(path)
+    digest = hashlib.sha256()
+    for path in sorted(found):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@functools.cache
+def imported(path):
+    """The files of ours that a file imports."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [file for name in names if (file := file_of(name) or file_of(node.module))]
+        elif isinstance(node, ast.Import):
+            found += [file for alias in node.names if (file := file_of(alias.name))]
+    return found
+
+
+def file_of(module):
+    """The file of a module of ours by its dotted name, or None."""
+    if not module.startswith("minidl."):
+        return None
+    path = ROOT.joinpath(*module.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)

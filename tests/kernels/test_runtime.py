@@ -1,0 +1,160 @@
+"""What stands around a kernel: the launcher, the cache on disk, and what the user sees while kernels are compiled."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
+    pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
+
+from minidl.kernels.cpu.runtime import cache, progress
+from minidl.kernels.cpu.runtime.compile import kernel
+from minidl.kernels.cpu.runtime.work import ceil_div, share
+
+ROOT = pathlib.Path(__file__).parents[2]
+RELU = "import numpy as np; from minidl.kernels import cpu; print(cpu.relu(np.array([-1, 2], 'f')).tolist())"
+RIGHT = "[0.0, 2.0]\n"
+
+
+@kernel
+def who_did_it(thread, threads, out):
+    for i in share(thread, threads, len(out)):
+        out[i] += 1000 * threads + thread
+
+
+@kernel
+def without_memory(thread, threads, out):
+    if thread == threads - 1:
+        raise MemoryError
+    out[0] = 1
+
+
+def run(folder, code=RELU, **environment):
+    """A fresh process whose compiled kernels lie in `folder`."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(folder), "PYTHONPATH": str(ROOT)} | environment
+    return subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("units", [0, 1, 5, 16])
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+def test_shares_are_consecutive_and_even(units, threads):
+    shares = [share(thread, threads, units) for thread in range(threads)]
+    assert [unit for some in shares for unit in some] == list(range(units))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_ceil_div():
+    assert [ceil_div(a, 3) for a in range(7)] == [0, 1, 1, 1, 2, 2, 2]
+
+
+def test_every_thread_does_its_share_once():
+    out = np.zeros(11, np.int64)
+    who_did_it(out)
+    threads = out[0] // 1000
+    expected = [1000 * threads + thread for thread in range(threads) for _ in share(thread, threads, 11)]
+    assert out.tolist() == expected
+
+
+def test_a_kernel_takes_its_name_and_docstring_along():
+    assert who_did_it.__name__ == "who_did_it"
+
+
+def test_a_thread_without_memory_raises_in_the_caller():
+    with pytest.raises(MemoryError, match="no memory for the scratch arrays of the kernel without_memory"):
+        without_memory(np.zeros(1))
+
+
+def damaged(content):
+    return bytes([content[40] ^ 1 if i == 40 else byte for i, byte in enumerate(content)])
+
+
+@pytest.mark.parametrize("damage", [damaged, lambda content: content[:len(content) // 2], lambda content: b""],
+                         ids=["one bit", "half", "empty"])
+def test_a_damaged_file_is_compiled_again(tmp_path, damage):
+    assert run(tmp_path).stdout == RIGHT
+    files = sorted(tmp_path.rglob("*.kernel"))
+    assert files
+    for path in files:
+        path.write_bytes(damage(path.read_bytes()))
+    again = run(tmp_path)
+    assert (again.returncode, again.stdout) == (0, RIGHT)
+    assert "compiling kernels" in again.stderr
+    assert run(tmp_path).stderr == ""                                # and is whole again
+
+
+def test_a_read_only_folder_and_a_full_disk_cost_one_line(tmp_path):
+    full = ("import pathlib\ndef fail(*_): raise OSError(28, 'No space left on device')\n"
+            f"pathlib.Path.write_bytes = fail\n{RELU}")
+    done = run(tmp_path, full)
+    assert (done.returncode, done.stdout) == (0, RIGHT)
+    assert done.stderr.count("cannot be cached") == 1
+    assert "No space left on device" in done.stderr
+
+
+def test_nowhere_to_write_costs_one_line(tmp_path):
+    """A read-only installation, and no home folder."""
+    source = tmp_path / "minidl"
+    import shutil
+    shutil.copytree(ROOT / "minidl", source, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in [path for path in (source / "kernels").rglob("*") if path.is_dir()] + [source / "kernels"]:
+        (folder / "__pycache__").write_text("a file, so that no folder of this name can be made")
+    nowhere = {"HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none", "PYTHONPATH": str(tmp_path),
+               "PYTHONDONTWRITEBYTECODE": "1"}
+    done = run("", **nowhere)
+    assert (done.returncode, done.stdout) == (0, RIGHT)
+    assert done.stderr.count("cannot be cached") == 1
+
+
+def test_the_stamp_covers_what_is_imported_indirectly(tmp_path, monkeypatch):
+    package = tmp_path / "minidl" / "rooms"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "constants.py").write_text("SIZE = 3\n")
+    (package / "middle.py").write_text("from minidl.rooms.constants import SIZE\n")
+    (package / "top.py").write_text("def f():\n    import minidl.rooms.middle\n")
+    (package / "other.py").write_text("X = 1\n")
+    monkeypatch.setattr(cache, "ROOT", tmp_path)
+
+    def stamp():
+        cache.source_stamp.cache_clear()
+        cache.imported.cache_clear()
+        return cache.source_stamp(package / "top.py")
+
+    before = stamp()
+    (package / "other.py").write_text("X = 2\n")
+    assert stamp() == before
+    (package / "constants.py").write_text("SIZE = 4\n")
+    assert stamp() != before
+
+
+def test_files_of_older_sources_are_removed(tmp_path):
+    run(tmp_path)
+    path = next(tmp_path.rglob("activation.*.kernel"))
+    name = path.name.split(".")
+    old = path.with_name(".".join([*name[:-3], "0" * 12, *name[-2:]]))
+    path.rename(old)
+    run(tmp_path)
+    assert path.exists()
+    assert not old.exists()
+
+
+def test_compiling_is_announced_once_and_then_cached(tmp_path):
+    both = RELU + "; cpu.relu(np.ones(3))"                           # two signatures
+    said = [run(tmp_path, both).stderr for _ in range(2)]
+    assert said[0].count("compiling kernels") == 1
+    assert said[1] == ""
+
+
+def test_a_terminal_sees_how_far_compiling_is(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with progress.record() as compiled:
+        who_did_it(np.zeros(3, np.float32))                          # a signature of its own
+    shown = capsys.readouterr().err
+    assert [name for name, _ in compiled] == ["who_did_it"]
+    assert "compiling kernels for this processor: " in shown
+    assert "now who_did_it" in shown
+    assert shown.endswith(progress.CLEAR)
