@@ -2,21 +2,20 @@
 
     print(summary(model, (1, 28, 28)))
 
-One image of zeros is passed through the network, in eval mode and under no_grad. The table lists modules, not
-functions: an `F.relu` in a forward has no row, and neither its output's memory nor any product outside Conv2d,
-ConvTranspose2d and Linear is counted. A ReLU that `Sequential` fuses into the layer before it has no row either, and
-needs no memory.
+An empty batch is passed through the network, in eval mode and under no_grad, or one image of zeros if that fails; see
+`nn/shapes.py`. The table lists modules, not functions: an `F.relu` in a forward has no row, and neither its output's
+memory nor any product outside Conv2d, ConvTranspose2d and Linear is counted. A ReLU that `Sequential` fuses into the
+layer before it has no row either, and needs no memory.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from minidl.device import array_module
 from minidl.nn import Conv2d, ConvTranspose2d, Linear, Module
 from minidl.nn.module import is_parameter, members
 from minidl.nn.observe import observed
+from minidl.nn.shapes import elements, on_empty_batch
 from minidl.tensor import Tensor, no_grad
 
 
@@ -56,20 +55,24 @@ def summary(model: Module, input_shape: Iterable[int]) -> Summary:
     A row is a call of a module that has tensors of its own, or no modules in it; its first call counts its parameters.
     Multiply-adds are those of Conv2d, ConvTranspose2d and Linear.
     """
-    x = zeros_for(model, input_shape)
+    return on_empty_batch(model, input_shape, partial(summary_of, model))
+
+
+def summary_of(model: Module, x: Tensor) -> Summary:
+    """The Summary of `model` for one input, made by calling it with x: an empty batch, or one input."""
     rows: list[Row] = []
-    arrays = [x.data]
+    owners = [owner(x.data)]
 
     def see(name: str, module: Module, inputs: tuple, settings: dict[str, Any], out: Any) -> None:
         own = [member for _, member in members(vars(module))]
         tensors = [member for member in own if isinstance(member, Tensor)]
         if not isinstance(out, Tensor) or (own and not tensors):
             return
-        first = all(row.name != name for row in rows)
-        shared = any(array_module(x.data).may_share_memory(out.data, array) for array in arrays)
-        arrays.append(out.data)
+        first, memory = all(row.name != name for row in rows), owner(out.data)
+        is_view = any(memory is other for other in owners)
+        owners.append(memory)
         rows.append(Row(name, type(module).__name__, out.shape[1:], size(filter(is_parameter, tensors)) if first else 0,
-                        multiply_adds(module, inputs, out), 0 if shared else out.data.nbytes))
+                        multiply_adds(module, inputs, out), 0 if is_view else elements(out) * out.dtype.itemsize))
 
     with observed(model, see), no_grad():
         model.eval()(x)
@@ -77,14 +80,14 @@ def summary(model: Module, input_shape: Iterable[int]) -> Summary:
     return Summary(rows, size(model.parameters()), products, memory)
 
 
-def zeros_for(model: Module, input_shape: Iterable[int]) -> Tensor:
-    """One input of zeros, with the dtype and on the device of the model's parameters."""
-    shape = tuple(input_shape)
-    if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise ValueError(f"input_shape={shape} must be whole numbers of at least 1, such as (1, 28, 28)")
-    for p in model.parameters():
-        return Tensor(np.zeros((1, *shape), p.dtype)).to(p.device)
-    return Tensor(np.zeros((1, *shape), np.float32))
+def owner(array: Any) -> Any:
+    """The object that owns an array's memory: the array itself, unless it is a view.
+
+    Views of an empty array cannot be recognised by their addresses.
+    """
+    while (base := getattr(array, "base", None)) is not None:
+        array = base
+    return array
 
 
 def size(tensors: Iterable[Tensor]) -> int:
@@ -98,8 +101,8 @@ def multiply_adds(module: Module, inputs: tuple, out: Tensor) -> int:
     A weight is used once for each pixel of the output, or, in a transposed convolution, of the input.
     """
     if isinstance(module, ConvTranspose2d):
-        return module.weight.size * (inputs[0].size // len(module.weight))
-    return module.weight.size * (out.size // len(module.weight)) if isinstance(module, Conv2d | Linear) else 0
+        return module.weight.size * (elements(inputs[0]) // len(module.weight))
+    return module.weight.size * (elements(out) // len(module.weight)) if isinstance(module, Conv2d | Linear) else 0
 
 
 def costs(row: Row | Summary) -> tuple[str, str, str]:

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 import zoo
-from minidl import kernels
 from minidl.flags import image_shape
 from minidl.io import replacing
+from minidl.nn import init
 from minidl.plot import network
 
 
@@ -27,12 +27,12 @@ def run(args: argparse.Namespace) -> None:
         shape = shape or model.about.get("input")
     else:
         size = zoo.image_size(args.model)
-        model = zoo.create(args.model, **({"in_channels": shape[0]} if shape else {}))
+        with init.placeholders():
+            model = zoo.create(args.model, **({"in_channels": shape[0]} if shape else {}))
         shape = shape or (model.architecture["settings"]["in_channels"], size, size)
     if shape is None:
         raise ValueError(f"{args.model}: the file does not say what images the network takes; add --input C,H,W")
-    with kernels.using("plain"):                 # one image: array code is quicker than compiling
-        text = network(model, shape, fold=not args.unfold, depth=args.depth)
+    text = network(model, shape, fold=not args.unfold, depth=args.depth)
     with replacing(args.output) as file:
         file.write(text.encode())
     print(args.output)

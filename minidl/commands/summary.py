@@ -3,8 +3,8 @@
 import argparse
 
 import zoo
-from minidl import kernels
 from minidl.flags import image_shape
+from minidl.nn import init
 from minidl.summary import summary
 
 
@@ -16,6 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the table."""
-    model = zoo.create(args.model, in_channels=args.input[0])
-    with kernels.using("plain"):                 # one image: array code is quicker than compiling
-        print(summary(model, args.input))
+    with init.placeholders():
+        model = zoo.create(args.model, in_channels=args.input[0])
+    print(summary(model, args.input))

@@ -150,5 +150,5 @@ def _disk(path: str | Path) -> Iterator[None]:
     except OSError as error:
         raise DownloadError(
             f"cannot write {path}: {error.strerror or error}. "
-            "Make room there, or name another folder for data with $MINIDL_DATA."
+            "Free space there, or name another folder for data with $MINIDL_DATA."
         ) from error

@@ -98,7 +98,7 @@ def read_torch_legacy(path: Path) -> Any:
 
 
 def plain_members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """{name: entry} of an archive without compressed entries, all of which then fit into its `size`."""
+    """{name: entry} of an archive whose entries are not compressed and together fit into its `size`."""
     entries = archive.infolist()
     if any(entry.file_size != entry.compress_size for entry in entries):
         raise CheckpointError("it is compressed, which PyTorch's own files never are")

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from minidl.device import generator
 
@@ -51,12 +52,16 @@ def xavier_normal(shape: Sequence[int], gain: float = 1.0) -> np.ndarray:
 
 def uniform(shape: Sequence[int], bound: float) -> np.ndarray:
     """Uniform in [-bound, bound]."""
+    if settings.placeholders:
+        return placeholder(shape)
     budget.spend(math.prod(shape))
     return (generator().random(shape, dtype=np.float32) * 2 - 1) * float(bound)
 
 
 def normal(shape: Sequence[int], deviation: float) -> np.ndarray:
     """Normal with mean 0 and the given standard deviation."""
+    if settings.placeholders:
+        return placeholder(shape)
     budget.spend(math.prod(shape))
     return generator().standard_normal(shape, dtype=np.float32) * float(deviation)
 
@@ -123,3 +128,30 @@ def at_most(count: float) -> Iterator[None]:
         yield
     finally:
         budget.left = before
+
+
+class Settings(threading.local):
+    """placeholders: whether this thread draws no weights."""
+
+    placeholders = False
+
+
+settings = Settings()
+
+
+@contextmanager
+def placeholders() -> Iterator[None]:
+    """In the block, weights are not drawn and take no memory: for networks that serve to show their shapes.
+
+    All elements of a weight share one address, so such a network must not be trained.
+    """
+    before, settings.placeholders = settings.placeholders, True
+    try:
+        yield
+    finally:
+        settings.placeholders = before
+
+
+def placeholder(shape: Sequence[int]) -> np.ndarray:
+    """A float32 array of zeros that all share one address."""
+    return as_strided(np.zeros(1, np.float32), shape, [0] * len(shape))

@@ -9,13 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 import minidl.functional as F
-from minidl.functional.checks import check_images, pair, transposed_window, window_of
+from minidl.functional.checks import Padding, Pair, check_images, pair, transposed_window, window_of
 from minidl.nn import init
 from minidl.nn.activation import ReLU
 from minidl.nn.module import Fusions, Module, Parameter
 from minidl.tensor import Tensor
-
-Size2d = int | tuple[int, int]          # one number for both axes, or (height, width)
 
 
 class Conv2d(Module):
@@ -26,8 +24,8 @@ class Conv2d(Module):
 
     fuses_after: ClassVar[Fusions] = {ReLU: {"relu": True}}
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size2d, stride: Size2d = 1,
-                 padding: Size2d | str = 0, dilation: Size2d = 1, groups: int = 1, bias: bool = True,
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1,
+                 padding: Padding = 0, dilation: Pair = 1, groups: int = 1, bias: bool = True,
                  padding_mode: str = "zeros"):
         check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
@@ -45,7 +43,7 @@ class Conv2d(Module):
         self.bias = Parameter(init.default_bias(shape)) if bias else None
 
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
-        padding: Size2d | str = self.padding
+        padding: Padding = self.padding
         if self.padding_mode != "zeros":
             x, padding = F.pad(x, self.border(x), self.padding_mode), 0
         return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=padding, dilation=self.dilation,
@@ -71,9 +69,9 @@ class ConvTranspose2d(Module):
     x (N, in_channels, H, W)  ->  (N, out_channels, OH, OW)
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size2d, stride: Size2d = 1,
-                 padding: Size2d = 0, output_padding: Size2d = 0, groups: int = 1, bias: bool = True,
-                 dilation: Size2d = 1):
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1,
+                 padding: Pair = 0, output_padding: Pair = 0, groups: int = 1, bias: bool = True,
+                 dilation: Pair = 1):
         check_sizes("ConvTranspose2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"ConvTranspose2d: groups={groups} must divide in_channels={in_channels} and "
@@ -148,7 +146,7 @@ class Dropout2d(Dropout):
 class Upsample(Module):
     """Images resized, as F.interpolate.   (N, C, H, W) -> (N, C, OH, OW)"""
 
-    def __init__(self, size: Size2d | None = None, scale_factor: float | tuple[float, float] | None = None,
+    def __init__(self, size: Pair | None = None, scale_factor: float | tuple[float, float] | None = None,
                  mode: str = "nearest", align_corners: bool | None = None):
         self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
 
@@ -184,8 +182,10 @@ def outputs_last(weight: np.ndarray) -> np.ndarray:
     """The same weight, with the same shape, in the memory order in which the CPU kernels read it.
 
     (F, C, KH, KW) is stored as (KH, KW, C, F), and (out, in) as (in, out), so that a vector holds neighbouring outputs.
-    This affects speed alone; any order gives the same results.
+    This affects speed alone; any order gives the same results. A placeholder (see `init.py`) stays one.
     """
+    if not any(weight.strides):
+        return weight
     axes = (*range(2, weight.ndim), 1, 0)
     return np.ascontiguousarray(weight.transpose(axes)).transpose(np.argsort(axes))
 

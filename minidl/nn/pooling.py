@@ -3,13 +3,12 @@
 from typing import ClassVar
 
 import minidl.functional as F
-from minidl.functional.checks import pair
+from minidl.functional.checks import Pair, pair
+from minidl.functional.pooling import OutputSize
 from minidl.nn.activation import ReLU
-from minidl.nn.layers import Size2d, unless
+from minidl.nn.layers import unless
 from minidl.nn.module import Fusions, Module
 from minidl.tensor import Tensor
-
-OutputSize = int | None | tuple[int | None, int | None]         # None: as many as the input has
 
 
 class MaxPool2d(Module):
@@ -20,7 +19,7 @@ class MaxPool2d(Module):
 
     fuses_before: ClassVar[Fusions] = {ReLU: {"relu": True}}
 
-    def __init__(self, kernel_size: Size2d, stride: Size2d | None = None, padding: Size2d = 0, dilation: Size2d = 1,
+    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1,
                  return_indices: bool = False, ceil_mode: bool = False):
         if return_indices:
             raise ValueError("MaxPool2d: return_indices is not supported")
@@ -41,7 +40,7 @@ class MaxPool2d(Module):
 class AvgPool2d(Module):
     """The mean of each window, as F.avg_pool2d.   (N, C, H, W) -> (N, C, OH, OW)"""
 
-    def __init__(self, kernel_size: Size2d, stride: Size2d | None = None, padding: Size2d = 0, ceil_mode: bool = False,
+    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True, divisor_override: int | None = None):
         self.kernel_size = pair("AvgPool2d", "kernel_size", kernel_size, 1)
         self.stride = self.kernel_size if stride is None else pair("AvgPool2d", "stride", stride, 1)

@@ -1,4 +1,4 @@
-"""The graph of a network, its layers and the edges between them, recorded by running it once.
+"""The graph of a network, its layers and the edges between them, recorded by running it on an empty batch.
 
 The tape numbers its nodes, and each observed call of a module records the first and last number given out during it: a
 node belongs to the innermost call around it. A call that made no other calls becomes one box, however many nodes it
@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from minidl.nn import Module
 from minidl.nn.observe import observed
-from minidl.summary import zeros_for
+from minidl.nn.shapes import on_empty_batch
 from minidl.tensor import Node, Tensor, newest_first, op, spent
 
 
@@ -79,11 +80,15 @@ def passed(x, /):
 
 
 def trace(model: Module, input_shape: Iterable[int]) -> Graph:
-    """The Graph of `model` in eval mode, for one input of zeros of `input_shape`, without the batch axis.
+    """The Graph of `model` in eval mode, for inputs of `input_shape`, without the batch axis: see `nn/shapes.py`.
 
     Raises ValueError if no output depends on the input.
     """
-    x = zeros_for(model, input_shape)
+    return on_empty_batch(model, input_shape, partial(record, model))
+
+
+def record(model: Module, x: Tensor) -> Graph:
+    """The Graph of `model`, made by calling it with x."""
     x.requires_grad = True
     calls: list[Call] = []                          # those of the model itself
     running: list[Call] = []                        # the innermost one comes last

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from minidl import manual_seed
+from minidl import manual_seed, nn
 from minidl.nn import init
 
 CONV, LINEAR = (40, 30, 3, 5), (200, 300)                # fan_in 450 and 300, fan_out 600 and 200
@@ -57,6 +57,18 @@ def test_gains():
     assert init.calculate_gain("relu") == pytest.approx(math.sqrt(2))
     assert init.calculate_gain("leaky_relu", 0.5) == pytest.approx(math.sqrt(1.6))
     assert init.calculate_gain("leaky_relu") == pytest.approx(math.sqrt(2 / 1.0001))
+
+
+def test_placeholders_take_neither_memory_nor_random_numbers():
+    manual_seed(1)
+    expected = init.normal((3,), 1.0)
+    manual_seed(1)
+    with init.placeholders():
+        layer = nn.Conv2d(10**5, 10**5, 3)
+        layer.bias.data[...] = init.normal((10**5,), 1.0)
+    assert layer.weight.shape == (10**5, 10**5, 3, 3)
+    assert not any(layer.weight.data.strides)
+    np.testing.assert_array_equal(init.normal((3,), 1.0), expected)
 
 
 def test_gains_against_pytorch():
