@@ -1,31 +1,38 @@
-"""What all tests share: Hypothesis profiles, and the array libraries that a test body runs on.
+"""What all tests share: levels, Hypothesis profiles, one kernel thread per process, and the array libraries.
 
-HYPOTHESIS_PROFILE=dev is for trying things, `default` for every day, `ci` (chosen where CI is set) for the last word.
+docs/testing.md lists the levels. Each has a Hypothesis profile: `dev` for `-m tiny` and for quick attempts, `default`,
+`ci`, which tries the same examples every time, and `nightly`, which tries new ones. HYPOTHESIS_PROFILE or
+`--hypothesis-profile` chooses another than the level's.
 """
 
 import importlib
 import os
+from collections import Counter
 
 import pytest
-from hypothesis import settings
-
-from minidl import manual_seed
-from minidl.device import Device, DeviceError
+from hypothesis import is_hypothesis_test, settings
 
 settings.register_profile("dev", max_examples=10, deadline=None)
-settings.register_profile("default", max_examples=50, deadline=None)
+settings.register_profile("default", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
+settings.register_profile("nightly", max_examples=200, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+if "PYTEST_XDIST_WORKER" in os.environ:                  # as many processes as cores: one kernel thread for each
+    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
 
-@pytest.fixture(autouse=True)
-def same_seed():
-    """Every test begins at the same place of the stream of random numbers, whichever ran before."""
-    manual_seed(0)
+def pytest_configure(config):
+    """Choose array code and the profile `dev` for `-m tiny`, before any test imports minidl."""
+    if config.option.markexpr == "tiny":
+        os.environ["NUMBA_DISABLE_JIT"] = "1"
+        if not ("HYPOTHESIS_PROFILE" in os.environ or config.getoption("--hypothesis-profile")):
+            settings.load_profile("dev")
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs a GPU where there is none, and say why once per file."""
+    """Skip the tests that need a GPU where there is none."""
+    from minidl.device import Device, DeviceError
     try:
         Device.parse("gpu")
     except DeviceError as error:
@@ -34,7 +41,46 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason=str(error)))
 
 
-@pytest.fixture(scope="module", params=["numpy", "strict_array", pytest.param("cupy", marks=pytest.mark.gpu)])
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Run a Hypothesis test marked `examples(share)` on that share of the examples, the smallest of several.
+
+    A fixture's parameters may be marked, so one function has several counts: Hypothesis has no public name for that.
+    """
+    shares = [marker.args[0] for marker in item.iter_markers("examples")]
+    if not (shares and is_hypothesis_test(item.obj)):
+        return (yield)
+    whole = item.obj._hypothesis_internal_use_settings
+    item.obj._hypothesis_internal_use_settings = settings(
+        whole, max_examples=max(1, round(whole.max_examples * min(shares))))
+    try:
+        return (yield)
+    finally:
+        item.obj._hypothesis_internal_use_settings = whole
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print each reason for a skip once, with the number of tests."""
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ")
+                      for report in terminalreporter.stats.get("skipped", ()))
+    if reasons:
+        terminalreporter.section("skipped")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count:5}  {reason}")
+
+
+@pytest.fixture(autouse=True)
+def same_seed():
+    """Start every test at the same place in the stream of random numbers, whatever ran before it."""
+    from minidl import manual_seed
+    manual_seed(0)
+
+
+@pytest.fixture(scope="module", params=[
+    "numpy",
+    pytest.param("strict_array", marks=pytest.mark.examples(0.2)),      # asks whether a NumPy call hides on some path
+    pytest.param("cupy", marks=pytest.mark.gpu),
+])
 def xp(request):
     """An array library: NumPy, the strict stand-in for CuPy, and CuPy where there is a GPU."""
     return importlib.import_module(request.param)

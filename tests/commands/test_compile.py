@@ -8,6 +8,9 @@ from pathlib import Path
 import numba
 import pytest
 
+if numba.config.DISABLE_JIT:
+    pytest.skip("the compiled kernels need Numba's compiler", allow_module_level=True)
+
 import zoo
 from minidl import kernels, nn
 from minidl.cli import main
@@ -16,7 +19,6 @@ from minidl.io import save_model
 from zoo.googlenet import GoogLeNet, GoogLeNetOutputs
 
 ROOT = Path(__file__).parents[2]
-needs_jit = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="kernels are not compiled")
 
 # Runs main() for each command line, and prints the functions that Numba compiled.
 COUNTING = """
@@ -59,7 +61,6 @@ def run(cache, *arguments):
     return done.stdout, done.stderr
 
 
-@needs_jit
 def test_commands_that_describe_a_network_compile_nothing(tmp_path):
     save_model(tmp_path / "model", zoo.create("lenet5"), input=(1, 28, 28))
     out, err = run(tmp_path, "-c", COUNTING, "info", "zoo lenet5 mobilenet_v1_cifar",
@@ -69,7 +70,6 @@ def test_commands_that_describe_a_network_compile_nothing(tmp_path):
     assert err == ""
 
 
-@needs_jit
 def test_compile_leaves_nothing_to_compile(tmp_path):
     out, _ = run(tmp_path, "-c", TINY, "compile", "tiny", "-b", "4")
     *lines, total, cache = out.splitlines()

@@ -104,12 +104,18 @@ def test_a_damaged_file_is_named(tmp_path):
     ("--evaluate --resume file", "file: neither safetensors nor .npz nor a PyTorch file; it is empty"),
     ("--validation 421", "cannot split 421 off 420 images"),
 ])
-def test_a_usage_error_is_one_sentence(tmp_path, line, message):
+def test_a_usage_error_is_one_sentence(tmp_path, monkeypatch, capsys, line, message):
+    """In the test process, which is quicker; the errors above and below are tested in a process of their own."""
     (tmp_path / "taken").mkdir()
     for name in ("file", "taken/last.safetensors", "taken/best.safetensors"):
         (tmp_path / name).touch()
-    err, out, code = run(tmp_path, *DIGITS, *line.split())
-    assert (code, out) == (2, "")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MINIDL_TRACEBACK", raising=False)
+    monkeypatch.setattr(sys, "argv", [str(LENET), *DIGITS, *line.split()])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(LENET), run_name="__main__")
+    out, err = capsys.readouterr()
+    assert (caught.value.code, out) == (2, "")
     assert message in err.splitlines()[-1]
     assert "Traceback" not in err
 

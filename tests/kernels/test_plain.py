@@ -19,7 +19,8 @@ from minidl.kernels.geometry import Taps
 from minidl.testing.strategies import convolutions, distinct_values, layouts, poolings, seeds, shapes
 
 # Without its compiler, Numba would run loops as Python, and could not run LLVM instructions at all.
-BACKENDS = ["plain"] if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else ["plain", "cpu"]
+PLAIN = pytest.param("plain", marks=pytest.mark.tiny)
+BACKENDS = [PLAIN] if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else [PLAIN, "cpu"]
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
 sides = st.integers(1, 4)
 image_shapes = st.tuples(sides, sides, sides, sides)

@@ -103,7 +103,7 @@ def test_nowhere_to_write_costs_one_line(tmp_path):
     for folder in [path for path in (source / "kernels").rglob("*") if path.is_dir()] + [source / "kernels"]:
         (folder / "__pycache__").write_text("a file, so that no folder of this name can be made")
     nowhere = {"HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none", "PYTHONPATH": str(tmp_path),
-               "PYTHONDONTWRITEBYTECODE": "1"}
+               "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"}    # not the checkout, which is the current folder
     done = run("", **nowhere)
     assert (done.returncode, done.stdout) == (0, RIGHT)
     assert done.stderr.count("cannot be cached") == 1

@@ -90,7 +90,7 @@ def test_workers_run_anywhere(choice):
     ({"NUMBA_NUM_THREADS": str(len(CORES)), "OMP_NUM_THREADS": "1"}, len(CORES)),
     ({"OMP_NUM_THREADS": "many"}, len(CORES)), ({"OMP_NUM_THREADS": "0"}, len(CORES)),
 ])
-@pytest.mark.parametrize("first", ["", "import numba\n"])
+@pytest.mark.parametrize("first", ["", pytest.param("import numba\n", marks=pytest.mark.slow)])
 def test_the_environment_says_how_many(environment, count, first):
     """Also where Numba was imported before; and there are so many threads indeed, the main one among them."""
     threads_said, workers, _ = told(first + TELL, **environment)

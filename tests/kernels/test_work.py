@@ -1,10 +1,13 @@
 """How work is divided among threads: each unit belongs to exactly one of them, whatever their number."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-pytest.importorskip("numba")
+if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
+    pytest.skip("the compiled kernels need Numba's compiler", allow_module_level=True)
 
 from minidl.kernels.cpu.runtime import work
 

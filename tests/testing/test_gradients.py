@@ -140,5 +140,5 @@ def test_the_example_of_a_new_op(capsys):
     example = Path(__file__).parents[2] / "examples" / "new_op.py"
     runpy.run_path(str(example), run_name="__main__")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "swish: backward agrees with finite differences."
+    assert lines[0] == "swish: backward agrees with finite differences"
     assert lines[1].startswith("wrong_swish: check_gradients: input 0 (3, 4): backward says ")

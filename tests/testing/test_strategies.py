@@ -22,6 +22,8 @@ from minidl.testing.strategies import (
     shapes,
 )
 
+pytestmark = pytest.mark.examples(0.4)
+
 LAYOUTS = [strategies.c_order, strategies.channels_last, strategies.transposed, strategies.sliced, strategies.reverse]
 
 

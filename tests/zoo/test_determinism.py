@@ -44,7 +44,8 @@ def train(name, seed=0, **environment):
     return done.stdout
 
 
-@pytest.mark.parametrize("name", ["resnet20", "mobilenet_v1_cifar"])
+@pytest.mark.threads
+@pytest.mark.parametrize("name", ["resnet20", pytest.param("mobilenet_v1_cifar", marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_bits(name):
     if kernels.settings.backend == "plain":
         pytest.skip("the plain backend leaves the order of sums to NumPy and its BLAS")

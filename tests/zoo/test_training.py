@@ -9,6 +9,13 @@ from minidl import Tensor, manual_seed, no_grad, optim
 from minidl.train import loss_of
 from zoo.googlenet import GoogLeNetOutputs
 
+ONE_OF_EACH_KIND = {          # a network for every kind of block; the full level trains the others too
+    "lenet5", "simple_cnn", "alexnet_cifar", "vgg11_bn_cifar", "googlenet_cifar", "resnet18", "resnet20",
+    "mobilenet_v2_cifar", "unet",
+}
+every_network = pytest.mark.parametrize("name", [
+    pytest.param(name, marks=() if name in ONE_OF_EACH_KIND else pytest.mark.slow) for name in zoo.names()])
+
 
 def narrow(name):
     """(settings, side of the images, learning rate) that make the network `name` quick to train."""
@@ -37,7 +44,7 @@ def build(name):
     return model, Tensor(images), (images[:, 0] > 0).astype(int) if name == "unet" else np.arange(8), lr
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@every_network
 def test_every_parameter_gets_a_gradient_and_eight_images_are_overfitted(name):
     model, images, labels, lr = build(name)
     for _, layer in model.named_modules():
@@ -56,7 +63,7 @@ def test_every_parameter_gets_a_gradient_and_eight_images_are_overfitted(name):
     pytest.fail(f"{(outputs.data.argmax(1) == labels).mean():.0%} accuracy after 60 steps")
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@every_network
 def test_inference_is_deterministic_independent_of_the_batch_and_survives_a_state_dict(name):
     model, images, _, _ = build(name)
     model(images)                                                    # gives batch norms statistics other than 0 and 1

@@ -82,7 +82,7 @@ def differentiate(thread, threads, grad, x, size, alpha, beta, k, dx):
 
 @inner
 def square_padded(x, first, count, size, out):
-    """The squares of `count` pixels, size // 2 zeros before each; `out` holds zeros."""
+    """The squared values of `count` pixels, size // 2 zeros before each; `out` holds zeros."""
     c = x.shape[1]
     for i in range(count):
         pixel, square = x[first + i], out[i * (c + size - 1) + size // 2:]
