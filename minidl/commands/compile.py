@@ -14,7 +14,6 @@ import zoo
 from minidl.commands.info import kernel_cache
 from minidl.commands.zoo import batch_for
 from minidl.flags import whole
-from minidl.kernels.cpu.runtime.progress import record
 from minidl.optim import SGD
 from minidl.tensor import Tensor, no_grad
 from minidl.train import loss_of
@@ -35,6 +34,7 @@ def run(args: argparse.Namespace) -> None:
     """Take one training step and one inference with each network, and print what was compiled."""
     if numba.config.DISABLE_JIT:
         raise ValueError("NUMBA_DISABLE_JIT is set, and so kernels are not compiled; unset it")
+    from minidl.kernels.cpu.runtime.progress import record  # imported late: it fails where nothing can be compiled
     sizes = [zoo.image_size(name) for name in args.networks]         # an unknown name fails before anything is compiled
     for name, size in zip(args.networks, sizes, strict=True):
         start = time.perf_counter()

@@ -25,6 +25,9 @@ from minidl.kernels.cpu.runtime.inner import OPTIONS, inner
 from minidl.kernels.cpu.runtime.launcher import launcher, on_all_threads
 from minidl.kernels.cpu.runtime.threads import return_to_main_core, thread_count
 
+if numba.config.DISABLE_JIT:
+    raise ImportError("the cpu backend needs Numba's compiler: unset NUMBA_DISABLE_JIT, or use the plain backend")
+
 pool = threading.Lock()                      # one kernel runs at a time: they would share the same cores
 
 

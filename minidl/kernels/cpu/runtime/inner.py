@@ -2,7 +2,7 @@
 
 Numba compiles such a function like any other: it optimizes it, makes machine code and a Python wrapper for it, and
 then optimizes the kernel it is linked into, callees included, once more. Here it stops at LLVM's intermediate
-representation, which is all that linking needs. A kernel of twenty functions compiles in little more than half the time.
+representation, which is all that linking needs. A kernel of twenty functions then compiles in about half the time.
 Such a function cannot be called from Python; use `numba.extending.register_jitable` for what both sides call.
 """
 
