@@ -1,4 +1,4 @@
-"""A graph simplified for drawing, without changing what it says.
+"""A graph simplified for drawing, without changing what it shows.
 
 Small operations are stacked under the layer before them; groups with a single item are dissolved; identical groups in a
 row become one, drawn once; groups that are nested too deeply, or have too many branches for a page, become boxes.
