@@ -63,7 +63,7 @@ def check(about: dict, settings: dict) -> None:
     """Raise ValueError now, rather than when the file is used, if the facts do not fit the network."""
     channels, count = settings["in_channels"], settings["num_classes"]
     if "classes" in about and len(about["classes"]) != count:
-        raise ValueError(f"there are {len(about['classes'])} class names, but the network has {count} classes")
+        raise ValueError(f"the network has {count} classes, but the number of class names is {len(about['classes'])}")
     if about.get("input", (channels,))[0] != channels:
         raise ValueError(f"--input {','.join(map(str, about['input']))} does not fit the network, which has "
                          f"in_channels={channels}")
