@@ -150,6 +150,7 @@ def test_compiling_is_announced_once_and_then_cached(tmp_path):
 
 
 def test_a_terminal_sees_how_far_compiling_is(monkeypatch, capsys):
+    monkeypatch.setattr(cache.KernelCache, "read", lambda *_: None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with progress.record() as compiled:
         who_did_it(np.zeros(3, np.float32))                          # a signature of its own
