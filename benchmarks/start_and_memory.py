@@ -1,12 +1,12 @@
 """Time to the first training step, and peak memory, of minidl and PyTorch, each in separate processes.
 
     import        `import minidl` with all files in the file cache
-    first step    from the start of Python to the end of a network's first training step, with nothing compiled (an empty
-                  cache folder, as after a fresh clone) and with compiled kernels on disk
+    first step    from the start of Python to the end of a network's first training step, with nothing compiled (an
+                  empty cache folder, as after a fresh clone) and with compiled kernels on disk
     peak memory   of training LeNet-5 on 12,000 drawn digits for two epochs, including the libraries
 
-Run: `python benchmarks/start_and_memory.py`. With `--beside CHECKOUT`, the first steps of another checkout of minidl are
-measured too, in turns with this one's.
+Run: `python benchmarks/start_and_memory.py`. With `--beside CHECKOUT`, it measures the first steps of another checkout
+of minidl too, in turns with this one's.
 """
 
 import argparse
