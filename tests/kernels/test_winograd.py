@@ -69,7 +69,7 @@ def test_conv2d(case, layout, biased, relu, seed):
     scheme, groups, dtype, x_shape, w_shape, window = case
     x, weight, bias = (a.astype(dtype) for a in distinct_values(x_shape, w_shape, w_shape[:1], seed=seed))
     bias = bias if biased else None
-    out = winograd.conv2d(layout(x), layout(weight), bias, window, scheme, groups, relu)
+    out = winograd.conv2d(layout(x), layout(weight), bias, window, scheme, relu)
     expected = plain.conv2d(x.astype(np.float64), weight, bias, window, groups)
     near(out, np.maximum(expected, 0) if relu else expected, dtype)
 
@@ -91,7 +91,7 @@ def test_against_naive_loops(scheme):
     r = scheme.r
     x, weight, bias = distinct_values((2, 2 * LANES, 5, 7), (2 * LANES, LANES, r, r), (2 * LANES,), seed=0)
     expected = reference.conv2d(x, weight, bias, stride=1, padding=r // 2, dilation=1, groups=2)
-    near(winograd.conv2d(x, weight, bias, same(r), scheme, groups=2), expected, "float64")
+    near(winograd.conv2d(x, weight, bias, same(r), scheme), expected, "float64")
 
 
 @each_scheme
@@ -103,7 +103,7 @@ def test_many_chunks_blocks_and_panels(scheme, groups, monkeypatch):
     c, f, window = 4 * LANES // groups, 5 * LANES, same(r)
     x, weight, grad = (rng.standard_normal(s) for s in ((5, groups * c, 19, 21), (groups * f, c, r, r),
                                                         (5, groups * f, 19, 21)))
-    out = winograd.conv2d(x, weight, None, window, scheme, groups)
+    out = winograd.conv2d(x, weight, None, window, scheme)
     near(out, plain.conv2d(x, weight, None, window, groups), "float64")
     dx = winograd.conv2d_input_gradient(grad, weight, x.shape, window, scheme, groups)
     near(dx, plain.conv2d_input_gradient(grad, weight, x.shape, window, groups), "float64")

@@ -8,8 +8,8 @@ matrix product, computed by the GEMM microkernel:
     weight gradient   M[e, c, f] = sum over t of V[e, t, c] * Z[e, t, f]      Z: tiles of the gradient
 
 Each thread works on its own: it transforms a chunk of tiles that its cache can hold. Then, panel by panel of filters,
-it transforms B, multiplies, and transforms the products back at once. Only x and the output are in memory as a whole.
-Channels, those of a group too, are whole vectors here; `convolution/__init__.py` ensures that, and chooses the scheme.
+it transforms B, multiplies, and immediately transforms the products back. Only x and the output are in memory as a
+whole. The channels of a group are whole vectors here; `convolution/__init__.py` ensures that, and chooses the scheme.
 
 Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 """
@@ -43,7 +43,7 @@ MIN_CHUNK = 5 * MR         # tiles: fewer would not repay the transform of the f
 
 
 class Plan(NamedTuple):
-    """What the kernels need to know beside arrays. `chunk` is in tiles, `rotated` and `relu` are 0 or 1."""
+    """What the kernels need to know besides arrays. `chunk` is in tiles, `rotated` and `relu` are 0 or 1."""
 
     scheme: Scheme
     grid: TileGrid          # over x
@@ -66,8 +66,8 @@ class Workspace(NamedTuple):
         return cls(*(empty((thread_count(), scheme.n**2, size + GAP), np.uint8) for size in sizes))
 
 
-def conv2d(x, weight, bias, window, scheme, groups=1, relu=False):
-    """As in plain, with a Scheme for filters of that size."""
+def conv2d(x, weight, bias, window, scheme, relu=False):
+    """As in plain, with a Scheme for filters of that size; the shapes give the number of groups."""
     (top, _), (left, _) = window.padding
     out = empty((len(x), *window.out(x.shape[2:]), len(weight)), x.dtype)
     run_convolve(channels_last(x), taps_first(weight), bias, (top, left), scheme, out, relu=relu)

@@ -36,7 +36,7 @@ class Rows(NamedTuple):
 def multiply(a, rows, b, columns, zeros, products):
     """products[e] = A[e] @ B[e] at each frequency e, for a block of rows and a panel of `columns` bytes.
 
-    The rows of B[e] and of the products are NR_BYTES apart. `zeros` also says what the elements are.
+    The rows of B[e] and of the products are NR_BYTES apart. `zeros` also gives the element type.
     """
     pointers, offset = np.empty((2, BLOCK_ROWS), np.int64), np.empty(1, np.int64)
     for p in range(BLOCK_ROWS):                                       # past the last row, any row

@@ -10,7 +10,7 @@ vectors wide, goes down a few rows before its sums are stored:
                   |  |  |  |    |  |  |  |    |    |          then less than a vector
     sums        | +  +  +  +  | +  +  +  +  | + |  +
 
-Rows should be few enough for float32; for more of them, callers add up blocks of BLOCK_ROWS in float64.
+Rows must be few enough for the precision of float32: callers sum blocks of BLOCK_ROWS, and add the sums in float64.
 `reduce_rows.py` has the sums along rows.
 """
 
@@ -113,7 +113,7 @@ def passed(vectors, grad, value, last):
 
 
 def emit(context, builder, signature, rows, arrays, columns, sums, terms):
-    """Go down the columns of `rows`, and add to what stands at the addresses `sums`.
+    """Go down the columns of `rows`, and add to the sums at the addresses `sums`.
 
     terms(vectors, here, fixed) returns, for each sum, what a row adds to it: (a,), or the factors (a, b) of a product.
     `here` are the addresses of the row in each of `arrays`, `fixed` the elements in each of `columns`, one per column.
@@ -124,20 +124,20 @@ def emit(context, builder, signature, rows, arrays, columns, sums, terms):
 
     def strip(vectors_wide, part, rows_here, addresses):
         """Some vectors of columns, or `part` columns, down `rows_here` rows."""
-        vectors, places = Vectors(builder, element, part), range(vectors_wide)
-        addresses = [[offset(builder, a, (v, i64(VECTOR_BYTES))) for a in addresses] for v in places]
+        vectors, positions = Vectors(builder, element, part), range(vectors_wide)
+        addresses = [[offset(builder, a, (v, i64(VECTOR_BYTES))) for a in addresses] for v in positions]
         fixed = [[vectors.load(a) for a in some[width:width + len(columns)]] for some in addresses]
         targets = [some[width + len(columns):] for some in addresses]
         totals = [[cgutils.alloca_once_value(builder, vectors.load(target)) for target in some] for some in targets]
         with pointer_loop(builder, rows_here, [a for some in addresses for a in some[:width]],
                           [stride] * (vectors_wide * width)) as here:
-            for v in places:
+            for v in positions:
                 added = terms(vectors, here[v * width:(v + 1) * width], fixed[v])
                 for total, factors in zip(totals[v], added, strict=True):
                     before = builder.load(total)
                     after = builder.fadd(before, *factors) if len(factors) == 1 else vectors.fma(*factors, before)
                     builder.store(after, total)
-        for v in places:
+        for v in positions:
             for total, target in zip(totals[v], targets[v], strict=True):
                 vectors.store(builder.load(total), target)
 

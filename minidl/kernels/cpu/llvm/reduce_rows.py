@@ -7,7 +7,7 @@ row is summed into ACCUMULATORS independent vectors, which are added together at
     accumulator    0    1    2    3    0    1    2    3    0    1
                                                         ((0 + 2) + (1 + 3)), then half a vector + the other half, ...
 
-The row should be short enough for the cache, and for float32. Layer norm sums long rows in pieces, and the pieces in
+The row must be short enough for the precision of float32: layer norm sums long rows in chunks, and adds the sums in
 float64. `reduce_columns.py` has the sums down columns.
 """
 
