@@ -13,7 +13,7 @@ from minidl.kernels import Window, plain
 from minidl.testing.strategies import distinct_values, layouts, seeds
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("these kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
 
 from minidl.kernels import cpu
 from minidl.kernels.cpu import convolution
@@ -154,7 +154,7 @@ def test_the_choice_by_shape():
 
 
 @pytest.mark.parametrize("r", [3, 5])
-def test_direct_convolution_does_what_winograd_cannot(r):
+def test_direct_convolution_computes_what_winograd_cannot(r):
     window = same(r)
     assert chosen(32, 64, 32, 64, window)
     assert not chosen(0, 64, 32, 64, window)                                              # an empty batch
@@ -174,7 +174,7 @@ def test_groups_of_whole_vectors():
 
 
 @pytest.mark.parametrize(("r", "scheme"), [(3, F4_3), (5, F2_5)])
-def test_it_can_be_forbidden(r, scheme):
+def test_winograd_can_be_switched_off(r, scheme):
     x = np.random.default_rng(0).standard_normal((4, 64, 16, 16), dtype=np.float32)
     weight = np.random.default_rng(1).standard_normal((64, 64, r, r), dtype=np.float32)
     fast = cpu.conv2d(x, weight, None, same(r))
