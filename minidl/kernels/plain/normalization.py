@@ -142,8 +142,8 @@ def local_response_norm_gradient(grad, x, size, alpha, beta, k):
     The sum is over the channels whose windows include c: from c - (size-1)//2 to c + size//2.
     """
     s = k + alpha / size * sum_channels(x * x, size // 2, size)
-    share = grad / s**beta
-    return share - 2 * alpha * beta / size * x * sum_channels(share * x / s, (size - 1) // 2, size)
+    direct = grad / s**beta
+    return direct - 2 * alpha * beta / size * x * sum_channels(direct * x / s, (size - 1) // 2, size)
 
 
 def sum_channels(x, before, size):

@@ -49,8 +49,8 @@ class Steps(NamedTuple):
     next_row: int           # rows of x from what a row of out reads to what the next one will read: a prefetch
 
 
-class Block(NamedTuple):
-    """What one call of the microkernel sums over in `correlate`, and for how many channels."""
+class BlockSize(NamedTuple):
+    """What one call of the microkernel sums over in `correlate`, and the channels of a work unit."""
 
     images: int
     rows: int
@@ -98,7 +98,7 @@ def conv2d_weight_gradient(grad, x, window):
     channels = ceil_div(f, UNIT_CHANNELS * ceil_div(REDUCTION_SPLITS, splits)) * UNIT_CHANNELS
     partial = empty((splits, *window.kernel, f), x.dtype)
     schedule = tap_schedule(window.kernel[0], axes(window, x.shape[1:3])[1])
-    correlate(x, channels_last(grad), schedule, window, Block(images, rows, channels), partial)
+    correlate(x, channels_last(grad), schedule, window, BlockSize(images, rows, channels), partial)
     return partial.sum(0).transpose(2, 0, 1)[:, None]
 
 

@@ -1,8 +1,8 @@
 """Which tile of the depthwise microkernel computes what: the tables that the kernels of `depthwise.py` follow.
 
-An output row is cut into segments of up to 8 pixels, each with the widest tile shape that fits. Width 16, a window of
-3, stride 1, padding 1: two segments of 8 pixels with 3 taps, the first with its left neighbour cut off, the second with
-its right one.
+An output row is cut into segments of up to 8 pixels, each with the widest tile shape that fits. For example, width 16,
+a window of 3, stride 1 and padding 1 give two segments of 8 pixels with 3 taps, the first with its left neighbour cut
+off, the second with its right one.
 
 The weight gradient has a tile for each block of up to 3 x 3 taps, and as many output columns at once as fit.
 """

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.kernels.cpu.convolution.winograd_gemm import BLOCK_ROWS, Rows, multiply
+from minidl.kernels.cpu.convolution.winograd_gemm import BLOCK_ROWS, RowsOfA, multiply
 from minidl.kernels.cpu.convolution.winograd_tiles import (
     GAP,
     Span,
@@ -139,7 +139,7 @@ def convolve(thread, threads, plan, x, filters, bias, zeros, workspace, out):
             transform_filters(plan.scheme, filters, plan.rotated, columns, u)
             for t in range(0, count, BLOCK_ROWS):
                 rows = min(BLOCK_ROWS, count - t)
-                multiply(v, Rows(t * row, row, rows, c, x.itemsize), u, columns.count, zeros, products)
+                multiply(v, RowsOfA(t * row, row, rows, c, x.itemsize), u, columns.count, zeros, products)
                 finish_outputs(plan.scheme, products, plan.out_grid, Span(first + t, rows), columns, bias, plan.relu,
                                out)
 
@@ -193,6 +193,6 @@ def correlate(thread, threads, plan, x, grad, zeros, workspace, out):
                 transform_gradients(plan.scheme, grad, plan.out_grid, tiles, columns, zeros, z)
                 for i in range(0, c, BLOCK_ROWS):
                     rows = min(BLOCK_ROWS, c - i)
-                    multiply(v, Rows(i * x.itemsize, x.itemsize, rows, tiles.count, row), z, columns.count, zeros,
+                    multiply(v, RowsOfA(i * x.itemsize, x.itemsize, rows, tiles.count, row), z, columns.count, zeros,
                              products)
                     add_to_filters(plan.scheme, products, Span(i, rows), columns, out[split])

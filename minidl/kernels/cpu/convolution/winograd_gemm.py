@@ -22,7 +22,7 @@ from minidl.kernels.cpu.runtime.work import ceil_div
 BLOCK_ROWS = 4 * MR        # in a block, at most
 
 
-class Rows(NamedTuple):
+class RowsOfA(NamedTuple):
     """Rows of A at each frequency: row p begins at first + p * stride, its `length` elements are `step` bytes apart."""
 
     first: int

@@ -180,7 +180,7 @@ def tiles_per_block(tiles, units, threads, row_bytes, stride, size):
 def fill_row_pointers(pointers, valid, first, grid, a, c, split, unused, taps):
     """Fill `pointers` with the addresses of rows first, first + 1, ... of A and of C, and `valid` for each tile.
 
-    Past the last row, any row of A is read, and `unused` written. The valid taps of a tile are those of any row of it.
+    Past the last row, any row of A is read, and `unused` written. The valid taps of a tile cover those of all its rows.
     """
     tap_count = taps.offsets.shape[1]
     for tile in range(len(valid)):

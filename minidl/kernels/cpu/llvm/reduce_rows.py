@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from minidl.kernels.cpu.llvm.vectors import I32, Vectors, element_bytes, i64, offset, pointer_loop, simd_lanes
 from minidl.kernels.cpu.runtime.target import VECTOR_BYTES
 
-ACCUMULATORS = 4   # for each of the sums; an addition takes as many cycles
+ACCUMULATORS = 4   # for each of the sums: about the latency of an addition, in cycles
 
 
 @intrinsic
