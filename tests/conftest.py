@@ -18,6 +18,7 @@ settings.register_profile("ci", max_examples=200, deadline=None, derandomize=Tru
 settings.register_profile("nightly", max_examples=200, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+os.environ.setdefault("MINIDL_COMPILE_AHEAD", "0")       # tests compile what they need, and have no core to spare
 if "PYTEST_XDIST_WORKER" in os.environ:                  # as many processes as cores: one kernel thread for each
     os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 

@@ -14,7 +14,7 @@ from minidl.kernels.geometry import Taps, Window
 from minidl.kernels.parameters import Arrays
 from minidl.kernels.settings import settings, use, using
 
-__all__ = ["Arrays", "Taps", "Window", "backend", "settings", "use", "using"]
+__all__ = ["Arrays", "Taps", "Window", "backend", "expect_training", "settings", "use", "using"]
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -26,3 +26,13 @@ def backend(x):
         return cpu
     from minidl.kernels import plain
     return plain
+
+
+def expect_training(optimizer, parameters):
+    """Tell the backend that an optimizer with these arrays was made: training steps are likely to follow.
+
+    The cpu backend then compiles in two processes, if nothing has been compiled yet.   optimizer: its class name
+    """
+    if {backend(x).__name__ for x in parameters} == {"minidl.kernels.cpu"} and parameters[0].dtype == np.float32:
+        from minidl.kernels.cpu import ahead
+        ahead.start(optimizer.lower(), [x.shape for x in parameters])

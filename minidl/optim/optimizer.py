@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.device import CPU, array_module
-from minidl.kernels import Arrays, backend
+from minidl.kernels import Arrays, backend, expect_training
 from minidl.tensor import Tensor, watched
 
 Parameters = Iterable[Tensor | tuple[str, Tensor] | dict[str, Any]]
@@ -94,6 +94,7 @@ class Optimizer:
         self.states: list[dict[str, Any]] = [{"steps": 0} for _ in self.parameters]
         self.batches: list[Batch] = []
         self.batched: list[Any] = []            # the arrays in the batches
+        expect_training(name, [p.data for p in self.parameters])
 
     def check(self, name: str, *values: Any, **settings: Any) -> None:
         """Raise ValueError, beginning with the optimizer's `name`, unless the `settings` of a group are valid."""

@@ -139,6 +139,7 @@ def test_compiling_is_reported_once_and_then_cached(tmp_path):
 
 
 def test_a_terminal_shows_the_progress_of_compiling(monkeypatch, capsys):
+    monkeypatch.setattr(cache.KernelCache, "read", lambda *_: None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with progress.record() as compiled:
         who_did_it(np.zeros(3, np.float32))                          # a signature of its own
@@ -147,3 +148,47 @@ def test_a_terminal_shows_the_progress_of_compiling(monkeypatch, capsys):
     assert "compiling kernels for this processor: " in shown
     assert "now who_did_it" in shown
     assert shown.endswith(progress.CLEAR)
+
+
+TRAIN = """
+import os, sys, time
+from minidl import nn, optim
+from minidl.kernels.cpu import ahead
+optim.SGD(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4, 2)).parameters(), lr=0.1)
+end = time.monotonic() + 240
+while not ahead.done_file().exists() and time.monotonic() < end:
+    time.sleep(0.1)
+print(ahead.done_file().exists())
+"""
+
+
+@pytest.mark.slow
+def test_a_second_process_compiles_ahead(tmp_path):
+    done = run(tmp_path, TRAIN, MINIDL_COMPILE_AHEAD="1", NUMBA_NUM_THREADS="2")
+    assert done.stdout == "True\n", done.stderr
+    names = {path.name.partition(".")[0] for path in tmp_path.rglob("*.kernel")}
+    assert {"optimizers", "indirect", "matmul", "cross_entropy", "max_pooling"} <= names
+    assert not list(tmp_path.rglob("*.lock"))
+
+
+@pytest.mark.parametrize("environment", [{"MINIDL_COMPILE_AHEAD": "0"}, {"NUMBA_NUM_THREADS": "1"}],
+                         ids=["switched off", "one core"])
+def test_no_second_process(tmp_path, environment):
+    code = ("import subprocess\ndef fail(*_, **__): raise AssertionError('a process was started')\n"
+            "subprocess.Popen = fail\nimport numpy as np; from minidl.kernels import expect_training\n"
+            "expect_training('SGD', [np.ones(2, 'f')])")
+    done = run(tmp_path, code, **({"MINIDL_COMPILE_AHEAD": "1", "NUMBA_NUM_THREADS": "2"} | environment))
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_process_waits_for_the_other(tmp_path):
+    """Two that need the same kernel at the same time compile it once."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    code = (f"{RELU}; from minidl.kernels.cpu.runtime.progress import progress; import sys; "
+            "print(len(progress.done), file=sys.stderr)")
+    both = [subprocess.Popen([sys.executable, "-c", code], env=environment, text=True, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE) for _ in range(2)]
+    said = [process.communicate() for process in both]
+    assert [out for out, _ in said] == [RIGHT, RIGHT]
+    assert sum(int(err.split()[-1]) for _, err in said) == 1
+    assert not list(tmp_path.rglob("*.lock"))

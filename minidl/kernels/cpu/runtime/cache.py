@@ -3,12 +3,16 @@
 Numba's own cache trusts its files, and fails where it has no folder to write to. Here a file that is missing, damaged
 or out of date means compiling again. One that cannot be written means compiling in every process, and a line says so.
 
+Processes that need the same kernel at the same time don't all compile it: the first one locks its file, and the others
+wait for the result. The lock goes with the process that holds it.
+
 A kernel is out of date when the source of its module changes, or that of any module it imports, directly or not. The
 file's name carries a hash of these sources, and another of the signature, the processor, the vector width, and the
 versions of Python, Numba and LLVM.
 """
 
 import ast
+import contextlib
 import functools
 import glob
 import hashlib
@@ -26,8 +30,16 @@ from numba.core.serialize import dumps
 
 from minidl.kernels.cpu.runtime.target import MR, VECTOR_BYTES
 
+fcntl = None
+with contextlib.suppress(ImportError):
+    import fcntl
+
 ROOT = Path(__file__).parents[4]                     # the folder in which the package minidl lies
 TARGET = (VECTOR_BYTES, MR, platform.python_version(), numba.__version__, llvmlite.__version__)
+
+
+class BeingCompiled(Exception):
+    """Another process is compiling this kernel."""
 
 
 class KernelCache(FunctionCache):
@@ -37,12 +49,14 @@ class KernelCache(FunctionCache):
     """
 
     warned = False
+    waits = True                                     # for a kernel that another process is compiling
 
     def __init__(self, function):
         super().__init__(function)
         source = Path(function.__code__.co_filename)
         self.name = f"{source.stem}.{function.__qualname__}"
         self.stamp = source_stamp(source)
+        self.lock = None                             # while this process compiles
 
     def path(self, signature, codegen):
         """The file of one signature."""
@@ -50,10 +64,24 @@ class KernelCache(FunctionCache):
         return Path(self._cache_path, f"{self.name}.{self.stamp[:12]}.{key[:16]}.kernel")
 
     def load_overload(self, sig, target_context):
-        """The compiled kernel of a signature, or None."""
+        """The compiled kernel of a signature, or None: then the caller compiles it, and others wait.
+
+        Raises BeingCompiled if another process is compiling it, and `waits` is False.
+        """
         target_context.refresh()
+        path = self.path(sig, target_context.codegen())
+        found = self.read(path, target_context)
+        if found is None:
+            self.lock, waited = lock(path.with_suffix(".lock"), self.waits)
+            found = self.read(path, target_context) if waited else None
+            if found is not None:
+                unlock(self.lock)
+        return found
+
+    def read(self, path, target_context):
+        """The compiled kernel in a file, or None."""
         try:
-            content = self.path(sig, target_context.codegen()).read_bytes()
+            content = path.read_bytes()
             digest, payload = content[:32], content[32:]
             if hashlib.sha256(payload).digest() == digest:
                 return self._impl.rebuild(target_context, pickle.loads(payload))
@@ -71,6 +99,9 @@ class KernelCache(FunctionCache):
                 self.remove_outdated(path)
         except OSError as error:
             warn_once(error)
+        finally:
+            unlock(self.lock)
+            self.lock = None
 
     def remove_outdated(self, path):
         """Remove this kernel's files of other sources."""
@@ -87,6 +118,30 @@ def write(path, content):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def lock(path, waits):
+    """(the open, locked file, or None where files cannot be locked; whether another process had to be waited for)"""
+    file = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not waits:
+            raise BeingCompiled(path) from None
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return file, True
+    except (OSError, AttributeError):                # a read-only or remote folder; or Windows, which has no fcntl
+        return None, False
+    return file, False
+
+
+def unlock(file):
+    """Release a lock."""
+    if file is not None:
+        Path(file.name).unlink(missing_ok=True)
+        file.close()
 
 
 def warn_once(reason):
