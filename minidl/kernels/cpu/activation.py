@@ -9,7 +9,7 @@ from types import FunctionType
 from minidl.kernels.cpu import scalar_functions
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
-from minidl.kernels.cpu.runtime.work import share_of_elements
+from minidl.kernels.cpu.runtime.work import SERIAL_SIZE, share_of_elements
 from minidl.kernels.memory_order import contiguous, contiguous_like
 
 function = None    # a placeholder in the loops below, which `over_array` replaces by a scalar function
@@ -37,7 +37,8 @@ def values(scalar_function, x, *settings):
     """scalar_function(x, *settings), elementwise, in the memory order of x."""
     source, axes = contiguous(x)
     out, settings = empty(source.shape, x.dtype), tuple(map(x.dtype.type, settings))
-    over_array(each_value, scalar_function)(source.reshape(-1), out.reshape(-1), settings)
+    loop = over_array(each_value, scalar_function)
+    (loop if x.size > SERIAL_SIZE else loop.serial)(source.reshape(-1), out.reshape(-1), settings)
     return out.transpose(axes)
 
 
@@ -46,7 +47,8 @@ def gradients(scalar_function, grad, kept, *settings):
     source, axes = contiguous(kept)
     dx, settings = empty(source.shape, grad.dtype), tuple(map(kept.dtype.type, settings))
     grad = contiguous_like(axes, grad, dx)
-    over_array(each_gradient, scalar_function)(grad.reshape(-1), source.reshape(-1), dx.reshape(-1), settings)
+    loop = over_array(each_gradient, scalar_function)
+    (loop if dx.size > SERIAL_SIZE else loop.serial)(grad.reshape(-1), source.reshape(-1), dx.reshape(-1), settings)
     return dx.transpose(axes)
 
 

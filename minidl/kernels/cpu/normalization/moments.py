@@ -15,7 +15,7 @@ from minidl.kernels.cpu.normalization.pixel_rows import (
     repeated,
 )
 from minidl.kernels.cpu.runtime.compile import kernel
-from minidl.kernels.cpu.runtime.work import share
+from minidl.kernels.cpu.runtime.work import SERIAL_SIZE, share
 
 
 class Moments(NamedTuple):
@@ -65,7 +65,7 @@ def moments(rows, out):
     """
     partial = partial_sums(2, rows, out.shape[1])
     sum_distances(rows, out.shape[2], partial)
-    finish_moments(rows, partial, np.zeros(out.shape), out)
+    (finish_moments if partial.size > SERIAL_SIZE else finish_moments.serial)(rows, partial, np.zeros(out.shape), out)
 
 
 @kernel

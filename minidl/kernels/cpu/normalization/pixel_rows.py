@@ -11,7 +11,7 @@ import numpy as np
 from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.llvm.reduce_columns import BLOCK_ROWS
 from minidl.kernels.cpu.runtime.compile import inner, kernel
-from minidl.kernels.cpu.runtime.work import REDUCTION_SPLITS, ceil_div, share
+from minidl.kernels.cpu.runtime.work import REDUCTION_SPLITS, SERIAL_SIZE, ceil_div, share
 
 ROW_LENGTH = 256         # elements of a pixel row, about
 STRIP_LENGTH = 64        # the same where columns are summed, strip by strip (`reduce_columns.py`)
@@ -69,9 +69,14 @@ def locate_split(unit, rows, partial):
     return e, s, e * n + s * n // splits, e * n + (s + 1) * n // splits
 
 
-@kernel
-def fold(thread, threads, partial, out):
+def fold(partial, out):
     """Add partial (sums, sets, splits, R*C) to out (sums, sets, C), over the splits and the R pixels of a row."""
+    (fold_all if partial.size > SERIAL_SIZE else fold_all.serial)(partial, out)
+
+
+@kernel
+def fold_all(thread, threads, partial, out):
+    """`fold` by several threads: each does some channels."""
     fold_channels(thread, threads, partial, out)
 
 

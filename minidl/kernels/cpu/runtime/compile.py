@@ -34,7 +34,9 @@ pool = threading.Lock()                      # one kernel runs at a time: they w
 def kernel(part):
     """Compile `part(thread, threads, *arguments)`; the caller gives the arguments alone.
 
-    The GIL is released while a kernel runs. Raises MemoryError if a thread found no memory for its scratch arrays.
+    `kernel.serial(*arguments)` runs it on the calling thread alone: for little work, which one thread has done before
+    the others have woken. The GIL is released while a kernel runs. Raises MemoryError if a thread found no memory for
+    its scratch arrays.
     """
     entry = numba.njit(no_cfunc_wrapper=True, **OPTIONS)(named_like(part, run_parts, run=on_all_threads(inner(part))))
     progress.watch(entry)
@@ -50,8 +52,19 @@ def kernel(part):
             return_to_main_core()
             failed = entry(launcher().address, threads, *arguments)
         if failed:
-            raise MemoryError(f"no memory for the scratch arrays of the kernel {part.__name__}")
+            raise out_of_memory(part)
+
+    def serial(*arguments):
+        if entry(0, 1, *arguments):
+            raise out_of_memory(part)
+
+    run.serial = serial
     return run
+
+
+def out_of_memory(part):
+    """What is raised if a thread found no memory."""
+    return MemoryError(f"no memory for the scratch arrays of the kernel {part.__name__}")
 
 
 def run_parts(launch, threads, *arguments):

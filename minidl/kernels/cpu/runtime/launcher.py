@@ -73,8 +73,8 @@ def start_pool():
 def on_all_threads(part):
     """The intrinsic `run(launch, threads, arguments)` that runs a compiled `part(thread, threads, *arguments)`.
 
-    `launch` is the address of the compiled loop, `arguments` a tuple. Returns whether a part raised an exception, which
-    can only be a MemoryError: parts check nothing else.
+    `launch` is the address of the compiled loop, `arguments` a tuple. One thread needs no loop. Returns whether a part
+    raised an exception, which can only be a MemoryError: parts check nothing else.
     """
 
     @intrinsic
@@ -90,8 +90,13 @@ def on_all_threads(part):
             for i, value in enumerate([*cgutils.unpack_tuple(builder, values[2]), cgutils.false_bit]):
                 builder.store(value, cgutils.gep_inbounds(builder, frame, 0, i))
             stub = emit_stub(context, builder.module, frame_type, compiled.fndesc, of_part)
-            launch_pointer = builder.inttoptr(values[0], PART.as_pointer())      # it takes three words too
-            builder.call(launch_pointer, [builder.ptrtoint(stub, WORD), values[1], builder.ptrtoint(frame, WORD)])
+            address = builder.ptrtoint(frame, WORD)
+            with builder.if_else(builder.icmp_signed("==", values[1], WORD(1))) as (alone, together):
+                with alone:
+                    builder.call(stub, [WORD(0), WORD(1), address])
+                with together:
+                    launch_pointer = builder.inttoptr(values[0], PART.as_pointer())      # it takes three words too
+                    builder.call(launch_pointer, [builder.ptrtoint(stub, WORD), values[1], address])
             return builder.load(cgutils.gep_inbounds(builder, frame, 0, len(kinds)))
 
         return types.boolean(launch, threads, arguments), generate

@@ -7,7 +7,7 @@ from numba.extending import register_jitable
 REDUCTION_SPLITS = 16
 
 MIN_WORK = 4096         # elements of a softmax or the like that are worth one more thread
-SERIAL_SIZE = 16384     # up to this many elements of an elementwise pass, one thread finishes before the pool has woken
+SERIAL_SIZE = 16384     # up to this many elements of an elementwise pass, one thread is done before the pool has woken
 CHUNK = 8192            # elements: threads share an array in whole chunks, so that each begins at a cache line
 
 
@@ -36,7 +36,5 @@ def share_of_work(thread, threads, units, size):
 @register_jitable
 def share_of_elements(thread, threads, size):
     """The elements from `first` up to `stop` that one thread does in an elementwise pass over `size` of them."""
-    if size <= SERIAL_SIZE:
-        return 0, size if thread == 0 else 0
     chunks = share(thread, threads, ceil_div(size, CHUNK))
     return chunks.start * CHUNK, min(size, chunks.stop * CHUNK)

@@ -49,13 +49,14 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     memory = np.ascontiguousarray(logits if planes else memory)      # if planes, the scores of one class contiguous
     gradient, losses = empty(memory.shape, memory.dtype), empty(target.shape, logits.dtype)
     target, weight, total = target.reshape(-1).astype(np.int64, copy=False), np.ascontiguousarray(weight), np.zeros(1)
-    sum_weights(target, weight, ignore_index, total)
+    sum_weights.serial(target, weight, ignore_index, total)
     total = float(total[0])
     scale = 1.0 if not mean else 0.0 if total == 0 else 1 / total
     layout = rows_along(memory.shape, 1 if planes else memory.ndim - 1)
     fill = row_losses if are_long(layout) or (layout.stride == 1 and memory.size <= MIN_WORK) else block_losses
-    fill(memory.reshape(-1), layout, target, Criterion(weight, ignore_index, smoothing, scale), losses.reshape(-1),
-         gradient.reshape(-1))
+    criterion = Criterion(weight, ignore_index, smoothing, scale)
+    (fill if memory.size > MIN_WORK else fill.serial)(memory.reshape(-1), layout, target, criterion, losses.reshape(-1),
+                                                      gradient.reshape(-1))
     if not planes:
         gradient = gradient.transpose(0, -1, *range(1, logits.ndim - 1))
     return losses, total, gradient
@@ -64,12 +65,10 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
 @kernel
 def sum_weights(thread, threads, target, weight, ignore_index, total):
     """total[0] = the sum of the weights of all targets not ignored, in float64 and in order, hence by one thread."""
-    if thread == 0:
-        partial = 0.0
-        for t in target:
-            if t != ignore_index:
-                partial += weight[t]
-        total[0] = partial
+    total[0] = 0
+    for t in target:
+        if t != ignore_index:
+            total[0] += weight[t]
 
 
 @inner
