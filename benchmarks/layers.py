@@ -61,8 +61,8 @@ CONVOLUTIONS = {       # name: (N, C, H, F, K, stride, padding, groups)
     "mobilenet_v2 block 3, depthwise": (8, 144, 56, 144, 3, 1, 1, 144),
 }
 TRANSPOSED = {         # name: (N, C, H, F), windows of 2x2, stride 2
-    "unet 16 channels, lowest rise": (4, 256, 8, 128),
-    "unet 16 channels, highest rise": (4, 32, 64, 16),
+    "unet 16 channels, lowest up-convolution": (4, 256, 8, 128),
+    "unet 16 channels, highest up-convolution": (4, 32, 64, 16),
 }
 LINEAR = {             # name: (N, K, F)
     "lenet5 fc1": (128, 400, 120),
@@ -290,7 +290,7 @@ def main(parts):
     results = {name: results[name] for name in every if name in results}
     summary = summarized(results)
     for name, ratios in summary.items():
-        print(f"{name:16} geometric mean {ratios['geometric_mean']:.2f}x, least {ratios['least']:.2f}x")
+        print(f"{name:16} geometric mean {ratios['geometric_mean']:.2f}x, lowest {ratios['least']:.2f}x")
     common.save("layers", {"peaks": peaks, "layers": results, "ratios": summary})
 
 

@@ -90,7 +90,7 @@ def main():
         rows.append({"shape": shape, **{n: {"minidl": a, "torch": b} for n, (a, b) in zip(names, rates, strict=True)}})
         ratios += [a / b for a, b in rates]
     print(f"GFLOP/s of minidl / of PyTorch; geometric mean {common.geometric_mean(ratios):.2f}x, "
-          f"least {min(ratios):.2f}x\n")
+          f"lowest {min(ratios):.2f}x\n")
     products = []
     for shape in PRODUCTS:
         ours, theirs = matrix_product(*shape)

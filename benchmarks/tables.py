@@ -19,7 +19,7 @@ def layers(figures):
         cells = [f"{r['minidl']:.0f} ({r['ratio']:.2f}x, {r['minidl'] / peaks[r['unit']]:.0%})"
                  for r in result.values()]
         by_unit[result["forward"]["unit"]].append(f"| {name} | {' | '.join(cells)} |")
-    summary = "; ".join(f"{name}: geometric mean {ratio['geometric_mean']:.2f}, least {ratio['least']:.2f}"
+    summary = "; ".join(f"{name}: geometric mean {ratio['geometric_mean']:.2f}, lowest {ratio['least']:.2f}"
                         for name, ratio in figures["ratios"].items())
     return f"""Matrix products in GFLOP/s, with the ratio to PyTorch and the share of the peak, {peaks["GFLOP/s"]:.0f}:
 

@@ -2,7 +2,7 @@
 
     0          success
     1          training failed
-    2          the command asked for something impossible, or the machine refused
+    2          invalid input, or an error of a file, a device or memory
     128 + N    stopped by signal N: 130 after Ctrl-C, 143 after SIGTERM, 141 when the reader of a pipe has gone
 
 Bugs keep their traceback. MINIDL_TRACEBACK=1 in the environment gives every error its traceback.

@@ -71,7 +71,7 @@ class Call(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What its backward needs to know of an operation."""
+    """What measuring the backward of an operation needs to know about it."""
 
     products: int           # multiply-adds of the forward, and of the gradient of each of its first two inputs
     bytes: int              # of the inputs
@@ -79,7 +79,7 @@ class Work(NamedTuple):
 
 
 class Profile:
-    """The measurements: `calls` is a list of Call, and `seconds` is the time from beginning to end, all included."""
+    """The measurements: `calls` is a list of Call, and `seconds` is the whole time from beginning to end."""
 
     def __init__(self, outer: Profile | None = None):
         self.calls: list[Call] = []
@@ -181,7 +181,7 @@ class Profile:
 
 
 def memory_pool():
-    """The pool from which kernels take memory; one that stays empty, where they have none."""
+    """The pool from which kernels take memory; an empty one if only array code is used."""
     if kernels.settings.backend == "plain":
         return SimpleNamespace(live_bytes=0, high_water_bytes=0, total_bytes=0)
     from minidl.kernels.cpu.runtime.memory_pool import pool  # imported late: it loads Numba

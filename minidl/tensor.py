@@ -132,7 +132,7 @@ class Tensor:
         if gradient is None:
             if self.data.size != 1:
                 raise RuntimeError(f"backward: a tensor of shape {self.shape} needs backward(gradient=...) of that "
-                                   "shape; only a tensor of one element, such as a loss, does without")
+                                   "shape; only a tensor of one element, such as a loss, can omit it")
             gradient = array_module(self.data).ones_like(self.data)
         gradient = gradient.data if isinstance(gradient, Tensor) else as_array(gradient, self.dtype)
         if gradient.shape != self.shape:
@@ -224,8 +224,8 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
     """Turn a function of arrays into an operation on tensors that records itself on the tape.
 
     `function` returns its output and `backward`, which maps the gradient of the output to one gradient for each
-    positional argument, in order. A gradient returned as a `lambda` is computed only if it is needed. ValueError,
-    TypeError, IndexError and MemoryError leave the operation with its name in front.
+    positional argument, in order. A gradient returned as a `lambda` is computed only if it is needed. The message of
+    a ValueError, TypeError, IndexError or MemoryError gets the operation's name in front.
     """
     name = function.__name__.lstrip("_")
 

@@ -79,7 +79,7 @@ def same_seed():
 
 @pytest.fixture(scope="module", params=[
     "numpy",
-    pytest.param("strict_array", marks=pytest.mark.examples(0.2)),      # asks whether a NumPy call hides on some path
+    pytest.param("strict_array", marks=pytest.mark.examples(0.2)),      # finds NumPy calls, and needs each path once
     pytest.param("cupy", marks=pytest.mark.gpu),
 ])
 def xp(request):

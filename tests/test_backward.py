@@ -212,7 +212,7 @@ def test_an_op_without_a_gradient():
     assert b.grad.tolist() == [1]
 
 
-def test_float32_all_the_way():
+def test_float32_throughout():
     x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     y = np.float64(2) * F.softmax(x * np.float64(0.5) + 1, axis=1) / 3 - np.int64(1)
     loss = (y**2).mean() + x.var() + F.logsumexp(x)

@@ -169,7 +169,7 @@ def test_no_package_exceeds_its_budget():
 
 
 @pytest.mark.parametrize("name", ["minidl", "minidl.nn", "minidl.testing"])
-def test_importing_takes_nothing_heavy_along(name):
+def test_importing_loads_nothing_heavy(name):
     code = f"import sys, {name}; print(*{HEAVY} & {{module.partition('.')[0] for module in sys.modules}})"
     result = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True,
                             capture_output=True, text=True)

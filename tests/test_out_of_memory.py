@@ -1,4 +1,4 @@
-"""Where there is not enough memory: the error says who asked for how much, and what to reduce; then all goes on."""
+"""Out of memory: the error names the operation, the size and what to reduce, and the process can continue."""
 
 import os
 import subprocess
@@ -17,12 +17,12 @@ REMEDY = r"; reduce the batch size or the image size$"
 
 
 def vast(*shape):
-    """An array that only seems to have so many elements: all of them are the same."""
+    """A tensor of this shape that takes the memory of one element, which all elements share."""
     return Tensor(np.broadcast_to(np.float32(1), shape))
 
 
 @pytest.fixture(params=["auto", "plain"])
-def way(request):
+def backend(request):
     if request.param == "auto" and kernels.settings.backend == "plain":
         pytest.skip("the fast kernels need Numba's compiler")
     with kernels.using(request.param):
@@ -37,22 +37,22 @@ def way(request):
     ("relu", F.relu, ""),
     ("add", lambda x: x + 1, ", 1"),
 ])
-def test_an_operation(way, name, call, others):
+def test_an_operation(backend, name, call, others):
     x = vast(1 << 14, 2, 1 << 14, 1 << 14)                   # 32 TiB
     message = rf"^{name}: .*([\d.] (GiB|TiB)|in matmul).*\(inputs: \(16384, 2, 16384, 16384\){others}\){REMEDY}"
     with no_grad(), pytest.raises(MemoryError, match=message) as caught:
         call(x)
     assert isinstance(caught.value.__cause__, MemoryError)
     with no_grad():
-        call(vast(1, 2, 8, 8))                               # all is well again
+        call(vast(1, 2, 8, 8))                               # enough memory again
 
 
-def test_linear(way):
+def test_linear(backend):
     with pytest.raises(MemoryError, match=rf"^linear: .*iB.*\(inputs: \(8796093022208, 3\), \(2, 3\)\){REMEDY}"):
         F.linear(vast(1 << 43, 3), np.ones((2, 3), np.float32))
 
 
-def test_the_way_back():
+def test_the_backward_pass():
     @op
     def greedy(x, /):
         def backward(grad):
@@ -66,7 +66,7 @@ def test_the_way_back():
     assert x.grad is None
 
 
-def test_an_error_without_words():
+def test_an_error_without_a_message():
     @op
     def silent(x, /):
         raise MemoryError
@@ -76,7 +76,7 @@ def test_an_error_without_words():
 
 
 @pytest.mark.parametrize(("rows", "amount"), [(1 << 20, r"4,096\.0 GiB"), (1 << 40, r"4,294,967,296\.0 GiB")])
-def test_the_memory_pool_says_how_much(rows, amount):
+def test_the_memory_pool_states_the_size(rows, amount):
     if kernels.settings.backend == "plain":
         pytest.skip("the plain backend has no memory pool")
     from minidl.kernels.cpu.runtime import memory_pool
@@ -106,7 +106,7 @@ except MemoryError as error:
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit and how to learn what is used are Linux's")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_AS and /proc/self/statm exist on Linux only")
 def test_cached_blocks_are_released_first():
     if kernels.settings.backend == "plain":
         pytest.skip("the plain backend has no memory pool")

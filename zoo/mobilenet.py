@@ -24,7 +24,7 @@ ReLU, which would lose too much information among few channels.
 
 The first block of a row halves the image where the table says so. Every convolution is followed by batch normalization
 and, except at the end of v2's blocks, by ReLU6, min(max(x, 0), 6). v2 has torchvision's weight names and shapes.
-The `_cifar` networks, for 32 x 32 pixels, do not halve the image in the first layer; v2's not in features.2 either.
+The `_cifar` networks, for 32 x 32 pixels, do not halve the image in the first layer, nor, in v2, in features.2.
 """
 
 import minidl.functional as F

@@ -1,6 +1,6 @@
 """`minidl compile [NETWORK...]`: compile the CPU kernels that networks need, so that later runs start at once.
 
-Run it while building the image of a container. Kernels are cached beside minidl's own files, or in the folder that the
+Run it while building a container image. Kernels are cached beside minidl's own files, or in the folder that the
 environment variable NUMBA_CACHE_DIR names.
 """
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Take one training step and one inference with each network, and print what was compiled."""
     if numba.config.DISABLE_JIT:
-        raise ValueError("NUMBA_DISABLE_JIT is set, and so kernels are not compiled; unset it")
+        raise ValueError("NUMBA_DISABLE_JIT is set, so kernels are not compiled; unset it")
     from minidl.kernels.cpu.runtime.progress import record  # imported late: it fails where nothing can be compiled
     sizes = [zoo.image_size(name) for name in args.networks]         # an unknown name fails before anything is compiled
     for name, size in zip(args.networks, sizes, strict=True):

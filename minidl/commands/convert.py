@@ -63,9 +63,12 @@ def check(about: dict, settings: dict) -> None:
     """Raise ValueError now, rather than when the file is used, if the facts do not fit the network."""
     channels, count = settings["in_channels"], settings["num_classes"]
     if "classes" in about and len(about["classes"]) != count:
-        raise ValueError(f"{len(about['classes'])} names of classes for a network with {count} classes")
+        raise ValueError(f"the network has {count} classes, but the number of class names is {len(about['classes'])}")
     if about.get("input", (channels,))[0] != channels:
-        raise ValueError(f"--input {','.join(map(str, about['input']))} does not fit: the network takes images with "
-                         f"{channels} channels")
+        raise ValueError(f"--input {','.join(map(str, about['input']))} does not fit the network, which has "
+                         f"in_channels={channels}")
     if {"input", "mean", "std"} & set(about):
-        Preprocessing.of({"input": (channels, 1, 1), **about})
+        try:
+            Preprocessing.of({"input": (channels, 1, 1), **about})
+        except ValueError as error:
+            raise ValueError(f"the model file would be invalid: {error}") from error

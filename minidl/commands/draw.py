@@ -13,7 +13,7 @@ from minidl.plot import network
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a network of `minidl zoo`, such as resnet18, or a model file")
     parser.add_argument("--input", type=image_shape, metavar="C,H,W",
-                        help="the shape of an image (default: the one that the network was made for)")
+                        help="the shape of an image (default: the one that the network was designed for)")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the picture, such as resnet18.svg")
     parser.add_argument("--unfold", action="store_true", help="draw each of several identical blocks")
     parser.add_argument("--depth", type=int, metavar="N", help="open N levels of nested modules (default: all)")

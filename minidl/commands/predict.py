@@ -1,6 +1,6 @@
 """`minidl predict IMAGE... --model FILE`: classify photographs with a model file that knows its classes.
 
-Predictions go to stdout, progress and complaints to stderr. An image that cannot be read is reported and skipped, and
+Predictions go to stdout, progress and errors to stderr. An image that cannot be read is reported and skipped, and
 the exit code is then 1.
 """
 

@@ -2,7 +2,7 @@
 
 Each class has several glyphs, listed below as pen strokes. A drawing bends, rotates, slants, stretches and shifts one
 glyph, and adds a random pen width and noise. The set replaces MNIST where nothing can be downloaded: a linear
-classifier has about 10 % errors, LeNet less than 2 %. Results on it say nothing about MNIST.
+classifier misclassifies about 10 %, LeNet less than 2 %. Results on it say nothing about MNIST.
 """
 
 import operator

@@ -84,7 +84,8 @@ def _read_shape(stream: Any, ndim: int | None) -> tuple[int, ...]:
     """The sizes in the header."""
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
-        raise DataError(f"not an IDX file: it starts with the bytes {magic.hex(' ') or 'of nothing'}")
+        start = f"starts with the bytes {magic.hex(' ')}" if magic else "is empty"
+        raise DataError(f"not an IDX file: it {start}")
     if magic[2] != UINT8:
         raise DataError(f"its elements have type code 0x{magic[2]:02x}; only 0x08, unsigned bytes, is supported")
     dimensions = magic[3]

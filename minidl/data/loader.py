@@ -19,7 +19,7 @@ from minidl.io.checks import is_whole
 Batch = tuple[np.ndarray, np.ndarray]
 
 # The cores that this process may use. OpenMP may bind the main thread to one core (OMP_PROC_BIND); threads started
-# later inherit the binding and would compete for that core, so the set is read before.
+# later inherit the binding and would compete for that core, so the set is read first.
 AFFINITY = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
 
 

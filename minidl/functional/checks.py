@@ -149,7 +149,7 @@ def check_same_shape(name: str, x: Array, target: Array) -> None:
 def check_scores(name: str, x: Any) -> None:
     """Raise unless x is a floating-point (N, C, ...) without axes of length 0."""
     if x.ndim < 2 or 0 in x.shape:
-        raise ValueError(f"{name}: the input must be (N, C) or (N, C, ...), no length 0, not {x.shape}")
+        raise ValueError(f"{name}: the input must be (N, C) or (N, C, ...) with no axis of length 0, not {x.shape}")
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: the input must hold floats, not {x.dtype}; convert with .astype(numpy.float32)")
 

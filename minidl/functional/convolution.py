@@ -46,7 +46,8 @@ def check_shapes(x: Any, weight: Any, bias: Any, groups: int) -> None:
     if x.ndim != 4:
         raise ValueError(f"conv2d: x must be images (N, C, H, W), not {x.shape}")
     if weight.ndim != 4 or 0 in weight.shape:
-        raise ValueError(f"conv2d: weight must be filters (F, C/groups, KH, KW), no length 0, not {weight.shape}")
+        raise ValueError("conv2d: weight must be filters (F, C/groups, KH, KW) with no axis of length 0, "
+                         f"not {weight.shape}")
     if not isinstance(groups, int) or groups < 1 or len(weight) % groups or x.shape[1] != weight.shape[1] * groups:
         raise ValueError(f"conv2d: with groups={groups}, weight {weight.shape} needs {weight.shape[1]} channels per "
                          f"group, but x {x.shape} has {x.shape[1]} channels; channels must be the product of the two, "

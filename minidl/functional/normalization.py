@@ -89,7 +89,7 @@ def layer_norm(x: Operand, normalized_shape: int | tuple[int, ...], weight: Oper
     """
     shape = normalized_shape if isinstance(normalized_shape, tuple) else (normalized_shape,)
     if not shape or 0 in shape or x.shape[-len(shape):] != shape:
-        raise ValueError(f"layer_norm: x {x.shape} must end in normalized_shape={shape}, no length 0")
+        raise ValueError(f"layer_norm: x {x.shape} must end in normalized_shape={shape}, with no axis of length 0")
     check_affine("layer_norm", x, weight, bias, shape)
     kernels, xp = backend(x), array_module(x)
     scale = xp.ones(shape, dtype=x.dtype) if weight is None else weight

@@ -70,7 +70,7 @@ def pairs_of(pad: tuple[int, ...], shape: tuple[int, ...]) -> list[tuple[int, in
         raise ValueError(f"pad: pad={pad} must be pairs of whole numbers, at most {len(shape)} pairs for shape {shape}")
     pairs = [(0, 0)] * (len(shape) - len(pad) // 2) + list(zip(pad[-2::-2], pad[::-2], strict=True))
     if any(n + low + high < 0 for n, (low, high) in zip(shape, pairs, strict=True)):
-        raise ValueError(f"pad: pad={pad} crops more than there is of shape {shape}")
+        raise ValueError(f"pad: pad={pad} crops more than the shape {shape} has")
     return pairs
 
 

@@ -66,7 +66,7 @@ def check_shapes(x: Any, weight: Any, bias: Any, groups: int) -> None:
     if x.ndim != 4 or 0 in x.shape[1:]:
         raise ValueError(f"conv_transpose2d: x must be images (N, C, H, W), where only N may be 0, not {x.shape}")
     if weight.ndim != 4 or 0 in weight.shape:
-        raise ValueError(f"conv_transpose2d: weight must be filters (C, F/groups, KH, KW), no length 0, "
+        raise ValueError("conv_transpose2d: weight must be filters (C, F/groups, KH, KW) with no axis of length 0, "
                          f"not {weight.shape}")
     if not isinstance(groups, int) or groups < 1 or x.shape[1] % groups or x.shape[1] != len(weight):
         raise ValueError(f"conv_transpose2d: the {x.shape[1]} channels of x {x.shape} must be the first length of "

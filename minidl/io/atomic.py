@@ -29,7 +29,7 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         os.replace(part, path)
         sync_folder(path.parent)
     except OSError as error:
-        kept = "; what was saved there before is kept" if path.is_file() else ""
+        kept = "; the previous file is kept" if path.is_file() else ""
         reason = error.strerror or error if path.parent.exists() else f"there is no folder {path.parent}"
         raise OSError(error.errno, f"cannot write {path}: {reason}{kept}") from error
     finally:

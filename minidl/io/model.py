@@ -56,8 +56,8 @@ def load_model(path: str | Path, build: Build | None = None, create: Callable[[]
     elif build is not None:
         model = rebuilt(path, arrays, facts.get("architecture"), build)
     else:
-        raise TypeError("load_model: how is the network made? Give create=, a function that makes it, or call zoo.load "
-                        "for a network of the zoo")
+        raise TypeError("load_model: pass create=, a function that makes the network, or call zoo.load for a network "
+                        "of the zoo")
     load_into(model, arrays, path)
     model.about = known(path, facts)
     return model.to(device).eval()
@@ -90,13 +90,13 @@ def rebuilt(path: str | Path, arrays: dict[str, np.ndarray], architecture: Any, 
         raise CheckpointError(f"{path}: it does not say which network it is for; load it with load_model(path, "
                               "create=...), or make a model file of it with `minidl convert --model NAME`")
     if not all(map(is_setting, architecture["settings"].values())):
-        raise CheckpointError(f"{path}: its network cannot be made (from {architecture['settings']!r:.200})")
+        raise CheckpointError(f"{path}: its network cannot be built (from {architecture['settings']!r:.200})")
     try:
         # some networks draw their weights twice; settings that need far more than the file holds are forged
         with at_most(max(4 * sum(array.size for array in arrays.values()), OWN if settings else 0)):
             return build(architecture["name"], {**architecture["settings"], **(settings or {})})
     except (ValueError, TypeError, ArithmeticError, AttributeError, MemoryError) as error:
-        raise CheckpointError(f"{path}: its network cannot be made ({error})") from error
+        raise CheckpointError(f"{path}: its network cannot be built ({error})") from error
 
 
 def is_setting(value: Any) -> bool:

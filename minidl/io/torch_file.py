@@ -55,7 +55,7 @@ class StoredTensor(NamedTuple):
 def read_torch_zip(path: Path) -> Any:
     """The value that `torch.save` wrote into a zip archive, with a read-only array for each tensor.
 
-    Dictionaries keep their keys and the order of these. Raises CheckpointError.
+    Dictionaries keep their keys, in order. Raises CheckpointError.
     """
     try:
         with zipfile.ZipFile(path) as archive:

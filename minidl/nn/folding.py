@@ -118,6 +118,6 @@ def check_same(folded: Module, x: Tensor, expected: Tensor) -> None:
     """Raise ValueError unless the folded network maps x to the expected output, up to rounding."""
     error = abs(folded(x).numpy() - expected.numpy()).max(initial=0)
     size = abs(expected.numpy()).max(initial=0)
-    if not error <= np.finfo(x.dtype).eps ** 0.5 * size:          # so written, NaN fails
+    if not error <= np.finfo(x.dtype).eps ** 0.5 * size:          # written so that NaN fails
         raise ValueError(f"fold_batch_norm: on the example the folded network is off by {error:.3g}, where the largest "
                          f"output is {size:.3g}; the model computes something that its layers and the tape do not show")

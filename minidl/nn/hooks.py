@@ -25,7 +25,7 @@ class Hook:
 
     function: Callable[..., Any]
     with_kwargs: bool = False
-    observes: bool = False              # whether fusion goes on as without it: see `is_hooked`
+    observes: bool = False              # whether layers are fused as if it were absent: see `is_hooked`
 
 
 class RemovableHandle:

@@ -79,8 +79,8 @@ class Module:
                                   with_kwargs: bool = False) -> RemovableHandle:
         """Call hook(module, args) before each `forward`; unless it returns None, that replaces the arguments.
 
-        It returns a tuple of them, or one that is no tuple. The settings are as in `register_forward_hook`;
-        hook(module, args, kwargs) returns None or (args, kwargs).
+        The hook may return a tuple of arguments, or a single argument that is not a tuple. The settings are as in
+        `register_forward_hook`; hook(module, args, kwargs) returns None or (args, kwargs).
         """
         return register(self, "forward_pre_hooks", Hook(hook, with_kwargs), prepend)
 
@@ -157,7 +157,7 @@ class Module:
         """Copy arrays (or tensors) into the tensors of those names, which keep their dtype and memory order.
 
         strict=False accepts missing and unknown names. Returns the lists (missing, unexpected).
-        Raises ValueError that lists everything that does not fit; then nothing has been changed.
+        If anything does not fit, raises a ValueError that lists it all, and changes nothing.
         """
         own = dict(walk(self, "", Tensor))
         arrays = {name: x.numpy() if isinstance(x, Tensor) else np.asarray(x) for name, x in state.items()}

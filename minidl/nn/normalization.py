@@ -1,4 +1,4 @@
-"""Normalization as layers. Batch normalization keeps running statistics: of the means and variances it has seen.
+"""Normalization as layers. Batch normalization keeps running averages of the moments of batches.
 
 `F.batch_norm` has no side effects. The layer computes the moments of the batch, passes them to the function, and then
 moves its running statistics a little towards them; in eval mode it normalizes by the running statistics. The other

@@ -73,7 +73,7 @@ class ExponentialMovingAverage:
         return {"arrays": arrays, "numbers": {"updates": self.updates}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a `state_dict`. Raises ValueError that lists all that does not fit; then nothing has changed."""
+        """Resume from a `state_dict`. If anything does not fit, raises ValueError with the list and changes nothing."""
         arrays = state["arrays"]
         faults = [f"{name} is unexpected" for name in arrays if name not in self.averages]
         faults += [f"{name} is missing" for name in self.averages if name not in arrays]

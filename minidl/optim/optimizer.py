@@ -160,7 +160,7 @@ class Optimizer:
         return {"arrays": arrays, "numbers": {"settings": settings, "steps": steps}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a `state_dict`. Raises ValueError that lists all that does not fit; then nothing has changed."""
+        """Resume from a `state_dict`. If anything does not fit, raises ValueError with the list and changes nothing."""
         arrays, steps, settings = state["arrays"], state["numbers"]["steps"], state["numbers"]["settings"]
         faults = [] if len(settings) == len(self.param_groups) else [
             f"it has {len(settings)} groups of parameters, not {len(self.param_groups)}"]

@@ -1,4 +1,4 @@
-"""Pictures of a network: its architecture, its filters, its feature maps, and where it sees a class.
+"""Pictures of a network: its architecture, its filters, its feature maps, and Grad-CAM heat maps.
 
     Path("net.svg").write_text(plot.network(model, (3, 224, 224)))
     plot.filters(model).save("filters.png")

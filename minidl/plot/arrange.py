@@ -1,4 +1,4 @@
-"""A graph simplified for drawing, without changing what it says.
+"""A graph simplified for drawing, without changing what it shows.
 
 Small operations are stacked under the layer before them; groups with a single item are dissolved; identical groups in a
 row become one, drawn once; groups that are nested too deeply, or have too many branches for a page, become boxes.
@@ -122,16 +122,16 @@ def fold_rows(root, edges):
 
 def follows(above, below, links):
     """Whether two groups follow each other: the second reads the first alone, and nothing else reads that."""
-    ways = [link[:2] for link in links if link[0] is above or link[1] is below]
-    return isinstance(above, Group) and isinstance(below, Group) and set(ways) == {(above, below)}
+    touching = [link[:2] for link in links if link[0] is above or link[1] is below]
+    return isinstance(above, Group) and isinstance(below, Group) and set(touching) == {(above, below)}
 
 
 def likeness(item, edges):
     """What two groups must share to be drawn as one: layers, settings, shapes and connections."""
     boxes = boxes_in(item)
     number = {box: i for i, box in enumerate(boxes)}
-    ways = {(number.get(above), number.get(below)) for above, below in edges if above in number or below in number}
-    return [(box.layer, box.settings, box.shape, box.parameters, len(box.layers)) for box in boxes], ways
+    links = {(number.get(above), number.get(below)) for above, below in edges if above in number or below in number}
+    return [(box.layer, box.settings, box.shape, box.parameters, len(box.layers)) for box in boxes], links
 
 
 def merged(first, rest, edges):

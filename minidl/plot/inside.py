@@ -42,7 +42,7 @@ def maps_of(model: Module, x: Any, layer: str) -> np.ndarray:
 
 def cam_of(model: Module, x: Any, layer: str | None = None,
            target: int | None = None) -> tuple[np.ndarray, str, int]:
-    """(map, layer, target): where a class is seen, as NumPy (H, W), none negative.   x (C, H, W) or (1, C, H, W)
+    """(map, layer, target): the Grad-CAM map as NumPy (H, W), none negative.   x (C, H, W) or (1, C, H, W)
 
     relu(sum over k of a_k * A_k), resized to the size of x, where the A_k are the maps of the layer and a_k is the mean
     of d(score)/d(A_k) over their pixels. The score is the logit of the target class, or, for a network with logits for

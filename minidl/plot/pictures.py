@@ -1,4 +1,4 @@
-"""Pictures of the inside of a network: its filters, its feature maps, and where it sees a class.
+"""Pictures of the inside of a network: its filters, its feature maps, and Grad-CAM heat maps.
 
 Each function returns a Picture: the values, and a Matplotlib figure that shows them.
 """
@@ -56,7 +56,7 @@ def feature_maps(model: Module, x: Any, layer: str) -> Picture:
 
 def grad_cam(model: Module, x: Any, layer: str | None = None, target: int | None = None, image: Any = None,
              classes: Sequence[str] = ()) -> Picture:
-    """Where in an image x (C, H, W) a network sees a class: a Picture of the Grad-CAM map (H, W) over the image.
+    """Which pixels of an image x (C, H, W) raise the score of a class: a Picture of its Grad-CAM map (H, W).
 
     layer    its maps are used; by default the last layer that gives maps of more than one pixel
     target   index of the class; by default the predicted class

@@ -91,4 +91,4 @@ def fit_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_main(main: Callable[[], int | None]) -> None:
     """Call `main()` and exit with its return value, or with one sentence on stderr and an exit code (`errors.py`)."""
-    sys.exit(errors.run(main, os.path.basename(sys.argv[0]), "stopped at once; what was saved is kept"))
+    sys.exit(errors.run(main, os.path.basename(sys.argv[0]), "stopped at once; saved files are kept"))

@@ -34,7 +34,7 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
 
     Raises ValueError for settings that make no sense, RunError or CheckpointError if the folder holds another run,
     Interrupted after Ctrl-C, NonFiniteError if the loss is not finite, OSError if the folder cannot be written to.
-    What was saved before stays.
+    Files saved before are kept.
     """
     s = Settings(**settings)
     validation_set = validation_set or None      # an empty set counts as none

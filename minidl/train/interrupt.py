@@ -1,7 +1,7 @@
 """Ctrl-C without loss: the current step is finished before the run stops.
 
-The first SIGINT or SIGTERM is only noted, and `between` raises Interrupted before the next batch. After the first
-signal the previous handlers are back, so a second Ctrl-C stops at once.
+The first SIGINT or SIGTERM is only noted, and `between` raises Interrupted before the next batch. The previous handlers
+are restored at the same time, so a second Ctrl-C stops at once.
 """
 
 import signal

@@ -53,7 +53,7 @@ class Loop:
             self.interruption.check()
         except Interrupted as stop:
             self.save()
-            message = f"{stop} after {self.run.position}; all is saved, and --resume {self.folder.path} continues"
+            message = f"{stop} after {self.run.position}; the run is saved, and --resume {self.folder.path} continues"
             raise Interrupted(message, stop.signal) from None
         except NonFiniteError as error:
             error.args = (self.explain(error),)
@@ -160,12 +160,12 @@ class Loop:
         """Where values stopped being finite, and what can be done about it."""
         position, names = self.run.position, {id(module): name for name, module in self.run.model.named_modules()}
         layer = "" if error.module is None else f" in layer {names.get(id(error.module)) or 'the model itself'}"
-        advice = "" if self.settings.detect_nan else " --detect-nan added to it names the layer where it begins;"
+        advice = "" if self.settings.detect_nan else " adding --detect-nan names the layer where it first appears;"
         return (f"epoch {position.epoch + 1}, step {position.step + 1}: {error}{layer}. "
                 f"--resume {self.folder.path} continues from the last good checkpoint;{advice} "
                 "a smaller learning rate may help")
 
 
 def merit(row: Row) -> tuple[float, float]:
-    """What epochs are compared by: validation accuracy, then validation loss."""
+    """The key by which epochs are compared: validation accuracy, then validation loss."""
     return row["validation_accuracy"], -row["validation_loss"]

@@ -193,8 +193,8 @@ def test_convert_writes_a_model_file(capsys, tmp_path):
     (["--model", "lenet5", "--set", "num_classes=4"], "for 10 classes and the model is for 4"),
     (["--model", "simple_cnn"], "is missing"),
     (["--model", "lenet5", "--classes", "nothing"], "No such file or directory: nothing"),
-    (["--model", "lenet5", "--classes", __file__], "names of classes for a network with 10 classes"),
-    (["--model", "lenet5", "--input", "3,28,28"], "--input 3,28,28 does not fit: the network takes images with 1 ch"),
+    (["--model", "lenet5", "--classes", __file__], "the network has 10 classes, but the number of class names is"),
+    (["--model", "lenet5", "--input", "3,28,28"], "--input 3,28,28 does not fit the network, which has in_channels=1"),
     (["--model", "lenet5", "--mean", "0.5,0.5"], "mean must be one finite number per channel, 1 in all"),
     (["--model", "lenet5", "--std", "0"], "std must be positive, not (0.0,)"),
 ])

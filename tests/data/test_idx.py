@@ -63,7 +63,7 @@ def test_random_bytes_raise_only_data_error(path, noise):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "not an IDX file"),
+        (b"", "not an IDX file: it is empty"),
         (b"<html>404</html>", "not an IDX file: it starts with the bytes 3c 68 74 6d"),
         (bytes([0, 0, 0x0D, 1, 0, 0, 0, 0]), "type code 0x0d"),
         (bytes([0, 0, 8, 0]), "0 dimensions"),

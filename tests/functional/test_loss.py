@@ -31,7 +31,7 @@ def classifications(draw, smoothed=True):
 
 
 def scores_and_targets(shape, settings, seed):
-    """Scores, targets of which some but not the first are ignored, and class weights between 0.5 and 2.5."""
+    """Scores, targets (some ignored, but not the first), and class weights between 0.5 and 2.5."""
     scores, weight = distinct_values(shape, shape[1:2], seed=seed)
     rng = np.random.default_rng(seed)
     target = rng.integers(shape[1], size=shape[:1] + shape[2:])

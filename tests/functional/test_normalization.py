@@ -88,7 +88,7 @@ combinations = st.fixed_dictionaries(dict.fromkeys(("adds", "relu", "affine", "t
 
 
 @given(shape=rows | images, case=combinations, layout=layouts, dtype=dtypes, seed=seeds)
-def test_fused_is_unfused_to_the_bit(xp, shape, case, layout, dtype, seed):
+def test_fused_and_unfused_give_the_same_bits(xp, shape, case, layout, dtype, seed):
     x, weight, bias, mean, var = values(shape, seed)
     add, grad = distinct_values(shape, shape, seed=seed + 1)
     arrays = [layout(xp.asarray(a.astype(dtype))) for a in (x, weight, bias, add, mean, var)]

@@ -81,7 +81,7 @@ def test_images_stay_channels_last_in_memory():
     ((1,), {}, r"pad=\(1,\) must be pairs"),
     ((1, 1) * 5, {}, r".* at most 4 pairs"),
     ((0.5, 1), {}, r".*whole numbers"),
-    ((-2, -4), {}, r".*crops more than there is"),
+    ((-2, -4), {}, r".*crops more than the shape"),
     ((1, 1), {"mode": "circular"}, r"mode='circular' is none of constant, reflect, replicate"),
     ((5, 0), {"mode": "reflect"}, r"pad=\(5, 0\) is too large for mode='reflect' on images of \(4, 5\) pixels"),
     ((0, 0, 0, 4), {"mode": "reflect"}, r".* is too large for mode='reflect'"),

@@ -35,7 +35,7 @@ def test_full_disk_keeps_the_old_file_and_is_reported(tmp_path, monkeypatch, fun
 
     (tmp_path / "a").write_bytes(b"old")
     monkeypatch.setattr(os, function, full)
-    message = re.escape(f"cannot write {tmp_path / 'a'}: No space left on device; what was saved there before is kept")
+    message = re.escape(f"cannot write {tmp_path / 'a'}: No space left on device; the previous file is kept")
     with pytest.raises(OSError, match=message) as caught, replacing(tmp_path / "a") as file:
         file.write(b"new")
     assert caught.value.errno == errno.ENOSPC

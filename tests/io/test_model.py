@@ -76,7 +76,7 @@ def test_weights_without_a_network_need_create(path):
 
 def test_load_model_needs_a_way_to_make_the_network(path):
     save_model(path, zoo.create("lenet5"))
-    with pytest.raises(TypeError, match=r"Give create=.*zoo\.load"):
+    with pytest.raises(TypeError, match=r"pass create=.*zoo\.load"):
         load_model(path)
     assert load_model(path, zoo.build).architecture["name"] == "lenet5"
 
@@ -92,20 +92,20 @@ MADE = {
     "a number for a name": ({"name": 3, "settings": {}}, "not in the zoo"),
     "a list for a name": ({"name": ["lenet5"], "settings": {}}, "not in the zoo"),
     "an unknown setting": ({"name": "lenet5", "settings": {"depth": 3}}, "no setting 'depth'"),
-    "text for a number": ({"name": "lenet5", "settings": {"num_classes": "10"}}, "cannot be made"),
+    "text for a number": ({"name": "lenet5", "settings": {"num_classes": "10"}}, "cannot be built"),
     "no name": ({"settings": {}}, "not in the zoo"),
     "no settings": ({"name": "lenet5"}, "not in the zoo"),
     "a module's name": ("os.system", "not in the zoo"),
     "another network": ({"name": "simple_cnn", "settings": {}}, "is missing"),
     "other settings": ({"name": "lenet5", "settings": {"num_classes": 11}}, "for 10 classes and the model is for 11"),
     "many classes": ({"name": "lenet5", "settings": {"num_classes": 1 << 20}}, "more than is allowed"),
-    "very many classes": ({"name": "lenet5", "settings": {"num_classes": 1 << 40}}, "cannot be made"),
-    "a great depth": ({"name": "simple_cnn", "settings": {"depth": 1 << 40}}, "cannot be made"),
-    "a long list": ({"name": "simple_cnn", "settings": {"depth": [1 << 40]}}, "cannot be made"),
-    "a list of lists": ({"name": "simple_cnn", "settings": {"depth": [[1]]}}, "cannot be made"),
-    "a dictionary": ({"name": "simple_cnn", "settings": {"depth": {}}}, "cannot be made"),
+    "very many classes": ({"name": "lenet5", "settings": {"num_classes": 1 << 40}}, "cannot be built"),
+    "a great depth": ({"name": "simple_cnn", "settings": {"depth": 1 << 40}}, "cannot be built"),
+    "a long list": ({"name": "simple_cnn", "settings": {"depth": [1 << 40]}}, "cannot be built"),
+    "a list of lists": ({"name": "simple_cnn", "settings": {"depth": [[1]]}}, "cannot be built"),
+    "a dictionary": ({"name": "simple_cnn", "settings": {"depth": {}}}, "cannot be built"),
     "a great width": ({"name": "simple_cnn", "settings": {"width": 5000}}, "more than is allowed"),
-    "a width of infinity": ({"name": "mobilenet_v1", "settings": {"width": float("inf")}}, "cannot be made"),
+    "a width of infinity": ({"name": "mobilenet_v1", "settings": {"width": float("inf")}}, "cannot be built"),
     "a download": ({"name": "resnet18", "settings": {"pretrained": "resnet18"}}, "no setting 'pretrained'"),
 }
 

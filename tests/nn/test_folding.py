@@ -120,7 +120,7 @@ def read_twice(self, x):
 
 
 class Doubled(nn.Conv2d):
-    """A convolution that computes something else than its weights show."""
+    """A convolution that computes something other than its weights show."""
 
     def forward(self, x, relu=False):
         return super().forward(x * 2, relu)

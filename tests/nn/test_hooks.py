@@ -1,4 +1,4 @@
-"""Forward hooks: when they are called, with what, what they may replace, and how they go away."""
+"""Forward hooks: when they are called, with which arguments, what they may replace, and how they are removed."""
 
 import copy
 import pickle
@@ -63,7 +63,7 @@ def test_what_a_pre_hook_returns_replaces_the_arguments():
     assert values(pre=[(lambda module, args, kwargs: None, {"with_kwargs": True})], plus=4.0) == 10
 
 
-def test_hooks_run_in_order_and_hand_on():
+def test_hooks_run_in_order_and_pass_on_results():
     def add(module, args, out):
         return out + 1
 
@@ -101,7 +101,7 @@ def test_a_hook_may_remove_itself():
     assert len(calls) == 1
 
 
-def test_hooks_are_no_part_of_the_state():
+def test_hooks_are_not_part_of_the_state():
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     before = repr(model), list(model.state_dict()), list(model.named_modules())
     model.register_forward_hook(nn.Linear(2, 2))                          # a module is a function, too

@@ -422,7 +422,7 @@ def test_a_parameter_may_get_a_new_array():
             np.testing.assert_array_equal(old, kept)
 
 
-def test_a_momentum_that_comes_later():
+def test_momentum_set_after_some_steps():
     p = Parameter(np.zeros(1, np.float32))
     optimizer = optim.SGD([p], 1.0)
     for momentum in (0, 0.5, 0.5):

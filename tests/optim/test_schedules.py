@@ -48,7 +48,7 @@ def test_cosine():
     assert seen == pytest.approx([*down, *down[-2::-1]])
 
 
-def test_one_cycle_goes_up_and_down_and_momentum_the_other_way():
+def test_one_cycle_rises_and_falls_and_momentum_inversely():
     chosen = optimizer()
     schedule = optim.OneCycleLR(chosen, 1.0, 11, pct_start=5 / 11, anneal_strategy="linear", div_factor=5,
                                 final_div_factor=4)

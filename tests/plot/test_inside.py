@@ -56,7 +56,7 @@ def test_grad_cam_resizes_small_maps_to_the_image_and_sums_over_pixels():
     ("mobilenet_v2", {"width": 0.25}, "features.3.conv", (3, 64, 64)),
     ("unet", {"base_channels": 2, "depth": 1}, "bottom", (1, 18, 18)),
 ])
-def test_networks_of_the_zoo_stay_as_they_are(name, settings, layer, shape):
+def test_networks_of_the_zoo_are_left_unchanged(name, settings, layer, shape):
     model = zoo.create(name, **settings).train()
     for p in model.parameters():
         p.grad = np.ones(p.shape, np.float32)

@@ -129,7 +129,7 @@ def test_signal_finishes_the_step_and_saves(tmp_path, monkeypatch, uninterrupted
         original(loop, images, labels)
 
     handler = signal.getsignal(number)
-    resumable = r"all is saved, and --resume .* continues"
+    resumable = r"the run is saved, and --resume .* continues"
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "step", step_and_signal)
         with pytest.raises(Interrupted, match=resumable) as caught:

@@ -22,7 +22,7 @@ CASES = [
     (Interrupted("stopped by SIGTERM", signal.SIGTERM), 143, "stopped by SIGTERM"),
     (Interrupted("stopped by SIGINT", signal.SIGINT), 130, "stopped by SIGINT"),
     (MemoryError("no memory for 9 TiB"), 2, "no memory for 9 TiB"),
-    (KeyboardInterrupt(), 130, "stopped at once; what was saved is kept"),
+    (KeyboardInterrupt(), 130, "stopped at once; saved files are kept"),
 ]
 
 
