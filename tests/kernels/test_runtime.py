@@ -47,6 +47,12 @@ def test_every_thread_does_its_share_once():
     assert out.tolist() == expected
 
 
+def test_a_serial_run_has_one_thread():
+    out = np.zeros(11, np.int64)
+    who_did_it.serial(out)
+    assert out.tolist() == [1000] * 11
+
+
 def test_a_kernel_keeps_its_name():
     assert who_did_it.__name__ == "who_did_it"
 

@@ -41,12 +41,10 @@ def test_share_of_work(threads, units, size):
 
 @given(threads=threads, size=sizes)
 def test_share_of_elements(threads, size):
-    """One thread does little work alone; shares of more work begin at whole chunks."""
+    """Shares begin at whole chunks."""
     parts = [range(size)[slice(*work.share_of_elements(thread, threads, size))] for thread in range(threads)]
     check_partition(parts, size)
     assert all(part.start % work.CHUNK == 0 for part in parts if part)
-    if size <= work.SERIAL_SIZE:
-        assert len(parts[0]) == size
 
 
 @given(a=st.integers(0, 10**9), b=st.integers(1, 10**6))
