@@ -36,10 +36,10 @@ def max_pool2d(x: Operand, /, kernel_size: Pair, stride: Pair | None = None, pad
 def window_maxima(x: Any, window: Window, relu: bool = False) -> Any:
     """The maximum of each window, and its backward."""
     kernels, shape = backend(x), x.shape
-    out, place = kernels.max_pool2d(x, window, relu)
+    out, winner = kernels.max_pool2d(x, window, relu)
 
     def backward(grad):
-        return kernels.max_pool2d_gradient(grad, place, shape, window)
+        return kernels.max_pool2d_gradient(grad, winner, shape, window)
     return out, backward
 
 
@@ -126,18 +126,18 @@ def adaptive_max_pool2d(x: Operand, /, output_size: OutputSize):
     (h, w), shape, xp = x.shape[2:], x.shape, array_module(x)
     if h % oh == 0 and w % ow == 0:                          # parts of equal size: ordinary pooling
         return window_maxima(x, Window((h // oh, w // ow), (h // oh, w // ow)))
-    out, places = xp.empty((*shape[:2], oh, ow), dtype=x.dtype), {}
+    out, winners = xp.empty((*shape[:2], oh, ow), dtype=x.dtype), {}
     for i, j, rows, columns in parts(h, w, oh, ow):
         part = x[:, :, rows, columns].reshape(*shape[:2], (rows.stop - rows.start) * (columns.stop - columns.start))
-        place = places[i, j] = part.argmax(-1)[..., None]
-        out[:, :, i, j] = xp.take_along_axis(part, place, -1)[..., 0]
+        winner = winners[i, j] = part.argmax(-1)[..., None]
+        out[:, :, i, j] = xp.take_along_axis(part, winner, -1)[..., 0]
 
     def backward(grad):
         dx = xp.zeros(shape, dtype=grad.dtype)
         for i, j, rows, columns in parts(h, w, oh, ow):
             size = rows.stop - rows.start, columns.stop - columns.start
-            is_largest = xp.arange(math.prod(size)) == places[i, j]                        # (N, C, pixels of the part)
-            dx[:, :, rows, columns] += (is_largest * grad[:, :, i, j][..., None]).reshape(*shape[:2], *size)
+            is_winner = xp.arange(math.prod(size)) == winners[i, j]                        # (N, C, pixels of the part)
+            dx[:, :, rows, columns] += (is_winner * grad[:, :, i, j][..., None]).reshape(*shape[:2], *size)
         return dx
     return out, backward
 

@@ -1,11 +1,11 @@
 """Arrays in, arrays out: the heavy arithmetic, with no tape and no Tensor.
 
 `backend(x)` returns the package whose functions work on the array `x`: `plain` (array code that runs on NumPy and CuPy:
-the lesson, and the oracle) or `cpu` (Numba, several times faster). All define the same functions with the same
-signatures, so an op asks once, `kernels = backend(x)`, and its backward keeps the answer.
+short, and what the tests compare with) or `cpu` (Numba, several times faster). Both define the same functions with the
+same signatures, so an op asks once, `kernels = backend(x)`, and its backward keeps the answer.
 
-`use(backend="plain")` asks for array code everywhere; `use(winograd=False)` computes every product of a convolution,
-where Winograd's algorithm saves some at the cost of digits. Both are settings of the calling thread.
+`use(backend="plain")` asks for array code everywhere; `use(winograd=False)` turns off Winograd's algorithm, which saves
+multiplications of a convolution at the cost of precision. Both are settings of the calling thread.
 """
 
 import numpy as np

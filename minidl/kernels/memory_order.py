@@ -12,7 +12,7 @@ def in_memory_order(x):
 
 
 def contiguous(x):
-    """x in memory order and C-contiguous, a copy only if there are gaps; and the axes whose transpose undoes that."""
+    """(x in memory order, a copy only if it has gaps; the axes by which a transpose restores the order of x)."""
     if x.flags.c_contiguous:
         return x, range(x.ndim)
     order = axes_by_stride(x.strides)

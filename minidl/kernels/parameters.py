@@ -1,4 +1,4 @@
-"""Arrays that one kernel call updates together, such as all parameters of a network or an optimizer's state of each."""
+"""Arrays that one kernel call updates together: all parameters of a network, or a kind of optimizer state for them."""
 
 from functools import cached_property
 
@@ -8,7 +8,7 @@ from minidl.kernels.memory_order import in_memory_order
 
 
 class Arrays(tuple):
-    """A tuple of arrays of one dtype, with what a kernel that works on all of them needs to know of their memory."""
+    """A tuple of arrays of one dtype, and what a kernel needs to know of their memory."""
 
     @cached_property
     def ids(self):
@@ -17,12 +17,12 @@ class Arrays(tuple):
 
     @cached_property
     def starts(self):
-        """Where each array begins and the last one ends if their elements are numbered consecutively: (len + 1,)"""
+        """Where each array begins in a consecutive numbering of all elements; and the number of elements: (len + 1,)"""
         return np.cumsum([0, *(x.size for x in self)])
 
     @cached_property
     def order(self):
-        """The memory order of each array: its strides without those of axes of length 1, which may be anything."""
+        """The memory order of each array: its strides, except those of axes of length 1, which are arbitrary."""
         return [tuple(s for n, s in zip(x.shape, x.strides, strict=True) if n > 1) for x in self]
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Which kernels to use: settings of the calling thread, as the tape's are.
+"""Which kernels to use. Each thread has settings of its own, as it has a tape of its own.
 
 Every thread starts with the defaults: the fastest backend for each array, and Winograd's algorithm where it saves time.
 """
@@ -12,7 +12,7 @@ DEFAULT = "plain" if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else "auto"
 
 
 class Settings(threading.local):
-    """backend: "auto" or "plain";  winograd: whether a convolution may trade digits for speed."""
+    """backend: "auto" or "plain";  winograd: whether a convolution may trade precision for speed."""
 
     backend = DEFAULT
     winograd = True
@@ -22,10 +22,10 @@ settings = Settings()
 
 
 def use(backend=None, *, winograd=None):
-    """Choose for the calling thread from now on; what is None stays as it is.
+    """Change settings of the calling thread from now on; None leaves a setting unchanged.
 
     backend    "auto", the fastest for each array, or "plain", array code everywhere
-    winograd   whether convolution may use Winograd's algorithm, which computes fewer products at the cost of digits
+    winograd   whether convolution may use Winograd's algorithm, which saves multiplications at the cost of precision
     """
     if backend is not None and backend not in BACKENDS:
         raise ValueError(f"kernels.use: backend={backend!r} is none of {', '.join(map(repr, BACKENDS))}")
@@ -39,7 +39,7 @@ def use(backend=None, *, winograd=None):
 
 @contextmanager
 def using(backend=None, *, winograd=None):
-    """Choose for a while: `with kernels.using("plain"):`."""
+    """`use`, for the length of a `with` block: `with kernels.using("plain"):`"""
     before = settings.backend, settings.winograd
     use(backend, winograd=winograd)
     try:

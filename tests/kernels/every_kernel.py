@@ -1,8 +1,8 @@
-"""Every kernel once or more, on numbers from a seed: what must not change with threads, and little with vector widths.
+"""Runs every kernel on random arrays from a seed: results must not change with threads, and little with vector widths.
 
-The sizes are such that each way of each kernel is taken, that its threads have work, and that something is left over
-beside whole vectors and tiles. `python every_kernel.py` prints a hash of all results, `... FILE` writes those of
-float32 there.
+The sizes are such that every code path of every kernel runs, that all threads have work, and that there are remainders
+of vectors and tiles. `python every_kernel.py` prints a hash of all results; `python every_kernel.py FILE` writes the
+results of float32 to a file.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ CONVOLUTIONS = {               # x, weight, window, groups
 
 
 def results(dtype):
-    """{what: array} of all kernels in one dtype."""
+    """{description: array} of all kernels in one dtype."""
     rng = np.random.default_rng(0)
 
     def draw(*shape):
@@ -54,10 +54,10 @@ def results(dtype):
     for c in (3, 40):
         x = draw(4, c, 30, 29)
         for name, window in (("odd", ODD), ("half", HALF)):
-            pooled, place = cpu.max_pool2d(x, window, relu=True)
+            pooled, winner = cpu.max_pool2d(x, window, relu=True)
             grad = draw(*pooled.shape)
-            out |= {f"max, {c}, {name}": pooled, f"place, {c}, {name}": place,
-                    f"max, {c}, {name}, gradient": cpu.max_pool2d_gradient(grad, place, x.shape, window),
+            out |= {f"max, {c}, {name}": pooled, f"winner, {c}, {name}": winner,
+                    f"max, {c}, {name}, gradient": cpu.max_pool2d_gradient(grad, winner, x.shape, window),
                     f"mean, {c}, {name}": cpu.avg_pool2d(x, window, 0.25),
                     f"mean, {c}, {name}, gradient": cpu.avg_pool2d_gradient(grad, x.shape, window, 0.25)}
         whole, pixel = Window((30, 29)), draw(4, c, 1, 1)

@@ -8,7 +8,7 @@ import pytest
 from minidl.kernels import plain
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("these kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
 
 from minidl.kernels import cpu
 from minidl.kernels.cpu.runtime.work import CHUNK, SERIAL_SIZE
@@ -22,7 +22,7 @@ by_dtype = pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), (
 
 
 def kept_for_gradient(name, x):
-    """What the gradient is computed from: the input, or for some the output."""
+    """What the gradient is computed from: the input or, for some activations, the output."""
     return plain.activation(name, x) if name in OF_OUTPUT else x
 
 

@@ -11,7 +11,7 @@ from minidl.kernels import plain
 from minidl.testing.strategies import layouts, seeds
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("these kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
 
 import numba
 
@@ -75,7 +75,7 @@ def test_cpu_and_plain_agree(shape, dtype, layout, seed, smoothing, mean, ignore
 
 @pytest.mark.parametrize("more", [0, 97])
 def test_infinite_huge_and_nan_scores(more):
-    """A class with score -inf has gradient 0, as all `more` classes have; NaN stays with its target."""
+    """A class with score -inf has gradient 0, as have all `more` classes; NaN stays with its target."""
     logits = np.array([[1, -np.inf, 2], [1e30, -1e30, 0], [np.nan, 0, 0], [0, 0, 0]], np.float32)
     logits, weight = np.pad(logits, ((0, 0), (0, more)), constant_values=-np.inf), np.ones(3 + more, np.float32)
     for kernels in (plain, cpu):

@@ -13,7 +13,7 @@ from minidl.kernels import Window, plain
 from minidl.testing.strategies import convolutions, distinct_values, layouts, seeds
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("these kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
 
 from minidl.kernels.cpu.convolution import depthwise
 from minidl.kernels.cpu.convolution.depthwise_schedule import row_segments, tap_schedule

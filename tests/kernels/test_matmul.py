@@ -1,4 +1,4 @@
-"""The matrix product: every way in which its shapes are read, packed and split into blocks."""
+"""The matrix product, in every memory order, with A and B packed or read in place, and split into blocks."""
 
 import os
 
@@ -8,7 +8,7 @@ import pytest
 from minidl.kernels import Window, plain
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("the compiled kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
 
 from minidl.kernels import cpu
 from minidl.kernels.cpu import convolution
@@ -76,7 +76,7 @@ def test_a_window_of_one_pixel_is_a_product(shape, relu):
 
 def test_which_convolutions_are_products_of_pixels():
     assert convolution.is_pointwise(Window((1, 1)), 1, 5)
-    assert convolution.is_pointwise(Window((1, 1), dilation=(3, 2)), 1, 5)               # of one tap, it has no effect
+    assert convolution.is_pointwise(Window((1, 1), dilation=(3, 2)), 1, 5)               # dilation of one tap
     assert not convolution.is_pointwise(Window((1, 1)), 1, 0)
     assert not convolution.is_pointwise(Window((1, 1)), 2, 5)
     for window in (Window((1, 2)), Window((1, 1), (2, 1)), Window((1, 1), padding=((0, 1), (0, 0)))):

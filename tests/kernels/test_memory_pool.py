@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
 
 from minidl.kernels.cpu.runtime import memory_pool
 
@@ -79,7 +79,7 @@ def test_live_and_cached_blocks_never_exceed_the_peak(pool, monkeypatch):
     peak = sum(a.nbytes for a in arrays)
     del arrays
     assert pool.cached_bytes == sum(map(len, pool.cached)) == pool.peak_bytes == peak
-    large = memory_pool.empty((3 * LARGE,), np.float32)                   # fits none of them, so the oldest must go
+    large = memory_pool.empty((3 * LARGE,), np.float32)                   # fits none of them: the oldest are released
     assert pool.live_bytes == large.nbytes
     assert pool.peak_bytes == peak
     assert 0 < pool.cached_bytes == sum(map(len, pool.cached)) <= peak - large.nbytes

@@ -12,7 +12,7 @@ from minidl.kernels import Arrays, plain
 from minidl.testing.strategies import layouts, seeds, shapes
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("these kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
 
 from minidl.kernels import cpu
 from minidl.kernels.cpu import optimizers
@@ -76,8 +76,8 @@ def test_every_element_belongs_to_one_thread(lengths, threads):
         assert done == list(range(length))
 
 
-def test_arrays_that_one_index_cannot_run_through_use_plain():
-    """Gaps, reversed axes, parameters in another memory order than their state; read-only ones are refused."""
+def test_arrays_in_unlike_memory_orders_use_plain():
+    """Gaps, reversed axes, parameters in another memory order than their state; read-only parameters raise."""
     x = np.arange(12, dtype=np.float32)
     for view in (x[::2], x[::-1][:6], x.reshape(3, 4)[:, 1:3].reshape(3, 2)):
         before, grad = view.copy(), np.ones(view.shape, np.float32)
@@ -93,7 +93,7 @@ def test_arrays_that_one_index_cannot_run_through_use_plain():
 
 
 def test_gradients_of_any_kind():
-    """NumPy scalars, float64 arrays, subclasses and Python numbers become arrays like the parameter first."""
+    """NumPy scalars, float64 arrays, subclasses and Python numbers are converted to arrays like the parameter."""
     class Own(np.ndarray):
         pass
 

@@ -11,7 +11,7 @@ from minidl.kernels import Window, plain
 from minidl.testing.strategies import layouts, poolings, seeds
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("these kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
 
 from minidl.functional.pooling import pooling_window
 from minidl.kernels import cpu

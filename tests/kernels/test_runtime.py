@@ -1,4 +1,4 @@
-"""What stands around a kernel: the launcher, the cache on disk, and what the user sees while kernels are compiled."""
+"""How kernels are run: the launcher, the cache on disk, and what the user sees while kernels are compiled."""
 
 import os
 import pathlib
@@ -13,7 +13,7 @@ if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
 
 from minidl.kernels.cpu.runtime import cache, progress
 from minidl.kernels.cpu.runtime.compile import kernel
-from minidl.kernels.cpu.runtime.work import ceil_div, share
+from minidl.kernels.cpu.runtime.work import share
 
 ROOT = pathlib.Path(__file__).parents[2]
 RELU = "import numpy as np; from minidl.kernels import cpu; print(cpu.relu(np.array([-1, 2], 'f')).tolist())"
@@ -39,18 +39,6 @@ def run(folder, code=RELU, **environment):
     return subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=False)
 
 
-@pytest.mark.parametrize("units", [0, 1, 5, 16])
-@pytest.mark.parametrize("threads", [1, 2, 3, 7])
-def test_shares_are_consecutive_and_even(units, threads):
-    shares = [share(thread, threads, units) for thread in range(threads)]
-    assert [unit for some in shares for unit in some] == list(range(units))
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
-
-
-def test_ceil_div():
-    assert [ceil_div(a, 3) for a in range(7)] == [0, 1, 1, 1, 2, 2, 2]
-
-
 def test_every_thread_does_its_share_once():
     out = np.zeros(11, np.int64)
     who_did_it(out)
@@ -59,7 +47,13 @@ def test_every_thread_does_its_share_once():
     assert out.tolist() == expected
 
 
-def test_a_kernel_takes_its_name_and_docstring_along():
+def test_a_serial_run_has_one_thread():
+    out = np.zeros(11, np.int64)
+    who_did_it.serial(out)
+    assert out.tolist() == [1000] * 11
+
+
+def test_a_kernel_keeps_its_name():
     assert who_did_it.__name__ == "who_did_it"
 
 
@@ -83,10 +77,10 @@ def test_a_damaged_file_is_compiled_again(tmp_path, damage):
     again = run(tmp_path)
     assert (again.returncode, again.stdout) == (0, RIGHT)
     assert "compiling kernels" in again.stderr
-    assert run(tmp_path).stderr == ""                                # and is whole again
+    assert run(tmp_path).stderr == ""                                # and the cache is complete again
 
 
-def test_a_read_only_folder_and_a_full_disk_cost_one_line(tmp_path):
+def test_a_full_disk_causes_one_warning(tmp_path):
     full = ("import pathlib\ndef fail(*_): raise OSError(28, 'No space left on device')\n"
             f"pathlib.Path.write_bytes = fail\n{RELU}")
     done = run(tmp_path, full)
@@ -95,7 +89,7 @@ def test_a_read_only_folder_and_a_full_disk_cost_one_line(tmp_path):
     assert "No space left on device" in done.stderr
 
 
-def test_nowhere_to_write_costs_one_line(tmp_path):
+def test_without_a_writable_folder_there_is_one_warning(tmp_path):
     """A read-only installation, and no home folder."""
     source = tmp_path / "minidl"
     import shutil
@@ -110,12 +104,12 @@ def test_nowhere_to_write_costs_one_line(tmp_path):
 
 
 def test_the_stamp_covers_what_is_imported_indirectly(tmp_path, monkeypatch):
-    package = tmp_path / "minidl" / "rooms"
+    package = tmp_path / "minidl" / "sample"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     (package / "constants.py").write_text("SIZE = 3\n")
-    (package / "middle.py").write_text("from minidl.rooms.constants import SIZE\n")
-    (package / "top.py").write_text("def f():\n    import minidl.rooms.middle\n")
+    (package / "middle.py").write_text("from minidl.sample.constants import SIZE\n")
+    (package / "top.py").write_text("def f():\n    import minidl.sample.middle\n")
     (package / "other.py").write_text("X = 1\n")
     monkeypatch.setattr(cache, "ROOT", tmp_path)
 
@@ -142,14 +136,15 @@ def test_files_of_older_sources_are_removed(tmp_path):
     assert not old.exists()
 
 
-def test_compiling_is_announced_once_and_then_cached(tmp_path):
+def test_compiling_is_reported_once_and_then_cached(tmp_path):
     both = RELU + "; cpu.relu(np.ones(3))"                           # two signatures
-    said = [run(tmp_path, both).stderr for _ in range(2)]
-    assert said[0].count("compiling kernels") == 1
-    assert said[1] == ""
+    first, second = run(tmp_path, both), run(tmp_path, both)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert first.stderr.count("compiling kernels") == 1
+    assert second.stderr == ""
 
 
-def test_a_terminal_sees_how_far_compiling_is(monkeypatch, capsys):
+def test_a_terminal_shows_the_progress_of_compiling(monkeypatch, capsys):
     monkeypatch.setattr(cache.KernelCache, "read", lambda *_: None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with progress.record() as compiled:

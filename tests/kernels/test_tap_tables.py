@@ -5,7 +5,7 @@ import os
 import pytest
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("these kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
 
 from minidl.kernels import Window
 from minidl.kernels.cpu.convolution.tap_tables import Axis, axes, input_steps, phases, taps_per_input, taps_per_output

@@ -1,4 +1,4 @@
-"""The pool: how many threads it has, where they run, and what the environment has to say about it."""
+"""The pool: how many threads it has, on which cores they run, and which environment variables change that."""
 
 import ast
 import os
@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("the fast kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
 
 from minidl.kernels.cpu.runtime import threads
 
 ROOT = Path(__file__).parents[2]
-TELL = """
+REPORT = """
 import os
 from minidl.kernels.cpu.runtime import threads
 listed, tasks = [], threads.tasks
@@ -25,12 +25,12 @@ print((count, [sorted(os.sched_getaffinity(worker)) for worker in workers], sort
 """
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 linux = pytest.mark.skipif(not CORES or threads.quota() < len(CORES),
-                           reason="the system does not tell on which cores a process may run, or there is a quota")
+                           reason="the system does not say on which cores a process may run, or there is a quota")
 several = pytest.mark.skipif(len(CORES) < 2, reason="this process has one core only")
 CHOICES = {"NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "MINIDL_PIN"}
 
 
-def told(code=TELL, cores=None, **environment):
+def report(code=REPORT, cores=None, **environment):
     """(threads, the cores that each worker may use, those of the main thread) in a fresh process."""
     bare = {key: value for key, value in os.environ.items() if key not in CHOICES}
     done = subprocess.run([sys.executable, "-c", code], env=bare | {"PYTHONPATH": str(ROOT)} | environment, text=True,
@@ -41,7 +41,7 @@ def told(code=TELL, cores=None, **environment):
 
 @linux
 def test_each_worker_has_a_core_of_its_own_and_the_main_thread_all():
-    count, workers, main = told()
+    count, workers, main = report()
     assert count == len(CORES)
     assert workers == [[core] for core in CORES[1:]]
     assert main == CORES
@@ -49,17 +49,17 @@ def test_each_worker_has_a_core_of_its_own_and_the_main_thread_all():
 
 @linux
 @pytest.mark.parametrize("library", ["numba", "scipy.linalg", "minidl.nn"])
-def test_whatever_was_imported_before(library):
-    """SciPy, which Numba brings along where it is installed, starts threads that are none of ours."""
+def test_libraries_imported_before_make_no_difference(library):
+    """SciPy, which Numba imports where it is installed, starts threads that do not belong to the pool."""
     pytest.importorskip(library)
-    assert told(f"import {library}\n{TELL}")[1] == [[core] for core in CORES[1:]]
+    assert report(f"import {library}\n{REPORT}")[1] == [[core] for core in CORES[1:]]
 
 
 @linux
 @several
 @pytest.mark.parametrize("allowed", [CORES, CORES[1:]])
-def test_a_main_thread_on_a_workers_core_moves_home(monkeypatch, allowed):
-    """And may run anywhere afterwards, as before; but not where its user has forbidden it to go."""
+def test_a_main_thread_on_a_workers_core_moves_to_its_own(monkeypatch, allowed):
+    """It may run anywhere afterwards, as before; and it does not move to a core that its affinity excludes."""
     moves = []
     monkeypatch.setattr(threads, "main_core", CORES[0])
     monkeypatch.setattr(threads, "current_core", lambda: CORES[1])
@@ -76,9 +76,9 @@ def test_a_main_thread_on_a_workers_core_moves_home(monkeypatch, allowed):
 @linux
 @several
 @pytest.mark.parametrize("choice", [{"MINIDL_PIN": "0"}, {"NUMBA_NUM_THREADS": str(len(CORES) + 1)}])
-def test_workers_run_anywhere(choice):
-    """Where the user says so, and where the threads are not as many as the cores."""
-    _, workers, _ = told(**choice)
+def test_workers_are_not_pinned(choice):
+    """If the user forbids it, or if the numbers of threads and cores differ."""
+    _, workers, _ = report(**choice)
     assert workers
     assert all(cores == CORES for cores in workers)
 
@@ -91,15 +91,15 @@ def test_workers_run_anywhere(choice):
     ({"OMP_NUM_THREADS": "many"}, len(CORES)), ({"OMP_NUM_THREADS": "0"}, len(CORES)),
 ])
 @pytest.mark.parametrize("first", ["", pytest.param("import numba\n", marks=pytest.mark.slow)])
-def test_the_environment_says_how_many(environment, count, first):
-    """Also where Numba was imported before; and there are so many threads indeed, the main one among them."""
-    threads_said, workers, _ = told(first + TELL, **environment)
-    assert (threads_said, len(workers) + 1) == (count, count)
+def test_the_environment_sets_the_number_of_threads(environment, count, first):
+    """Even if Numba was imported before; and the pool has that number, the main thread included."""
+    reported, workers, _ = report(first + REPORT, **environment)
+    assert (reported, len(workers) + 1) == (count, count)
 
 
 @linux
 def test_a_process_bound_to_one_core_has_one_thread():
-    assert told(cores={CORES[-1]}) == (1, [], CORES[-1:])
+    assert report(cores={CORES[-1]}) == (1, [], CORES[-1:])
 
 
 @pytest.mark.parametrize(("limit", "cores"), [

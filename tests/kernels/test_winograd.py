@@ -13,7 +13,7 @@ from minidl.kernels import Window, plain
 from minidl.testing.strategies import distinct_values, layouts, seeds
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-    pytest.skip("these kernels need Numba's compiler", allow_module_level=True)
+    pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
 
 from minidl.kernels import cpu
 from minidl.kernels.cpu import convolution
@@ -69,7 +69,7 @@ def test_conv2d(case, layout, biased, relu, seed):
     scheme, groups, dtype, x_shape, w_shape, window = case
     x, weight, bias = (a.astype(dtype) for a in distinct_values(x_shape, w_shape, w_shape[:1], seed=seed))
     bias = bias if biased else None
-    out = winograd.conv2d(layout(x), layout(weight), bias, window, scheme, groups, relu)
+    out = winograd.conv2d(layout(x), layout(weight), bias, window, scheme, relu)
     expected = plain.conv2d(x.astype(np.float64), weight, bias, window, groups)
     near(out, np.maximum(expected, 0) if relu else expected, dtype)
 
@@ -91,7 +91,7 @@ def test_against_naive_loops(scheme):
     r = scheme.r
     x, weight, bias = distinct_values((2, 2 * LANES, 5, 7), (2 * LANES, LANES, r, r), (2 * LANES,), seed=0)
     expected = reference.conv2d(x, weight, bias, stride=1, padding=r // 2, dilation=1, groups=2)
-    near(winograd.conv2d(x, weight, bias, same(r), scheme, groups=2), expected, "float64")
+    near(winograd.conv2d(x, weight, bias, same(r), scheme), expected, "float64")
 
 
 @each_scheme
@@ -103,7 +103,7 @@ def test_many_chunks_blocks_and_panels(scheme, groups, monkeypatch):
     c, f, window = 4 * LANES // groups, 5 * LANES, same(r)
     x, weight, grad = (rng.standard_normal(s) for s in ((5, groups * c, 19, 21), (groups * f, c, r, r),
                                                         (5, groups * f, 19, 21)))
-    out = winograd.conv2d(x, weight, None, window, scheme, groups)
+    out = winograd.conv2d(x, weight, None, window, scheme)
     near(out, plain.conv2d(x, weight, None, window, groups), "float64")
     dx = winograd.conv2d_input_gradient(grad, weight, x.shape, window, scheme, groups)
     near(dx, plain.conv2d_input_gradient(grad, weight, x.shape, window, groups), "float64")
@@ -154,7 +154,7 @@ def test_the_choice_by_shape():
 
 
 @pytest.mark.parametrize("r", [3, 5])
-def test_direct_convolution_does_what_winograd_cannot(r):
+def test_direct_convolution_computes_what_winograd_cannot(r):
     window = same(r)
     assert chosen(32, 64, 32, 64, window)
     assert not chosen(0, 64, 32, 64, window)                                              # an empty batch
@@ -174,7 +174,7 @@ def test_groups_of_whole_vectors():
 
 
 @pytest.mark.parametrize(("r", "scheme"), [(3, F4_3), (5, F2_5)])
-def test_it_can_be_forbidden(r, scheme):
+def test_winograd_can_be_switched_off(r, scheme):
     x = np.random.default_rng(0).standard_normal((4, 64, 16, 16), dtype=np.float32)
     weight = np.random.default_rng(1).standard_normal((64, 64, r, r), dtype=np.float32)
     fast = cpu.conv2d(x, weight, None, same(r))

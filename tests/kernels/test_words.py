@@ -12,7 +12,7 @@ KERNELS = ROOT / "minidl" / "kernels"
 def retired_words():
     """{word: the folders of kernels/ in which it is allowed}: the block under "Retired words" in docs/kernels.md.
 
-    A line holds one word, and after it, if need be, `except in` and folders: `lanes except in cpu/llvm`.
+    A line holds one word, optionally followed by `except in` and folders: `walk except in cpu/runtime`.
     """
     text = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
     block = re.search(r"^#+ Retired words$.*?^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]

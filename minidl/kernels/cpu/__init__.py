@@ -8,13 +8,13 @@ and the pictures):
     convolution/direct.py        convolution as an indirect matrix product
     convolution/winograd.py      convolution with fewer products
     convolution/narrow.py        the input gradient of a first layer, which has few channels
-    convolution/__init__.py      which of these when
+    convolution/__init__.py      which of these computes which convolution
     llvm/depthwise_microkernel.py, convolution/depthwise.py  convolution where channels do not mix
-    the rest                     normalization/, softmax/, pooling, activations and optimizers: each file by itself
+    the rest, in any order       normalization/, softmax/, pooling, activations and optimizers
     runtime/compile.py           what `@kernel` does: threads, launcher, cache
 
-Images are channels last in memory here; others are copied first. A function without a docstring gets the one of its
-namesake in `plain`.
+Images are channels last in memory here; others are copied first. A function without a docstring gets that of the plain
+function of the same name.
 """
 
 import inspect

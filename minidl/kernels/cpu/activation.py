@@ -12,7 +12,7 @@ from minidl.kernels.cpu.runtime.memory_pool import empty
 from minidl.kernels.cpu.runtime.work import SERIAL_SIZE, share_of_elements
 from minidl.kernels.memory_order import contiguous, contiguous_like
 
-function = None    # in the loops below, stands for a scalar function: see `over_array`
+function = None    # a placeholder in the loops below, which `over_array` replaces by a scalar function
 
 
 def relu(x, ceiling=None):
@@ -54,7 +54,7 @@ def gradients(scalar_function, grad, kept, *settings):
 
 @functools.cache
 def over_array(loop, scalar_function):
-    """The kernel that is `loop` with `scalar_function` as its `function`.
+    """The kernel that runs `loop` with `scalar_function` as `function`.
 
     It is a copy of the loop with a name and a global of its own: a function given as an argument or in a closure would
     compile to the same code, but Numba could not cache it on disk.
@@ -75,6 +75,6 @@ def each_value(thread, threads, x, out, settings):
 def each_gradient(thread, threads, grad, kept, dx, settings):
     """dx = function(grad, kept, *settings)"""
     first, stop = share_of_elements(thread, threads, len(grad))
-    incoming, point, target = grad[first:stop], kept[first:stop], dx[first:stop]
+    incoming, source, target = grad[first:stop], kept[first:stop], dx[first:stop]
     for i in range(len(target)):
-        target[i] = function(incoming[i], point[i], *settings)
+        target[i] = function(incoming[i], source[i], *settings)

@@ -13,8 +13,8 @@ from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
 from minidl.kernels.cpu.runtime.work import ceil_div, share
 
-CHANNELS = 512                 # of an image that are summed at a time
-BANDS = 4                      # of pixels, into which a gradient of an image is cut
+CHANNELS = 512                 # channels of an image that are summed at a time
+BANDS = 4                      # bands of pixels into which the gradient of an image is cut
 
 
 def avg_pool2d(x, window, share):
@@ -49,7 +49,7 @@ def as_number(share):
 
 
 def constant_filters(like, c, window, share):
-    """Filters (C, 1, KH, KW) of equal weights, and the share by which to multiply outputs, None if it is the weight."""
+    """Filters (C, 1, KH, KW) of equal weights; and an array by which to multiply outputs, or None if weights do it."""
     per_output = isinstance(share, np.ndarray)
     weight = np.asarray(1 if per_output else share, like.dtype)
     return np.broadcast_to(weight, (c, 1, *window.kernel)), share if per_output else None

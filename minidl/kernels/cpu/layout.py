@@ -14,7 +14,7 @@ def channels_last(x):
     view = x.transpose(0, 2, 3, 1)
     if view.flags.c_contiguous:
         return view.reshape(-1).reshape(n, h, w, c)      # sets the stride of axes of length 1, which may be anything
-    if x.flags.c_contiguous and x.dtype.kind == "f":     # vectors are of floats; the places of max pooling are integers
+    if x.flags.c_contiguous and x.dtype.kind == "f":     # vectors are of floats; winners of max pooling are integers
         return transposed(x.reshape(n, c, h * w)).reshape(n, h, w, c)
     out = empty(view.shape, x.dtype)
     out[...] = view

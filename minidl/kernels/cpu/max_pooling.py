@@ -121,7 +121,7 @@ def exceeds(a, b):
 
 @kernel
 def max_by_pixel(thread, threads, x, window, rows, columns, relu, out, winner):
-    """The same pixel by pixel;   x (N, H, W, C), out and winner (N, OH, OW, C)
+    """As `max_by_row`, but pixel by pixel;   x (N, H, W, C), out and winner (N, OH, OW, C)
 
     rows, columns: `taps_per_output`
     """
@@ -141,7 +141,10 @@ def max_by_pixel(thread, threads, x, window, rows, columns, relu, out, winner):
 
 @kernel
 def add_gradient(thread, threads, grad, winner, window, dx):
-    """dx[winner] += grad, window by window, for windows without padding, which wins in a window of -inf alone"""
+    """dx[winner] += grad, window by window, for windows without padding
+
+    With padding, the winner of a window in which all is -inf could be a tap outside the image.
+    """
     n, oh, ow, c = grad.shape
     _, h, w, _ = dx.shape
     (kh, kw), (sh, sw), (dh, dw) = window.kernel, window.stride, window.dilation
@@ -157,7 +160,7 @@ def add_gradient(thread, threads, grad, winner, window, dx):
                 grads, taps = grad[image, oy, ox], winner[image, oy, ox]
                 for k in range(c):
                     at = first + offsets[taps[k]] + k
-                    if 0 <= at < len(flat):                          # else no tap has won
+                    if 0 <= at < len(flat):                          # else there is no winner
                         flat[at] += grads[k]
 
 
@@ -178,7 +181,7 @@ def scatter_gradient(thread, threads, grad, winner, kernel, dx):
 def gather_gradient(thread, threads, grad, winner, rows, columns, steps, kernel, dx):
     """dx = the sum of grad over the windows that each pixel won, pixel by pixel
 
-    rows, columns: `taps_per_input`, whose taps count from the far end;  steps: the `input_steps` of both
+    rows, columns: `taps_per_input`, which count taps from the window's far end;  steps: the `input_steps` of both
     """
     _, oh, ow, c = grad.shape
     n, h, w, _ = dx.shape

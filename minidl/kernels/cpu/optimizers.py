@@ -1,8 +1,8 @@
-"""The update steps of optimizers: one pass over all parameters, in which each thread updates equally many elements.
+"""The update steps of optimizers: one pass over all parameters, each thread updating the same number of elements.
 
 The elements of all parameters are numbered consecutively, each array in memory order, and a thread updates one range of
-these numbers. Kernels find the arrays by their ids (`data_pointer.py`). The arrays of one parameter must share a memory
-order, whichever it is; if they do not, array code does the step.
+these numbers. Kernels find the arrays by their ids (`data_pointer.py`). A parameter and its state must share a memory
+order, whichever it is; otherwise array code does the step. A gradient in another order is copied first.
 """
 
 import math
@@ -17,7 +17,7 @@ from minidl.kernels.cpu.runtime.work import share
 
 
 class Numbering(NamedTuple):
-    """The number of the first element of each array and of the end of the last, and an empty array of their dtype."""
+    """`starts` and `like` of the parameters: see `Arrays`."""
 
     starts: np.ndarray
     like: np.ndarray
@@ -67,7 +67,7 @@ def sgd(xs, grads, velocities, lr, momentum, weight_decay, nesterov):
 
 @kernel
 def sgd_all(thread, threads, xs, grads, velocities, numbering, settings):
-    """The elements of one thread."""
+    """Update the elements of one thread."""
     for i in range(len(xs)):
         first, stop = share_of_array(thread, threads, numbering.starts, i)
         if first < stop:
@@ -112,7 +112,7 @@ def adam(xs, grads, first_moments, second_moments, steps, lr, betas, eps, weight
 
 @kernel
 def adam_all(thread, threads, xs, grads, first_moments, second_moments, numbering, settings):
-    """The elements of one thread."""
+    """Update the elements of one thread."""
     for i in range(len(xs)):
         first, stop = share_of_array(thread, threads, numbering.starts, i)
         if first < stop:
@@ -151,7 +151,7 @@ def rmsprop(xs, grads, second_moments, velocities, first_moments, lr, alpha, eps
 
 @kernel
 def rmsprop_all(thread, threads, xs, grads, second_moments, velocities, first_moments, numbering, settings):
-    """The elements of one thread; velocities and first moments are not read if there are none."""
+    """Update the elements of one thread; velocities and first moments are not read if there are none."""
     for i in range(len(xs)):
         first, stop = share_of_array(thread, threads, numbering.starts, i)
         if first < stop:
@@ -195,7 +195,7 @@ def lerp(xs, targets, weight):
 
 @kernel
 def lerp_all(thread, threads, xs, targets, numbering, weight):
-    """The elements of one thread."""
+    """Update the elements of one thread."""
     for i in range(len(xs)):
         first, stop = share_of_array(thread, threads, numbering.starts, i)
         if first < stop:
@@ -214,7 +214,7 @@ def lerp_part(x, target, weight):
 # Where the elements lie
 
 def same_order(xs, *slots):
-    """Whether one index leads through each x and the state kept with it: all dense, in the same memory order."""
+    """Whether each x and its state are dense and in the same memory order, so that one index serves for all."""
     return IDS_LEAD_TO_DATA and xs.dense and all(
         slot is None or (slot.dense and slot.order == xs.order) for slot in slots)
 

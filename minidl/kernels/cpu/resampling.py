@@ -1,4 +1,4 @@
-"""Resampling, channels last: first whole rows are blended, which is one long loop, then the pixels of the blend."""
+"""Resampling, channels last: whole rows of pixels are blended first, in one long loop, then pixels of the result."""
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def blend_images(thread, threads, x, rows, columns, out):
 
 @inner
 def blend(out, o, first, weight, source, i):
-    """out[o] = weight * source[i] if `first`, else out[o] += weight * source[i]; a weight of 0 makes even NaN 0."""
+    """out[o] = weight * source[i] if `first`, else out[o] += weight * source[i]; weight 0 makes even NaN 0."""
     if first:
         zero = out.dtype.type(0)
         for e in range(out.shape[1]):

@@ -1,9 +1,9 @@
 """Activations as functions of one element, each with its gradient: `activation.py` runs them over whole arrays.
 
 A gradient is the incoming gradient times the derivative, which is written as a function of the input x or, where that
-is shorter, of the output. Constants that float32 holds exactly are named float32 scalars: Python's 1 would turn float32
-arithmetic into float64, and these change neither. Constants that float32 must round are rounded to the type of x.
-At infinities the formulas agree with PyTorch; NaN stays NaN.
+is shorter, of the output. Constants that float32 holds exactly are float32 scalars, so that float32 stays float32:
+Python's 1 would promote it to float64. Constants that float32 must round are rounded to the type of x. At infinities
+the formulas agree with PyTorch; NaN stays NaN.
 """
 
 import math

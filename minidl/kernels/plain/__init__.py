@@ -1,6 +1,6 @@
 """The reference backend: every kernel as array code for NumPy and CuPy.
 
-It is slow on a CPU and short enough to verify by reading. Every other backend defines the same functions with the same
+It is slow on a CPU, but short enough to verify by reading. Every other backend defines the same functions with the same
 signatures, in modules of the same names, and is tested against these. Start with `convolution.py`.
 """
 

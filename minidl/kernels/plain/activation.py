@@ -1,12 +1,12 @@
 """Activations and their gradients, as array code.
 
-Formulas in which e**x could overflow use e**-|x| instead. Piecewise functions whose pieces meet in 0 are computed as
+Formulas in which e**x could overflow use e**-|x| instead. Piecewise functions whose pieces meet at 0 are computed as
 the sum of both pieces, because NumPy's `where` takes ten times as long.
 
 GELU needs the normal distribution, and neither NumPy nor CuPy has the error function. For z >= 0, a standard normal
-variable exceeds z with probability exp(-z**2 / 2) * P(s), where s = 9 / (z + 4.5) - 1 runs from 1 down to -1 and P is
-smooth. A polynomial that interpolates P at the Chebyshev nodes takes its place. (The form is that of Shepherd and
-Laframboise, Mathematics of Computation 36 (1981).)
+variable exceeds z with probability exp(-z**2 / 2) * P(s), where s = 9 / (z + 4.5) - 1 falls from 1 to -1 and P is
+smooth. Here P is approximated by the polynomial that interpolates it at the Chebyshev nodes. (The form is that of
+Shepherd and Laframboise, Mathematics of Computation 36 (1981).)
 """
 
 import math

@@ -12,7 +12,7 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
 
     logits (N, C, ...), target (N, ...) of classes or ignore_index, weight w (C,), smoothing s
     ->  losses (N, ...), total = the sum of w[t], gradient (N, C, ...) of sum(losses); if `mean`, of sum(losses) / total
-    Targets equal to ignore_index add nothing to any of them. If all are ignored, the gradient is 0.
+    Targets equal to ignore_index add nothing to losses, total and gradient. If all are ignored, the gradient is 0.
     """
     xp, (n, c), length = array_module(logits), logits.shape[:2], math.prod(logits.shape[2:])
     z, t = logits.reshape(n, c, length), target.reshape(n, length)
@@ -29,8 +29,8 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     losses = -target_weight * logp[at_target] * (1 - smoothing)
     if smoothing:
         losses = losses - (smoothing_share * logp).sum(1) * counted
-    pull = target_weight * (1 - smoothing) + counted * smoothing_share.sum()     # of all classes together
-    gradient = p / sums * pull[:, None] - counted[:, None] * smoothing_share
+    p_factor = target_weight * (1 - smoothing) + counted * smoothing_share.sum()
+    gradient = p / sums * p_factor[:, None] - counted[:, None] * smoothing_share
     gradient[at_target] -= target_weight * (1 - smoothing)
     if mean:
         gradient = gradient / xp.where(total == 0, 1, total)

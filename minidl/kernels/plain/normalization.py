@@ -53,14 +53,14 @@ def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds)
     In eval mode they do not:  dx = weight / sqrt(var + eps) * grad.
     """
     grad = grad if passed is None else grad * passed
-    deviation = 1 / array_module(x).sqrt(var + eps)
-    xhat = (x - by_channel(mean)) * by_channel(deviation)
+    inverse_std = 1 / array_module(x).sqrt(var + eps)
+    xhat = (x - by_channel(mean)) * by_channel(inverse_std)
     dbias, dweight = channel_sums(grad), channel_sums(grad * xhat)
     dx = grad
     if training:
         m = x.size // x.shape[1]
         dx = grad - by_channel(dbias / m) - xhat * by_channel(dweight / m)
-    return dx * by_channel(weight * deviation), dweight, dbias, grad if adds else None
+    return dx * by_channel(weight * inverse_std), dweight, dbias, grad if adds else None
 
 
 def layer_norm(x, weight, bias, eps):
@@ -142,12 +142,12 @@ def local_response_norm_gradient(grad, x, size, alpha, beta, k):
     The sum is over the channels whose windows include c: from c - (size-1)//2 to c + size//2.
     """
     s = k + alpha / size * sum_channels(x * x, size // 2, size)
-    share = grad / s**beta
-    return share - 2 * alpha * beta / size * x * sum_channels(share * x / s, (size - 1) // 2, size)
+    direct = grad / s**beta
+    return direct - 2 * alpha * beta / size * x * sum_channels(direct * x / s, (size - 1) // 2, size)
 
 
 def sum_channels(x, before, size):
-    """For each channel c, the sum of the `size` channels from c - before on; beyond the ends there are zeros."""
+    """For each channel c, the sum of `size` channels from c - before on; channels beyond the ends count as zeros."""
     n, c, h, w = x.shape
     wider = array_module(x).zeros((n, c + size - 1, h, w), dtype=x.dtype)
     wider[:, before:before + c] = x

@@ -1,10 +1,14 @@
 """Convolution: the choice between its algorithms, by shape.
 
-`direct.py` computes every convolution. `depthwise.py` has those with a group for each channel, which are no matrix
-products, and `pointwise.py` those with a window of one pixel, which are nothing else. `narrow.py` has an input gradient
-that leaves fewer SIMD lanes empty. `winograd.py` has those with windows of 3x3 or 5x5 and stride 1, in fewer
-multiplications. What it saves must repay its transforms: much with many channels, nothing for an image or two of few
-pixels.
+`direct.py` computes every convolution. The others are faster for some:
+
+    depthwise.py    a group for each channel: too few columns for a matrix product
+    pointwise.py    a window of one pixel: nothing but a matrix product
+    narrow.py       the input gradient for few channels, with fewer SIMD lanes left empty
+    winograd.py     windows of 3x3 or 5x5, stride 1, with fewer multiplications
+
+Winograd's transforms must cost less than the multiplications they save. With many channels they do; for an image or two
+of few pixels they do not.
 """
 
 import math
@@ -31,7 +35,7 @@ def conv2d(x, weight, bias, window, groups=1, relu=False):
         return pointwise.conv2d(x, weight, bias, relu)
     scheme = winograd_scheme(x, x.shape, len(weight), window, groups)
     if scheme:
-        return winograd.conv2d(x, weight, bias, window, scheme, groups, relu)
+        return winograd.conv2d(x, weight, bias, window, scheme, relu)
     return direct.conv2d(x, weight, bias, window, groups, relu)
 
 
@@ -67,12 +71,12 @@ def add_bias(out, bias):
 
 
 def is_pointwise(window, groups, size):
-    """Whether it is a matrix product over pixels, and there are any."""
+    """Whether the convolution is a matrix product over pixels, of which there is at least one."""
     return window._replace(dilation=(1, 1)) == PIXEL and groups == 1 and size > 0
 
 
 def is_narrow(like, c, window, groups):
-    """Whether `narrow.py` fills vectors better: c channels do not fill one, and rows of windows are contiguous."""
+    """Whether `narrow.py` fills vectors better: c channels do not fill one, but rows of windows are contiguous."""
     return (c * like.itemsize < VECTOR_BYTES and groups == 1 and window.dilation[1] == 1
             and window.kernel[1] > window.stride[1])
 
@@ -80,7 +84,7 @@ def is_narrow(like, c, window, groups):
 def winograd_scheme(like, shape, f, window, groups):
     """The fastest Scheme of Winograd convolution for images of `shape` (N, C, H, W) and f filters.
 
-    None if direct convolution is faster, or the shape not supported: channels must be whole vectors in each group.
+    None if direct convolution is faster, or the shape is not supported: channels of a group must fill whole vectors.
     """
     (n, c, *size), lanes = shape, VECTOR_BYTES // like.itemsize
     whole_vectors = c % (groups * lanes) == f % (groups * lanes) == 0
@@ -91,10 +95,10 @@ def winograd_scheme(like, shape, f, window, groups):
 
 
 def cycles(scheme, n, c, f, kernel, out):
-    """About how long convolution takes by a Scheme, or directly (None), in clock cycles per channel and filter vector.
+    """Estimated clock cycles, per channel and vector of filters, of convolution by a Scheme, or of direct (None).
 
-    The GEMM microkernel computes MR products in as many cycles. An input tile is transformed once for all filters, an
-    output tile once for all channels, a filter once.
+    The GEMM microkernel takes MR cycles for MR products of vectors. An input tile is transformed once for all filters,
+    an output tile once for all channels, a filter once.
     """
     if scheme is None:
         return math.prod(kernel) * whole_register_tiles(n * math.prod(out))

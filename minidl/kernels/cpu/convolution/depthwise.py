@@ -34,23 +34,23 @@ from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
 from minidl.kernels.cpu.runtime.work import REDUCTION_SPLITS, ceil_div, share
 
-# Of a weight gradient:
-SPLIT_PIXELS = 512          # at least, in one split
-UNIT_CHANNELS = 64          # in one work unit, or a multiple
-BLOCK_PIXELS = 128          # at most, that one call of the microkernel sums over: they should stay in the cache
+# In a weight gradient:
+SPLIT_PIXELS = 512          # pixels of one split, at least
+UNIT_CHANNELS = 64          # channels of one work unit, or a multiple
+BLOCK_PIXELS = 128          # pixels that one call of the microkernel sums over, at most: they should stay in the cache
 
 
 class Steps(NamedTuple):
-    """How far apart things lie in `convolve`, (down, across) where there are two."""
+    """Distances in `convolve`, (down, across) where there are two."""
 
     column: int             # columns of out within a segment
     source: tuple           # pixels of x under neighbouring taps
     tap: tuple              # neighbouring taps in the weight
-    next_row: int           # rows of x between what neighbouring rows of out read, to prefetch
+    next_row: int           # rows of x from what a row of out reads to what the next one will read: a prefetch
 
 
-class Block(NamedTuple):
-    """What one call of the microkernel sums over in `correlate`, and for how many channels."""
+class BlockSize(NamedTuple):
+    """What one call of the microkernel sums over in `correlate`, and the channels of a work unit."""
 
     images: int
     rows: int
@@ -98,12 +98,12 @@ def conv2d_weight_gradient(grad, x, window):
     channels = ceil_div(f, UNIT_CHANNELS * ceil_div(REDUCTION_SPLITS, splits)) * UNIT_CHANNELS
     partial = empty((splits, *window.kernel, f), x.dtype)
     schedule = tap_schedule(window.kernel[0], axes(window, x.shape[1:3])[1])
-    correlate(x, channels_last(grad), schedule, window, Block(images, rows, channels), partial)
+    correlate(x, channels_last(grad), schedule, window, BlockSize(images, rows, channels), partial)
     return partial.sum(0).transpose(2, 0, 1)[:, None]
 
 
 def channel_per_filter(x, f):
-    """x (N, H, W, C) with each channel repeated F / C times; x itself if that is once."""
+    """x (N, H, W, C) with each channel repeated F / C times; x itself if F = C."""
     return x if x.shape[3] == f else x.repeat(f // x.shape[3], axis=3)
 
 

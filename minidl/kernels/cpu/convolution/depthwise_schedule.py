@@ -1,8 +1,8 @@
 """Which tile of the depthwise microkernel computes what: the tables that the kernels of `depthwise.py` follow.
 
-An output row is cut into segments of up to 8 pixels, each with the widest tile shape that fits. Width 16, a window of
-3, stride 1, padding 1: two segments of 8 pixels with 3 taps, the first with its left neighbour cut off, the second with
-its right one.
+An output row is cut into segments of up to 8 pixels, each with the widest tile shape that fits. For example, width 16,
+a window of 3, stride 1 and padding 1 give two segments of 8 pixels with 3 taps, the first with its left neighbour cut
+off, the second with its right one.
 
 The weight gradient has a tile for each block of up to 3 x 3 taps, and as many output columns at once as fit.
 """
@@ -80,7 +80,7 @@ def taps_of_place(shape, place, source):
 def tap_schedule(kh, axis):
     """The tiles of a weight gradient: a table of TapTile.
 
-    For each of `kh` rows of taps, each pair (kx, ox) that meets inside the image is in exactly one tile.
+    For each of `kh` rows of taps, each pair (kx, ox) that reads a column inside the image is in exactly one tile.
     """
     tiles = []
     for (ky, lines), (kx, places) in itertools.product(in_threes(kh), in_threes(axis.kernel)):
@@ -107,7 +107,7 @@ def in_threes(taps):
 
 
 def reads(shape, source, axis):
-    """Whether the columns from `source` on that lie inside the image are just those that a tile of this shape reads."""
+    """Whether a tile of this shape reads exactly those columns from `source` on that lie inside the image."""
     columns = range(source, source + shape.span * axis.dilation, axis.dilation)
     inside = [i for i, column in enumerate(columns) if 0 <= column < axis.size]
     return inside == list(shape.neighbours) and (shape.taps == 1 or shape.step * axis.dilation == axis.stride)

@@ -51,7 +51,7 @@ def conv2d(x, weight, bias, window, groups=1, relu=False):
 
 
 def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
-    """A convolution of stride 1 over grad for each pair of phases of the rows and the columns of x: see `phases`."""
+    """A convolution of stride 1 over grad for each pair of a row phase and a column phase of x: see `phases`."""
     if groups == 1 and window.side_by_side(shape[2:]):
         return input_gradient_side_by_side(grad, weight, shape, bias)
     n, c, h, w = shape

@@ -70,10 +70,10 @@ def conv2d_input_gradient(grad, weight, shape, window, bias=None):
 
 @cached
 def row_schedule(axis):
-    """An order of the window rows, and for each row of x the range of them that read it: a table of TapRange.
+    """An order of the window rows; and for each row of x, the range of them that read it: a table of TapRange.
 
-    In that order, the window rows that read the same row of x follow each other, and the rows of grad that they
-    multiply go up, by `input_steps`.
+    In that order, the window rows that read the same row of x follow each other, and so do the rows of grad that they
+    multiply, `input_steps` apart.
     """
     tap_step = input_steps(axis)[1]
     order = sorted(range(axis.kernel), key=lambda ky: (ky % tap_step, -ky))

@@ -8,8 +8,8 @@ Along one axis, output o reads input i through tap k if
 2 and one pixel of padding before an axis of 4 inputs:
 
     input      -1   0   1   2   3
-    output 0  [ 0   1   2 ]              taps_per_output[0]: 2 taps, from tap 1 on, over input 0 and its successor
-    output 1          [ 0   1   2 ]      taps_per_output[1]: 3 taps, from tap 0 on, over input 1 and its successors
+    output 0  [ 0   1   2 ]              taps_per_output[0]: 2 taps, from tap 1 on, over inputs 0 and 1
+    output 1          [ 0   1   2 ]      taps_per_output[1]: 3 taps, from tap 0 on, over inputs 1 to 3
                         ^                taps_per_input[1]:  2 taps, tap 2 of output 0 and tap 0 of output 1
 """
 
@@ -106,7 +106,7 @@ def taps_per_output(axis):
 def taps_per_input(axis):
     """The taps that read each input; `source` is the output that does so through the first: a table of TapRange
 
-    Taps are counted from the window's far end, so that outputs go up as taps do. Both advance by `input_steps`.
+    Taps are counted from the window's far end, so that outputs increase with taps. Both advance by `input_steps`.
     """
     table = []
     for i in range(axis.size):
@@ -120,7 +120,7 @@ def taps_per_input(axis):
 
 
 def input_steps(axis):
-    """By how much (output, tap) go up from one of `taps_per_input` to the next: (d / g, s / g), with g = gcd(s, d)."""
+    """The steps (output, tap) from one of `taps_per_input` to the next: (d / g, s / g), with g = gcd(s, d)."""
     common = math.gcd(axis.stride, axis.dilation)
     return axis.dilation // common, axis.stride // common
 

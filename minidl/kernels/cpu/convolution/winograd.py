@@ -8,8 +8,8 @@ matrix product, computed by the GEMM microkernel:
     weight gradient   M[e, c, f] = sum over t of V[e, t, c] * Z[e, t, f]      Z: tiles of the gradient
 
 Each thread works on its own: it transforms a chunk of tiles that its cache can hold. Then, panel by panel of filters,
-it transforms B, multiplies, and transforms the products back at once. Only x and the output are in memory as a whole.
-Channels, those of a group too, are whole vectors here; `convolution/__init__.py` ensures that, and chooses the scheme.
+it transforms B, multiplies, and immediately transforms the products back. Only x and the output are in memory as a
+whole. The channels of a group are whole vectors here; `convolution/__init__.py` ensures that, and chooses the scheme.
 
 Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 """
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.kernels.cpu.convolution.winograd_gemm import BLOCK_ROWS, Rows, multiply
+from minidl.kernels.cpu.convolution.winograd_gemm import BLOCK_ROWS, RowsOfA, multiply
 from minidl.kernels.cpu.convolution.winograd_tiles import (
     GAP,
     Span,
@@ -43,7 +43,7 @@ MIN_CHUNK = 5 * MR         # tiles: fewer would not repay the transform of the f
 
 
 class Plan(NamedTuple):
-    """What the kernels need to know beside arrays. `chunk` is in tiles, `rotated` and `relu` are 0 or 1."""
+    """What the kernels need to know besides arrays. `chunk` is in tiles, `rotated` and `relu` are 0 or 1."""
 
     scheme: Scheme
     grid: TileGrid          # over x
@@ -66,8 +66,8 @@ class Workspace(NamedTuple):
         return cls(*(empty((thread_count(), scheme.n**2, size + GAP), np.uint8) for size in sizes))
 
 
-def conv2d(x, weight, bias, window, scheme, groups=1, relu=False):
-    """As in plain, with a Scheme for filters of that size."""
+def conv2d(x, weight, bias, window, scheme, relu=False):
+    """As in plain, with a Scheme for filters of that size; the shapes give the number of groups."""
     (top, _), (left, _) = window.padding
     out = empty((len(x), *window.out(x.shape[2:]), len(weight)), x.dtype)
     run_convolve(channels_last(x), taps_first(weight), bias, (top, left), scheme, out, relu=relu)
@@ -139,7 +139,7 @@ def convolve(thread, threads, plan, x, filters, bias, zeros, workspace, out):
             transform_filters(plan.scheme, filters, plan.rotated, columns, u)
             for t in range(0, count, BLOCK_ROWS):
                 rows = min(BLOCK_ROWS, count - t)
-                multiply(v, Rows(t * row, row, rows, c, x.itemsize), u, columns.count, zeros, products)
+                multiply(v, RowsOfA(t * row, row, rows, c, x.itemsize), u, columns.count, zeros, products)
                 finish_outputs(plan.scheme, products, plan.out_grid, Span(first + t, rows), columns, bias, plan.relu,
                                out)
 
@@ -193,6 +193,6 @@ def correlate(thread, threads, plan, x, grad, zeros, workspace, out):
                 transform_gradients(plan.scheme, grad, plan.out_grid, tiles, columns, zeros, z)
                 for i in range(0, c, BLOCK_ROWS):
                     rows = min(BLOCK_ROWS, c - i)
-                    multiply(v, Rows(i * x.itemsize, x.itemsize, rows, tiles.count, row), z, columns.count, zeros,
+                    multiply(v, RowsOfA(i * x.itemsize, x.itemsize, rows, tiles.count, row), z, columns.count, zeros,
                              products)
                     add_to_filters(plan.scheme, products, Span(i, rows), columns, out[split])

@@ -22,7 +22,7 @@ from minidl.kernels.cpu.runtime.work import ceil_div
 BLOCK_ROWS = 4 * MR        # in a block, at most
 
 
-class Rows(NamedTuple):
+class RowsOfA(NamedTuple):
     """Rows of A at each frequency: row p begins at first + p * stride, its `length` elements are `step` bytes apart."""
 
     first: int
@@ -36,7 +36,7 @@ class Rows(NamedTuple):
 def multiply(a, rows, b, columns, zeros, products):
     """products[e] = A[e] @ B[e] at each frequency e, for a block of rows and a panel of `columns` bytes.
 
-    The rows of B[e] and of the products are NR_BYTES apart. `zeros` also says what the elements are.
+    The rows of B[e] and of the products are NR_BYTES apart. `zeros` also gives the element type.
     """
     pointers, offset = np.empty((2, BLOCK_ROWS), np.int64), np.empty(1, np.int64)
     for p in range(BLOCK_ROWS):                                       # past the last row, any row

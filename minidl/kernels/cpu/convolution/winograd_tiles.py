@@ -10,8 +10,8 @@ which holds all of its windows of r x r pixels. Neighbouring input tiles overlap
     o: output tile, m = 2, in the middle of its windows of r = 3
 
 Frequencies are stored as bytes, (n * n, bytes), with GAP bytes more than needed for each: frequencies that lie a power
-of 2 apart would all fall into the same cache sets. These functions are parts of the kernels in `winograd.py`, and go
-through the vectors of a tile's channels; `winograd_transforms.py` has the transforms of one vector.
+of 2 apart would all fall into the same cache sets. The kernels in `winograd.py` call these functions, which loop over
+the vectors of a tile's channels; `winograd_transforms.py` has the transforms of one vector.
 """
 
 from typing import NamedTuple
@@ -102,7 +102,7 @@ def locate_tile(offsets, side, tile, grid, image, outside):
 def transform_inputs(scheme, x, grid, tiles, channels, zeros, v):
     """Row t of v at each frequency = the transform of tile tiles.first + t of the input x, in some of its channels.
 
-    The rows of v lie as close as `channels` allow.
+    The rows of v are channels.count bytes apart.
     """
     offsets, targets = pixel_offsets(scheme.n, x), frequency_pointers(v)
     for t in range(tiles.count):
@@ -128,7 +128,7 @@ def transform_gradients(scheme, grad, grid, tiles, panel, zeros, z):
 
 @inner
 def transform_filters(scheme, filters, rotated, panel, u):
-    """Row c of u at each frequency = the transform of filters[:, :, c] in one panel; if `rotated`, by 180 degrees."""
+    """Row c of u at each frequency = the transform of filters[:, :, c] in one panel, after a half turn if `rotated`."""
     channels, row, taps = filters.shape[2], filters.shape[3] * filters.itemsize, scheme.r**2
     sources, targets = np.empty(taps, np.int64), frequency_pointers(u)
     for tap in range(taps):

@@ -93,7 +93,7 @@ def indirect_gemm(grid, a, taps, b, c, epilogue, splits=1):
 
 
 class Panel(NamedTuple):
-    """A panel of a group: the address and row stride of its B, its place in a row of C, its bias, and its columns."""
+    """A panel of a group: the address and row stride of its B, its offset in a row of C, its bias, and its columns."""
 
     group: int
     b: int
@@ -128,12 +128,12 @@ def multiply(thread, threads, grid, a, taps, b, c, epilogue, splits):
         if filled != unit // panels:
             filled = unit // panels
             fill_row_pointers(pointers, valid, block * block_tiles * MR, grid, a, c, split, unused.ctypes.data, taps)
-        place = Panel(group, b.address + group * b.group_stride + panel * b.panel_stride,
-                      b.row_stride, group * c.group_stride + panel * width * size,
-                      bias.ctypes.data + (group * panels_in_group + panel) * width * size,
-                      min(width, b.columns - panel * width))
+        current = Panel(group, b.address + group * b.group_stride + panel * b.panel_stride,
+                        b.row_stride, group * c.group_stride + panel * width * size,
+                        bias.ctypes.data + (group * panels_in_group + panel) * width * size,
+                        min(width, b.columns - panel * width))
         multiply_panel(bias, pointers, valid[:min(block_tiles, tiles - block * block_tiles)], taps,
-                       split * tap_count // splits, (split + 1) * tap_count // splits, place, part_offset, relu)
+                       split * tap_count // splits, (split + 1) * tap_count // splits, current, part_offset, relu)
 
 
 @inner
@@ -180,7 +180,7 @@ def tiles_per_block(tiles, units, threads, row_bytes, stride, size):
 def fill_row_pointers(pointers, valid, first, grid, a, c, split, unused, taps):
     """Fill `pointers` with the addresses of rows first, first + 1, ... of A and of C, and `valid` for each tile.
 
-    Past the last row, any row of A is read, and `unused` written. The valid taps of a tile are those of any row of it.
+    Past the last row, any row of A is read, and `unused` written. The valid taps of a tile cover those of all its rows.
     """
     tap_count = taps.offsets.shape[1]
     for tile in range(len(valid)):

@@ -41,7 +41,7 @@ UNPACKED_KC = 16          # then B is read in place, this many whole rows at a t
 
 
 class Blocking(NamedTuple):
-    """C is cut into row_blocks of whole tiles and column_blocks of whole panels, the inner length into splits.
+    """C is cut into row_blocks of whole tiles and column_blocks of whole panels, the inner length K into splits.
 
     mc, nc  rows and columns of the largest block;  kc: the inner length of a step. nc is 0 if B is read in place.
     """
@@ -65,12 +65,12 @@ def matmul(a, b, bias=None, relu=False):
     (m, k), n = a.shape, b.shape[1]
     if not (m and n and k):
         return plain.matmul(a, b, bias, relu)
-    a_transposed, b_transposed, finishes = is_transposed(a), is_transposed(b), bias is not None or relu
-    if b_transposed and not finishes and k * n > m * (k + n):
-        return np.ascontiguousarray(matmul(b.T, a.T).T)       # cheaper: a and the result are transposed in place of b
+    a_transposed, b_transposed, has_epilogue = is_transposed(a), is_transposed(b), bias is not None or relu
+    if b_transposed and not has_epilogue and k * n > m * (k + n):
+        return np.ascontiguousarray(matmul(b.T, a.T).T)       # cheaper than to transpose b
     a = a.T if a_transposed else np.ascontiguousarray(a)
     b = transposed(b.T[None])[0] if b_transposed else np.ascontiguousarray(b)
-    blocking = plan(m, k, n, a.itemsize, finishes)
+    blocking = plan(m, k, n, a.itemsize, has_epilogue)
     out = empty((blocking.splits, m, n), a.dtype)
     workspaces = (workspace(a, (blocking.mc + ROW_GAP) * (blocking.kc + ROW_GAP)),
                   workspace(b, blocking.nc * blocking.kc))
@@ -83,19 +83,19 @@ def is_transposed(x):
     return x.T.flags.c_contiguous and not x.flags.c_contiguous
 
 
-def plan(m, k, n, size, finishes):
-    """The Blocking of a product (M, K) @ (K, N) of elements of `size` bytes. If it `finishes`, it cannot be split."""
+def plan(m, k, n, size, has_epilogue):
+    """The Blocking of a product (M, K) @ (K, N) of elements of `size` bytes, unsplit if it has an epilogue."""
     in_place = m <= SMALL_M and n * size > UNPACKED_BYTES
     tiles, panels, kc = ceil_div(m, MR), ceil_div(n * size, NR_BYTES), min(k, UNPACKED_KC if in_place else KC)
     row_blocks, column_blocks = ceil_div(m * kc * size, MC_BYTES), 1 if in_place else ceil_div(n, NC)
-    splits = 1 if finishes else max(1, min(REDUCTION_SPLITS // (row_blocks * column_blocks), k // (4 * KC)))
+    splits = 1 if has_epilogue else max(1, min(REDUCTION_SPLITS // (row_blocks * column_blocks), k // (4 * KC)))
     row_blocks, column_blocks = occupy_threads(row_blocks, column_blocks, splits, tiles, panels)
     mc, nc = ceil_div(tiles, row_blocks) * MR, ceil_div(panels, column_blocks) * (NR_BYTES // size)
     return Blocking(splits, row_blocks, column_blocks, mc, kc, 0 if in_place else nc)
 
 
 def occupy_threads(row_blocks, column_blocks, splits, tiles, panels):
-    """As many blocks, or more, so that all threads have equally much to do."""
+    """These numbers of blocks, raised so that all threads get the same amount of work."""
     threads = thread_count()
     while (units := row_blocks * column_blocks * splits) % threads and units < 8 * threads and row_blocks < tiles:
         row_blocks += 1
@@ -133,7 +133,7 @@ def multiply(thread, threads, a, a_transposed, b, out, epilogue, blocking, works
         for i in range(blocking.mc):
             c_row = out.ctypes.data + ((split * m + row + i) * n + column) * size
             pointers[1, i] = c_row if i < rows else unused.ctypes.data
-        low_rows = low_tiles(rows) * LOW_MR if m > SMALL_M else 0    # few rows wait for B, not for products
+        low_rows = low_tiles(rows) * LOW_MR if m > SMALL_M else 0    # with few rows, reading B takes longest
         begin, end = split * k // splits, (split + 1) * k // splits
         start, steps = epilogue.bias.ctypes.data + column * size, ceil_div(end - begin, blocking.kc)
         for step in range(steps):

@@ -1,4 +1,4 @@
-"""Packing: copies of parts of A and B that lie well for the GEMM microkernel.
+"""Packing: copies of blocks of A and B, in the order in which the GEMM microkernel reads them.
 
 A packed panel holds NR columns of B, one row after another, where NR is two vectors. Here NR = 4, and the last panel of
 6 columns is half empty:
@@ -7,8 +7,8 @@ A packed panel holds NR columns of B, one row after another, where NR is two vec
     b10 b11 b12 b13 | b14 b15    --->    panel 1:  b04 b05  -   -   b14 b15  -   -   b24 b25  -   -
     b20 b21 b22 b23 | b24 b25
 
-The rows of A and B begin far apart, often a power of 2, and then fall into few lines of the cache; their copies do not.
-Short rows are read where they lie.
+The rows of A and B begin far apart, often by a power of 2, and then compete for few sets of the cache; their copies do
+not. Short rows are read in place.
 """
 
 from typing import NamedTuple
@@ -31,7 +31,7 @@ ROW_GAP = 16                   # elements between packed rows of A, so that they
 class PackedB(NamedTuple):
     """B for each group of a product, which has `columns` columns: panels of NR columns. The strides are in bytes.
 
-    B need not be packed. In an array that holds its columns side by side, a panel is NR of these columns.
+    B need not be packed: `array` may be B itself, with contiguous rows; a panel is then NR columns of it.
     """
 
     array: np.ndarray
@@ -80,7 +80,7 @@ def bias_row(like, bias, columns, groups=1):
 
 
 def pack_panels(source):
-    """The PackedB of `source` (KH, KW, K, G, F), any strides. The copy is spared where the rows are short."""
+    """The PackedB of `source` (KH, KW, K, G, F), any strides; short rows are not copied."""
     kh, kw, k, groups, columns = source.shape
     size, width = source.itemsize, min(columns, panel_width(source))
     if source.flags.c_contiguous and groups * columns * size <= UNPACKED_BYTES:

@@ -64,14 +64,14 @@ class TileShape(NamedTuple):
 
 
 ENDS = (0, 0), (1, 0), (0, 1), (1, 1)
-# Pixels of an output row: with three taps at once where windows have three columns, else tap by tap. The longest come
+# Pixels of an output row: with three taps at once where windows have three columns, else tap by tap. The widest come
 # first.
 PIXEL_SHAPES = [
     *(TileShape(1, places, 3, 1, 1, cut) for places in (8, 4, 2) for cut in ENDS),
     *(TileShape(1, places, 3, 2, 1, cut) for places in (8, 4, 2) for cut in ENDS[:2]),
     *(TileShape(1, places) for places in (8, 4, 2, 1)),
 ]
-# Taps of a window: three by three, for four pixels of the gradient at once, and fewer in what is left over of its rows
+# Taps of a window: three by three, for four pixels of the gradient at once, and fewer at the ends of its rows
 # and columns. Where a single pixel is read, two of three taps may lie outside the image.
 TAP_SHAPES = [
     *(TileShape(3, 3, 4, 1, step, cut) for step in (1, 2) for cut in ENDS),
@@ -156,7 +156,7 @@ def make_tile(shapes):
     shape     an index into `shapes`
     at        Addresses;  loop: Loop;  strides: Strides;  ahead: Ahead;  bounds: RowBounds
     channels  the number of channels, which are computed a vector at a time
-    relu      1: the results become max(result, 0); 0: they stay
+    relu      1: the results become max(result, 0); 0: they are unchanged
     """
     @intrinsic
     def tile(typingctx, like, shape, at, loop, strides, ahead, bounds, channels, relu):

@@ -12,7 +12,7 @@ Every accumulator stays in a register from the first product to the last. One ro
                                        a[1] ->    c[1,0]    c[1,1]       1 load per row of A, 2 loads of B,
                                        a[2] ->    c[2,0]    c[2,1]       2 * MR fused multiply-adds
 
-Meanwhile the cache is asked for the lines of C, for which the final stores would otherwise wait.
+Meanwhile it prefetches the lines of C, so that the final stores need not wait for them.
 
 The rows of A lie anywhere: element (m, t, k) is at the address  a_rows[m] + tap_offsets[t] + k * stride.  So a row of A
 may be a row of a matrix, or the window of an image around output pixel m, read in place: the tap offsets then lead from
@@ -42,7 +42,7 @@ from minidl.kernels.cpu.runtime.target import LOW_MR, MR, VECTOR_BYTES
 
 
 class TileShape(NamedTuple):
-    """The tile's rows and vectors of columns; whether some columns are masked; and the width of a vector."""
+    """Rows and vectors of columns of a tile; whether some columns are masked; and the width of a vector."""
 
     rows: int
     vectors: int
@@ -108,7 +108,7 @@ def gemm_microkernel(typingctx, like, shape, rows, taps, b, start, columns, relu
     rows      RowPointers;  taps: TapOffsets;  b: BPanel
     start     address of the vectors from which every sum starts (a bias); 0: from what C holds
     columns   the columns of the tile, for masked shapes: no others of B are read, or of C written
-    relu      1: the results become max(result, 0); 0: they stay
+    relu      1: the results become max(result, 0); 0: they are unchanged
     """
     def generate(context, builder, signature, values):
         element = context.get_data_type(signature.args[0].dtype)
@@ -132,18 +132,18 @@ def emit(builder, element, tile, rows, taps, b, start, columns, relu):
         return vectors[v].load(offset(builder, address, (v, i64(tile.vector_bytes))))
 
     def prefetch_c(m):
-        """Ask the cache for row m of C, one row in each round, or too many requests would wait."""
+        """Prefetch row m of C: one row in each round, because only a few requests can be outstanding."""
         last = i64(tile.rows - 1)
         row = table_entry(builder, rows.c, builder.select(builder.icmp_signed("<", m, last), m, last))
         for v in range(tile.vectors):
             prefetch_write(builder, offset(builder, builder.add(row, rows.c_offset), (v, i64(tile.vector_bytes))))
 
-    # The accumulators stand in memory here; LLVM promotes each to a register.
+    # The accumulators are stack variables here; LLVM promotes each to a register.
     sums = {cell: cgutils.alloca_once(builder, vector.type) for cell in cells}
     a_rows = [table_entry(builder, rows.a, m) for m in range(tile.rows)]
     c_rows = [builder.add(table_entry(builder, rows.c, m), rows.c_offset) for m in range(tile.rows)]
-    with builder.if_else(builder.icmp_signed("==", start, i64(0))) as (go_on, begin):
-        with go_on:
+    with builder.if_else(builder.icmp_signed("==", start, i64(0))) as (resume, begin):
+        with resume:
             for m, v in cells:
                 builder.store(load(c_rows[m], v), sums[m, v])
         with begin:

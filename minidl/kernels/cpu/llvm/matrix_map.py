@@ -7,9 +7,9 @@
     x x x x   --->   t t t t    --->     y y         then (T X) T', row by row
     x x x x
 
-T is a product of sparse matrices, and they are the program: a row of a factor is a sum, and an entry a multiplication,
-or less if it is 1, -1 or 0. X is read once and Y written once; everything between stays in registers, or in the L1
-cache. Tables of addresses say where the pixels of X and Y lie.
+T is a product of sparse matrices. Each row of such a factor becomes a sum of pixels, and each entry a coefficient: 1
+and -1 need no multiplication, and 0 no addition. X is read once and Y written once; everything between stays in
+registers, or in the L1 cache. Tables of addresses say where the pixels of X and Y lie.
 """
 
 from typing import NamedTuple
@@ -36,9 +36,9 @@ def make_matrix_map(maps, epilogue="store"):
     source    Pixels: n * n pixels of X;  target: Pixels: m * m pixels of Y
     `epilogue` says what happens to the pixels of Y:
     "store"   they are stored; bias and relu are ignored
-    "add"     they are added to the target; likewise
+    "add"     they are added to the target; bias and relu are ignored
     "finish"  the vector at the address `bias` is added, negative elements become 0 if relu is 1, and they are stored;
-              the cache is asked for the pixels m further to the right, which come next
+              the pixels of the next tile, m to the right, are prefetched
     """
 
     @intrinsic

@@ -10,7 +10,7 @@ vectors wide, goes down a few rows before its sums are stored:
                   |  |  |  |    |  |  |  |    |    |          then less than a vector
     sums        | +  +  +  +  | +  +  +  +  | + |  +
 
-Rows should be few enough for float32; for more of them, callers add up blocks of BLOCK_ROWS in float64.
+Rows must be few enough for the precision of float32: callers sum blocks of BLOCK_ROWS, and add the sums in float64.
 `reduce_rows.py` has the sums along rows.
 """
 
@@ -24,7 +24,7 @@ from minidl.kernels.cpu.llvm.vectors import Vectors, i64, offset, pointer_loop, 
 from minidl.kernels.cpu.runtime.target import VECTOR_BYTES
 
 BLOCK_ROWS = 64    # rows that are summed in the array's own precision
-STREAMS = 3        # rows that are read at a time, of all arrays together; more are slower to come from memory
+STREAMS = 3        # rows that are read at a time, of all arrays together; more would be read more slowly
 STRIP = 4          # vectors side by side: with two sums for each, enough that none waits for its last addition
 
 
@@ -113,7 +113,7 @@ def passed(vectors, grad, value, last):
 
 
 def emit(context, builder, signature, rows, arrays, columns, sums, terms):
-    """Go down the columns of `rows`, and add to what stands at the addresses `sums`.
+    """Go down the columns of `rows`, and add to the sums at the addresses `sums`.
 
     terms(vectors, here, fixed) returns, for each sum, what a row adds to it: (a,), or the factors (a, b) of a product.
     `here` are the addresses of the row in each of `arrays`, `fixed` the elements in each of `columns`, one per column.
@@ -122,22 +122,22 @@ def emit(context, builder, signature, rows, arrays, columns, sums, terms):
     count, stride, length = unpack(context, builder, signature.args[1], rows)
     lanes, width = simd_lanes(element), len(arrays)
 
-    def strip(vectors_wide, part, rows_here, addresses):
-        """Some vectors of columns, or `part` columns, down `rows_here` rows."""
-        vectors, places = Vectors(builder, element, part), range(vectors_wide)
-        addresses = [[offset(builder, a, (v, i64(VECTOR_BYTES))) for a in addresses] for v in places]
+    def strip(vectors_wide, part, row_count, addresses):
+        """Some vectors of columns, or `part` columns, down `row_count` rows."""
+        vectors, positions = Vectors(builder, element, part), range(vectors_wide)
+        addresses = [[offset(builder, a, (v, i64(VECTOR_BYTES))) for a in addresses] for v in positions]
         fixed = [[vectors.load(a) for a in some[width:width + len(columns)]] for some in addresses]
         targets = [some[width + len(columns):] for some in addresses]
         totals = [[cgutils.alloca_once_value(builder, vectors.load(target)) for target in some] for some in targets]
-        with pointer_loop(builder, rows_here, [a for some in addresses for a in some[:width]],
+        with pointer_loop(builder, row_count, [a for some in addresses for a in some[:width]],
                           [stride] * (vectors_wide * width)) as here:
-            for v in places:
+            for v in positions:
                 added = terms(vectors, here[v * width:(v + 1) * width], fixed[v])
                 for total, factors in zip(totals[v], added, strict=True):
                     before = builder.load(total)
                     after = builder.fadd(before, *factors) if len(factors) == 1 else vectors.fma(*factors, before)
                     builder.store(after, total)
-        for v in places:
+        for v in positions:
             for total, target in zip(totals[v], targets[v], strict=True):
                 vectors.store(builder.load(total), target)
 
@@ -148,13 +148,13 @@ def emit(context, builder, signature, rows, arrays, columns, sums, terms):
     rounds, down = builder.udiv(builder.add(count, builder.sub(most, i64(1))), most), builder.mul(most, stride)
     with pointer_loop(builder, rounds, [count, *arrays],
                       [builder.neg(most), *[down] * width]) as (remaining, *arrays_here):
-        some = builder.select(builder.icmp_signed("<", remaining, most), remaining, most)
+        row_count = builder.select(builder.icmp_signed("<", remaining, most), remaining, most)
         addresses = [*arrays_here, *columns, *sums]
         with pointer_loop(builder, strips, addresses, [i64(STRIP * VECTOR_BYTES)] * len(addresses)) as here:
-            strip(STRIP, None, some, here)
+            strip(STRIP, None, row_count, here)
         after = [offset(builder, a, (builder.sub(whole, single), i64(VECTOR_BYTES))) for a in addresses]
         with pointer_loop(builder, single, after, [i64(VECTOR_BYTES)] * len(addresses)) as here:
-            strip(1, None, some, here)
+            strip(1, None, row_count, here)
         with builder.if_then(builder.icmp_signed(">", part, i64(0))):
-            strip(1, part, some, [offset(builder, a, (whole, i64(VECTOR_BYTES))) for a in addresses])
+            strip(1, part, row_count, [offset(builder, a, (whole, i64(VECTOR_BYTES))) for a in addresses])
     return context.get_dummy_value()

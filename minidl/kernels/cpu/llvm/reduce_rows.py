@@ -7,7 +7,7 @@ row is summed into ACCUMULATORS independent vectors, which are added together at
     accumulator    0    1    2    3    0    1    2    3    0    1
                                                         ((0 + 2) + (1 + 3)), then half a vector + the other half, ...
 
-The row should be short enough for the cache, and for float32. Layer norm sums long rows in pieces, and the pieces in
+The row must be short enough for the precision of float32: layer norm sums long rows in chunks, and adds the sums in
 float64. `reduce_columns.py` has the sums down columns.
 """
 
@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from minidl.kernels.cpu.llvm.vectors import I32, Vectors, element_bytes, i64, offset, pointer_loop, simd_lanes
 from minidl.kernels.cpu.runtime.target import VECTOR_BYTES
 
-ACCUMULATORS = 4   # for each of the sums; an addition takes as many cycles
+ACCUMULATORS = 4   # for each of the sums: about the latency of an addition, in cycles
 
 
 @intrinsic

@@ -23,8 +23,8 @@ def make_transpose(whole):
     """The intrinsic that transposes a square as wide as a vector or, unless `whole`, a part of one.
 
     transpose(like, source, source_stride, rows, columns, target, target_stride)
-    target[j, i] = source[i, j] for i < rows and j < columns. Both are ignored if `whole`. Source and target are
-    addresses, strides the bytes from row to row. Nothing outside is read or written.
+    target[j, i] = source[i, j] for i < rows and j < columns; if `whole`, rows and columns are ignored. Source and
+    target are addresses, strides the bytes from row to row. Nothing outside is read or written.
     """
 
     @intrinsic
@@ -43,7 +43,7 @@ def emit(builder, element, whole, source, source_stride, rows, columns, target, 
     reader, writer = (Vectors(builder, element, None if whole else count) for count in (columns, rows))
 
     def row(start, stride, i, count):
-        """The address of row i. The last row takes the place of those behind it, and is therefore written last."""
+        """The address of row i; past the end, of the last row, which is written last because rows go in reverse."""
         if not whole:
             last = builder.sub(count, i64(1))
             i = builder.select(builder.icmp_signed("<", i, count), i, last)
@@ -56,7 +56,7 @@ def emit(builder, element, whole, source, source_stride, rows, columns, target, 
 
 
 def exchange(builder, rows):
-    """The columns of as many vectors as each has lanes, round by round."""
+    """The columns of a square of vectors, found round by round."""
     lanes, side = len(rows), 1
     while side < lanes:
         # Of a pair of vectors, lanes 0 .. lanes - 1 are those of the first, the others those of the second.

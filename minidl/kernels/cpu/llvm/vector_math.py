@@ -1,10 +1,10 @@
-"""exp, log and what is made of them, for float32 in steps that LLVM turns into vector code.
+"""exp, log and functions made of them, in float32 steps that LLVM turns into vector code.
 
-    x = n * log 2 + r   with a whole n and |r| <= log(2) / 2,      so  exp(x) = 2**n * exp(r)
-    x = 2**n * f        with a whole n and f from 0.7 to 1.4,      so  log(x) = n * log 2 + log(f)
+    x = n * log 2 + r   with an integer n and |r| <= log(2) / 2,      so  exp(x) = 2**n * exp(r)
+    x = 2**n * f        with an integer n and f from 0.7 to 1.4,      so  log(x) = n * log 2 + log(f)
 
 exp(r) is its Taylor polynomial of degree 7. log(f) = 2 artanh(u) = 2 (u + u**3 / 3 + u**5 / 5 + ...) up to u**9, with
-u = (f - 1) / (f + 1). What is left out is less than float32 resolves. 2**n is the float32 with n + 127 in its exponent
+u = (f - 1) / (f + 1). The terms left out are too small for float32. 2**n is the float32 with n + 127 in its exponent
 bits. float64, which is for checking, calls the C library, element by element.
 """
 

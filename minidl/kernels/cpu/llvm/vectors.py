@@ -1,8 +1,8 @@
 """The vocabulary of the microkernels: vectors, addresses, loops and prefetches as LLVM instructions.
 
 A microkernel is a Python function that writes instructions through an llvmlite `builder`. A Numba intrinsic calls it
-while a kernel is compiled, so the instructions become part of the kernel. Vector code is written this way because no
-loop in Python can ask for registers. Addresses are 64-bit integers, and strides are in bytes.
+while a kernel is compiled, so the instructions become part of the kernel. Vector code is written this way because a
+Python loop cannot keep values in registers. Addresses are 64-bit integers, and strides are in bytes.
 """
 
 import math
@@ -38,7 +38,7 @@ def simd_lanes(element):
 class Vectors:
     """Instructions for vectors of one element type.
 
-    With `count`, loads and stores touch the first `count` lanes alone, and the others are loaded as 0.
+    With `count`, loads and stores touch only the first `count` lanes, and the others are loaded as 0.
     """
 
     def __init__(self, builder, element, count=None, vector_bytes=VECTOR_BYTES):

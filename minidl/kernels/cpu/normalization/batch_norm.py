@@ -1,10 +1,9 @@
 """Batch normalization, channels last: an activation is a matrix with a row for each pixel and a column per channel.
 
-Each direction reads its arrays twice: once for sums over the rows (forward, `moments.py` computes them), once for the
-result, to which the residual and ReLU are applied in the same pass. Memory traffic is what these passes cost. Backward
-therefore recomputes from x, which it reads anyway, where ReLU passes a gradient, and reads the output for that only if
-a residual was added.
-Group norm uses the same loops with a set of rows for each image; here all rows are one set.
+Each direction reads its arrays twice: once for sums over the rows (forward, `moments.py` computes them), and once for
+the result, with residual and ReLU in the same pass. The cost of a pass is memory traffic. So backward recomputes from
+x, which it reads anyway, where ReLU passes a gradient; it reads the output only if a residual was added. Group norm
+uses the same loops with a set of rows for each image; here all rows are one set.
 """
 
 import math
@@ -58,7 +57,7 @@ class Gate(NamedTuple):
     highest: float
 
 
-# `passed` is a Passed here.
+# In this backend, `passed` is a Passed.
 def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
     rows, adds = as_rows(x), add is not None
     out = empty(rows.shape, rows.dtype)

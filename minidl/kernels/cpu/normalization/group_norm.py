@@ -15,7 +15,7 @@ from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
 from minidl.kernels.cpu.runtime.work import share
 
-EVERYTHING = Gate(ALL, math.inf)
+NO_RELU = Gate(ALL, math.inf)
 
 
 def group_norm(x, groups, weight, bias, eps):
@@ -54,20 +54,20 @@ def group_norm_gradient(grad, x, weight, mean, deviation):
     grads, strips = as_rows(grad, n), as_rows(x, n, STRIP_LENGTH)
     center = mean.astype(x.dtype).repeat(c // groups, 1)
     norm = Affine(center, np.empty_like(center), center)                 # combine does not use the bias
-    sums = sum_products(grads.reshape(strips.shape), strips, norm, EVERYTHING, strips, strips)
+    sums = sum_products(grads.reshape(strips.shape), strips, norm, NO_RELU, strips, strips)
     constant, slope = np.empty((2, n, c), x.dtype)
     fraction = groups / max(1, c * math.prod(x.shape[2:]))
     join_sums(sums, weight, Moments(mean, deviation), fraction, norm, constant, slope)
     dx = empty(rows.shape, rows.dtype)
-    combine(grads, rows, norm, EVERYTHING, constant, slope, dx)
+    combine(grads, rows, norm, NO_RELU, constant, slope, dx)
     return as_image(dx, x.shape), sums[1].sum(0).astype(x.dtype), sums[0].sum(0).astype(x.dtype)
 
 
 @kernel
 def join_sums(thread, threads, sums, weight, of_groups, fraction, norm, constant, slope):
-    """dx = norm.scale * grad - constant - slope * (x - norm.mean);  `fraction` makes a mean over a group of a sum
+    """dx = norm.scale * grad - constant - slope * (x - norm.mean);  `fraction` * a sum over a group is its mean
 
-    sums[1], of grad * (x - norm.mean), becomes the sums of grad * xhat.
+    On return, sums[1], the sums of grad * (x - norm.mean), holds those of grad * xhat.
     """
     (n, groups), c = of_groups.mean.shape, len(weight)
     size = c // groups

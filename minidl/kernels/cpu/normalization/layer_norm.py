@@ -1,13 +1,13 @@
-"""Layer normalization: each row is brought to mean 0 and variance 1 by itself.
+"""Layer normalization: each row is shifted and scaled to mean 0 and variance 1.
 
-A row is the last axes of an example, in their order in memory, so channels-last images stay channels last. Rows are
-read in chunks that fit the L1 cache. The statistics of a chunk take two passes, one for its mean and one for the
-distances from it; the second finds the chunk in the cache. Chunks are merged in float64. Statistics of several short
-rows are computed before the first is normalized, so that the reductions overlap.
+A row holds the last axes of an example in memory order, so channels-last images stay channels last. Rows are read in
+chunks that fit the L1 cache. The statistics of a chunk take two passes, one for its mean and one for the distances from
+it; the second finds the chunk in the cache. Chunks are merged in float64. Statistics of several short rows are computed
+before the first is normalized, so that the reductions overlap.
 
 Backward, the gradient of a row needs two sums over that row. Short rows are read again right after their sums. Long
-rows, which no cache holds, are read again chunk by chunk: so a chunk of the gradients by weight and bias stays in the
-cache while all rows add to it.
+rows, too long for the cache, are read again chunk by chunk: a chunk of the gradients by weight and bias then stays in
+the cache while all rows add to it.
 """
 
 import math
@@ -44,7 +44,7 @@ def memory_order(x, ndim):
 
 
 def as_rows(x, axes):
-    """x (..., *shape) as rows (examples, elements), its last axes in the order `axes`; a view if that of memory."""
+    """x (..., *shape) as rows (examples, elements), its last axes in the order `axes`; a view if in memory order."""
     outer = x.ndim - len(axes)
     examples, length = math.prod(x.shape[:outer]), math.prod(x.shape[outer:])
     if not isinstance(axes, range):
@@ -67,8 +67,8 @@ def standardize(thread, threads, rows, weight, bias, eps, moments, out):
     """out = (rows - mean) * inverse_std * weight + bias, for each row"""
     n, length = rows.shape
     together = max(1, L1_SIZE // length)
-    for part in share(thread, threads, ceil_div(n, together)):
-        first, stop = part * together, min(n, (part + 1) * together)
+    for unit in share(thread, threads, ceil_div(n, together)):
+        first, stop = unit * together, min(n, (unit + 1) * together)
         for i in range(first, stop):
             moments.mean[i], var = row_moments(rows, i)
             moments.inverse_std[i] = 1 / math.sqrt(var + eps)
@@ -91,7 +91,7 @@ def rounded(moments, i, rows):
 
 @inner
 def row_moments(rows, i):
-    """Mean and variance of row i: its chunks', merged one after another (Chan, Golub and LeVeque, 1979)."""
+    """Mean and variance of row i, merged from those of its chunks (Chan, Golub and LeVeque, 1979)."""
     length, mean, m2 = rows.shape[1], 0.0, 0.0
     for first in range(0, length, CHUNK):
         count, start = min(CHUNK, length - first), rows.ctypes.data + i * rows.strides[0] + first * rows.itemsize
@@ -129,7 +129,7 @@ def layer_norm_gradient(grad, x, weight, mean, deviation):
 
 @kernel
 def short_gradient(thread, threads, grads, rows, weight, moments, means, dx, partial):
-    """dx, and partial sums of grad * xhat and grad: some rows are read for their means, then again for all the rest."""
+    """dx, and partial sums of grad * xhat and grad: a few rows are read for their means, then again for the rest."""
     n, length = rows.shape
     splits, zero, together = partial.shape[2], rows.dtype.type(0), max(1, min(BLOCK_ROWS, L2_SIZE // length))
     sums = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
@@ -168,8 +168,8 @@ def long_gradient(thread, threads, grads, rows, weight, moments, means, dx, out)
                 sums[0][j], sums[1][j] = zero, zero
             for i in range(first, min(n, first + BLOCK_ROWS)):
                 one = slice(i, i + 1)
-                finish(0, 1, part_of(grads, i, chunk), part_of(rows, i, chunk), weight[chunk],
-                       Moments(moments.mean[one], moments.inverse_std[one]), means[one], part_of(dx, i, chunk), sums)
+                finish(0, 1, chunk_of(grads, i, chunk), chunk_of(rows, i, chunk), weight[chunk],
+                       Moments(moments.mean[one], moments.inverse_std[one]), means[one], chunk_of(dx, i, chunk), sums)
             product_total += sums[0]
             total += sums[1]
         out[0, chunk] = product_total
@@ -190,7 +190,7 @@ def means_of(grads, rows, weight, moments, i):
 
 
 @inner
-def part_of(rows, i, chunk):
+def chunk_of(rows, i, chunk):
     """A chunk of row i, as rows (1, elements) that LLVM knows to be contiguous."""
     return rows[i, chunk].reshape(1, -1)
 

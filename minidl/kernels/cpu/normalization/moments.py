@@ -58,9 +58,9 @@ def channel_moments(x):
 def moments(rows, out):
     """out (2, sets, C) = mean and variance of each channel
 
-    A variance is the difference of two sums, which must not be large. So a block sums d and d**2, where d is the
-    distance from the block's first row: however far that lies from the rest, it adds more to the variance than to the
-    error. float64 then sums the distances from the set's first pixel, o + d:
+    A variance is a difference of two sums, and loses precision if they are large. So a block sums d and d**2, where d
+    is the distance from the block's first row. (If that row is far from all others, the variance grows more than the
+    error.) float64 then sums the distances from the set's first pixel, o + d:
     sum (o + d)**2 = sum d**2 + o * (2 * sum d + o * sum 1).
     """
     partial = partial_sums(2, rows, out.shape[1])
@@ -74,19 +74,19 @@ def sum_distances(thread, threads, rows, channels, partial):
     _, sets, splits, length = partial.shape
     stride = length * rows.itemsize
     origin = repeated(rows[::max(1, len(rows) // max(1, sets)), :channels], length)       # the first row of each set
-    sums, sums_of_squared = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
+    sums, squared_sums = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
     for unit in share(thread, threads, sets * splits):
         e, s, first, stop = locate_split(unit, rows, partial)
         for start in range(first, stop, BLOCK_ROWS):
             count, here = min(BLOCK_ROWS, stop - start), rows.ctypes.data + start * stride
             sums[:] = 0
-            sums_of_squared[:] = 0
+            squared_sums[:] = 0
             block = Rows(count, stride, length)
-            sum_column_deviations(rows, block, here, here, sums.ctypes.data, sums_of_squared.ctypes.data)
+            sum_column_deviations(rows, block, here, here, sums.ctypes.data, squared_sums.ctypes.data)
             for j in range(length):
                 o, d = np.float64(rows[start, j]) - origin[e, j], np.float64(sums[j])
                 partial[0, e, s, j] += d + o * count
-                partial[1, e, s, j] += sums_of_squared[j] + o * (2 * d + o * count)
+                partial[1, e, s, j] += squared_sums[j] + o * (2 * d + o * count)
 
 
 @kernel

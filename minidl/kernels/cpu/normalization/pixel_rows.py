@@ -53,7 +53,7 @@ def repeated(v, length):
 def partial_sums(count, rows, sets):
     """Zeros (count, sets, splits, R*C) for `count` reductions.
 
-    A set is split for each BLOCK_ROWS of its rows, and all sets together into REDUCTION_SPLITS at most, or one each.
+    A set has a split for each BLOCK_ROWS of its rows, but all sets together have at most REDUCTION_SPLITS, or one each.
     """
     n = len(rows) // max(1, sets)
     splits = min(max(1, REDUCTION_SPLITS // max(1, sets)), ceil_div(n, BLOCK_ROWS))
@@ -62,7 +62,7 @@ def partial_sums(count, rows, sets):
 
 @inner
 def locate_split(unit, rows, partial):
-    """Of a work unit: its set e, its split s, the first of its rows, and the end of its rows."""
+    """(Set e, split s, first row, end of the rows) of a work unit."""
     _, sets, splits, _ = partial.shape
     n = len(rows) // max(1, sets)
     e, s = unit // splits, unit % splits
@@ -76,13 +76,13 @@ def fold(partial, out):
 
 @kernel
 def fold_all(thread, threads, partial, out):
-    """The same, each thread some channels."""
+    """`fold` by several threads: each does some channels."""
     fold_channels(thread, threads, partial, out)
 
 
 @inner
 def fold_channels(thread, threads, partial, out):
-    """The same for the channels of one thread."""
+    """`fold` for the channels of one thread."""
     sums, sets, splits, length = partial.shape
     c = out.shape[2]
     channels = share(thread, threads, c)

@@ -1,6 +1,6 @@
 """Local response normalization, channels last: each element divided by a power of a sum over neighbouring channels.
 
-A window of channels must not reach into the next pixel. So some pixels at a time are copied into a buffer with
+A window of channels must not extend into the next pixel. So a few pixels at a time are copied into a buffer, with
 size - 1 zeros around each; the sum over windows is then the sum of `size` shifted views of that buffer, which is vector
 code from end to end. For size = 3, and two pixels with channels a, b, c and d, e, f:
 
@@ -19,7 +19,7 @@ from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
 from minidl.kernels.cpu.runtime.work import ceil_div, share
 
-PIXELS = 32        # of a buffer
+PIXELS = 32        # pixels of a buffer
 
 
 def local_response_norm(x, size, alpha, beta, k):
@@ -34,8 +34,8 @@ def normalize(thread, threads, x, size, alpha, beta, k, out):
     """out = x / s**beta, pixel by pixel"""
     n, c = x.shape
     width = c + size - 1
-    for part in share(thread, threads, ceil_div(n, PIXELS)):
-        first, count = part * PIXELS, min(PIXELS, n - part * PIXELS)
+    for unit in share(thread, threads, ceil_div(n, PIXELS)):
+        first, count = unit * PIXELS, min(PIXELS, n - unit * PIXELS)
         squared = np.zeros(count * width, x.dtype)
         s, factor = np.empty_like(squared), np.empty_like(squared)
         square_padded(x, first, count, size, squared)
@@ -59,8 +59,8 @@ def differentiate(thread, threads, grad, x, size, alpha, beta, k, dx):
     """dx = grad / s**beta - 2 * beta * x * windows,  windows = alpha / size * sums of grad * x / s**(beta + 1)"""
     n, c = x.shape
     width, slope = c + size - 1, x.dtype.type(2 * beta)
-    for part in share(thread, threads, ceil_div(n, PIXELS)):
-        first, count = part * PIXELS, min(PIXELS, n - part * PIXELS)
+    for unit in share(thread, threads, ceil_div(n, PIXELS)):
+        first, count = unit * PIXELS, min(PIXELS, n - unit * PIXELS)
         padded = np.zeros(count * width, x.dtype)
         s, factor, windows = np.empty_like(padded), np.empty_like(padded), np.empty_like(padded)
         square_padded(x, first, count, size, padded)

@@ -1,12 +1,12 @@
 """The address of an array's elements, found from the array's id alone.
 
-Numba takes no lists of arrays cheaply, and asking NumPy for an array's address takes a microsecond, which for the
-gradients of a small network, new arrays in each step, is more than all the arithmetic of an optimizer. So kernels get
-ids. In CPython the id of an object is its address, and NumPy's PyArrayObject holds the pointer to its elements right
-behind the header that every object has.
+Passing a list of arrays to Numba is slow, and so is asking NumPy for the address of each, which takes a microsecond.
+Gradients are new arrays in every step; for a small network, asking would take longer than the arithmetic of the
+optimizer. So kernels get ids. In CPython the id of an object is its address, and NumPy's PyArrayObject holds the
+pointer to its elements right behind the header that every object has.
 
-Python promises neither. Both were seen to hold on CPython 3.10 to 3.13 with NumPy 2.2 to 2.5, and the import of this
-module checks them again: where IDS_LEAD_TO_DATA is False, callers use array code.
+Python guarantees neither. Both hold on CPython 3.10 to 3.13 with NumPy 2.2 to 2.5, and this module checks them on
+import: where IDS_LEAD_TO_DATA is False, callers use array code.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ HEADER = object.__basicsize__      # bytes: 16, and 32 in a free-threaded build
 
 
 def ids_lead_to_data():
-    """Whether the word behind the header of an array, if it lies at its id, is the address of its elements."""
+    """Whether the word behind the header of an array, if the array lies at its id, is the address of its elements."""
     if sys.implementation.name != "cpython":
         return False
     arrays = np.zeros(()), np.zeros(3, np.float32), np.zeros((4, 5))[2:, 1:].T
@@ -46,7 +46,7 @@ def elements(array_id, first, stop, like):
 
 @intrinsic
 def as_pointer(typingctx, address):
-    """An address as a pointer, which `carray` makes an array of."""
+    """An address as a pointer, from which `carray` makes an array."""
     def generate(context, builder, signature, values):
         return builder.inttoptr(values[0], context.get_value_type(types.voidptr))
     return types.voidptr(types.int64), generate

@@ -31,7 +31,7 @@ VECTOR_BYTES = vector_bytes()
 # (AVX-512, NEON), 14 * 2 accumulators, 2 vectors of B and one of A fill 31; with 16 (AVX2, SSE), 6 * 2 + 2 + 1 fill 15.
 REGISTERS = 32 if VECTOR_BYTES == 64 or platform.machine().lower() in ("aarch64", "arm64") else 16
 MR = 14 if REGISTERS == 32 else 6
-LOW_MR = 8 if REGISTERS == 32 else 4           # of a lower tile, for where it leaves fewer rows empty
+LOW_MR = 8 if REGISTERS == 32 else 4           # rows of a low tile, used where it leaves fewer of them empty
 NR_BYTES = 2 * VECTOR_BYTES
 
 

@@ -64,7 +64,7 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
 
 @kernel
 def sum_weights(thread, threads, target, weight, ignore_index, total):
-    """total[0] = the sum of the weights of the targets that count, in float64, in their order: one thread's work."""
+    """total[0] = the sum of the weights of all targets not ignored, in float64 and in order, hence by one thread."""
     total[0] = 0
     for t in target:
         if t != ignore_index:
@@ -73,9 +73,11 @@ def sum_weights(thread, threads, target, weight, ignore_index, total):
 
 @inner
 def target_loss(log_sum, score, weighted_score, hard_weight, smoothing_share, weight_sum):
-    """The loss of one target that counts, from differences of scores to the largest one.
+    """The loss of one target that is not ignored. Scores are differences from the largest score.
 
-    log_sum, of their exp; score, of the target's class; weighted_score, the sum of w[c] * score; weight_sum, of w[c]
+    log_sum          log of the sum of exp(score)
+    score            that of the target's class
+    weighted_score   the sum of w[c] * score[c];  weight_sum: that of w[c]
     """
     return hard_weight * (log_sum - score) + smoothing_share * (weight_sum * log_sum - weighted_score)
 

@@ -1,9 +1,9 @@
 """Row blocks: reductions along short rows as vector code across rows.
 
-A row is what is reduced, such as the scores of one target. In memory, rows follow one another (element c of row r at
-r * length + c) or, if axes come after the one reduced, lie side by side (at c * stride + r). `load_transposed` copies
-some rows into a block (length, rows), so that loops over its rows are vector code, and `store_transposed` copies them
-back:
+A row holds the elements of one reduction, such as the scores of one target. In memory, rows follow one another (element
+c of row r at r * length + c) or, if axes come after the one reduced, lie side by side (at c * stride + r).
+`load_transposed` copies some rows into a block (length, rows), so that loops over its rows are vector code, and
+`store_transposed` copies them back:
 
     memory         block
     a b c d        a e i m    <- largest = max(largest, element), for four rows at once
@@ -24,7 +24,7 @@ from minidl.kernels.cpu.runtime.work import ceil_div
 
 MANY_ROWS, FEW_ROWS = 128, 32     # rows of a block; were the number known to LLVM, it would unroll the loops over rows
 BLOCK_SIZE = 8192                 # elements of a block of MANY_ROWS that fit the L1 cache
-LONG_ROW = 64                     # elements; `reduce_rows.row_maximum` needs as many
+LONG_ROW = 64                     # elements; `reduce_rows.row_maximum` needs at least as many
 
 
 class RowLayout(NamedTuple):
@@ -65,7 +65,7 @@ def block_count(rows, layout):
 
 @inner
 def locate_block(block, rows, layout):
-    """Of a block, counted over all groups: the index of its first element, that of its first row, and its rows."""
+    """(Index of the first element, index of the first row, number of rows) of a block, counted over all groups."""
     blocks = ceil_div(layout.count, rows)
     group, row = block // blocks, block % blocks * rows
     start = group * layout.count * layout.length + row * (layout.length if layout.stride == 1 else 1)
