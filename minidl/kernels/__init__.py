@@ -29,7 +29,7 @@ def backend(x):
 
 
 def expect_training(optimizer, parameters):
-    """Tell the backend that an optimizer with these arrays was made: training steps are likely to follow.
+    """Prepare for training: an optimizer with these arrays was made, so training steps are likely to follow.
 
     The cpu backend then compiles in two processes, if nothing has been compiled yet.   optimizer: its class name
     """

@@ -3,7 +3,7 @@
 Compiling occupies one core. When an optimizer is made and nothing has been compiled yet, `start` therefore runs this
 file in a process of its own. It calls the kernels that a network with such parameters is likely to need, on tiny arrays
 and in the reverse order of a training step. Both processes keep what they compile in the same cache, and the first one
-waits for a kernel that the second is compiling (`runtime/cache.py`), so they meet in the middle.
+waits for a kernel that the second is compiling (`runtime/cache.py`), so each compiles about half.
 
 Nothing depends on this process: where it guesses wrong, it only costs time. `MINIDL_COMPILE_AHEAD=0` switches it off.
 """
@@ -48,7 +48,7 @@ def start(optimizer, shapes):
 
 
 def done_file():
-    """The file that says that this was done for these sources; None if there is no folder for it."""
+    """The file that marks this as done for the current sources; None if there is no folder for it."""
     try:
         folder = KernelCache(launcher.launch).cache_path
     except RuntimeError:

@@ -1,10 +1,11 @@
 """Compiled kernels on disk: one file for each kernel and signature, checked before it is used.
 
-Numba's own cache trusts its files, and fails where it has no folder to write to. Here a file that is missing, damaged
-or out of date means compiling again. One that cannot be written means compiling in every process, and a line says so.
+Numba's own cache trusts its files, and fails where it has no folder to write to. Here a missing, damaged or
+outdated file is compiled again. If files cannot be written, every process compiles its own kernels, and one line on
+stderr says so.
 
 Processes that need the same kernel at the same time don't all compile it: the first one locks its file, and the others
-wait for the result. The lock goes with the process that holds it.
+wait for the result. A lock ends with the process that holds it.
 
 A kernel is out of date when the source of its module changes, or that of any module it imports, directly or not. The
 file's name carries a hash of these sources, and another of the signature, the processor, the vector width, and the
@@ -154,7 +155,7 @@ def warn_once(reason):
 
 @functools.cache
 def source_stamp(path):
-    """A hash of a module's source and of all sources of ours that it imports, directly or not."""
+    """A hash of a module's source and of all minidl modules that it imports, directly or not."""
     found, waiting = set(), [path]
     while waiting:
         path = waiting.pop()
@@ -169,7 +170,7 @@ def source_stamp(path):
 
 @functools.cache
 def imported(path):
-    """The files of ours that a file imports."""
+    """The files of the minidl modules that a file imports."""
     found = []
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.ImportFrom):
@@ -181,7 +182,7 @@ def imported(path):
 
 
 def file_of(module):
-    """The file of a module of ours by its dotted name, or None."""
+    """The file of a minidl module, given its dotted name; else None."""
     if not module.startswith("minidl."):
         return None
     path = ROOT.joinpath(*module.split("."))

@@ -1,6 +1,6 @@
 """`@kernel`: compile a function of loops for this processor, keep the result on disk, and run it on all threads.
 
-A kernel is written as the part of one thread, and each thread calls it with a number of its own:
+A kernel is written as the part of one thread, and each thread runs it with its own number:
 
     @kernel
     def double(thread, threads, x, out):
@@ -9,8 +9,9 @@ A kernel is written as the part of one thread, and each thread calls it with a n
 
     double(x, out)
 
-It returns nothing: results go into arrays that the caller made. `inner.py` says how the functions that it calls are
-compiled, `launcher.py` how the threads are started, `cache.py` what is kept, `progress.py` what the user sees of it.
+It returns nothing: results go into arrays that the caller made. See `inner.py` for the functions
+that kernels call, `launcher.py` for how threads start, `cache.py` for what is kept on disk, and `progress.py` for what
+the user sees.
 """
 
 import functools
@@ -34,9 +35,9 @@ pool = threading.Lock()                      # one kernel runs at a time: they w
 def kernel(part):
     """Compile `part(thread, threads, *arguments)`; the caller gives the arguments alone.
 
-    `kernel.serial(*arguments)` runs it on the calling thread alone: for little work, which one thread has done before
-    the others have woken. The GIL is released while a kernel runs. Raises MemoryError if a thread found no memory for
-    its scratch arrays.
+    `kernel.serial(*arguments)` runs it on the calling thread alone: for work so small that one thread finishes it before
+    the others wake. The GIL is released while a kernel runs. Raises MemoryError if a thread found no memory for its
+    scratch arrays.
     """
     entry = numba.njit(no_cfunc_wrapper=True, **OPTIONS)(named_like(part, run_parts, run=on_all_threads(inner(part))))
     progress.watch(entry)
@@ -73,7 +74,7 @@ def run_parts(launch, threads, *arguments):
 
 
 def named_like(model, function, **names):
-    """A copy of `function` that stands where `model` does, which is what Numba's cache goes by, and sees `names`."""
+    """A copy of `function` with the name and source position of `model`, which identify it, and `names` as globals."""
     code = function.__code__.replace(co_filename=model.__code__.co_filename, co_name=model.__name__,
                                      co_firstlineno=model.__code__.co_firstlineno, co_qualname=model.__qualname__)
     copy = types.FunctionType(code, {"__name__": model.__module__, "__file__": model.__code__.co_filename, **names})

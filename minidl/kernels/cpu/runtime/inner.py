@@ -1,9 +1,10 @@
 """`@inner`: a function that kernels call, compiled into them and never run by itself.
 
 Numba compiles such a function like any other: it optimizes it, makes machine code and a Python wrapper for it, and
-then optimizes the kernel it is linked into, callees included, once more. Here it stops at LLVM's intermediate
-representation, which is all that linking needs. A kernel of twenty functions then compiles in about half the time.
-Such a function cannot be called from Python; use `numba.extending.register_jitable` for what both sides call.
+then optimizes the kernel it is linked into, callees included, once more. With `@inner`, Numba stops at LLVM's
+intermediate representation, which is all that linking needs. A kernel of twenty functions then compiles in
+about half the time. Such a function cannot be called from Python; use
+`numba.extending.register_jitable` for what both sides call.
 """
 
 import functools
@@ -19,7 +20,7 @@ OPTIONS = {"error_model": "numpy", "nogil": True}
 
 
 class InnerLibrary(JITCodeLibrary):
-    """Code to be linked into a kernel's: the kernel is optimized as a whole, and becomes machine code."""
+    """Code that is linked into a kernel, and is optimized and compiled to machine code only there."""
 
     def _optimize_functions(self, ll_module):
         """Leave it to the kernel."""
@@ -54,7 +55,7 @@ class InnerLowering(NativeLowering):
 
 
 class InnerCompiler(CompilerBase):
-    """Numba's pipeline with that pass in the place of its own."""
+    """Numba's pipeline, with InnerLowering in place of its own lowering."""
 
     def define_pipelines(self):
         """The one pipeline."""

@@ -45,7 +45,7 @@ def nothing(thread, threads, arguments):
 
 
 def compiled(function, signature, **options):
-    """A C function of three words, from the cache on disk if it is there. Its address is what `launch` takes."""
+    """A C function of three integers, loaded from the cache on disk if possible. `launch` takes its address."""
     made = CFunc(function, sigutils.normalize_signature(signature), locals={}, options={"nopython": True, **options})
     with suppress(RuntimeError):                     # no folder to cache in
         made._cache = KernelCache(function)
@@ -73,8 +73,8 @@ def start_pool():
 def on_all_threads(part):
     """The intrinsic `run(launch, threads, arguments)` that runs a compiled `part(thread, threads, *arguments)`.
 
-    `launch` is the address of the compiled loop, `arguments` a tuple. One thread needs no loop. Returns whether a part
-    raised an exception, which can only be a MemoryError: parts check nothing else.
+    `launch` is the address of the compiled loop, `arguments` a tuple. With one thread, its part is called directly.
+    Returns whether a part raised an exception, which can only be a MemoryError: parts raise nothing else.
     """
 
     @intrinsic
@@ -95,7 +95,7 @@ def on_all_threads(part):
                 with alone:
                     builder.call(stub, [WORD(0), WORD(1), address])
                 with together:
-                    launch_pointer = builder.inttoptr(values[0], PART.as_pointer())      # it takes three words too
+                    launch_pointer = builder.inttoptr(values[0], PART.as_pointer())      # it takes three words, too
                     builder.call(launch_pointer, [builder.ptrtoint(stub, WORD), values[1], address])
             return builder.load(cgutils.gep_inbounds(builder, frame, 0, len(kinds)))
 

@@ -24,10 +24,10 @@ class Memory(np.ndarray):
 
 
 class Block(np.ndarray):
-    """What arrays on a Memory hold: when the last of them is gone, so is this, and the pool gets the memory back."""
+    """What arrays on a Memory hold. It is freed with the last of them, and returns the memory to the pool."""
 
     def __del__(self):
-        if type(self.base) is Memory:              # a part of a block holds that block instead
+        if type(self.base) is Memory:              # a view of a Block has that Block as its base
             pool.free(self.base)
 
 

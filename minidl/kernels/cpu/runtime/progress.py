@@ -1,4 +1,4 @@
-"""What the user sees while kernels are compiled: on a terminal one line that keeps count, elsewhere one line in all.
+"""What the user sees while kernels are compiled: on a terminal, a line that is updated for each; elsewhere, one line.
 
 How many kernels a network needs is not known before it has run, so the line says how many are done, which one is being
 compiled, and how long it has taken so far. `record()` collects the same for `minidl compile`.

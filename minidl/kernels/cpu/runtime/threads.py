@@ -9,7 +9,8 @@ Three facts shape this file.
   programs that it starts inherit its affinity. It is moved back to the core that the workers leave free only when the
   system has put it on a worker's core.
 - Threads that wait for each other spin, by default for milliseconds. Two processes on the same cores then spend each
-  other's time slices spinning, and run 10 times slower. Ours spin for the length of a short kernel and then sleep.
+  other's time slices spinning, and run 10 times slower. The threads of this pool spin for the length of a short
+  kernel, then sleep.
 """
 
 import ctypes

@@ -2,11 +2,11 @@
 
 from numba.extending import register_jitable
 
-# The most partial results of a long sum: enough work units for many threads. The number is fixed, and so is the order
-# in which they are added, so that no bit of a result depends on the number of threads.
+# The most partial sums of a reduction: enough work units for many threads. The shape alone decides their number, and
+# their order is fixed, so no bit of a result depends on the number of threads.
 REDUCTION_SPLITS = 16
 
-MIN_WORK = 4096         # elements of a softmax or the like that are worth one more thread
+MIN_WORK = 4096         # elements that justify one more thread, in softmax and cross entropy
 SERIAL_SIZE = 16384     # up to this many elements of an elementwise pass, one thread is done before the pool has woken
 CHUNK = 8192            # elements: threads share an array in whole chunks, so that each begins at a cache line
 
@@ -19,7 +19,7 @@ def ceil_div(a, b):
 
 @register_jitable
 def share(thread, threads, units):
-    """The units, a range, that one thread of `threads` does: consecutive ones, as many as any other does, or one less.
+    """The range of units for one of `threads` threads. Shares are consecutive, and their lengths differ by at most one.
 
     A unit's result must not depend on who computes it: so results don't depend on the number of threads.
     """
