@@ -35,7 +35,7 @@ pool = threading.Lock()                      # one kernel runs at a time: they w
 def kernel(part):
     """Compile `part(thread, threads, *arguments)`; the caller gives the arguments alone.
 
-    `kernel.serial(*arguments)` runs it on the calling thread alone: for work so small that one thread finishes it before
+    `kernel.serial(*arguments)` runs it on the calling thread alone: for work that one thread finishes before
     the others wake. The GIL is released while a kernel runs. Raises MemoryError if a thread found no memory for its
     scratch arrays.
     """
