@@ -87,7 +87,9 @@ def on_all_threads(part):
             kinds = [context.get_value_type(kind) for kind in arguments.types]
             frame_type = ir.LiteralStructType([*kinds, ir.IntType(1)])           # the arguments, and "has failed"
             frame = cgutils.alloca_once(builder, frame_type)
-            for i, value in enumerate([*cgutils.unpack_tuple(builder, values[2]), cgutils.false_bit]):
+            given = zip(arguments.types, cgutils.unpack_tuple(builder, values[2]), strict=True)
+            fields = [*(borrowed(context, builder, kind, value) for kind, value in given), cgutils.false_bit]
+            for i, value in enumerate(fields):
                 builder.store(value, cgutils.gep_inbounds(builder, frame, 0, i))
             stub = emit_stub(context, builder.module, frame_type, compiled.fndesc, of_part)
             address = builder.ptrtoint(frame, WORD)
@@ -102,6 +104,18 @@ def on_all_threads(part):
         return types.boolean(launch, threads, arguments), generate
 
     return run
+
+
+def borrowed(context, builder, kind, value):
+    """An argument without reference counts: the caller holds its arrays, and threads would contend for the counters."""
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value)
+        array.meminfo, array.parent = (cgutils.get_null_value(field.type) for field in (array.meminfo, array.parent))
+        return array._getvalue()
+    if isinstance(kind, types.BaseTuple):
+        fields = zip(kind, cgutils.unpack_tuple(builder, value), strict=True)
+        return context.make_tuple(builder, kind, [borrowed(context, builder, *field) for field in fields])
+    return value
 
 
 def emit_stub(context, module, frame_type, described, signature):
