@@ -12,7 +12,8 @@ from datetime import date
 from pathlib import Path
 
 os.environ.setdefault("OMP_PROC_BIND", "true")
-THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None      # before OpenMP binds this thread
+THREADS = len(CORES) if CORES else os.cpu_count()
 
 import numba  # noqa: E402
 import numpy as np  # noqa: E402

@@ -44,8 +44,8 @@ FLOORS = [                                            # lowest first
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
     "version": 10, "device": 140, "errors": 60, "flags": 65,
-    "kernels": 40, "kernels.*": 220, "kernels.plain": 850,
-    "kernels.cpu": 1130, "kernels.cpu.runtime": 920, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120,
+    "kernels": 40, "kernels.*": 230, "kernels.plain": 850,
+    "kernels.cpu": 1130, "kernels.cpu.runtime": 960, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120,
     "kernels.cpu.gemm": 550, "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850,
     "kernels.cpu.softmax": 500,
     "tensor": 440, "functional": 2100, "nn": 1570, "optim": 790, "profiling": 290, "testing": 350, "io": 1400,

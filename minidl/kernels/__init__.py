@@ -13,6 +13,7 @@ import numpy as np
 from minidl.kernels.geometry import Taps, Window
 from minidl.kernels.parameters import Arrays
 from minidl.kernels.settings import settings, use, using
+from minidl.kernels.training import expect_training
 
 __all__ = ["Arrays", "Taps", "Window", "backend", "expect_training", "settings", "use", "using"]
 
@@ -26,13 +27,3 @@ def backend(x):
         return cpu
     from minidl.kernels import plain
     return plain
-
-
-def expect_training(optimizer, parameters):
-    """Prepare for training: an optimizer with these arrays was made, so training steps are likely to follow.
-
-    The cpu backend then compiles in two processes, if nothing has been compiled yet.   optimizer: its class name
-    """
-    if {backend(x).__name__ for x in parameters} == {"minidl.kernels.cpu"} and parameters[0].dtype == np.float32:
-        from minidl.kernels.cpu import ahead
-        ahead.start(optimizer.lower(), [x.shape for x in parameters])

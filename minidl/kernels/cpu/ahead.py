@@ -1,63 +1,29 @@
-"""Compiles the kernels of a training step in a second process, from the end of the step, while the first one begins it.
+"""Compiles the kernels of a training step, beginning with the last: the second process of `runtime/second_process.py`.
 
-Compiling occupies one core. When an optimizer is made and nothing has been compiled yet, `start` therefore runs this
-file in a process of its own. It calls the kernels that a network with such parameters is likely to need, on tiny arrays
-and in the reverse order of a training step. Both processes keep what they compile in the same cache, and the first one
-waits for a kernel that the second is compiling (`runtime/cache.py`), so each compiles about half.
-
-Nothing depends on this process: where it guesses wrong, it only costs time. `MINIDL_COMPILE_AHEAD=0` switches it off.
+It calls the kernels that a network with such parameters is likely to need, on tiny arrays and in the reverse order of a
+training step. Nothing depends on it: where it guesses wrong, it only costs time.
 """
 
-import atexit
 import json
-import multiprocessing
 import os
-import subprocess
 import sys
 import time
 from collections import deque
-from pathlib import Path
 
 import numpy as np
 
 from minidl.kernels import cpu
-from minidl.kernels.cpu.runtime import launcher
-from minidl.kernels.cpu.runtime.cache import ROOT, BeingCompiled, KernelCache, source_stamp
-from minidl.kernels.cpu.runtime.threads import wanted_threads
+from minidl.kernels.cpu.runtime.cache import BeingCompiled, KernelCache
 from minidl.kernels.geometry import Window
 from minidl.kernels.parameters import Arrays
 
 SIDE, IMAGES = 16, 8                         # of the tiny arrays
-SWITCH = "MINIDL_COMPILE_AHEAD"
 
 
-def start(optimizer, shapes):
-    """Start the second process, if there is a core for it, and it has not done its work before.
-
-    optimizer  the name of a class of `optim`, in lower case;  shapes: those of the parameters
-    """
-    chosen = os.environ.get(SWITCH, "1") != "0" and sys.executable and multiprocessing.parent_process() is None
-    if not chosen or wanted_threads() < 2 or done_file() is None or done_file().exists():
-        return
-    environment = os.environ | {SWITCH: "0", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]]),
-                                "NUMBA_NUM_THREADS": "1"}
-    silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    command = [sys.executable, "-m", __name__, optimizer, json.dumps(shapes)]
-    process = subprocess.Popen(command, env=environment, **silent)
-    atexit.register(process.terminate)
-
-
-def done_file():
-    """The file that marks this as done for the current sources; None if there is no folder for it."""
-    try:
-        folder = KernelCache(launcher.launch).cache_path
-    except RuntimeError:
-        return None
-    return Path(folder, f"ahead.{source_stamp(Path(cpu.__file__))[:12]}")
-
-
-def main(optimizer, shapes):
-    """Call kernels until all are compiled."""
+def main(optimizer, shapes, cores):
+    """Call kernels until all are compiled, on any of these cores."""
+    if cores:
+        os.sched_setaffinity(0, cores)       # the first process may be bound to one
     if hasattr(os, "nice"):
         os.nice(10)                          # what the first process computes meanwhile comes first
     KernelCache.waits = False
@@ -69,7 +35,6 @@ def main(optimizer, shapes):
         except BeingCompiled:                # by the first process: do something else meanwhile
             waiting.append(call)
             time.sleep(0.01)
-    done_file().touch()
 
 
 def calls(optimizer, shapes):
@@ -157,4 +122,4 @@ def batch_norm_gradients():
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], json.loads(sys.argv[2]))
+    main(*map(json.loads, sys.argv[1:]))

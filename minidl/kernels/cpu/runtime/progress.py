@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 from numba.core import event
 
+from minidl.kernels.cpu.runtime.second_process import start_second_process
+
 CLEAR = "\r\033[K"
 names = {}                      # of the watched kernels, by their functions
 
@@ -26,6 +28,7 @@ class Progress(event.Listener):
         if name is None or self.began is not None:
             return
         self.began = time.perf_counter()
+        start_second_process()
         if sys.stderr is None:
             return
         if sys.stderr.isatty():
