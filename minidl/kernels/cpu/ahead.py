@@ -44,14 +44,16 @@ def calls(optimizer, shapes):
     normalized = vectors > sum(len(shape) > 1 for shape in shapes)               # two vectors for each normalization
     yield lambda: step_of(optimizer)
     for i, shape in enumerate(convolutions):
-        yield lambda shape=shape, first=i == 0: convolution_gradients(shape, first)
+        yield lambda shape=shape: weight_gradient(shape)
+        if i > 0:                            # the first layer needs no gradient by its input
+            yield lambda shape=shape: input_gradient(shape)
     yield max_pooling_gradient
-    if normalized:
+    if normalized:                           # such networks end in average pooling
         yield batch_norm_gradients
+        yield lambda: cpu.avg_pool2d_gradient(image(6, 1), image(6).shape, Window((SIDE, SIDE)), 1.0)
     else:
         yield lambda: cpu.channel_sums(image(6))
     yield lambda: cpu.relu_gradient(image(6), image(6))
-    yield lambda: cpu.avg_pool2d_gradient(image(6, 1), image(6).shape, Window((SIDE, SIDE)), 1.0)
     yield lambda: cpu.cross_entropy(matrix(IMAGES, 10), np.zeros(IMAGES, np.int64), np.ones(10, np.float32), -100, 0.0,
                                     True)
     yield lambda: cpu.matmul(matrix(IMAGES, 6), matrix(6, 10), np.zeros(10, np.float32), False)
@@ -95,13 +97,16 @@ def convolve(shape):
     return cpu.conv2d(x, weight, None, window, groups, True)
 
 
-def convolution_gradients(shape, first):
-    """The gradients of a convolution; the first of a network has none by its input."""
+def weight_gradient(shape):
+    """The gradient by its weight of a convolution with filters of this shape."""
     x, weight, window, groups = geometry(shape)
-    grad = image(len(weight), window.out(x.shape[2:])[0])
-    cpu.conv2d_weight_gradient(grad, x, window, groups)
-    if not first:
-        cpu.conv2d_input_gradient(grad, weight, x.shape, window, groups)
+    cpu.conv2d_weight_gradient(image(len(weight), window.out(x.shape[2:])[0]), x, window, groups)
+
+
+def input_gradient(shape):
+    """The gradient by its input."""
+    x, weight, window, groups = geometry(shape)
+    cpu.conv2d_input_gradient(image(len(weight), window.out(x.shape[2:])[0]), weight, x.shape, window, groups)
 
 
 def max_pooling_gradient():
