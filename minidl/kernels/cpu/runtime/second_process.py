@@ -23,7 +23,8 @@ started = []                                 # the process
 
 def start_second_process():
     """Start it, if training is expected and there is a core for it; at most once."""
-    wanted = expected and not started and os.environ.get(SWITCH, "1") != "0" and sys.executable
+    python = sys.executable and not getattr(sys, "frozen", False)        # a frozen program would start itself again
+    wanted = python and expected and not started and os.environ.get(SWITCH, "1") != "0"
     if not wanted or wanted_threads() < 2 or multiprocessing.parent_process() is not None:
         return
     optimizer, shapes = expected[0]
