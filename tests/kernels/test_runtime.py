@@ -116,6 +116,7 @@ def test_the_stamp_covers_what_is_imported_indirectly(tmp_path, monkeypatch):
     def stamp():
         cache.source_stamp.cache_clear()
         cache.imported.cache_clear()
+        cache.source.cache_clear()
         return cache.source_stamp(package / "top.py")
 
     before = stamp()

@@ -57,9 +57,9 @@ class KernelCache(FunctionCache):
 
     def __init__(self, function):
         super().__init__(function)
-        source = Path(function.__code__.co_filename)
-        self.name = f"{source.stem}.{function.__qualname__}"
-        self.stamp = source_stamp(source)
+        path = Path(function.__code__.co_filename)
+        self.name = f"{path.stem}.{function.__qualname__}"
+        self.stamp = source_stamp(path)
         self.lock = None                             # while this process compiles
 
     def path(self, signature, codegen):
@@ -167,15 +167,21 @@ def source_stamp(path):
             waiting += imported(path)
     digest = hashlib.sha256()
     for path in sorted(found):
-        digest.update(path.read_bytes())
+        digest.update(source(path))
     return digest.hexdigest()
+
+
+@functools.cache
+def source(path):
+    """The content of a source file, which many kernels depend on."""
+    return path.read_bytes()
 
 
 @functools.cache
 def imported(path):
     """The files of the minidl modules that a file imports."""
     found = []
-    for module, names, whole in IMPORT.findall(path.read_text(encoding="utf-8")):
+    for module, names, whole in IMPORT.findall(source(path).decode()):
         files = [file_of(f"{module}.{name}") or file_of(module) for name in re.findall(r"\w+", names)]
         found += [file for file in (*files, file_of(whole)) if file]
     return found
