@@ -299,6 +299,8 @@ def propagate(node: Node, grads: dict[Node, Array]) -> None:
 # The sum of two gradients of one node, always a new array: `add`, for example, gives one array to both of its inputs.
 # functional/methods.py replaces this function by one that adds large arrays on all threads.
 accumulate: Callable[[Array, Array], Array] = operator.add
+# The sum of an array over axes, which are kept with length 1; replaced likewise, by one that keeps the digits.
+axis_sums: Callable[[Array, tuple[int, ...]], Array] = functools.partial(np.sum, keepdims=True)
 
 
 def unbroadcast(grad: Array, parent: Node, name: str) -> Array:
@@ -312,7 +314,7 @@ def unbroadcast(grad: Array, parent: Node, name: str) -> Array:
                                f"for an input of shape {shape}")
         extra = grad.ndim - len(shape)
         repeated = tuple(extra + i for i, n in enumerate(shape) if n != grad.shape[extra + i])
-        grad = grad.sum(tuple(range(extra)) + repeated, keepdims=True).reshape(shape)
+        grad = axis_sums(grad, tuple(range(extra)) + repeated).reshape(shape)
     return grad.astype(parent.dtype, copy=False)
 
 

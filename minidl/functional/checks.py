@@ -1,6 +1,7 @@
 """The checks that operations share: each raises an error that begins with the operation's name and says what to fix.
 
 Some also convert a setting: `whole` and `finite` to a Python number, `pair` and `window_of` to what the kernels take.
+NumPy's numbers, and arrays of one or several, are taken as Python's everywhere.
 """
 
 import functools
@@ -11,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from minidl.device import Array
 from minidl.kernels import Window
+from minidl.tensor import Tensor, mode
 
 Axis: TypeAlias = int | Sequence[int] | None
 Pair: TypeAlias = int | Sequence[int]                        # (vertical, horizontal), or one number for both
@@ -22,40 +24,88 @@ REDUCTIONS = ("mean", "sum", "none")
 
 # Numbers
 
-def whole(name: str, setting: str, value: Any, least: int) -> int:
-    """A setting as a Python int; it must be an integer of at least `least`."""
-    if not isinstance(value, Integral) or int(value) < least:
-        raise ValueError(f"{name}: {setting}={value!r} must be a whole number of at least {least}")
-    return int(value)
+def unwrapped(value: Any) -> Any:
+    """NumPy's scalars and arrays without axes as Python numbers, arrays with one axis as tuples; others as they are."""
+    shape = getattr(value, "shape", None)
+    if isinstance(value, tuple | list) or (shape is not None and len(shape) == 1):
+        return tuple(unwrapped(v) for v in value)
+    return value.item() if shape == () else value
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a Python number is an integer, and no truth value."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_real(value: Any) -> bool:
+    """Whether a Python value is a real number, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def whole(name: str, setting: str, value: Any, least: int | None = None) -> int:
+    """A setting as a Python int; it must be an integer, of at least `least` unless that is None."""
+    number = unwrapped(value)
+    if not is_whole(number) or (least is not None and number < least):
+        bound = "" if least is None else f" of at least {least}"
+        raise ValueError(f"{name}: {setting}={value!r} must be a whole number{bound}")
+    return int(number)
+
+
+def wholes(name: str, setting: str, values: Any) -> tuple[int, ...]:
+    """A setting as Python ints, such as a shape."""
+    numbers = unwrapped(values)
+    if not isinstance(numbers, tuple) or not all(map(is_whole, numbers)):
+        raise ValueError(f"{name}: {setting}={values!r} must be whole numbers")
+    return tuple(map(int, numbers))
 
 
 def pair(name: str, setting: str, value: Any, least: int) -> tuple[int, int]:
     """(vertical, horizontal) from one integer or two, each at least `least`."""
-    both = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(both) != 2 or not all(isinstance(v, Integral) and int(v) >= least for v in both):
+    numbers = unwrapped(value)
+    both = numbers if isinstance(numbers, tuple) else (numbers, numbers)
+    if len(both) != 2 or not all(is_whole(v) and v >= least for v in both):
         raise ValueError(f"{name}: {setting}={value!r} must be a whole number of at least {least}, or two of them")
     return int(both[0]), int(both[1])
 
 
+def real(name: str, setting: str, value: Any) -> float:
+    """A setting as a Python int or float, which may be infinite or NaN."""
+    number = unwrapped(value)
+    if not is_real(number):
+        raise ValueError(f"{name}: {setting}={value!r} must be a number")
+    return int(number) if is_whole(number) else float(number)
+
+
 def finite(name: str, setting: str, value: Any) -> float:
     """A setting as a Python float, which does not promote float32 arrays; it must be a finite number."""
-    if not isinstance(value, Real) or not math.isfinite(value):
+    number = unwrapped(value)
+    if not is_real(number) or not math.isfinite(number):
         raise ValueError(f"{name}: {setting}={value!r} must be a finite number")
-    return float(value)
+    return float(number)
 
 
 def not_negative(name: str, setting: str, value: Any) -> float:
     """A setting as a Python float; it must be a finite number of at least 0."""
-    if finite(name, setting, value) < 0:
+    number = finite(name, setting, value)
+    if number < 0:
         raise ValueError(f"{name}: {setting}={value!r} must not be negative")
-    return float(value)
+    return number
+
+
+def fraction(name: str, setting: str, value: Any) -> float:
+    """A setting as a Python float; it must be between 0 and 1."""
+    number = unwrapped(value)
+    if not is_real(number) or not 0 <= number <= 1:
+        raise ValueError(f"{name}: {setting}={value!r} is not between 0 and 1, as a probability or a share must be")
+    return float(number)
 
 
 def above_zero(name: str, ceiling: Any) -> float | None:
     """The ceiling of a ReLU as a Python float above 0, or None if there is none."""
-    if ceiling is not None and finite(name, "ceiling", ceiling) <= 0:
+    number = None if ceiling is None else finite(name, "ceiling", ceiling)
+    if number is not None and number <= 0:
         raise ValueError(f"{name}: ceiling={ceiling!r} must be larger than 0")
-    return None if ceiling is None else float(ceiling)
+    return number
 
 
 # Arrays
@@ -64,11 +114,13 @@ def axes_of(x: Any, axis: Axis, name: str) -> tuple[int, ...]:
     """`axis` as a tuple of integers from 0 to x.ndim - 1; None stands for all axes."""
     if axis is None:
         return tuple(range(x.ndim))
-    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    numbers = unwrapped(axis)
+    axes = numbers if isinstance(numbers, tuple) else (numbers,)
     for i in axes:
-        if not isinstance(i, int) or not -x.ndim <= i < x.ndim:
-            raise IndexError(f"{name}: axis {i!r} of a tensor of shape {x.shape}; it has axes 0 to {x.ndim - 1}")
-    axes = tuple(i % x.ndim for i in axes)
+        if not is_whole(i) or not -x.ndim <= i < x.ndim:
+            there = f"axes 0 to {x.ndim - 1}" if x.ndim else "no axes"
+            raise IndexError(f"{name}: axis {i!r} of a tensor of shape {x.shape}; it has {there}")
+    axes = tuple(int(i) % x.ndim for i in axes)
     if len(set(axes)) < len(axes):
         raise ValueError(f"{name}: axis {axis} names an axis twice")
     return axes
@@ -95,7 +147,7 @@ def check_dtypes(name: str, *arrays: Array | None) -> None:
 def window_of(name: str, size: Sequence[int], kernel: Pair, stride: Pair, padding: Padding,
               dilation: Pair = 1) -> Window:
     """The Window that these settings describe; it must fit at least once into images of `size` (H, W)."""
-    settings = (tuple(s) if isinstance(s, list) else s for s in (kernel, stride, padding, dilation))
+    settings = (s if isinstance(s, int | str) else unwrapped(s) for s in (kernel, stride, padding, dilation))
     return checked_window(name, tuple(size), *settings)
 
 
@@ -144,6 +196,13 @@ def check_same_shape(name: str, x: Array, target: Array) -> None:
     """Raise ValueError unless x and its target have the same shape."""
     if x.shape != target.shape:
         raise ValueError(f"{name}: the input {x.shape} and the target {target.shape} must have the same shape")
+
+
+def check_constant(name: str, **tensors: Any) -> None:
+    """Raise RuntimeError if one of these inputs requires a gradient, which the operation does not have."""
+    for what, tensor in tensors.items():
+        if isinstance(tensor, Tensor) and tensor.requires_grad and mode.recording:
+            raise RuntimeError(f"{name}: {what} cannot have a gradient; give {what}.detach()")
 
 
 def check_scores(name: str, x: Any) -> None:

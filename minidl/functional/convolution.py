@@ -6,7 +6,7 @@ for how it works.
 
 from typing import Any
 
-from minidl.functional.checks import Padding, Pair, check_dtypes, window_of
+from minidl.functional.checks import Padding, Pair, check_dtypes, whole, window_of
 from minidl.kernels import backend
 from minidl.tensor import Operand, op
 
@@ -23,6 +23,7 @@ def conv2d(x: Operand, weight: Operand, bias: Operand = None, /, *, stride: Pair
     relu              max(out, 0) in the same pass over memory, which PyTorch's function does not have
     OH = floor((H + 2*padding - dilation*(KH - 1) - 1) / stride) + 1
     """
+    groups = whole("conv2d", "groups", groups, 1)
     check_shapes(x, weight, bias, groups)
     check_dtypes("conv2d", x, weight, bias)
     window = window_of("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
@@ -36,7 +37,7 @@ def conv2d(x: Operand, weight: Operand, bias: Operand = None, /, *, stride: Pair
         return (
             lambda: kernels.conv2d_input_gradient(grad, weight, x.shape, window, groups),
             lambda: kernels.conv2d_weight_gradient(grad, x, window, groups),
-            lambda: kernels.channel_sums(grad),
+            lambda: kernels.axis_sums(grad, (0, 2, 3)).reshape(-1),
         )
     return out, backward
 
@@ -48,7 +49,7 @@ def check_shapes(x: Any, weight: Any, bias: Any, groups: int) -> None:
     if weight.ndim != 4 or 0 in weight.shape:
         raise ValueError("conv2d: weight must be filters (F, C/groups, KH, KW) with no axis of length 0, "
                          f"not {weight.shape}")
-    if not isinstance(groups, int) or groups < 1 or len(weight) % groups or x.shape[1] != weight.shape[1] * groups:
+    if len(weight) % groups or x.shape[1] != weight.shape[1] * groups:
         raise ValueError(f"conv2d: with groups={groups}, weight {weight.shape} needs {weight.shape[1]} channels per "
                          f"group, but x {x.shape} has {x.shape[1]} channels; channels must be the product of the two, "
                          f"and groups must divide the {len(weight)} filters")

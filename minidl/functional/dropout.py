@@ -3,7 +3,7 @@
 from typing import Any
 
 from minidl.device import array_module, generator
-from minidl.functional.checks import check_images
+from minidl.functional.checks import check_images, fraction
 from minidl.tensor import Operand, op
 
 
@@ -29,14 +29,13 @@ def dropout2d(x: Operand, /, p: float = 0.5, training: bool = True):
 
 def dropped(name: str, x: Any, mask_shape: tuple[int, ...], p: float, training: bool) -> Any:
     """x after dropout, and its backward. The random mask has `mask_shape` and is broadcast against x."""
-    if not 0 <= p < 1:
-        raise ValueError(f"{name}: p={p} is not a probability: it must be at least 0 and less than 1")
+    p = fraction(name, "p", p)
     if not training or p == 0:
         return x, lambda grad: grad
     xp = array_module(x)
-    kept = generator(xp).random(mask_shape, dtype=xp.float32) >= p
-    scale = 1 / (1 - float(p))
+    kept = generator(xp).random(mask_shape, dtype=xp.float32) >= p       # none if p is 1
+    scale = 1 / (1 - p) if p < 1 else 0.0
 
     def backward(grad):
-        return grad * kept * scale
-    return x * kept * scale, backward
+        return xp.where(kept, grad, 0) * scale
+    return xp.where(kept, x, 0) * scale, backward

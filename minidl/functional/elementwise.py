@@ -6,13 +6,13 @@ no function below needs to handle shapes.
 """
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
 from numpy.typing import DTypeLike
 
 from minidl.device import Array, Device, array_module, device_of
+from minidl.functional.checks import real
 from minidl.tensor import Operand, Tensor, as_operand, check_same_device, op
 
 
@@ -60,21 +60,24 @@ def neg(x: Operand, /):
 
 @op
 def pow(a: Operand, b: Operand, /):
-    """a ** b, elementwise; where b is 0 the gradient of a is 0, and where a is 0 the gradient of b is 0."""
-    out = a**b
+    """a ** b, elementwise.
+
+    Where b is 0 the gradient of a is 0, and where a is 0 and b is not negative the gradient of b is 0. Where a is
+    negative the gradient of b is NaN.
+    """
+    out, xp = a**b, array_module(a, b)
 
     def backward(grad):
         def base_gradient():
             if isinstance(b, int | float):
-                return grad * (b * a ** (b - 1)) if b != 0 else grad * 0
-            xp = array_module(a, b)
-            return grad * b * a ** xp.where(b == 0, 1, b - 1)
+                return grad * (b * a ** (b - 1)) if b != 0 else xp.zeros_like(grad)
+            flat = b == 0
+            return xp.where(flat, 0, grad) * (b * xp.where(flat, 0, a ** xp.where(flat, 1, b - 1)))
 
         def exponent_gradient():
-            if isinstance(a, int | float):
-                return grad * out * (math.log(a) if a != 0 else 0)
-            xp = array_module(a, b)
-            return grad * out * xp.log(xp.where(a == 0, 1, a))
+            flat = (a == 0) & (b >= 0)
+            log = xp.log(xp.where(flat, 1, xp.asarray(a, dtype=out.dtype)))
+            return xp.where(flat, 0, grad) * (xp.where(flat, 0, out) * log)
         return base_gradient, exponent_gradient
     return out, backward
 
@@ -122,20 +125,27 @@ def clamp(x: Operand, /, *, min: float | None = None, max: float | None = None):
     """x limited to [min, max], elementwise; the gradient passes where x lies inside, bounds included."""
     if min is None and max is None:
         raise ValueError("clamp: give min, max or both")
-    low, high = -math.inf if min is None else float(min), math.inf if max is None else float(max)
+    xp, (low, high) = array_module(x), (
+        None if v is None else real("clamp", which, v) for which, v in (("min", min), ("max", max)))
+    if low != low or high != high:
+        raise ValueError(f"clamp: min={min!r} and max={max!r} must not be NaN")
 
     def backward(grad):
-        return grad * ((x >= low) & (x <= high))
-    return array_module(x).clip(x, low, high), backward
+        inside = x == x if low is None else x >= low
+        return xp.where(inside if high is None else inside & (x <= high), grad, 0)
+    return xp.clip(x, low, high), backward
 
 
 @op
 def maximum(a: Operand, b: Operand, /):
-    """The larger of a and b, elementwise; where they are equal, each receives half of the gradient."""
+    """The larger of a and b, elementwise; where they are equal, each receives half of the gradient.
+
+    Where one is NaN, so is the output, and both receive the gradient, as in PyTorch.
+    """
     xp = array_module(a, b)
 
     def gradient(grad, own, other):
-        return xp.where(own == other, grad * 0.5, xp.where(own > other, grad, 0))
+        return xp.where(own == other, grad * 0.5, xp.where(own < other, 0, grad))
 
     def backward(grad):
         return (lambda: gradient(grad, a, b)), (lambda: gradient(grad, b, a))

@@ -61,7 +61,7 @@ def linear(x: Operand, weight: Operand, bias: Operand = None, /, *, relu: bool =
         return (
             lambda: kernels.matmul(grad, weight).reshape(*shape, k),
             lambda: kernels.matmul(rows.T, grad).T,          # computed as (K, F), the memory order `matmul` reads
-            lambda: grad.sum(0),
+            lambda: kernels.axis_sums(grad, (0,))[0],
         )
     return out.reshape(*shape, f), backward
 

@@ -12,12 +12,16 @@ import numpy as np
 from minidl.device import array_module
 from minidl.functional.checks import (
     Reduction,
+    check_constant,
     check_reduction,
     check_same_shape,
     check_scores,
     check_target,
+    fraction,
     not_negative,
+    whole,
 )
+from minidl.functional.reduction import sum_of
 from minidl.kernels import backend
 from minidl.tensor import Operand, Tensor, op
 
@@ -28,10 +32,11 @@ def cross_entropy(logits: Operand, target: Operand, /, weight: Operand = None, *
 
     logits (N, C) or (N, C, ...), target integers (N,) or (N, ...) from 0 to C - 1  ->  () or the target's shape
     weight           (C,), one factor per class; the mean divides by the sum of the factors of the targets
-    ignore_index     targets of this value contribute nothing
+    ignore_index     targets of this value contribute nothing, whatever their logits are; nor do classes of weight 0
     label_smoothing  s: the target distribution is 1 - s for the true class plus s / C for every class
                      (Szegedy et al., "Rethinking the Inception architecture", CVPR 2016, section 7)
     """
+    check_constant("cross_entropy", weight=weight)
     return _cross_entropy(logits, target, weight, ignore_index=ignore_index, reduction=reduction,
                           label_smoothing=label_smoothing)
 
@@ -40,14 +45,14 @@ def cross_entropy(logits: Operand, target: Operand, /, weight: Operand = None, *
 def _cross_entropy(logits, target, weight, /, *, ignore_index, reduction, label_smoothing):
     """The kernel computes the losses together with their derivatives, which backward multiplies by its gradient."""
     name = "cross_entropy"
+    ignore_index = whole(name, "ignore_index", ignore_index)
+    smoothing = fraction(name, "label_smoothing", label_smoothing)
     check_scores(name, logits)
     check_target(name, logits.shape, target, ignore_index)
     check_reduction(name, reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"{name}: label_smoothing={label_smoothing} is not between 0 and 1")
     weight = class_weights(name, weight, logits)
-    losses, total, dlogits = backend(logits).cross_entropy(
-        logits, target, weight, int(ignore_index), float(label_smoothing), reduction == "mean")
+    losses, total, dlogits = backend(logits).cross_entropy(logits, target, weight, ignore_index, smoothing,
+                                                           reduction == "mean")
 
     def backward(grad):
         if isinstance(grad, np.ndarray) and grad.shape == () and grad == 1:              # from loss.backward()
@@ -55,22 +60,24 @@ def _cross_entropy(logits, target, weight, /, *, ignore_index, reduction, label_
         return dlogits * (grad[:, None] if reduction == "none" else grad)
     if reduction == "none":
         return losses, backward
-    return losses.sum() if reduction == "sum" else losses.sum() / total, backward
+    return sum_of(losses, 1 if reduction == "sum" else total), backward
 
 
 def nll_loss(log_probabilities: Operand, target: Operand, /, weight: Operand = None, *, ignore_index: int = -100,
              reduction: Reduction = "mean") -> Tensor:
     """-log_probabilities[target]. cross_entropy is log_softmax followed by this loss, and has the same settings."""
+    check_constant("nll_loss", weight=weight)
     return _nll_loss(log_probabilities, target, weight, ignore_index=ignore_index, reduction=reduction)
 
 
 @op
 def _nll_loss(logp, target, weight, /, *, ignore_index, reduction):
-    """-w[t] * logp[t] for class weights w and a target t; the mean divides by the sum of w[t].
+    """-w[t] * logp[t] for class weights w and a target t, or 0 where w[t] is 0; the mean divides by the sum of w[t].
 
     logp (N, C, ...), target (N, ...)
     """
     name, xp, shape = "nll_loss", array_module(logp), logp.shape
+    ignore_index = whole(name, "ignore_index", ignore_index)
     check_scores(name, logp)
     check_target(name, shape, target, ignore_index)
     check_reduction(name, reduction)
@@ -78,19 +85,19 @@ def _nll_loss(logp, target, weight, /, *, ignore_index, reduction):
     counted = target != ignore_index
     target = xp.where(counted, target, 0)
     places = xp.arange(n)[:, None], target.reshape(n, length), xp.arange(length)      # indices into (N, C, length)
-    picked = class_weights(name, weight, logp)[target] * counted         # w[t], 0 where ignored
-    loss = -picked * logp.reshape(n, shape[1], length)[places].reshape(target.shape)
-    total = picked.sum()
+    picked = xp.where(counted, class_weights(name, weight, logp)[target], 0)         # w[t], 0 where ignored
+    at_target = logp.reshape(n, shape[1], length)[places].reshape(target.shape)
+    loss, total = -picked * xp.where(picked != 0, at_target, 0), sum_of(picked)
 
     def backward(grad):
         if reduction == "mean":
             grad = grad / xp.where(total == 0, 1, total)             # all ignored: no gradient, as in PyTorch
         dlogp = xp.zeros((n, shape[1], length), dtype=logp.dtype)
-        dlogp[places] = (-grad * picked).reshape(n, length)
+        dlogp[places] = (xp.where(picked != 0, -grad, 0) * picked).reshape(n, length)
         return dlogp.reshape(shape)
     if reduction == "none":
         return loss, backward
-    return loss.sum() if reduction == "sum" else loss.sum() / total, backward
+    return sum_of(loss, 1 if reduction == "sum" else total), backward
 
 
 @op
@@ -125,8 +132,7 @@ def smooth_l1_loss(x: Operand, target: Operand, /, *, reduction: Reduction = "me
 def difference_loss(name: str, x: Any, target: Any, reduction: str, loss: Callable[[Any], Any],
                     derivative: Callable[[Any], Any]) -> Any:
     """A loss that is an elementwise function of d = x - target, then reduced, and its backward."""
-    check_reduction(name, reduction)
-    check_same_shape(name, x, target)
+    check_elements(name, x, target, reduction)
     difference = x - target
 
     def backward(grad):
@@ -135,32 +141,42 @@ def difference_loss(name: str, x: Any, target: Any, reduction: str, loss: Callab
     return reduced(loss(difference), reduction), backward
 
 
-@op
 def binary_cross_entropy_with_logits(x: Operand, target: Operand, weight: Operand = None, pos_weight: Operand = None, /,
-                                     *, reduction: Reduction = "mean"):
+                                     *, reduction: Reduction = "mean") -> Tensor:
     """-weight * (pos_weight * t * log(p) + (1 - t) * log(1 - p)) with p = sigmoid(x), elementwise, then reduced.
 
-    target from 0 to 1, of the shape of x; weight and pos_weight broadcast against it. Accurate for any x, because
-    -log(1 - p) = max(x, 0) + log(1 + exp(-|x|)) and -log(p) is that minus x.
+    target from 0 to 1, of the shape of x; weight and pos_weight broadcast against it. Terms with a factor of 0 are 0,
+    whatever x is. Accurate for any x, because -log(1 - p) = max(x, 0) + log(1 + exp(-|x|)), and -log(p) is that of -x.
+    """
+    check_constant("binary_cross_entropy_with_logits", weight=weight, pos_weight=pos_weight)
+    return _binary_cross_entropy_with_logits(x, target, weight, pos_weight, reduction=reduction)
+
+
+@op
+def _binary_cross_entropy_with_logits(x, target, weight, pos_weight, /, *, reduction):
+    """With n = -log(1 - p) and m = -log(p):  dL/dx = weight * (p * (pos_weight * t + 1 - t) - pos_weight * t)
+    and  dL/dt = weight * (pos_weight * m - n)
     """
     name = "binary_cross_entropy_with_logits"
-    check_reduction(name, reduction)
-    check_same_shape(name, x, target)
+    check_elements(name, x, target, reduction)
     kernels, xp = backend(x), array_module(x)
     target = target.astype(x.dtype, copy=False)
     if not ((target >= 0) & (target <= 1)).all():
         raise ValueError(f"{name}: targets must be between 0 and 1; found {target.min()} to {target.max()}")
-    weight = 1.0 if weight is None else weight
-    positive = target if pos_weight is None else target * pos_weight
-    softplus = xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))            # -log(1 - p)
-    loss = weight * ((softplus - x) * positive + softplus * (1 - target))
+    positive, negative = target if pos_weight is None else target * pos_weight, 1 - target
+    rest = xp.log1p(xp.exp(-xp.abs(x)))
+    if_positive, if_negative = xp.maximum(-x, 0) + rest, xp.maximum(x, 0) + rest            # -log(p), -log(1 - p)
+
+    def product(factor, value):
+        return value if factor is None else factor * xp.where(factor != 0, value, 0)
+    loss = product(weight, product(positive, if_positive) + product(negative, if_negative))
 
     def backward(grad):
         p = kernels.activation("sigmoid", x)
         scale = grad / max(1, x.size) if reduction == "mean" else grad
         return (
-            lambda: scale * weight * (p * (positive + 1 - target) - positive),
-            None, None, None,
+            lambda: product(weight, scale * (p * (positive + negative) - positive)),
+            lambda: product(weight, scale * (product(pos_weight, if_positive) - if_negative)),
         )
     return reduced(loss, reduction), backward
 
@@ -169,7 +185,15 @@ def reduced(loss: Any, reduction: str) -> Any:
     """The elementwise losses after `reduction`."""
     if reduction == "none":
         return loss
-    return loss.mean() if reduction == "mean" else loss.sum()
+    return sum_of(loss, loss.size if reduction == "mean" else 1)
+
+
+def check_elements(name: str, x: Any, target: Any, reduction: str) -> None:
+    """The checks of a loss that compares x with a target element by element."""
+    check_reduction(name, reduction)
+    check_same_shape(name, x, target)
+    if x.size == 0 and reduction == "mean":
+        raise ValueError(f"{name}: no elements to average (shape {x.shape})")
 
 
 def class_weights(name: str, weight: Any, scores: Any) -> Any:

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from minidl import tensor
 from minidl.device import Array, Device
 from minidl.functional.activation import log_softmax, relu, sigmoid, softmax, tanh
+from minidl.functional.checks import unwrapped
 from minidl.functional.elementwise import (
     abs,
     add,
@@ -70,7 +71,7 @@ def permuted(x: Tensor, /, *axes: int | Sequence[int]) -> Tensor:
 
 def unpacked(numbers: tuple[Any, ...]) -> tuple[int, ...]:
     """The integers of `x.reshape(2, 3)` or `x.reshape((2, 3))`."""
-    return tuple(numbers[0]) if len(numbers) == 1 and isinstance(numbers[0], tuple | list) else numbers
+    return numbers[0] if len(numbers) == 1 and isinstance(unwrapped(numbers[0]), tuple) else numbers
 
 
 def astype(x: Tensor, /, dtype: DTypeLike) -> Tensor:
@@ -116,4 +117,9 @@ def accumulate(a: Array, b: Array) -> Array:
     return backend(a).add(a, b)
 
 
-tensor.accumulate = accumulate
+def axis_sums(x: Array, axes: tuple[int, ...]) -> Array:
+    """The sum of a gradient over the axes along which an input was broadcast."""
+    return backend(x).axis_sums(x, axes)
+
+
+tensor.accumulate, tensor.axis_sums = accumulate, axis_sums

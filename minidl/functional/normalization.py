@@ -9,7 +9,17 @@ import math
 from typing import Any
 
 from minidl.device import Array, array_module
-from minidl.functional.checks import above_zero, check_dtypes, check_images, finite, whole
+from minidl.functional.checks import (
+    above_zero,
+    check_dtypes,
+    check_images,
+    finite,
+    is_whole,
+    not_negative,
+    unwrapped,
+    whole,
+    wholes,
+)
 from minidl.kernels import backend
 from minidl.tensor import Operand, op
 
@@ -45,11 +55,11 @@ def batch_norm(x: Operand, weight: Operand, bias: Operand, add: Operand = None, 
     if training:
         check_several(images)
     ceiling = above_zero("batch_norm", ceiling)
-    kernels, eps = backend(x), float(eps)
+    kernels, xp, eps = backend(x), array_module(x), not_negative("batch_norm", "eps", eps)
     if mean is None or var is None:
         mean, var = kernels.channel_moments(images)
-    scale = (mean * 0 + 1) if weight is None else weight
-    shift = (mean * 0) if bias is None else bias
+    scale = xp.ones_like(mean) if weight is None else weight
+    shift = xp.zeros_like(mean) if bias is None else bias
 
     shortcut, adds = None if add is None else add.reshape(images.shape), add is not None
     out, passed = kernels.batch_norm(images, scale, shift, shortcut, mean, var, eps, relu, ceiling)
@@ -87,14 +97,15 @@ def layer_norm(x: Operand, normalized_shape: int | tuple[int, ...], weight: Oper
     x (..., *normalized_shape), weight and bias of shape `normalized_shape` or None  ->  the shape of x
     Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450 (2016).
     """
-    shape = normalized_shape if isinstance(normalized_shape, tuple) else (normalized_shape,)
+    shape = unwrapped(normalized_shape)
+    shape = wholes("layer_norm", "normalized_shape", shape if isinstance(shape, tuple) else (shape,))
     if not shape or 0 in shape or x.shape[-len(shape):] != shape:
         raise ValueError(f"layer_norm: x {x.shape} must end in normalized_shape={shape}, with no axis of length 0")
     check_affine("layer_norm", x, weight, bias, shape)
-    kernels, xp = backend(x), array_module(x)
+    kernels, xp, eps = backend(x), array_module(x), not_negative("layer_norm", "eps", eps)
     scale = xp.ones(shape, dtype=x.dtype) if weight is None else weight
     shift = xp.zeros(shape, dtype=x.dtype) if bias is None else bias
-    out, mean, deviation = kernels.layer_norm(x, scale, shift, float(eps))
+    out, mean, deviation = kernels.layer_norm(x, scale, shift, eps)
 
     def backward(grad):
         dx, dweight, dbias = kernels.layer_norm_gradient(grad, x, scale, mean, deviation)
@@ -112,14 +123,15 @@ def group_norm(x: Operand, num_groups: int, weight: Operand = None, bias: Operan
     if x.ndim < 2 or 0 in x.shape[1:]:
         raise ValueError(f"group_norm: x must be (N, C, ...), where only N may be 0, not {x.shape}")
     c, *size = x.shape[1:]
-    if not isinstance(num_groups, int) or num_groups < 1 or c % num_groups:
+    num_groups = unwrapped(num_groups)
+    if not is_whole(num_groups) or num_groups < 1 or c % num_groups:
         raise ValueError(f"group_norm: num_groups={num_groups!r} must divide the {c} channels of x {x.shape}")
     check_affine("group_norm", x, weight, bias, (c,))
-    kernels, xp = backend(x), array_module(x)
+    kernels, xp, eps = backend(x), array_module(x), not_negative("group_norm", "eps", eps)
     images = x if x.ndim == 4 else x.reshape(len(x), c, math.prod(size), 1)
     scale = xp.ones(c, dtype=x.dtype) if weight is None else weight
     shift = xp.zeros(c, dtype=x.dtype) if bias is None else bias
-    out, mean, deviation = kernels.group_norm(images, num_groups, scale, shift, float(eps))
+    out, mean, deviation = kernels.group_norm(images, num_groups, scale, shift, eps)
 
     def backward(grad):
         dx, dweight, dbias = kernels.group_norm_gradient(grad.reshape(images.shape), images, scale, mean, deviation)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minidl.device import array_module
-from minidl.functional.checks import check_images
+from minidl.functional.checks import check_images, real, wholes
 from minidl.kernels import Taps, backend
 from minidl.tensor import Operand, Tensor, op
 
@@ -24,7 +24,10 @@ def pad(x: Operand, /, pad: Sequence[int], mode: str = "constant", value: float 
     """
     if mode not in MODES:
         raise ValueError(f"pad: mode={mode!r} is none of {', '.join(MODES)}")
-    return _pad(x, pad=tuple(pad), value=float(value)) if mode == "constant" else _copy(x, pad=tuple(pad), mode=mode)
+    pad = wholes("pad", "pad", pad)
+    if mode == "constant":
+        return _pad(x, pad=pad, value=real("pad", "value", value))
+    return _copy(x, pad=pad, mode=mode)
 
 
 @op
@@ -66,7 +69,7 @@ def _copy(x: Operand, /, *, pad: tuple[int, ...], mode: str):
 
 def pairs_of(pad: tuple[int, ...], shape: tuple[int, ...]) -> list[tuple[int, int]]:
     """(low, high) for each axis of `shape`, from PyTorch's flat `pad`."""
-    if len(pad) % 2 or len(pad) > 2 * len(shape) or not all(isinstance(p, int) for p in pad):
+    if len(pad) % 2 or len(pad) > 2 * len(shape):
         raise ValueError(f"pad: pad={pad} must be pairs of whole numbers, at most {len(shape)} pairs for shape {shape}")
     pairs = [(0, 0)] * (len(shape) - len(pad) // 2) + list(zip(pad[-2::-2], pad[::-2], strict=True))
     if any(n + low + high < 0 for n, (low, high) in zip(shape, pairs, strict=True)):

@@ -4,15 +4,17 @@ The arithmetic is in `kernels/`. Adaptive pooling is given the number of windows
 pooling where that number divides the image evenly.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from numbers import Integral
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from minidl.device import array_module
-from minidl.functional.checks import Pair, check_images, pair, window_of
-from minidl.kernels import Window, backend
+from minidl.functional.checks import Pair, check_images, is_whole, pair, unwrapped, window_of
+from minidl.kernels import Taps, Window, backend
 from minidl.tensor import Operand, op
 
 OutputSize: TypeAlias = int | Sequence[int | None] | None
@@ -54,10 +56,11 @@ def avg_pool2d(x: Operand, /, kernel_size: Pair, stride: Pair | None = None, pad
     divisor_override   divide by this instead
     """
     window = pooling_window("avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode)
-    if divisor_override is not None and (not isinstance(divisor_override, Integral) or divisor_override == 0):
+    divisor = unwrapped(divisor_override)
+    if divisor is not None and (not is_whole(divisor) or divisor == 0):
         raise ValueError(f"avg_pool2d: divisor_override={divisor_override!r} must be a whole number other than 0, "
                          "or None")
-    scale = scales(x, window, count_include_pad) if divisor_override is None else 1 / int(divisor_override)
+    scale = scales(x, window, count_include_pad) if divisor is None else 1 / divisor
     return window_sums(x, window, scale)
 
 
@@ -101,19 +104,21 @@ def adaptive_avg_pool2d(x: Operand, /, output_size: OutputSize):
     if h % oh == 0 and w % ow == 0:                          # parts of equal size: ordinary pooling
         window = Window((h // oh, w // ow), (h // oh, w // ow))
         return window_sums(x, window, 1 / math.prod(window.kernel))
-    rows, columns = averaging(x, h, oh), averaging(x, w, ow)
+    kernels, (rows, rows_transposed), (columns, columns_transposed) = backend(x), averaging(h, oh), averaging(w, ow)
 
     def backward(grad):
-        return rows.T @ grad @ columns
-    return rows @ x @ columns.T, backward
+        return kernels.resample(grad, rows_transposed, columns_transposed)
+    return kernels.resample(x, rows, columns), backward
 
 
-def averaging(x: Any, n: int, out: int) -> Any:
-    """The matrix (out, n) that maps n elements to the means of `out` parts."""
-    xp = array_module(x)
-    i, j = xp.arange(out)[:, None], xp.arange(n)
-    inside = ((j >= i * n // out) & (j < -(-(i + 1) * n // out))).astype(x.dtype)
-    return inside / inside.sum(1, keepdims=True)
+@functools.lru_cache(maxsize=256)
+def averaging(n: int, out: int) -> tuple[Taps, Taps]:
+    """The Taps that map n elements to the means of `out` parts, and the transposed Taps for the gradient."""
+    i = np.arange(out)[:, None]
+    first, stop = i * n // out, -(-(i + 1) * n // out)
+    index = first + np.arange((stop - first).max())
+    taps = Taps(np.minimum(index, n - 1), (index < stop) / (stop - first))
+    return taps, taps.transposed(n)
 
 
 @op
@@ -137,7 +142,8 @@ def adaptive_max_pool2d(x: Operand, /, output_size: OutputSize):
         for i, j, rows, columns in parts(h, w, oh, ow):
             size = rows.stop - rows.start, columns.stop - columns.start
             is_winner = xp.arange(math.prod(size)) == winners[i, j]                        # (N, C, pixels of the part)
-            dx[:, :, rows, columns] += (is_winner * grad[:, :, i, j][..., None]).reshape(*shape[:2], *size)
+            won = xp.where(is_winner, grad[:, :, i, j][..., None], 0)
+            dx[:, :, rows, columns] += won.reshape(*shape[:2], *size)
         return dx
     return out, backward
 
@@ -151,7 +157,10 @@ def parts(h: int, w: int, oh: int, ow: int) -> Iterator[tuple[int, int, slice, s
 def adaptive_size(name: str, x: Any, output_size: OutputSize) -> tuple[int, int]:
     """(OH, OW) from one length or two, where None stands for the length of x."""
     check_images(name, x)
-    both = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+    if 0 in x.shape[1:]:
+        raise ValueError(f"{name}: x {x.shape} has no pixels; only N may be 0")
+    output_size = unwrapped(output_size)
+    both = output_size if isinstance(output_size, tuple) else (output_size, output_size)
     size = tuple(x.shape[2 + i] if o is None and i < 2 else o for i, o in enumerate(both))
     return pair(name, "output_size", size, 1)
 

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from minidl.device import array_module
-from minidl.functional.checks import Axis, axes_of
+from minidl.functional.checks import Axis, axes_of, whole
 from minidl.kernels import Window, backend
 from minidl.tensor import Operand, op
 
@@ -18,9 +18,20 @@ def restored(array: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     return array.reshape(tuple(1 if i in axes else n for i, n in enumerate(shape)))
 
 
+def reduced(array: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    """The inverse: `array`, which has the reduced `axes` of x with length 1, without them unless `keepdims`."""
+    return array if keepdims else array.reshape(tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+
 def count(x: Any, axes: tuple[int, ...]) -> int:
     """The number of elements that each result reduces."""
     return math.prod(x.shape[i] for i in axes)
+
+
+def sum_of(x: Any, divisor: Any = 1) -> Any:
+    """The sum of all elements of a floating-point array, divided: an array without axes."""
+    sums = backend(x).axis_sums(x, tuple(range(x.ndim)))
+    return (sums / divisor).astype(x.dtype).reshape(())
 
 
 @op
@@ -30,39 +41,48 @@ def sum(x: Operand, /, axis: Axis = None, keepdims: bool = False):
 
     def backward(grad):
         return xp.broadcast_to(restored(grad, shape, axes), shape)
-    return x.sum(axes, dtype=x.dtype if x.dtype.kind == "f" else None, keepdims=keepdims), backward
+    if x.dtype.kind != "f":
+        return x.sum(axes, keepdims=keepdims), backward
+    return reduced(backend(x).axis_sums(x, axes).astype(x.dtype), x, axes, keepdims), backward
 
 
 @op
 def mean(x: Operand, /, axis: Axis = None, keepdims: bool = False):
     """The mean over `axis`."""
     axes, shape, xp = axes_of(x, axis, "mean"), x.shape, array_module(x)
-    n = count(x, axes)
+    n, kernels = count(x, axes), backend(x)
     if n == 0:
         raise ValueError(f"mean: no elements to average (shape {shape}, axis {axis})")
 
     def backward(grad):
         return xp.broadcast_to(restored(grad, shape, axes) * (1 / n), shape)
     if axes == (2, 3) and x.ndim == 4 and x.dtype.kind == "f":          # of images: average pooling, which has a kernel
-        size = x.shape[2:]
-        out = backend(x).avg_pool2d(x, Window(size, size), 1 / n)
-        return out if keepdims else out.reshape(shape[:2]), backward
-    return x.mean(axes, keepdims=keepdims), backward
+        out = kernels.avg_pool2d(x, Window(shape[2:], shape[2:]), 1 / n)
+    else:
+        out = kernels.axis_sums(x, axes) / n
+        out = out.astype(x.dtype, copy=False) if x.dtype.kind == "f" else out
+    return reduced(out, x, axes, keepdims), backward
 
 
 @op
 def var(x: Operand, /, axis: Axis = None, keepdims: bool = False, *, correction: int = 1):
-    """The variance over `axis`: the sum of (x - mean)**2 divided by n - correction. correction=1: unbiased."""
-    axes, shape = axes_of(x, axis, "var"), x.shape
-    n = count(x, axes) - correction
-    if n <= 0:
-        raise ValueError(f"var: {count(x, axes)} elements are too few for correction={correction} "
-                         f"(shape {shape}, axis {axis})")
-    centred = x - x.mean(axes, keepdims=True)
+    """The variance over `axis`: the sum of (x - mean)**2 divided by n - correction. correction=1: unbiased.
+
+    Distances are taken from the rounded mean; the term with `lost`, what the mean loses by rounding, makes up for it.
+    """
+    axes, shape, kernels = axes_of(x, axis, "var"), x.shape, backend(x)
+    n, correction = count(x, axes), whole("var", "correction", correction, 0)
+    if n <= correction:
+        raise ValueError(f"var: {n} elements are too few for correction={correction} (shape {shape}, axis {axis})")
+    x = x if x.dtype.kind == "f" else x.astype("float64")
+    means = kernels.axis_sums(x, axes) / n
+    rounded = means.astype(x.dtype)
+    centred, lost = x - rounded, means - rounded
+    out = (kernels.axis_sums(centred * centred, axes) - lost * lost * n) / (n - correction)
 
     def backward(grad):
-        return restored(grad, shape, axes) * centred * (2 / n)
-    return (centred * centred).sum(axes, keepdims=keepdims) * (1 / n), backward
+        return restored(grad, shape, axes) * centred * (2 / (n - correction))
+    return reduced(out.astype(x.dtype), x, axes, keepdims), backward
 
 
 @op
@@ -80,11 +100,17 @@ def amin(x: Operand, /, axis: Axis = None, keepdims: bool = False):
 
 
 def extreme(x: Any, best: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    """The output and the backward of amax and amin, given the extreme elements `best` with axes kept."""
+    """The output and the backward of amax and amin, given the extreme elements `best` with axes kept.
+
+    If that is NaN, so are the gradients, as in PyTorch.
+    """
+    xp = array_module(x)
+
     def backward(grad):
-        ties = (x == best).astype(x.dtype)
-        return restored(grad, x.shape, axes) * (ties / ties.sum(axes, keepdims=True))
-    return best if keepdims else best.reshape(reduced_shape(x, axes)), backward
+        ties = x == best
+        share = restored(grad, x.shape, axes) / xp.maximum(ties.sum(axes, keepdims=True), 1).astype(x.dtype)
+        return xp.where(ties, share, xp.where(best == best, 0, best))
+    return reduced(best, x, axes, keepdims), backward
 
 
 @op
@@ -93,13 +119,8 @@ def logsumexp(x: Operand, /, axis: Axis = None, keepdims: bool = False):
     axes, xp = axes_of(x, axis, "logsumexp"), array_module(x)
     largest = x.max(axes, keepdims=True)
     largest = xp.where(xp.isfinite(largest), largest, 0)                 # of all -inf: nothing to subtract
-    out = xp.log(xp.exp(x - largest).sum(axes, keepdims=True)) + largest
+    out = (xp.log(backend(x).axis_sums(xp.exp(x - largest), axes)) + largest).astype(x.dtype)
 
     def backward(grad):
         return restored(grad, x.shape, axes) * xp.exp(x - out)
-    return out if keepdims else out.reshape(reduced_shape(x, axes)), backward
-
-
-def reduced_shape(x: Any, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of x without `axes`."""
-    return tuple(n for i, n in enumerate(x.shape) if i not in axes)
+    return reduced(out, x, axes, keepdims), backward

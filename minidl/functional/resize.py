@@ -7,12 +7,11 @@ weights; the kernel `resample` applies two such tables, and the gradient applies
 import functools
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from minidl.functional.checks import Pair, check_images, pair
+from minidl.functional.checks import Pair, check_images, is_real, pair, unwrapped
 from minidl.kernels import Taps, backend
 from minidl.tensor import Operand, op
 
@@ -56,8 +55,9 @@ def size_and_steps(shape: Any, size: Any, scale_factor: Any) -> tuple[tuple[int,
         if 0 in shape:
             raise ValueError(f"interpolate: images of {shape} pixels are empty")
         return size, tuple(n / out for n, out in zip(shape, size, strict=True))
-    scales = tuple(scale_factor) if isinstance(scale_factor, tuple | list) else (scale_factor, scale_factor)
-    if len(scales) != 2 or not all(isinstance(s, Real) and 0 < float(s) < math.inf for s in scales):
+    scales = unwrapped(scale_factor)
+    scales = scales if isinstance(scales, tuple) else (scales, scales)
+    if len(scales) != 2 or not all(is_real(s) and 0 < s < math.inf for s in scales):
         raise ValueError(f"interpolate: scale_factor={scale_factor!r} must be a number above 0, or two of them")
     size = tuple(math.floor(n * float(s)) for n, s in zip(shape, scales, strict=True))
     if min(size) < 1:

@@ -4,11 +4,24 @@ Both take logits (N, C, ...) and integer targets (N, ...), as cross_entropy does
 the logit is that of class 1 against class 0.
 """
 
+from functools import partial
+
 from minidl.device import array_module
 from minidl.functional.activation import sigmoid, softmax
-from minidl.functional.checks import Reduction, check_reduction, check_scores, check_target, not_negative
+from minidl.functional.checks import (
+    Reduction,
+    check_constant,
+    check_reduction,
+    check_scores,
+    check_target,
+    not_negative,
+    whole,
+)
+from minidl.functional.elementwise import where
 from minidl.functional.loss import cross_entropy, reduced
+from minidl.functional.reduction import sum_of
 from minidl.functional.shape import cat
+from minidl.kernels import backend
 from minidl.tensor import Operand, Tensor, as_array, op
 
 
@@ -23,7 +36,13 @@ def dice_loss(logits: Operand, target: Operand, /, *, smooth: float = 1.0, ignor
     ignore_index  pixels with this target are excluded from all sums
     Milletari et al., "V-Net", 3DV 2016, section 3.
     """
-    check_scores("dice_loss", logits)
+    name = "dice_loss"
+    check_scores(name, logits)
+    target, ignore_index = as_array(target), whole(name, "ignore_index", ignore_index)
+    check_target(name, (len(logits), max(2, logits.shape[1]), *logits.shape[2:]), target, ignore_index)
+    ignored = target == ignore_index
+    if ignored.any():
+        logits = where(ignored[:, None], 0.0, logits)                # nothing of these pixels reaches a gradient
     p = sigmoid(logits) if logits.shape[1] == 1 else softmax(logits, 1)
     return _dice_loss(p, target, smooth=smooth, ignore_index=ignore_index, reduction=reduction)
 
@@ -33,14 +52,13 @@ def _dice_loss(p, target, /, *, smooth, ignore_index, reduction):
     """The Dice loss of probabilities.   dD/dp = 2 * (g - p * D) / (sum(p**2) + sum(g**2) + smooth)"""
     xp, classes, pixels = array_module(p), p.shape[1], tuple(range(2, p.ndim))
     check_reduction("dice_loss", reduction)
-    check_target("dice_loss", (len(p), max(2, classes), *p.shape[2:]), target, ignore_index)
     smooth = not_negative("dice_loss", "smooth", smooth)
     indices = xp.arange(classes) if classes > 1 else xp.ones(1, dtype=xp.int64)
     counted = (target != ignore_index)[:, None]
     g = (target[:, None] == indices.reshape(-1, *(1,) * len(pixels))) & counted
-    p = p * counted
-    size = (p * p).sum(pixels, keepdims=True) + g.sum(pixels, keepdims=True, dtype=p.dtype) + smooth
-    similarity = (2 * (p * g).sum(pixels, keepdims=True) + smooth) / size
+    p, sums = xp.where(counted, p, 0), partial(backend(p).axis_sums, axes=pixels)
+    size = (sums(p * p) + g.sum(pixels, keepdims=True) + smooth).astype(p.dtype)
+    similarity = ((2 * sums(xp.where(g, p, 0)) + smooth) / size).astype(p.dtype)
     loss = 1 - similarity.reshape(len(p), classes)
 
     def backward(grad):
@@ -62,21 +80,23 @@ def focal_loss(logits: Operand, target: Operand, /, weight: Operand = None, *, g
     """
     check_scores("focal_loss", logits)
     check_reduction("focal_loss", reduction)
-    gamma = not_negative("focal_loss", "gamma", gamma)
+    gamma, ignore_index = not_negative("focal_loss", "gamma", gamma), whole("focal_loss", "ignore_index", ignore_index)
+    check_constant("focal_loss", weight=weight)
     if logits.shape[1] == 1:                                 # softmax((0, z)) = (1 - sigmoid(z), sigmoid(z))
         logits = cat([array_module(as_array(logits)).zeros_like(as_array(logits)), logits], 1)
     target = as_array(target)
     check_target("focal_loss", logits.shape, target, ignore_index)
-    nll = cross_entropy(logits, target, ignore_index=ignore_index, reduction="none")
     counted = target != ignore_index
-    scale = counted.astype(nll.dtype)
+    scale, count = counted.astype(logits.dtype), int(counted.sum())
     if weight is not None:
-        weight = as_array(weight)
+        weight, xp = as_array(weight), array_module(target)
         if weight.shape != logits.shape[1:2] or weight.dtype != logits.dtype:
             raise ValueError(f"focal_loss: weight {weight.shape} of {weight.dtype} must be ({logits.shape[1]},) of "
                              f"{logits.dtype}, one element per class")
-        scale = scale * weight[target * counted]
-    return _focal_loss(nll, scale, count=int(counted.sum()), gamma=gamma, reduction=reduction)
+        scale = xp.where(counted, weight[xp.where(counted, target, 0)], 0)
+        target = xp.where(scale != 0, target, ignore_index)
+    nll = cross_entropy(logits, target, ignore_index=ignore_index, reduction="none")
+    return _focal_loss(nll, scale, count=count, gamma=gamma, reduction=reduction)
 
 
 @op
@@ -88,8 +108,9 @@ def _focal_loss(nll, scale, /, *, count, gamma, reduction):
 
     def backward(grad):
         grad = grad / max(1, count) if reduction == "mean" else grad
-        return grad * factor * (1 + gamma * (1 - miss) * nll / xp.maximum(miss, 1e-30))
+        rest = (1 - miss) * xp.where(miss < 1, nll, 0)                  # p * nll, which is 0 for p = 0
+        return xp.where(scale != 0, grad, 0) * factor * (1 + gamma * rest / xp.maximum(miss, 1e-30))
     loss = factor * nll
     if reduction == "none":
         return loss, backward
-    return loss.sum() / count if reduction == "mean" else loss.sum(), backward
+    return sum_of(loss, count if reduction == "mean" else 1), backward

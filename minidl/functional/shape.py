@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minidl.device import array_module
-from minidl.functional.checks import Axis, axes_of
+from minidl.functional.checks import Axis, axes_of, whole, wholes
 from minidl.tensor import Operand, Tensor, op
 
 
@@ -17,7 +17,7 @@ def reshape(x: Operand, /, *, shape: Sequence[int]):
 
     def backward(grad):
         return grad.reshape(before)
-    return x.reshape(shape), backward
+    return x.reshape(wholes("reshape", "shape", shape)), backward
 
 
 def flatten(x: Operand, /, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -31,7 +31,8 @@ def flatten(x: Operand, /, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 @op
 def permute(x: Operand, /, *, axes: Sequence[int]):
     """x with its axes in another order, as numpy.transpose."""
-    inverse = sorted(range(len(axes)), key=[i % x.ndim for i in axes_of(x, axes, "permute")].__getitem__)
+    axes = axes_of(x, axes, "permute")
+    inverse = sorted(range(len(axes)), key=axes.__getitem__)
     if len(axes) != x.ndim:
         raise ValueError(f"permute: {len(axes)} axes {axes} for a tensor of shape {x.shape}")
 
@@ -56,6 +57,7 @@ def squeeze(x: Operand, /, axis: Axis = None) -> Tensor:
 
 def unsqueeze(x: Operand, axis: int, /) -> Tensor:
     """x with a new axis of length 1 at position `axis`."""
+    axis = whole("unsqueeze", "axis", axis)
     if not -x.ndim - 1 <= axis <= x.ndim:
         raise IndexError(f"unsqueeze: no position {axis} in a tensor of shape {x.shape}")
     axis %= x.ndim + 1
@@ -65,6 +67,7 @@ def unsqueeze(x: Operand, axis: int, /) -> Tensor:
 @op
 def expand(x: Operand, /, *, shape: Sequence[int]):
     """x broadcast to `shape` without copying, along axes of length 1 and new leading axes; -1 keeps a length."""
+    shape = wholes("expand", "shape", shape)
     extra = len(shape) - x.ndim
     if extra < 0:
         raise ValueError(f"expand: shape {shape} has fewer axes than the tensor's {x.shape}")
@@ -88,11 +91,12 @@ def getitem(x: Operand, /, *, index: Any):
     repeats = any(hasattr(part, "dtype") and part.dtype != bool for part in parts)
 
     def backward(grad):
+        if repeats:                                       # in float64: an element may be selected millions of times
+            sums = xp.zeros_like(like, shape=shape, dtype=xp.float64)
+            xp.add.at(sums, index, grad.astype(xp.float64))
+            return sums
         dx = xp.zeros_like(like, shape=shape)
-        if repeats:
-            xp.add.at(dx, index, grad)
-        else:
-            dx[index] = grad
+        dx[index] = grad
         return dx
     return x[index], backward
 

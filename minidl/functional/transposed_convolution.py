@@ -8,7 +8,7 @@ gradients are conv2d and conv2d's weight gradient.
 from typing import Any
 
 from minidl.device import array_module
-from minidl.functional.checks import Pair, check_dtypes, transposed_window
+from minidl.functional.checks import Pair, check_dtypes, transposed_window, whole
 from minidl.kernels import Window, backend
 from minidl.tensor import Operand, op
 
@@ -26,6 +26,7 @@ def conv_transpose2d(x: Operand, weight: Operand, bias: Operand = None, /, *, st
     OH = (H - 1) * stride - 2 * padding + dilation * (KH - 1) + output_padding + 1
     Zeiler et al., "Deconvolutional networks", CVPR 2010; Long et al., "Fully convolutional networks", CVPR 2015.
     """
+    groups = whole("conv_transpose2d", "groups", groups, 1)
     check_shapes(x, weight, bias, groups)
     check_dtypes("conv_transpose2d", x, weight, bias)
     window, more = transposed_window("conv_transpose2d", weight.shape[2:], stride, padding, output_padding, dilation)
@@ -41,7 +42,7 @@ def conv_transpose2d(x: Operand, weight: Operand, bias: Operand = None, /, *, st
         return (
             lambda: kernels.conv2d(grad, weight, None, window, groups)[:, :, :h, :w],
             lambda: kernels.conv2d_weight_gradient(x, grad, window, groups),
-            lambda: kernels.channel_sums(grad),
+            lambda: kernels.axis_sums(grad, (0, 2, 3)).reshape(-1),
         )
     return out, backward
 
@@ -68,7 +69,7 @@ def check_shapes(x: Any, weight: Any, bias: Any, groups: int) -> None:
     if weight.ndim != 4 or 0 in weight.shape:
         raise ValueError("conv_transpose2d: weight must be filters (C, F/groups, KH, KW) with no axis of length 0, "
                          f"not {weight.shape}")
-    if not isinstance(groups, int) or groups < 1 or x.shape[1] % groups or x.shape[1] != len(weight):
+    if x.shape[1] % groups or x.shape[1] != len(weight):
         raise ValueError(f"conv_transpose2d: the {x.shape[1]} channels of x {x.shape} must be the first length of "
                          f"weight {weight.shape}, and groups={groups} must divide them")
     if bias is not None and bias.shape != (weight.shape[1] * groups,):

@@ -65,7 +65,7 @@ def results(dtype):
                 f"mean of all, {c}, gradient": cpu.avg_pool2d_gradient(pixel, x.shape, whole, 0.25)}
         mean, var = cpu.channel_moments(x)
         weight, bias, grad, other = draw(c), draw(c), draw(*x.shape), draw(*x.shape)
-        out |= {f"moments, {c}": mean, f"variance, {c}": var, f"sums, {c}": cpu.channel_sums(x)}
+        out |= {f"moments, {c}": mean, f"variance, {c}": var, f"sums, {c}": cpu.axis_sums(x, (0, 2, 3))}
         for add in (None, other):
             name, adds = f"norm, {c}" + ", added" * (add is not None), add is not None
             normed, passed = cpu.batch_norm(x, weight, bias, add, mean, var, 1e-5, True)

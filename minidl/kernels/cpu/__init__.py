@@ -10,7 +10,7 @@ and the pictures):
     convolution/narrow.py        the input gradient of a first layer, which has few channels
     convolution/__init__.py      which of these computes which convolution
     llvm/depthwise_microkernel.py, convolution/depthwise.py  convolution where channels do not mix
-    the rest, in any order       normalization/, softmax/, pooling, activations and optimizers
+    the rest, in any order       normalization/, softmax/, pooling, sums, activations and optimizers
     runtime/compile.py           what `@kernel` does: threads, launcher, cache
 
 Images are channels last in memory here; others are copied first. A function without a docstring gets that of the plain
@@ -29,9 +29,10 @@ from minidl.kernels.cpu.max_pooling import max_pool2d, max_pool2d_gradient
 from minidl.kernels.cpu.normalization.batch_norm import batch_norm, batch_norm_gradient
 from minidl.kernels.cpu.normalization.group_norm import group_norm, group_norm_gradient
 from minidl.kernels.cpu.normalization.layer_norm import layer_norm, layer_norm_gradient
-from minidl.kernels.cpu.normalization.moments import channel_moments, channel_sums
+from minidl.kernels.cpu.normalization.moments import channel_moments
 from minidl.kernels.cpu.normalization.response_norm import local_response_norm, local_response_norm_gradient
 from minidl.kernels.cpu.optimizers import adam, lerp, rmsprop, sgd
+from minidl.kernels.cpu.reduction import axis_sums
 from minidl.kernels.cpu.resampling import resample
 from minidl.kernels.cpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.cpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
@@ -43,10 +44,10 @@ __all__ = [
     "add",
     "avg_pool2d",
     "avg_pool2d_gradient",
+    "axis_sums",
     "batch_norm",
     "batch_norm_gradient",
     "channel_moments",
-    "channel_sums",
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",

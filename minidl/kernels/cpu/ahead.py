@@ -52,7 +52,7 @@ def calls(optimizer, shapes):
         yield batch_norm_gradients
         yield lambda: cpu.avg_pool2d_gradient(image(6, 1), image(6).shape, Window((SIDE, SIDE)), 1.0)
     else:
-        yield lambda: cpu.channel_sums(image(6))
+        yield lambda: cpu.axis_sums(image(6, 4 * SIDE), (0, 2, 3))
     yield lambda: cpu.relu_gradient(image(6), image(6))
     yield lambda: cpu.cross_entropy(matrix(IMAGES, 10), np.zeros(IMAGES, np.int64), np.ones(10, np.float32), -100, 0.0,
                                     True)

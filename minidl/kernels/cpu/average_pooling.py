@@ -1,8 +1,10 @@
 """Average pooling, channels last: a depthwise convolution whose weights are all the same number.
 
 The mean of a whole image has an algorithm of its own: its pixels are rows of channels, and `llvm/reduce_columns.py`
-sums them.
+sums them. Sums over many taps, of windows or of the windows over a pixel, are computed in float64.
 """
+
+import math
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.llvm.reduce_columns import BLOCK_ROWS, Rows, sum_columns
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
-from minidl.kernels.cpu.runtime.work import ceil_div, share
+from minidl.kernels.cpu.runtime.work import FEW, ceil_div, share
 
 CHANNELS = 512                 # channels of an image that are summed at a time
 BANDS = 4                      # bands of pixels into which the gradient of an image is cut
@@ -23,6 +25,8 @@ def avg_pool2d(x, window, share):
         out = empty((n, 1, 1, c), x.dtype)
         mean_pixels(channels_last(x).reshape(n, h * w, c), as_number(share), out.reshape(n, c))
         return logical(out)
+    if math.prod(window.kernel) > FEW and x.dtype != np.float64:
+        return avg_pool2d(x.astype(np.float64), window, share).astype(x.dtype)
     weight, share = constant_filters(x, x.shape[1], window, share)
     out = depthwise.conv2d(x, weight, None, window)
     return out if share is None else np.multiply(out, share, out=out)
@@ -34,6 +38,8 @@ def avg_pool2d_gradient(grad, shape, window, share):
         dx = empty((n, h, w, c), grad.dtype)
         broadcast_pixels(channels_last(grad).reshape(n, c), as_number(share), dx.reshape(n, h * w, c))
         return logical(dx)
+    if math.prod(map(ceil_div, window.kernel, window.stride)) > FEW and grad.dtype != np.float64:
+        return avg_pool2d_gradient(grad.astype(np.float64), shape, window, share).astype(grad.dtype)
     weight, share = constant_filters(grad, shape[1], window, share)
     return depthwise.conv2d_input_gradient(grad if share is None else grad * share, weight, shape, window)
 

@@ -23,7 +23,7 @@ from minidl.kernels.cpu.llvm.pooling_microkernel import (
 )
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
-from minidl.kernels.cpu.runtime.work import share
+from minidl.kernels.cpu.runtime.work import ceil_div, share
 
 MANY_CHANNELS, MANY_CHANNELS_BACKWARD = 6, 32        # channels from which going pixel by pixel is faster
 
@@ -88,8 +88,9 @@ def max_by_row(thread, threads, x, c, window, relu, out, winner):
         image, oy = row // oh, row % oh
         for e in range(len(tall)):
             tall[e] = -np.inf
-            tall_ky[e] = 0
+            tall_ky[e] = kh                                          # padding: of equal elements, it comes last
         best, best_ky = tall[left:left + width], tall_ky[left:left + width]
+        best_ky[:] = max(0, ceil_div(top - oy * sh, dh))             # the first row inside the image
         for ky in range(kh):
             iy = oy * sh + ky * dh - top
             if 0 <= iy < h:
@@ -141,10 +142,7 @@ def max_by_pixel(thread, threads, x, window, rows, columns, relu, out, winner):
 
 @kernel
 def add_gradient(thread, threads, grad, winner, window, dx):
-    """dx[winner] += grad, window by window, for windows without padding
-
-    With padding, the winner of a window in which all is -inf could be a tap outside the image.
-    """
+    """dx[winner] += grad, window by window, for windows without padding"""
     n, oh, ow, c = grad.shape
     _, h, w, _ = dx.shape
     (kh, kw), (sh, sw), (dh, dw) = window.kernel, window.stride, window.dilation

@@ -1,15 +1,20 @@
-"""Resampling, channels last: whole rows of pixels are blended first, in one long loop, then pixels of the result."""
+"""Resampling, channels last: whole rows of pixels are blended first, in one long loop, then pixels of the result.
+
+Sums of many taps, as in the gradient of a large magnification, are computed in float64.
+"""
 
 import numpy as np
 
 from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
-from minidl.kernels.cpu.runtime.work import share
+from minidl.kernels.cpu.runtime.work import FEW, share
 from minidl.kernels.geometry import Taps
 
 
 def resample(x, rows, columns):
+    if max(rows.index.shape[1], columns.index.shape[1]) > FEW and x.dtype != np.float64:
+        return resample(x.astype(np.float64), rows, columns).astype(x.dtype)
     x = channels_last(x)
     out = empty((len(x), len(rows.index), len(columns.index), x.shape[3]), x.dtype)
     blend_images(x, *(Taps(taps.index, taps.weight.astype(x.dtype)) for taps in (rows, columns)), out)

@@ -15,7 +15,6 @@ from minidl.kernels.plain.normalization import (
     batch_norm,
     batch_norm_gradient,
     channel_moments,
-    channel_sums,
     group_norm,
     group_norm_gradient,
     layer_norm,
@@ -24,6 +23,7 @@ from minidl.kernels.plain.normalization import (
     local_response_norm_gradient,
 )
 from minidl.kernels.plain.optimizers import adam, lerp, rmsprop, sgd
+from minidl.kernels.plain.reduction import axis_sums
 from minidl.kernels.plain.resampling import resample
 from minidl.kernels.plain.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 
@@ -34,10 +34,10 @@ __all__ = [
     "add",
     "avg_pool2d",
     "avg_pool2d_gradient",
+    "axis_sums",
     "batch_norm",
     "batch_norm_gradient",
     "channel_moments",
-    "channel_sums",
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",

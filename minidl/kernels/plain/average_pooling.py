@@ -2,6 +2,7 @@
 
 from minidl.device import array_module
 from minidl.kernels.plain.convolution import col2im, windows
+from minidl.kernels.plain.reduction import axis_sums
 
 
 def avg_pool2d(x, window, share):
@@ -9,7 +10,8 @@ def avg_pool2d(x, window, share):
 
     x (N, C, H, W)  ->  (N, C, OH, OW)
     """
-    return windows(x, window).sum((-2, -1)).transpose(0, 3, 1, 2) * share
+    sums = axis_sums(windows(x, window), (-2, -1))[..., 0, 0].transpose(0, 3, 1, 2)
+    return (sums * share).astype(x.dtype)
 
 
 def avg_pool2d_gradient(grad, shape, window, share):

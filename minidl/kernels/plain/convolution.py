@@ -58,12 +58,12 @@ def col2im(columns, shape, window):
     (top, _), (left, _) = window.padding
     oh, ow = window.out((h, w))
     columns = columns.reshape(n, oh, ow, c, kh, kw)
-    x = xp.zeros((n, c, *window.padded((h, w))), dtype=columns.dtype)
+    x = xp.zeros((n, c, *window.padded((h, w))), dtype=xp.float64)
     for ky in range(kh):                                                 # one tap at a time: its pixels are distinct
         for kx in range(kw):
             iy, ix = ky * dh, kx * dw                                    # of the first window
             x[:, :, iy:iy + sh * oh:sh, ix:ix + sw * ow:sw] += columns[..., ky, kx].transpose(0, 3, 1, 2)
-    return x[:, :, top:top + h, left:left + w]
+    return x[:, :, top:top + h, left:left + w].astype(columns.dtype)
 
 
 def conv2d(x, weight, bias, window, groups=1, relu=False):

@@ -3,6 +3,7 @@
 import math
 
 from minidl.device import array_module
+from minidl.kernels.plain.reduction import axis_sums
 
 __all__ = ["cross_entropy"]
 
@@ -12,7 +13,8 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
 
     logits (N, C, ...), target (N, ...) of classes or ignore_index, weight w (C,), smoothing s
     ->  losses (N, ...), total = the sum of w[t], gradient (N, C, ...) of sum(losses); if `mean`, of sum(losses) / total
-    Targets equal to ignore_index add nothing to losses, total and gradient. If all are ignored, the gradient is 0.
+    Targets equal to ignore_index, and weights of 0, add nothing to losses, total and gradient, whatever the logits are.
+    If all targets are ignored, the gradient is 0.
     """
     xp, (n, c), length = array_module(logits), logits.shape[:2], math.prod(logits.shape[2:])
     z, t = logits.reshape(n, c, length), target.reshape(n, length)
@@ -21,17 +23,17 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     at_target = xp.arange(n)[:, None], t, xp.arange(length)              # the index of the targets in (N, C, length)
     shifted = z - z.max(1, keepdims=True)
     p = xp.exp(shifted)
-    sums = p.sum(1, keepdims=True)
+    sums = axis_sums(p, (1,)).astype(p.dtype)
     logp = shifted - xp.log(sums)
-    target_weight = weight[t] * counted                                  # w[t], 0 where ignored
-    total = target_weight.sum()
-    smoothing_share = weight[:, None] * (smoothing / c)                  # (C, 1)
-    losses = -target_weight * logp[at_target] * (1 - smoothing)
-    if smoothing:
-        losses = losses - (smoothing_share * logp).sum(1) * counted
-    p_factor = target_weight * (1 - smoothing) + counted * smoothing_share.sum()
-    gradient = p / sums * p_factor[:, None] - counted[:, None] * smoothing_share
-    gradient[at_target] -= target_weight * (1 - smoothing)
+    target_weight = xp.where(counted, weight[t], 0)                      # w[t], 0 where ignored
+    total = axis_sums(target_weight, (0, 1))[0, 0]
+    hard_weight, shares = target_weight * (1 - smoothing), weight[:, None] * (smoothing / c)              # (C, 1)
+    smooth = axis_sums(shares * xp.where(shares != 0, logp, 0), (1,))[:, 0]
+    losses = -hard_weight * xp.where(hard_weight != 0, logp[at_target], 0) - xp.where(counted, smooth, 0)
+    p_factor = (hard_weight + xp.where(counted, shares.sum(), 0))[:, None]
+    gradient = xp.where(p_factor != 0, p / sums, 0) * p_factor - xp.where(counted[:, None], shares, 0)
+    gradient[at_target] -= hard_weight
     if mean:
         gradient = gradient / xp.where(total == 0, 1, total)
+    losses, gradient = losses.astype(logits.dtype), gradient.astype(logits.dtype)
     return losses.reshape(target.shape), total, gradient.reshape(logits.shape)

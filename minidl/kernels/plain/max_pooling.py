@@ -11,8 +11,8 @@ def max_pool2d(x, window, relu=False):
     """The maximum of each window, and the winner: the tap ky * KW + kx that holds it, the first of equals.
 
     x (N, C, H, W)  ->  out (N, C, OH, OW), winner (N, C, OH, OW) of uint8, or uint16 for 256 taps and more
-    NaN exceeds every number, and padding is -inf. With `relu`, out is max(out, 0); where that is 0, the winner is the
-    largest number of its dtype, and no tap.
+    NaN exceeds every number, and padding never wins, not even where all is -inf. With `relu`, out is max(out, 0); where
+    that is 0, the winner is the largest number of its dtype, and no tap.
     """
     xp = array_module(x)
     view = windows(pad(x, window, -math.inf), window._replace(padding=Window._field_defaults["padding"]))
@@ -20,11 +20,19 @@ def max_pool2d(x, window, relu=False):
     elements = view.reshape(n, oh, ow, c, kh * kw)
     winner = elements.argmax(-1)
     out = xp.take_along_axis(elements, winner[..., None], -1)[..., 0]
+    winner = xp.where(out == -math.inf, first_taps(x, window), winner)
     winner = winner.astype(xp.uint8 if kh * kw < 256 else xp.uint16)
     if relu:
         winner[out <= 0] = xp.iinfo(winner.dtype).max
         out = xp.maximum(out, 0)
     return out.transpose(0, 3, 1, 2), winner.transpose(0, 3, 1, 2)
+
+
+def first_taps(x, window):
+    """The first tap of each window that lies inside the image.   x (N, C, H, W)  ->  (1, OH, OW, 1)"""
+    inside = windows(pad(array_module(x).ones((1, 1, *x.shape[2:]), dtype=bool), window),
+                     window._replace(padding=Window._field_defaults["padding"]))
+    return inside.reshape(*inside.shape[:4], math.prod(window.kernel)).argmax(-1)
 
 
 def max_pool2d_gradient(grad, winner, shape, window):

@@ -1,12 +1,14 @@
 """Batch, layer, group and local response normalization, as array code."""
 
+import numpy as np
+
 from minidl.device import array_module
+from minidl.kernels.plain.reduction import axis_means, axis_sums
 
 __all__ = [
     "batch_norm",
     "batch_norm_gradient",
     "channel_moments",
-    "channel_sums",
     "group_norm",
     "group_norm_gradient",
     "layer_norm",
@@ -15,16 +17,13 @@ __all__ = [
     "local_response_norm_gradient",
 ]
 
-
-def channel_sums(x):
-    """The sum of each channel.   x (N, C, H, W)  ->  (C,)"""
-    return x.sum((0, 2, 3))
+IMAGES = (0, 2, 3)                      # the axes over which a channel of a batch is summed
 
 
 def channel_moments(x):
     """Mean and (biased) variance of each channel.   x (N, C, H, W)  ->  (C,), (C,)"""
-    mean = x.mean((0, 2, 3))
-    return mean, ((x - by_channel(mean)) ** 2).mean((0, 2, 3))
+    mean = axis_means(x, IMAGES)
+    return mean.reshape(-1), axis_means((x - mean) ** 2, IMAGES).reshape(-1)
 
 
 def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
@@ -52,7 +51,7 @@ def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds)
     depend on x:  dx = weight / sqrt(var + eps) * (grad - dbias / m - xhat * dweight / m),  m = N*H*W.
     In eval mode they do not:  dx = weight / sqrt(var + eps) * grad.
     """
-    grad = grad if passed is None else grad * passed
+    grad = grad if passed is None else array_module(grad).where(passed, grad, 0)
     inverse_std = 1 / array_module(x).sqrt(var + eps)
     xhat = (x - by_channel(mean)) * by_channel(inverse_std)
     dbias, dweight = channel_sums(grad), channel_sums(grad * xhat)
@@ -84,7 +83,8 @@ def layer_norm_gradient(grad, x, weight, mean, deviation):
     axes, ones = tuple(range(-weight.ndim, 0)), (1,) * weight.ndim
     mean, deviation = (v.reshape(*v.shape, *ones) for v in (mean, deviation))
     xhat, examples = (x - mean) * deviation, tuple(range(x.ndim - weight.ndim))
-    return standardized_gradient(grad * weight, xhat, deviation, axes), (grad * xhat).sum(examples), grad.sum(examples)
+    return standardized_gradient(grad * weight, xhat, deviation, axes), *(
+        axis_sums(v, examples).reshape(weight.shape).astype(x.dtype) for v in (grad * xhat, grad))
 
 
 def group_norm(x, groups, weight, bias, eps):
@@ -118,13 +118,13 @@ def in_groups(x, groups):
 
 def moments(x, axes, eps):
     """Mean and 1 / sqrt(var + eps) over `axes`, which are kept with length 1."""
-    mean = x.mean(axes, keepdims=True)
-    return mean, 1 / array_module(x).sqrt(((x - mean) ** 2).mean(axes, keepdims=True) + eps)
+    mean = axis_means(x, axes)
+    return mean, 1 / array_module(x).sqrt(axis_means((x - mean) ** 2, axes) + eps)
 
 
 def standardized_gradient(grad, xhat, deviation, axes):
     """The gradient by x of  xhat = (x - mean) * deviation,  with mean and deviation over `axes`."""
-    means = grad.mean(axes, keepdims=True), (grad * xhat).mean(axes, keepdims=True)
+    means = axis_means(grad, axes), axis_means(grad * xhat, axes)
     return deviation * (grad - means[0] - xhat * means[1])
 
 
@@ -149,9 +149,14 @@ def local_response_norm_gradient(grad, x, size, alpha, beta, k):
 def sum_channels(x, before, size):
     """For each channel c, the sum of `size` channels from c - before on; channels beyond the ends count as zeros."""
     n, c, h, w = x.shape
-    wider = array_module(x).zeros((n, c + size - 1, h, w), dtype=x.dtype)
+    wider = array_module(x).zeros((n, c + size - 1, h, w), dtype=np.float64)
     wider[:, before:before + c] = x
-    return sum(wider[:, i:i + c] for i in range(size))
+    return sum(wider[:, i:i + c] for i in range(size)).astype(x.dtype)
+
+
+def channel_sums(x):
+    """The sum of each channel.   x (N, C, H, W)  ->  (C,)"""
+    return axis_sums(x, IMAGES).reshape(-1).astype(x.dtype)
 
 
 def by_channel(v):

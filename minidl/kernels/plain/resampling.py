@@ -15,9 +15,8 @@ def resample(x, rows, columns):
 def resample_axis(x, axis, taps):
     """x resampled by `taps` along one axis."""
     xp = array_module(x)
-    index, weights = xp.asarray(taps.index), xp.asarray(taps.weight.astype(x.dtype))
-    out = 0
+    index, weights, out = xp.asarray(taps.index), xp.asarray(taps.weight), 0.0
     for t in range(index.shape[1]):
         weight = weights[:, t].reshape(-1, *(1,) * (x.ndim - 1 - axis))
         out = out + xp.where(weight != 0, x.take(index[:, t], axis), 0) * weight
-    return out
+    return out.astype(x.dtype)

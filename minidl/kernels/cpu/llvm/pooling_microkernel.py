@@ -55,18 +55,20 @@ def max_tile(typingctx, like, x, out, winner, box, x_strides, taps, channels, re
     x, out, winner   addresses: the first pixel under the window, and the results (winners are bytes)
     box              Box;  x_strides: Pair;  taps: TapNumbers
     channels         the number of channels
-    relu             1: if no pixel is above 0, out is 0 and winner is NO_TAP; 0: both are unchanged
+    relu             1: if no pixel is above 0, out is 0 and winner is NO_TAP; 0: both are unchanged. Of pixels that are
+                     all -inf, the first tap wins
     """
     def generate(context, builder, signature, values):
         element = context.get_data_type(signature.args[0].dtype)
         _, x, out, winner, *_, channels, relu = values
         box, x_strides, taps = (unpack(context, builder, signature.args[i], values[i]) for i in range(4, 7))
-        no_tap = builder.select(builder.icmp_signed("!=", relu, i64(0)), I8(NO_TAP), I8(0))
+        rectifies, first = builder.icmp_signed("!=", relu, i64(0)), builder.trunc(taps.first, I8)
+        start_tap = builder.select(rectifies, I8(NO_TAP), first)
 
         def one_vector(count, x, out, winner):
             vectors = Vectors(builder, element, count)
             best = cgutils.alloca_once_value(builder, vectors.floor(relu))
-            best_tap = cgutils.alloca_once_value(builder, vectors.splat(no_tap))
+            best_tap = cgutils.alloca_once_value(builder, vectors.splat(start_tap))
             with (pointer_loop(builder, box.rows, (x, taps.first), (x_strides.row, taps.row_step)) as row,
                   pointer_loop(builder, box.columns, row, (x_strides.column, taps.column_step)) as (x_here, tap)):
                 value, old = vectors.load(opaque(builder, x_here)), builder.load(best)

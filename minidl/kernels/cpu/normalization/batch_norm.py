@@ -113,8 +113,8 @@ def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds)
     if by_output:
         grads, gate = dadd, Gate(ALL, highest)
     dbias, dweight = sums[0, 0].astype(x.dtype), (sums[1, 0] / std).astype(x.dtype)
-    factor = scale / (x.size // x.shape[1]) if training else scale * 0
-    combine(grads, rows, norm, gate, (dbias * factor)[None], (dweight / std * factor)[None], dx)
+    factor = scale / max(1, x.size // x.shape[1])
+    combine(grads, rows, norm, gate, training, (dbias * factor)[None], (dweight / std * factor)[None], dx)
     return as_image(dx, x.shape), dweight, dbias, as_image(grads, x.shape) if adds else None
 
 
@@ -165,8 +165,8 @@ def sum_splits(thread, threads, grads, rows, norm, gate, out, passed, partial):
 
 
 @kernel
-def combine(thread, threads, grads, rows, norm, gate, constant, slope, dx):
-    """dx = scale * grad - constant - slope * (rows - mean), with the gradients that the gate passes
+def combine(thread, threads, grads, rows, norm, gate, training, constant, slope, dx):
+    """dx = scale * grad, minus constant + slope * (rows - mean) if `training`, with the gradients that the gate passes
 
     constant, slope (sets, C).  The gate's rule is ALL or BY_INPUT.
     """
@@ -180,8 +180,9 @@ def combine(thread, threads, grads, rows, norm, gate, constant, slope, dx):
         if gate.rule == BY_INPUT:
             for j in range(length):
                 distance = rows[i, j] - mean[e, j]
-                grad = passing(grads[i, j], distance * scale[e, j] + bias[e, j], zero, highest)
-                dx[i, j] = scale[e, j] * grad - constant[e, j] - slope[e, j] * distance
+                direct = scale[e, j] * passing(grads[i, j], distance * scale[e, j] + bias[e, j], zero, highest)
+                dx[i, j] = direct - constant[e, j] - slope[e, j] * distance if training else direct
         else:
             for j in range(length):
-                dx[i, j] = scale[e, j] * grads[i, j] - constant[e, j] - slope[e, j] * (rows[i, j] - mean[e, j])
+                direct = scale[e, j] * grads[i, j]
+                dx[i, j] = direct - constant[e, j] - slope[e, j] * (rows[i, j] - mean[e, j]) if training else direct

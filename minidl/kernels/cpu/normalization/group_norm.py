@@ -59,7 +59,7 @@ def group_norm_gradient(grad, x, weight, mean, deviation):
     fraction = groups / max(1, c * math.prod(x.shape[2:]))
     join_sums(sums, weight, Moments(mean, deviation), fraction, norm, constant, slope)
     dx = empty(rows.shape, rows.dtype)
-    combine(grads, rows, norm, NO_RELU, constant, slope, dx)
+    combine(grads, rows, norm, NO_RELU, True, constant, slope, dx)
     return as_image(dx, x.shape), sums[1].sum(0).astype(x.dtype), sums[0].sum(0).astype(x.dtype)
 
 

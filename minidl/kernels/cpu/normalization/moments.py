@@ -1,14 +1,13 @@
-"""Sums, means and variances of channels, for each set of images: `pixel_rows.py` defines sets and rows."""
+"""Means and variances of channels, for each set of images: `pixel_rows.py` defines sets and rows."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from minidl.kernels.cpu.llvm.reduce_columns import BLOCK_ROWS, Rows, sum_column_deviations, sum_columns
+from minidl.kernels.cpu.llvm.reduce_columns import BLOCK_ROWS, Rows, sum_column_deviations
 from minidl.kernels.cpu.normalization.pixel_rows import (
     STRIP_LENGTH,
     as_rows,
-    fold,
     fold_channels,
     locate_split,
     partial_sums,
@@ -23,30 +22,6 @@ class Moments(NamedTuple):
 
     mean: np.ndarray
     inverse_std: np.ndarray
-
-
-def channel_sums(x):
-    rows, out = as_rows(x, length=STRIP_LENGTH), np.zeros((1, 1, x.shape[1]))
-    partial = partial_sums(1, rows, 1)
-    sum_rows(rows, partial)
-    fold(partial, out)
-    return out[0, 0].astype(x.dtype, copy=False)
-
-
-@kernel
-def sum_rows(thread, threads, rows, partial):
-    """partial[0] = the sum of each column"""
-    length = rows.shape[1]
-    stride = length * rows.itemsize
-    sums = np.empty(length, rows.dtype)
-    for unit in share(thread, threads, partial.shape[1] * partial.shape[2]):
-        e, s, first, stop = locate_split(unit, rows, partial)
-        for start in range(first, stop, BLOCK_ROWS):
-            count, here = min(BLOCK_ROWS, stop - start), rows.ctypes.data + start * stride
-            sums[:] = 0
-            sum_columns(rows, Rows(count, stride, length), here, sums.ctypes.data)
-            for j in range(length):
-                partial[0, e, s, j] += sums[j]
 
 
 def channel_moments(x):

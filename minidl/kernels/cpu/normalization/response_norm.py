@@ -9,7 +9,7 @@ code from end to end. For size = 3, and two pixels with channels a, b, c and d, 
     shifted by 2   b c 0 0 d e f 0
     sum            A B C . . D E F          A = 0 + a + b,  B = a + b + c,  C = b + c + 0
 
-Backward recomputes the divisors, which costs less than keeping them.
+Backward recomputes the divisors, which costs less than keeping them. Sums of many channels are computed in float64.
 """
 
 import numpy as np
@@ -17,12 +17,14 @@ import numpy as np
 from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
-from minidl.kernels.cpu.runtime.work import ceil_div, share
+from minidl.kernels.cpu.runtime.work import FEW, ceil_div, share
 
 PIXELS = 32        # pixels of a buffer
 
 
 def local_response_norm(x, size, alpha, beta, k):
+    if size > FEW and x.dtype != np.float64:
+        return local_response_norm(x.astype(np.float64), size, alpha, beta, k).astype(x.dtype)
     x = channels_last(x)
     out = empty(x.shape, x.dtype)
     normalize(pixels(x), size, alpha, beta, k, pixels(out))
@@ -48,6 +50,9 @@ def normalize(thread, threads, x, size, alpha, beta, k, out):
 
 
 def local_response_norm_gradient(grad, x, size, alpha, beta, k):
+    if size > FEW and x.dtype != np.float64:
+        double = grad.astype(np.float64), x.astype(np.float64)
+        return local_response_norm_gradient(*double, size, alpha, beta, k).astype(x.dtype)
     grad, x = channels_last(grad), channels_last(x)
     dx = empty(x.shape, x.dtype)
     differentiate(pixels(grad), pixels(x), size, alpha, beta, k, pixels(dx))

@@ -6,6 +6,10 @@ from numba.extending import register_jitable
 # their order is fixed, so no bit of a result depends on the number of threads.
 REDUCTION_SPLITS = 16
 
+# Numbers that are added one after the other in their own precision: float32 errs by 1e-6 at most. More are added in
+# float64, or in blocks whose sums are.
+FEW = 64
+
 MIN_WORK = 4096         # elements that justify one more thread, in softmax and cross entropy
 SERIAL_SIZE = 16384     # up to this many elements of an elementwise pass, one thread is done before the pool has woken
 CHUNK = 8192            # elements: threads share an array in whole chunks, so that each begins at a cache line

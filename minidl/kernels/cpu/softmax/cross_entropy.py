@@ -6,6 +6,7 @@ For a target t with softmax p, class weights w and smoothing s,
     gradient[c] = p[c] * ((1 - s) * w[t] + s / C * sum(w)) - s / C * w[c] - (1 - s) * w[t] where c = t
 
 In the code, hard_weight = (1 - s) * w[t] and smoothing_share = s / C; both are 0 for an ignored target.
+Scores without weight are passed over, whatever they are, because 0 times infinity would be NaN.
 Targets are processed in transposed blocks (`row_blocks.py`). If the scores of one target follow those of another, they
 are processed one by one instead where classes are many (the L1 cache holds the scores of one, but not of a block), or
 where scores are few (that kernel compiles in a third of the time, which matters more then).
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.kernels.cpu.llvm.reduce_rows import row_maximum, sum_row_deviations, sum_row_products
+from minidl.kernels.cpu.llvm.reduce_rows import row_maximum
 from minidl.kernels.cpu.llvm.vector_math import exp, log, maximum
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
@@ -25,10 +26,12 @@ from minidl.kernels.cpu.softmax.row_blocks import (
     are_long,
     block_count,
     block_rows,
+    carry,
     exponentiate,
     find_maxima,
     load_transposed,
     locate_block,
+    row_sum,
     rows_along,
     store_transposed,
 )
@@ -38,6 +41,7 @@ class Criterion(NamedTuple):
     """What is computed from scores and targets: the losses, and the gradient of `scale` times their sum."""
 
     weight: np.ndarray           # (C,)
+    weight_sum: float
     ignore_index: int
     smoothing: float
     scale: float
@@ -54,7 +58,7 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     scale = 1.0 if not mean else 0.0 if total == 0 else 1 / total
     layout = rows_along(memory.shape, 1 if planes else memory.ndim - 1)
     fill = row_losses if are_long(layout) or (layout.stride == 1 and memory.size <= MIN_WORK) else block_losses
-    criterion = Criterion(weight, ignore_index, smoothing, scale)
+    criterion = Criterion(weight, float(weight.sum(dtype=np.float64)), ignore_index, smoothing, scale)
     (fill if memory.size > MIN_WORK else fill.serial)(memory.reshape(-1), layout, target, criterion, losses.reshape(-1),
                                                       gradient.reshape(-1))
     if not planes:
@@ -79,7 +83,9 @@ def target_loss(log_sum, score, weighted_score, hard_weight, smoothing_share, we
     score            that of the target's class
     weighted_score   the sum of w[c] * score[c];  weight_sum: that of w[c]
     """
-    return hard_weight * (log_sum - score) + smoothing_share * (weight_sum * log_sum - weighted_score)
+    hard_loss = hard_weight * (log_sum - score) if hard_weight != 0 else hard_weight
+    smooth_loss = smoothing_share * (weight_sum * log_sum - weighted_score)
+    return hard_loss + smooth_loss
 
 
 @kernel
@@ -91,26 +97,27 @@ def block_losses(thread, threads, logits, layout, target, criterion, losses, gra
     """
     real, weight, classes, rows = logits.dtype.type, criterion.weight, layout.length, block_rows(layout.length)
     zero, one, hard, scale = real(0), real(1), real(1 - criterion.smoothing), real(criterion.scale)
-    smoothing_share, weight_sum = real(criterion.smoothing / classes), weight.sum()
-    scores, labels = np.zeros((classes, rows), real), np.empty(rows, np.int64)
+    smoothing_share, weight_sum = real(criterion.smoothing / classes), real(criterion.weight_sum)
+    scores, labels, totals = np.zeros((classes, rows), real), np.empty(rows, np.int64), np.zeros(rows)
     largest, sums, weighted_score = np.zeros(rows, real), np.zeros(rows, real), np.zeros(rows, real)
     score, is_counted, hard_weight = np.zeros(rows, real), np.zeros(rows, real), np.zeros(rows, real)
     for block in share_of_work(thread, threads, block_count(rows, layout), len(logits)):
         start, first, count = locate_block(block, rows, layout)
         load_transposed(logits, start, layout.stride, count, scores)
-        find_maxima(scores, largest)
         for r in range(count):
             t = target[first + r]
             is_counted[r] = zero if t == criterion.ignore_index else one
             labels[r] = 0 if t == criterion.ignore_index else t
             hard_weight[r] = is_counted[r] * hard * weight[labels[r]]
+            if has_no_weight(is_counted[r], hard_weight[r], smoothing_share):
+                for c in range(classes):
+                    scores[c, r] = zero
+        find_maxima(scores, largest)
+        for r in range(count):
             score[r] = scores[labels[r], r] - largest[r]
-        weighted_score[:] = 0
         if criterion.smoothing > 0:
-            for c in range(classes):
-                for r in range(rows):
-                    weighted_score[r] += weight[c] * (scores[c, r] - largest[r])
-        exponentiate(scores, largest, sums)
+            sum_weighted(scores, largest, weight, weighted_score, totals)
+        exponentiate(scores, largest, sums, totals)
         for r in range(count):
             loss = target_loss(log(sums[r]), score[r], weighted_score[r], hard_weight[r], smoothing_share, weight_sum)
             losses[first + r] = loss if is_counted[r] > zero else zero
@@ -125,15 +132,40 @@ def block_losses(thread, threads, logits, layout, target, criterion, losses, gra
         store_transposed(scores, count, gradient, start, layout.stride)
 
 
+@inner
+def has_no_weight(is_counted, hard_weight, smoothing_share):
+    """Whether no score of a target counts: it is ignored, or its class has weight 0 and there is no smoothing."""
+    return (is_counted == 0) | ((hard_weight == 0) & (smoothing_share == 0))
+
+
+@inner
+def sum_weighted(scores, largest, weight, sums, totals):
+    """The sum of weight[c] * (score - the largest of its row) over the classes with a weight, for each row."""
+    classes, rows = scores.shape
+    sums[:], totals[:] = 0, 0
+    for c in range(classes):
+        if weight[c] != 0:
+            for r in range(rows):
+                sums[r] += weight[c] * (scores[c, r] - largest[r])
+        carry(c, classes, sums, totals)
+
+
 @kernel
 def row_losses(thread, threads, logits, layout, target, criterion, losses, gradient):
     """The same, target by target; the gradient's memory holds the exponentials meanwhile."""
     real, weight, classes, size = logits.dtype.type, criterion.weight, layout.length, logits.itemsize
     zero, one, hard, scale = real(0), real(1), real(1 - criterion.smoothing), real(criterion.scale)
-    smoothing_share, ones = real(criterion.smoothing / classes), np.ones(classes, real)
+    smoothing_share, weight_sum = real(criterion.smoothing / classes), real(criterion.weight_sum)
     for i in share_of_work(thread, threads, layout.count, len(logits)):
         begin, address = i * classes, logits.ctypes.data + i * classes * size
         scores, powers = logits[begin:begin + classes], gradient[begin:begin + classes]
+        is_counted = zero if target[i] == criterion.ignore_index else one
+        label = 0 if target[i] == criterion.ignore_index else target[i]
+        hard_weight = is_counted * hard * weight[label]
+        if has_no_weight(is_counted, hard_weight, smoothing_share):
+            losses[i] = zero
+            powers[:] = zero
+            continue
         if classes >= LONG_ROW:
             largest = row_maximum(logits, address, classes)
         else:
@@ -142,19 +174,20 @@ def row_losses(thread, threads, logits, layout, target, criterion, losses, gradi
                 largest = maximum(scores[c], largest)
         for c in range(classes):
             powers[c] = exp(scores[c] - largest)
-        total = sum_row_deviations(gradient, gradient.ctypes.data + begin * size, zero, classes)[0]
-        weight_sum, weighted_score = zero, zero
-        if criterion.smoothing > 0:
-            weight_sum, weighted_score = sum_row_products(weight, weight.ctypes.data, ones.ctypes.data, address,
-                                                          largest, classes)
-        is_counted = zero if target[i] == criterion.ignore_index else one
-        label = 0 if target[i] == criterion.ignore_index else target[i]
-        hard_weight = is_counted * hard * weight[label]
-        score = scores[label] - largest
-        loss = target_loss(log(total), score, weighted_score, hard_weight, smoothing_share, weight_sum)
-        losses[i] = loss if is_counted > zero else zero
-        factor = scale * (hard_weight + is_counted * smoothing_share * weight_sum) / total
-        weight_factor = is_counted * scale * smoothing_share
+        total = row_sum(gradient, gradient.ctypes.data + begin * size, classes)
+        weighted_score = row_weighted(scores, largest, weight) if criterion.smoothing > 0 else zero
+        losses[i] = target_loss(log(total), scores[label] - largest, weighted_score, hard_weight, smoothing_share,
+                                weight_sum)
+        factor, weight_factor = scale * (hard_weight + smoothing_share * weight_sum) / total, scale * smoothing_share
         for c in range(classes):
             powers[c] = powers[c] * factor - weight[c] * weight_factor
         powers[label] -= scale * hard_weight
+
+
+@inner
+def row_weighted(scores, largest, weight):
+    """The sum of weight[c] * (score - largest) over the classes with a weight."""
+    total = 0.0
+    for c in range(len(scores)):
+        total += weight[c] * (scores[c] - largest) if weight[c] != 0 else weight[c]
+    return scores.dtype.type(total)

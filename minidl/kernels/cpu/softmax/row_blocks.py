@@ -17,14 +17,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minidl.kernels.cpu.llvm.reduce_rows import sum_row_deviations, sum_row_products
 from minidl.kernels.cpu.llvm.transpose import transpose
 from minidl.kernels.cpu.llvm.vector_math import exp, maximum
 from minidl.kernels.cpu.runtime.compile import inner
-from minidl.kernels.cpu.runtime.work import ceil_div
+from minidl.kernels.cpu.runtime.work import FEW, ceil_div
 
 MANY_ROWS, FEW_ROWS = 128, 32     # rows of a block; were the number known to LLVM, it would unroll the loops over rows
 BLOCK_SIZE = 8192                 # elements of a block of MANY_ROWS that fit the L1 cache
 LONG_ROW = 64                     # elements; `reduce_rows.row_maximum` needs at least as many
+CHUNK = 2048                      # elements of a row that are summed in its own precision
 
 
 class RowLayout(NamedTuple):
@@ -112,13 +114,45 @@ def find_maxima(block, largest):
 
 
 @inner
-def exponentiate(block, largest, sums):
+def exponentiate(block, largest, sums, totals):
     """Replace each element by exp(element - the largest of its row); `sums` gets the sum of each row."""
     length, rows = block.shape
-    for r in range(rows):
-        sums[r] = 0
+    sums[:], totals[:] = 0, 0
     for c in range(length):
         for r in range(rows):
             power = exp(block[c, r] - largest[r])
             block[c, r] = power
             sums[r] += power
+        carry(c, length, sums, totals)
+
+
+@inner
+def carry(c, length, sums, totals):
+    """After class c of `length`, add `sums` to `totals`, which are float64, if they are of many classes or final."""
+    if c + 1 == length:
+        for r in range(len(sums)):
+            sums[r] = totals[r] + sums[r]
+    elif c % FEW == FEW - 1:
+        for r in range(len(sums)):
+            totals[r] += sums[r]
+            sums[r] = 0
+
+
+@inner
+def row_sum(like, address, count):
+    """The sum of a row of `count` elements: of chunks in their own precision, and of their sums in float64."""
+    total = 0.0
+    for first in range(0, count, CHUNK):
+        total += sum_row_deviations(like, address + first * like.itemsize, like.dtype.type(0),
+                                    min(CHUNK, count - first))[0]
+    return like.dtype.type(total)
+
+
+@inner
+def row_product(like, a, b, count):
+    """The sum of the products of two rows, likewise."""
+    total = 0.0
+    for first in range(0, count, CHUNK):
+        at = first * like.itemsize
+        total += sum_row_products(like, a + at, b + at, b + at, like.dtype.type(0), min(CHUNK, count - first))[0]
+    return like.dtype.type(total)

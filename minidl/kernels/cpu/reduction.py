@@ -1,0 +1,112 @@
+"""Sums over any axes of an array in any memory order, by all threads.
+
+The array is read in the order of its memory, as (sets, length, columns): a set is summed along `length`, column by
+column. Few columns would make short loops, so R neighbouring rows form a strip of R * columns elements, and what is
+left over is a shorter strip:
+
+    columns 2, R 2         strip 0    a0 b0 a1 b1            a0 + a2, b0 + b2, a1 + a3, b1 + b3
+    length 5               strip 1    a2 b2 a3 b3            then  a = (a0 + a2) + (a1 + a3) + a4
+                           left over  a4 b4                        b = (b0 + b2) + (b1 + b3) + b4
+
+Up to BLOCK strips are added in the array's own precision, and the sums of blocks in float64: the error does not grow
+with the length. The result is in float64, unless all is added in the array's own precision.
+"""
+
+import math
+
+import numpy as np
+
+from minidl.kernels import plain
+from minidl.kernels.cpu.llvm.reduce_columns import Rows, sum_columns
+from minidl.kernels.cpu.runtime.compile import kernel
+from minidl.kernels.cpu.runtime.work import REDUCTION_SPLITS, SERIAL_SIZE, ceil_div, share
+from minidl.kernels.memory_order import contiguous
+
+BLOCK = 32                  # elements that are added in the array's own precision: float32 errs by 5e-7 at most
+NEIGHBOURS = 4096           # neighbours in memory, which NumPy adds pairwise: this many, and the threads need not wake
+STRIP_LENGTH = 64           # elements of a strip of few columns, about
+COLUMNS = 512               # columns that are summed at a time
+
+
+def axis_sums(x, axes):
+    if x.size <= SERIAL_SIZE:
+        return plain.axis_sums(x, axes)
+    repeated = [n > 1 and stride == 0 for n, stride in zip(x.shape, x.strides, strict=True)]
+    if any(repeated):
+        return sums_of_repeated(x, axes, repeated)
+    source, order = contiguous(x)
+    return sums_in_memory_order(source, {order[axis] for axis in axes}).transpose(order)
+
+
+def sums_of_repeated(x, axes, repeated):
+    """The sums of an array with axes along which broadcasting repeats it: those of one copy, times the copies."""
+    copies = math.prod(x.shape[axis] for axis in axes if repeated[axis])
+    one = axis_sums(x[tuple(slice(0, 1) if again else slice(None) for again in repeated)], axes)
+    return np.broadcast_to(one * float(copies), [1 if axis in axes else n for axis, n in enumerate(x.shape)])
+
+
+def sums_in_memory_order(x, axes):
+    """The sums of a C-contiguous array over a set of axes: first over the longest run of them, then over the others."""
+    run = longest_run(x.shape, axes)
+    sets, length, columns = (math.prod(x.shape[i] for i in some) for some in (
+        range(run.start), run, range(run.stop, x.ndim)))
+    sums = middle_sums(x.reshape(sets, length, columns))
+    sums = sums.reshape(*x.shape[:run.start], *(1 for _ in run), *x.shape[run.stop:])
+    others = tuple(axis for axis in axes if axis not in run)
+    return sums.sum(others, dtype=np.float64, keepdims=True) if others else sums
+
+
+def longest_run(shape, axes):
+    """The neighbouring axes, all in `axes`, with the most elements; an axis of length 1 may be among them."""
+    runs, first = [range(0)], 0
+    for axis, n in enumerate(shape):
+        first = first if axis in axes or n == 1 else axis + 1
+        runs.append(range(first, axis + 1))
+    return max(runs, key=lambda run: math.prod(shape[i] for i in run))
+
+
+def middle_sums(x):
+    """x (sets, length, columns), C-contiguous  ->  (sets, columns)"""
+    sets, length, columns = x.shape
+    if length <= (NEIGHBOURS if columns == 1 else BLOCK):
+        return x.sum(1)
+    strip = 1                                                            # rows: R above, a power of 2
+    while 2 * strip * columns <= STRIP_LENGTH:
+        strip *= 2
+    together = sets * ceil_div(columns, COLUMNS)
+    splits = min(max(1, REDUCTION_SPLITS // together), ceil_div(length, strip * BLOCK))
+    partial = np.empty((sets, splits, columns))
+    sum_lengths(x.reshape(-1), length, strip, partial)
+    return partial.sum(1)
+
+
+@kernel
+def sum_lengths(thread, threads, x, length, strip, partial):
+    """partial (sets, splits, columns) = the sums of parts of the `length` of x (sets * length * columns,)"""
+    sets, splits, columns = partial.shape
+    size, parts = x.itemsize, ceil_div(columns, COLUMNS)
+    sums, totals = np.empty(COLUMNS, x.dtype), np.empty(COLUMNS)
+    for unit in share(thread, threads, sets * splits * parts):
+        part, e, s = unit % parts, unit // parts // splits, unit // parts % splits
+        first, stop, begin = s * length // splits, (s + 1) * length // splits, part * COLUMNS
+        width, strips = min(COLUMNS, columns - begin), (stop - first) // strip
+        here, stride = x.ctypes.data + ((e * length + first) * columns + begin) * size, strip * columns * size
+        wide = strip * width
+        totals[:wide] = 0
+        for start in range(0, strips, BLOCK):
+            sums[:wide] = 0
+            rows = Rows(min(BLOCK, strips - start), stride, wide)
+            sum_columns(x, rows, here + start * stride, sums.ctypes.data)
+            for k in range(wide):
+                totals[k] += sums[k]
+        over = (stop - first - strips * strip) * width
+        if over > 0:                                                     # then all columns are in one part
+            sums[:over] = 0
+            sum_columns(x, Rows(1, stride, over), here + strips * stride, sums.ctypes.data)
+            for k in range(over):
+                totals[k] += sums[k]
+        target = partial[e, s, begin:begin + width]
+        target[:] = 0
+        for row in range(0, wide, width):
+            for k in range(width):
+                target[k] += totals[row + k]
