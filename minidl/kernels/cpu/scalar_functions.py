@@ -25,7 +25,7 @@ def relu(x):
 
 @inner
 def relu_gradient(grad, out):
-    return grad if out > ZERO else ZERO
+    return ZERO if out <= ZERO else grad                 # NaN lets it pass, as in PyTorch
 
 
 @inner

@@ -49,9 +49,9 @@ def relu(x, ceiling=None):
 
 
 def relu_gradient(grad, out, ceiling=None):
-    """grad where out > 0, and out < ceiling unless that is None; 0 elsewhere."""
-    passes = out > 0 if ceiling is None else (out > 0) & (out < ceiling)
-    return array_module(grad).where(passes, grad, 0)
+    """grad where out is not 0 or, with a ceiling, where 0 < out < ceiling; 0 elsewhere."""
+    xp = array_module(grad)
+    return xp.where(out <= 0, 0, grad) if ceiling is None else xp.where((out > 0) & (out < ceiling), grad, 0)
 
 
 def leaky_relu(x, slope):
