@@ -7,7 +7,7 @@ import pytest
 
 import minidl.functional as F
 from minidl import NonFiniteError, Tensor, detect_nonfinite, no_grad
-from minidl.tensor import mode
+from minidl.modes import mode
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ import pytest
 import minidl
 import minidl.functional as F
 from minidl import Tensor, kernels, no_grad, optim
+from minidl.modes import mode
 from minidl.profiling import Memory
-from minidl.tensor import mode, op
+from minidl.tensor import op
 from zoo import lenet5
 
 KIB = 1024

@@ -198,7 +198,7 @@ def test_shapes_that_do_not_broadcast(function):
 @each([*UNARY, *BINARY])
 def test_lists_are_rejected(function):
     inputs = [[1.0, 2.0]] * (1 if function in UNARY else 2)
-    with pytest.raises(TypeError, match=r"^\w+: a builtins.list is neither a Tensor nor an array nor a number"):
+    with pytest.raises(TypeError, match=r"^\w+: a list is neither a Tensor nor an array nor a number"):
         function(*inputs)
 
 
