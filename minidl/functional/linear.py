@@ -5,6 +5,7 @@ from operator import matmul as numpy_matmul
 from typing import Any
 
 from minidl.functional.checks import check_dtypes
+from minidl.functional.promotion import promoted
 from minidl.kernels import backend
 from minidl.tensor import Operand, op
 
@@ -16,6 +17,7 @@ def matmul(a: Operand, b: Operand, /):
     a (..., M, K), b (..., K, N)  ->  (..., M, N)
     """
     check_inner("matmul", a, b)
+    a, b = promoted(a, b)
     rows = a[None, :] if a.ndim == 1 else a
     columns = b[:, None] if b.ndim == 1 else b
     multiply = backend(a).matmul if rows.ndim == columns.ndim == 2 and a.dtype == b.dtype else numpy_matmul
