@@ -32,7 +32,7 @@ def plain(array: Array) -> Array:
 def check_dtype(dtype: np.dtype[Any], data: Any) -> None:
     """Raise TypeError unless tensors can have elements of `dtype`, the type of the elements of `data`."""
     if dtype.kind == "f" and dtype.itemsize not in (4, 8):
-        raise TypeError(f"{dtype} is not supported; a tensor of floats is float32 or float64, so convert with "
+        raise TypeError(f"{dtype.name} is not supported; a tensor of floats is float32 or float64, so convert with "
                         ".astype(numpy.float32)")
     if dtype.kind not in "fiub":
         raise TypeError(f"a tensor needs numbers, not {type(data).__name__} ({dtype})")

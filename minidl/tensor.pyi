@@ -75,7 +75,7 @@ class Tensor:
     def __rmul__(self, a: Operand, /) -> Tensor:
         """a <operator> b, called as the method of b."""
     def __truediv__(self, b: Operand, /) -> Tensor:
-        """a / b, elementwise."""
+        """a / b, elementwise; integers give float32."""
     def __rtruediv__(self, a: Operand, /) -> Tensor:
         """a <operator> b, called as the method of b."""
     def __pow__(self, b: Operand, /) -> Tensor:

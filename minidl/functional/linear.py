@@ -22,7 +22,7 @@ def matmul(a: Operand, b: Operand, /):
     columns = b[:, None] if b.ndim == 1 else b
     multiply = backend(a).matmul if rows.ndim == columns.ndim == 2 and a.dtype == b.dtype else numpy_matmul
     product = multiply(rows, columns)
-    shape = product.shape
+    shape, is_vector = product.shape, b.ndim == 1
 
     def backward(grad):
         grad = grad.reshape(shape)
@@ -32,7 +32,7 @@ def matmul(a: Operand, b: Operand, /):
 
         def b_gradient():
             columns_gradient = multiply(rows.swapaxes(-1, -2), grad)
-            return columns_gradient[..., 0] if b.ndim == 1 else columns_gradient
+            return columns_gradient[..., 0] if is_vector else columns_gradient
         return a_gradient, b_gradient
     if a.ndim == 1:
         product = product[..., 0, :]
@@ -51,13 +51,14 @@ def linear(x: Operand, weight: Operand, bias: Operand = None, /, *, relu: bool =
         raise ValueError(f"linear: bias {bias.shape} must be ({len(weight)},), one element per row of the weight")
     check_dtypes("linear", x, weight, bias)
     k, f, shape = x.shape[-1], len(weight), x.shape[:-1]
-    rows = x.reshape(math.prod(shape), k)                    # not -1, which NumPy cannot infer for an empty batch
+    n = math.prod(shape)
+    rows = x.reshape(n, k)                                   # not -1, which NumPy cannot infer for an empty batch
     kernels = backend(x)
     out = kernels.matmul(rows, weight.T, bias, relu)
     rectified = out if relu else None                        # without ReLU, backward does not need `out`
 
     def backward(grad):
-        grad = grad.reshape(len(rows), f)
+        grad = grad.reshape(n, f)
         if relu:
             grad = kernels.relu_gradient(grad, rectified)
         return (
