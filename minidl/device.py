@@ -105,8 +105,9 @@ def memory_of(array: Array) -> Any:
     """The object that owns the memory of `array`: the same one for all arrays that share it."""
     if not isinstance(array, np.ndarray):
         return array.data.mem  # type: ignore[attr-defined]
-    while isinstance(array.base, np.ndarray):
-        array = array.base
+    base = array.base
+    while isinstance(base, np.ndarray):
+        array, base = base, base.base
     return array
 
 

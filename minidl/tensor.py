@@ -295,14 +295,21 @@ def propagate(node: Node, grads: dict[Node, Array]) -> None:
     gradient = grads.pop(node)
     if node.backward is None:
         return
-    shares = evaluated(node, node.backward, gradient)
+    written = writes.latest > node.order             # perhaps into an array that is needed now
+    if written:
+        writes.check_unwritten(node.backward, node.order, node.name)
+    shares = node.backward(gradient)
     shares = shares if isinstance(shares, tuple) else (shares,)
     if any(parent is not None for parent in node.parents[len(shares):]):
         raise RuntimeError(f"backward of {node.name} gave {len(shares)} gradients for {len(node.parents)} inputs")
     others = [gradient]
     for parent, share in zip(node.parents, shares, strict=False):
         if parent is not None and share is not None:
-            share = unbroadcast(evaluated(node, share) if callable(share) else share, parent, node.name)
+            if callable(share):
+                if written:
+                    writes.check_unwritten(share, node.order, node.name)
+                share = share()
+            share = unbroadcast(share, parent, node.name)
             if parent in grads:
                 share = no_scalar(accumulate(grads[parent], share))
             elif parent.keeps_grad and shares_memory(share, others):
@@ -311,17 +318,13 @@ def propagate(node: Node, grads: dict[Node, Array]) -> None:
             others.append(share)
 
 
-def evaluated(node: Node, function: Backward, *gradient: Array) -> Any:
-    """function(*gradient): `backward` of a node or a gradient of its; RuntimeError if what it reads has changed."""
-    if writes.latest > node.order:
-        writes.check_unwritten(function, node.order, node.name)
-    return function(*gradient)
-
-
 def shares_memory(gradient: Array, others: list[Array]) -> bool:
     """Whether a gradient shares memory with another one, or with itself, as one does that has been broadcast."""
     memory = memory_of(gradient)
-    return any(memory_of(other) is memory for other in others) or 0 in gradient.strides
+    for other in others:
+        if memory_of(other) is memory:
+            return True
+    return 0 in gradient.strides
 
 
 # The sum of two gradients of one node, always a new array: `add`, for example, gives one array to both of its inputs.
@@ -331,9 +334,11 @@ accumulate: Callable[[Array, Array], Array] = operator.add
 
 def unbroadcast(grad: Array, parent: Node, name: str) -> Array:
     """`grad` in the shape and dtype of `parent`: summed over the axes along which the input was broadcast."""
-    grad, shape = no_scalar(grad), parent.shape
-    if not is_array(grad):
-        raise RuntimeError(f"backward of {name} gave a {type(grad).__name__}; it must give arrays")
+    shape = parent.shape
+    if grad.__class__ is not np.ndarray:
+        grad = no_scalar(grad)
+        if not is_array(grad):
+            raise RuntimeError(f"backward of {name} gave a {type(grad).__name__}; it must give arrays")
     if mode.finite_only:
         check_finite(grad, name, "gradient")
     if grad.shape != shape:

@@ -13,13 +13,16 @@ KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
 NUMBERS = {bool: np.dtype(bool), int: np.dtype(np.int64), float: np.dtype(np.float32)}
 
 
-def promoted(*inputs: Any) -> Any:
-    """The inputs, arrays and numbers, with all arrays in their common dtype; numbers stay as they are."""
-    if len(inputs) == 2:                             # the usual cases, quickly
-        a, b = (getattr(x, "dtype", None) for x in inputs)
-        if (a is b and a is not None) or (b is None and a is not None and a.kind == "f") or (
-                a is None and b is not None and b.kind == "f"):
-            return inputs
+def promoted(a: Any, b: Any) -> tuple[Any, Any]:
+    """a and b, arrays or numbers, with arrays in their common dtype; numbers stay as they are."""
+    dtype, other = getattr(a, "dtype", None), getattr(b, "dtype", None)
+    if dtype is other or (other is None and dtype.kind == "f") or (dtype is None and other.kind == "f"):
+        return a, b                                  # the usual cases, quickly
+    return in_common_dtype(a, b)
+
+
+def in_common_dtype(*inputs: Any) -> Any:
+    """The same for any number of inputs."""
     dtype = common_dtype(inputs)
     return tuple(x.astype(dtype, copy=False) if hasattr(x, "dtype") else x for x in inputs)
 
