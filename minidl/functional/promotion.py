@@ -15,7 +15,8 @@ NUMBERS = {bool: np.dtype(bool), int: np.dtype(np.int64), float: np.dtype(np.flo
 
 def promoted(a: Any, b: Any) -> tuple[Any, Any]:
     """a and b, arrays or numbers, with arrays in their common dtype; numbers stay as they are."""
-    dtype, other = getattr(a, "dtype", None), getattr(b, "dtype", None)
+    dtype: Any = getattr(a, "dtype", None)
+    other: Any = getattr(b, "dtype", None)
     if dtype is other or (other is None and dtype.kind == "f") or (dtype is None and other.kind == "f"):
         return a, b                                  # the usual cases, quickly
     return in_common_dtype(a, b)
