@@ -2,10 +2,10 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from minidl.device import Array, array_module
+from minidl.scope import scope
 
 
 class Mode(threading.local):
@@ -24,9 +24,9 @@ def watched(function: Callable[..., Any], phase: str, name: str) -> Callable[...
     return function if mode.watcher is None else mode.watcher.watch(function, phase, name)
 
 
-@contextmanager
+@scope
 def no_grad() -> Iterator[None]:
-    """Record no operations in this thread: `with no_grad():`, or as a decorator, `@no_grad()`."""
+    """Record no operations in this thread: `with no_grad():`, or as a decorator, `@no_grad`."""
     before, mode.recording = mode.recording, False
     try:
         yield
@@ -41,7 +41,7 @@ class NonFiniteError(FloatingPointError):
     exit_code = 1                                # of a command that ends with it, see `errors.py`
 
 
-@contextmanager
+@scope
 def detect_nonfinite() -> Iterator[None]:
     """Raise NonFiniteError at the first operation whose output or gradient is not finite. Slow: for debugging."""
     before, mode.finite_only = mode.finite_only, True

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.tiny
 ROOT = Path(__file__).parent.parent
 KERNELS = Path("minidl/kernels")
 FLOORS = [                                            # lowest first
-    {"version", "device", "errors", "flags"},
+    {"version", "device", "errors", "flags", "scope"},
     {"arrays", "modes", "writes"},
     {"kernels.*"},                                    # the files beside kernels/__init__.py
     {"kernels.plain"},
@@ -45,7 +45,7 @@ FLOORS = [                                            # lowest first
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
     "version": 10, "device": 150, "errors": 60, "flags": 65, "arrays": 60, "modes": 70,
-    "writes": 80,
+    "writes": 80, "scope": 90,
     "kernels": 40, "kernels.*": 230, "kernels.plain": 850,
     "kernels.cpu": 1130, "kernels.cpu.runtime": 960, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120,
     "kernels.cpu.gemm": 550, "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850,
