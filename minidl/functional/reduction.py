@@ -9,6 +9,7 @@ from typing import Any
 
 from minidl.device import array_module
 from minidl.functional.checks import Axis, axes_of, whole
+from minidl.functional.promotion import floating
 from minidl.kernels import Window, backend
 from minidl.tensor import Operand, op
 
@@ -49,6 +50,7 @@ def sum(x: Operand, /, axis: Axis = None, keepdims: bool = False):
 @op
 def mean(x: Operand, /, axis: Axis = None, keepdims: bool = False):
     """The mean over `axis`."""
+    x = floating(x)
     axes, shape, xp = axes_of(x, axis, "mean"), x.shape, array_module(x)
     n, kernels = count(x, axes), backend(x)
     if n == 0:
@@ -56,11 +58,10 @@ def mean(x: Operand, /, axis: Axis = None, keepdims: bool = False):
 
     def backward(grad):
         return xp.broadcast_to(restored(grad, shape, axes) * (1 / n), shape)
-    if axes == (2, 3) and x.ndim == 4 and x.dtype.kind == "f":          # of images: average pooling, which has a kernel
+    if axes == (2, 3) and x.ndim == 4:                                  # of images: average pooling, which has a kernel
         out = kernels.avg_pool2d(x, Window(shape[2:], shape[2:]), 1 / n)
     else:
-        out = kernels.axis_sums(x, axes) / n
-        out = out.astype(x.dtype, copy=False) if x.dtype.kind == "f" else out
+        out = (kernels.axis_sums(x, axes) / n).astype(x.dtype)
     return reduced(out, x, axes, keepdims), backward
 
 
@@ -70,11 +71,11 @@ def var(x: Operand, /, axis: Axis = None, keepdims: bool = False, *, correction:
 
     Distances are taken from the rounded mean; the term with `lost`, what the mean loses by rounding, makes up for it.
     """
+    x = floating(x)
     axes, shape, kernels = axes_of(x, axis, "var"), x.shape, backend(x)
     n, correction = count(x, axes), whole("var", "correction", correction, 0)
     if n <= correction:
         raise ValueError(f"var: {n} elements are too few for correction={correction} (shape {shape}, axis {axis})")
-    x = x if x.dtype.kind == "f" else x.astype("float64")
     means = kernels.axis_sums(x, axes) / n
     rounded = means.astype(x.dtype)
     centred, lost = x - rounded, means - rounded
@@ -116,6 +117,7 @@ def extreme(x: Any, best: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
 @op
 def logsumexp(x: Operand, /, axis: Axis = None, keepdims: bool = False):
     """log(sum(exp(x))) over `axis`, without overflow: the largest element is subtracted first."""
+    x = floating(x)
     axes, xp = axes_of(x, axis, "logsumexp"), array_module(x)
     largest = x.max(axes, keepdims=True)
     largest = xp.where(xp.isfinite(largest), largest, 0)                 # of all -inf: nothing to subtract
