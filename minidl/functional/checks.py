@@ -134,6 +134,12 @@ def check_images(name: str, x: Any) -> None:
         raise TypeError(f"{name}: x must hold floats, not {x.dtype}; convert with .astype(numpy.float32)")
 
 
+def check_pixels(name: str, x: Any) -> None:
+    """Raise ValueError if images (N, C, H, W) have nothing to look at: only N may be 0."""
+    if 0 in x.shape[1:]:
+        raise ValueError(f"{name}: x {x.shape} has no pixels; only N may be 0")
+
+
 def check_dtypes(name: str, *arrays: Array | None) -> None:
     """Raise TypeError unless all arrays (None is skipped) have the same floating-point dtype."""
     dtypes = [a.dtype for a in arrays if a is not None]

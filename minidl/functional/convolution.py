@@ -6,7 +6,7 @@ for how it works.
 
 from typing import Any
 
-from minidl.functional.checks import Padding, Pair, check_dtypes, whole, window_of
+from minidl.functional.checks import Padding, Pair, check_dtypes, check_pixels, whole, window_of
 from minidl.kernels import backend
 from minidl.tensor import Operand, op
 
@@ -26,6 +26,7 @@ def conv2d(x: Operand, weight: Operand, bias: Operand = None, /, *, stride: Pair
     groups = whole("conv2d", "groups", groups, 1)
     check_shapes(x, weight, bias, groups)
     check_dtypes("conv2d", x, weight, bias)
+    check_pixels("conv2d", x)
     window = window_of("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
     kernels = backend(x)
     out = kernels.conv2d(x, weight, bias, window, groups, relu)

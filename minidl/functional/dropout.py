@@ -4,6 +4,7 @@ from typing import Any
 
 from minidl.device import array_module, generator
 from minidl.functional.checks import check_images, fraction
+from minidl.functional.promotion import floating
 from minidl.tensor import Operand, op
 
 
@@ -29,7 +30,7 @@ def dropout2d(x: Operand, /, p: float = 0.5, training: bool = True):
 
 def dropped(name: str, x: Any, mask_shape: tuple[int, ...], p: float, training: bool) -> Any:
     """x after dropout, and its backward. The random mask has `mask_shape` and is broadcast against x."""
-    p = fraction(name, "p", p)
+    x, p = floating(x), fraction(name, "p", p)
     if not training or p == 0:
         return x, lambda grad: grad
     xp = array_module(x)

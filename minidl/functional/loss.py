@@ -21,6 +21,7 @@ from minidl.functional.checks import (
     not_negative,
     whole,
 )
+from minidl.functional.promotion import floating, promoted
 from minidl.functional.reduction import sum_of
 from minidl.kernels import backend
 from minidl.tensor import Operand, Tensor, op
@@ -133,6 +134,7 @@ def difference_loss(name: str, x: Any, target: Any, reduction: str, loss: Callab
                     derivative: Callable[[Any], Any]) -> Any:
     """A loss that is an elementwise function of d = x - target, then reduced, and its backward."""
     check_elements(name, x, target, reduction)
+    x, target = map(floating, promoted(x, target))
     difference = x - target
 
     def backward(grad):
@@ -159,10 +161,12 @@ def _binary_cross_entropy_with_logits(x, target, weight, pos_weight, /, *, reduc
     """
     name = "binary_cross_entropy_with_logits"
     check_elements(name, x, target, reduction)
+    x = floating(x)
     kernels, xp = backend(x), array_module(x)
     target = target.astype(x.dtype, copy=False)
     if not ((target >= 0) & (target <= 1)).all():
         raise ValueError(f"{name}: targets must be between 0 and 1; found {target.min()} to {target.max()}")
+    weight, pos_weight = (None if w is None else xp.asarray(w, dtype=x.dtype) for w in (weight, pos_weight))
     positive, negative = target if pos_weight is None else target * pos_weight, 1 - target
     rest = xp.log1p(xp.exp(-xp.abs(x)))
     if_positive, if_negative = xp.maximum(-x, 0) + rest, xp.maximum(x, 0) + rest            # -log(p), -log(1 - p)

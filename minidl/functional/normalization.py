@@ -41,6 +41,8 @@ def batch_norm(x: Operand, weight: Operand, bias: Operand, add: Operand = None, 
     """
     images = x[:, :, None, None] if x.ndim == 2 else x
     check_images("batch_norm", images)
+    if images.shape[1] == 0:
+        raise ValueError(f"batch_norm: x {x.shape} has no channels")
     check_dtypes("batch_norm", x, weight, bias, add, mean, var)
     if add is not None and add.shape != x.shape:
         raise ValueError(f"batch_norm: add {add.shape} must have the shape of x, {x.shape}")

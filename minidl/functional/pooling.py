@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minidl.device import array_module
-from minidl.functional.checks import Pair, check_images, is_whole, pair, unwrapped, window_of
+from minidl.functional.checks import Pair, check_images, check_pixels, is_whole, pair, unwrapped, window_of
 from minidl.kernels import Taps, Window, backend
 from minidl.tensor import Operand, op
 
@@ -157,8 +157,7 @@ def parts(h: int, w: int, oh: int, ow: int) -> Iterator[tuple[int, int, slice, s
 def adaptive_size(name: str, x: Any, output_size: OutputSize) -> tuple[int, int]:
     """(OH, OW) from one length or two, where None stands for the length of x."""
     check_images(name, x)
-    if 0 in x.shape[1:]:
-        raise ValueError(f"{name}: x {x.shape} has no pixels; only N may be 0")
+    check_pixels(name, x)
     output_size = unwrapped(output_size)
     both = output_size if isinstance(output_size, tuple) else (output_size, output_size)
     size = tuple(x.shape[2 + i] if o is None and i < 2 else o for i, o in enumerate(both))
@@ -172,6 +171,7 @@ def pooling_window(name: str, x: Any, kernel_size: Pair, stride: Pair | None, pa
     With `ceil_mode`, it has as much additional padding at the bottom and on the right as the last windows need.
     """
     check_images(name, x)
+    check_pixels(name, x)
     stride, size = kernel_size if stride is None else stride, x.shape[2:]
     if ceil_mode:                                            # the last window may exceed the edge by stride - 1
         size = tuple(n + s - 1 for n, s in zip(size, pair(name, "stride", stride, 1), strict=True))

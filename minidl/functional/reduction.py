@@ -29,6 +29,14 @@ def count(x: Any, axes: tuple[int, ...]) -> int:
     return math.prod(x.shape[i] for i in axes)
 
 
+def some_of(x: Any, axis: Axis, name: str) -> tuple[int, ...]:
+    """`axes_of`, for a reduction of at least one element."""
+    axes = axes_of(x, axis, name)
+    if x.size == 0 and count(x, axes) == 0:
+        raise ValueError(f"{name}: no elements to reduce (shape {x.shape}, axis {axis})")
+    return axes
+
+
 def sum_of(x: Any, divisor: Any = 1) -> Any:
     """The sum of all elements of a floating-point array, divided: an array without axes."""
     sums = backend(x).axis_sums(x, tuple(range(x.ndim)))
@@ -89,14 +97,14 @@ def var(x: Operand, /, axis: Axis = None, keepdims: bool = False, *, correction:
 @op
 def amax(x: Operand, /, axis: Axis = None, keepdims: bool = False):
     """The largest element over `axis`; equal elements share the gradient equally."""
-    axes = axes_of(x, axis, "amax")
+    axes = some_of(x, axis, "amax")
     return extreme(x, x.max(axes, keepdims=True), axes, keepdims)
 
 
 @op
 def amin(x: Operand, /, axis: Axis = None, keepdims: bool = False):
     """The smallest element over `axis`; equal elements share the gradient equally."""
-    axes = axes_of(x, axis, "amin")
+    axes = some_of(x, axis, "amin")
     return extreme(x, x.min(axes, keepdims=True), axes, keepdims)
 
 
@@ -118,7 +126,7 @@ def extreme(x: Any, best: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
 def logsumexp(x: Operand, /, axis: Axis = None, keepdims: bool = False):
     """log(sum(exp(x))) over `axis`, without overflow: the largest element is subtracted first."""
     x = floating(x)
-    axes, xp = axes_of(x, axis, "logsumexp"), array_module(x)
+    axes, xp = some_of(x, axis, "logsumexp"), array_module(x)
     largest = x.max(axes, keepdims=True)
     largest = xp.where(xp.isfinite(largest), largest, 0)                 # of all -inf: nothing to subtract
     out = (xp.log(backend(x).axis_sums(xp.exp(x - largest), axes)) + largest).astype(x.dtype)
