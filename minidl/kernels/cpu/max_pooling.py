@@ -2,7 +2,7 @@
 
 With many channels it goes pixel by pixel, a vector of channels at a time, by `llvm/pooling_microkernel.py`. With few it
 goes along whole rows of memory, across pixels. The gradients of overlapping windows are added in a fixed order, so that
-the sums do not depend on the number of threads.
+the sums do not depend on the number of threads. Where many windows share a pixel, they are computed in float64.
 """
 
 import math
@@ -23,7 +23,7 @@ from minidl.kernels.cpu.llvm.pooling_microkernel import (
 )
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
-from minidl.kernels.cpu.runtime.work import ceil_div, share
+from minidl.kernels.cpu.runtime.work import FEW, ceil_div, share
 
 MANY_CHANNELS, MANY_CHANNELS_BACKWARD = 6, 32        # channels from which going pixel by pixel is faster
 
@@ -45,6 +45,8 @@ def max_pool2d(x, window, relu=False):
 def max_pool2d_gradient(grad, winner, shape, window):
     if winner.dtype != np.uint8:
         return plain.max_pool2d_gradient(grad, winner, shape, window)
+    if math.prod(map(ceil_div, window.kernel, window.stride)) > FEW and grad.dtype != np.float64:
+        return max_pool2d_gradient(grad.astype(np.float64), winner, shape, window).astype(grad.dtype)
     n, c, h, w = shape
     dx = empty((n, h, w, c), grad.dtype)
     grad, winner = channels_last(grad), channels_last(winner)
@@ -90,7 +92,9 @@ def max_by_row(thread, threads, x, c, window, relu, out, winner):
             tall[e] = -np.inf
             tall_ky[e] = kh                                          # padding: of equal elements, it comes last
         best, best_ky = tall[left:left + width], tall_ky[left:left + width]
-        best_ky[:] = max(0, ceil_div(top - oy * sh, dh))             # the first row inside the image
+        first_ky = max(0, ceil_div(top - oy * sh, dh))
+        first_ky = first_ky if first_ky < kh and oy * sh + first_ky * dh - top < h else 0
+        best_ky[:] = first_ky                                        # the first row inside the image
         for ky in range(kh):
             iy = oy * sh + ky * dh - top
             if 0 <= iy < h:
@@ -111,7 +115,8 @@ def max_by_row(thread, threads, x, c, window, relu, out, winner):
         for e in range(length):
             rectified = relu != 0 and wide[begins[e]] <= 0
             out[image, oy, e] = 0 if rectified else wide[begins[e]]
-            winner[image, oy, e] = 256 ** winner.itemsize - 1 if rectified else wide_tap[begins[e]]
+            tap = wide_tap[begins[e]] if wide_tap[begins[e]] < kh * kw else first_ky * kw
+            winner[image, oy, e] = 256 ** winner.itemsize - 1 if rectified else tap
 
 
 @inner

@@ -21,17 +21,19 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     counted = t != ignore_index
     t = xp.where(counted, t, 0)
     at_target = xp.arange(n)[:, None], t, xp.arange(length)              # the index of the targets in (N, C, length)
+    target_weight = xp.where(counted, weight[t], 0)                      # w[t], 0 where ignored
+    hard_weight, shares = target_weight * (1 - smoothing), weight[:, None] * (smoothing / c)              # (C, 1)
+    has_weight = counted & ((hard_weight != 0) | (smoothing > 0))
+    z = xp.where(has_weight[:, None], z, 0)
     shifted = z - z.max(1, keepdims=True)
     p = xp.exp(shifted)
     sums = axis_sums(p, (1,)).astype(p.dtype)
     logp = shifted - xp.log(sums)
-    target_weight = xp.where(counted, weight[t], 0)                      # w[t], 0 where ignored
     total = axis_sums(target_weight, (0, 1))[0, 0]
-    hard_weight, shares = target_weight * (1 - smoothing), weight[:, None] * (smoothing / c)              # (C, 1)
     smooth = axis_sums(shares * xp.where(shares != 0, logp, 0), (1,))[:, 0]
     losses = -hard_weight * xp.where(hard_weight != 0, logp[at_target], 0) - xp.where(counted, smooth, 0)
     p_factor = (hard_weight + xp.where(counted, shares.sum(), 0))[:, None]
-    gradient = xp.where(p_factor != 0, p / sums, 0) * p_factor - xp.where(counted[:, None], shares, 0)
+    gradient = p / sums * p_factor - xp.where(counted[:, None], shares, 0)
     gradient[at_target] -= hard_weight
     if mean:
         gradient = gradient / xp.where(total == 0, 1, total)

@@ -29,10 +29,13 @@ def max_pool2d(x, window, relu=False):
 
 
 def first_taps(x, window):
-    """The first tap of each window that lies inside the image.   x (N, C, H, W)  ->  (1, OH, OW, 1)"""
-    inside = windows(pad(array_module(x).ones((1, 1, *x.shape[2:]), dtype=bool), window),
-                     window._replace(padding=Window._field_defaults["padding"]))
-    return inside.reshape(*inside.shape[:4], math.prod(window.kernel)).argmax(-1)
+    """The first tap of each window that lies inside the image.   x (N, C, H, W)  ->  (OH, OW, 1)"""
+    xp, size = array_module(x), x.shape[2:]
+    firsts = []
+    for n, out, kernel, stride, (before, _), step in zip(size, window.out(size), *window, strict=True):
+        position = xp.arange(out)[:, None] * stride + xp.arange(kernel) * step - before
+        firsts.append(((position >= 0) & (position < n)).argmax(1))
+    return (firsts[0][:, None] * window.kernel[1] + firsts[1])[..., None]
 
 
 def max_pool2d_gradient(grad, winner, shape, window):
