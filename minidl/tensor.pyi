@@ -79,7 +79,7 @@ class Tensor:
     def __rtruediv__(self, a: Operand, /) -> Tensor:
         """a <operator> b, called as the method of b."""
     def __pow__(self, b: Operand, /) -> Tensor:
-        """a ** b, elementwise; where b is 0 the gradient of a is 0, and where a is 0 the gradient of b is 0."""
+        """a ** b, elementwise."""
     def __rpow__(self, a: Operand, /) -> Tensor:
         """a <operator> b, called as the method of b."""
     def __matmul__(self, b: Operand, /) -> Tensor:
@@ -127,7 +127,7 @@ class Tensor:
     def sqrt(self, /) -> Tensor:
         """The square root, elementwise."""
     def pow(self, b: Operand, /) -> Tensor:
-        """a ** b, elementwise; where b is 0 the gradient of a is 0, and where a is 0 the gradient of b is 0."""
+        """a ** b, elementwise."""
     def clamp(self, /, *, min: float | None=None, max: float | None=None) -> Tensor:
         """x limited to [min, max], elementwise; the gradient passes where x lies inside, bounds included."""
     def relu(self, /, *, ceiling: float | None=None) -> Tensor:
@@ -192,6 +192,7 @@ def newest_first(root: Node) -> list[Node]: ...
 def propagate(node: Node, grads: dict[Node, Array]) -> None: ...
 def shares_memory(gradient: Array, others: list[Array]) -> bool: ...
 accumulate: Callable[[Array, Array], Array]
+axis_sums: Callable[[Array, tuple[int, ...]], Array]
 def unbroadcast(grad: Array, parent: Node, name: str) -> Array: ...
 def no_scalar(out: Array) -> Array: ...
 def broadcasts(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool: ...

@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeAlias
 
 from minidl.device import Array
 from minidl.kernels import Window
-from minidl.tensor import Tensor, mode
+from minidl.modes import mode
+from minidl.tensor import Tensor
 
 Axis: TypeAlias = int | Sequence[int] | None
 Pair: TypeAlias = int | Sequence[int]                        # (vertical, horizontal), or one number for both

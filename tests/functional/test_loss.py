@@ -157,6 +157,34 @@ def test_binary_cross_entropy_with_logits(xp, case, weighted, reduction, layout,
     check_gradients(loss, ours, seed=seed)
 
 
+@given(case=binary_cases(), weighted=st.booleans(), reduction=reductions, seed=seeds)
+def test_gradients_by_the_target(xp, case, weighted, reduction, seed):
+    """Of every loss whose target is not a class."""
+    x, target, *weights = map(xp.asarray, distinct_values(case[0], case[0], *case[1:], seed=seed))
+    target = 0.5 + 0.1 * target
+    constants = [w.astype(x.dtype) + 1.5 for w in weights] if weighted else []
+    check_gradients(lambda x, t: F.binary_cross_entropy_with_logits(x, t, *constants, reduction=reduction), x, target,
+                    seed=seed)
+    for loss in (F.mse_loss, F.l1_loss, F.smooth_l1_loss):
+        check_gradients(lambda x, t, loss=loss: loss(x, t, reduction=reduction), x, target, seed=seed)
+
+
+@pytest.mark.parametrize(("loss", "target"), [
+    (F.cross_entropy, np.array([0, 2])),
+    (F.nll_loss, np.array([0, 2])),
+    (F.focal_loss, np.array([0, 2])),
+    (F.binary_cross_entropy_with_logits, np.ones((2, 3))),
+])
+def test_weights_have_no_gradient(loss, target):
+    weight = Tensor(np.ones(3), requires_grad=True)
+    with pytest.raises(RuntimeError, match=rf"^{loss.__name__}: weight cannot have a gradient; give weight.detach"):
+        loss(Tensor(SCORES), target, weight)
+    assert math.isfinite(loss(Tensor(SCORES), target, weight.detach()).item())
+    if loss is F.binary_cross_entropy_with_logits:
+        with pytest.raises(RuntimeError, match=r": pos_weight cannot have a gradient"):
+            loss(Tensor(SCORES), target, None, weight)
+
+
 def test_binary_cross_entropy_of_large_scores(xp):
     x = Tensor(xp.asarray(np.array([1e4, -1e4, 1e4], np.float32)), requires_grad=True)
     loss = F.binary_cross_entropy_with_logits(x, xp.asarray(np.array([0, 0, 1])), reduction="none")

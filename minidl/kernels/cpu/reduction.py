@@ -1,14 +1,13 @@
 """Sums over any axes of an array in any memory order, by all threads.
 
 The array is read in the order of its memory, as (sets, length, columns): a set is summed along `length`, column by
-column. Few columns would make short loops, so R neighbouring rows form a strip of R * columns elements, and what is
-left over is a shorter strip:
+column. Few columns would make short loops, so R neighbouring rows are read as one long row of R * columns elements:
 
-    columns 2, R 2         strip 0    a0 b0 a1 b1            a0 + a2, b0 + b2, a1 + a3, b1 + b3
-    length 5               strip 1    a2 b2 a3 b3            then  a = (a0 + a2) + (a1 + a3) + a4
-                           left over  a4 b4                        b = (b0 + b2) + (b1 + b3) + b4
+    columns 2, R 2         long row 0   a0 b0 a1 b1            a0 + a2, b0 + b2, a1 + a3, b1 + b3
+    length 5               long row 1   a2 b2 a3 b3            then  a = (a0 + a2) + (a1 + a3) + a4
+                           left over    a4 b4                        b = (b0 + b2) + (b1 + b3) + b4
 
-Up to BLOCK strips are added in the array's own precision, and the sums of blocks in float64: the error does not grow
+Up to BLOCK long rows are added in the array's own precision, and the sums of blocks in float64: the error does not grow
 with the length. The result is in float64, unless all is added in the array's own precision.
 """
 
@@ -24,7 +23,7 @@ from minidl.kernels.memory_order import contiguous
 
 BLOCK = 32                  # elements that are added in the array's own precision: float32 errs by 5e-7 at most
 NEIGHBOURS = 4096           # neighbours in memory, which NumPy adds pairwise: this many, and the threads need not wake
-STRIP_LENGTH = 64           # elements of a strip of few columns, about
+ROW_LENGTH = 64             # elements of a long row of few columns, about
 COLUMNS = 512               # columns that are summed at a time
 
 
@@ -70,18 +69,18 @@ def middle_sums(x):
     sets, length, columns = x.shape
     if length <= (NEIGHBOURS if columns == 1 else BLOCK):
         return x.sum(1)
-    strip = 1                                                            # rows: R above, a power of 2
-    while 2 * strip * columns <= STRIP_LENGTH:
-        strip *= 2
+    r = 1                                                                # a power of 2
+    while 2 * r * columns <= ROW_LENGTH:
+        r *= 2
     together = sets * ceil_div(columns, COLUMNS)
-    splits = min(max(1, REDUCTION_SPLITS // together), ceil_div(length, strip * BLOCK))
+    splits = min(max(1, REDUCTION_SPLITS // together), ceil_div(length, r * BLOCK))
     partial = np.empty((sets, splits, columns))
-    sum_lengths(x.reshape(-1), length, strip, partial)
+    sum_lengths(x.reshape(-1), length, r, partial)
     return partial.sum(1)
 
 
 @kernel
-def sum_lengths(thread, threads, x, length, strip, partial):
+def sum_lengths(thread, threads, x, length, r, partial):
     """partial (sets, splits, columns) = the sums of parts of the `length` of x (sets * length * columns,)"""
     sets, splits, columns = partial.shape
     size, parts = x.itemsize, ceil_div(columns, COLUMNS)
@@ -89,20 +88,19 @@ def sum_lengths(thread, threads, x, length, strip, partial):
     for unit in share(thread, threads, sets * splits * parts):
         part, e, s = unit % parts, unit // parts // splits, unit // parts % splits
         first, stop, begin = s * length // splits, (s + 1) * length // splits, part * COLUMNS
-        width, strips = min(COLUMNS, columns - begin), (stop - first) // strip
-        here, stride = x.ctypes.data + ((e * length + first) * columns + begin) * size, strip * columns * size
-        wide = strip * width
+        width, rows = min(COLUMNS, columns - begin), (stop - first) // r
+        here, stride = x.ctypes.data + ((e * length + first) * columns + begin) * size, r * columns * size
+        wide = r * width
         totals[:wide] = 0
-        for start in range(0, strips, BLOCK):
+        for start in range(0, rows, BLOCK):
             sums[:wide] = 0
-            rows = Rows(min(BLOCK, strips - start), stride, wide)
-            sum_columns(x, rows, here + start * stride, sums.ctypes.data)
+            sum_columns(x, Rows(min(BLOCK, rows - start), stride, wide), here + start * stride, sums.ctypes.data)
             for k in range(wide):
                 totals[k] += sums[k]
-        over = (stop - first - strips * strip) * width
+        over = (stop - first - rows * r) * width
         if over > 0:                                                     # then all columns are in one part
             sums[:over] = 0
-            sum_columns(x, Rows(1, stride, over), here + strips * stride, sums.ctypes.data)
+            sum_columns(x, Rows(1, stride, over), here + rows * stride, sums.ctypes.data)
             for k in range(over):
                 totals[k] += sums[k]
         target = partial[e, s, begin:begin + width]
