@@ -27,6 +27,8 @@ REDUCTIONS = ("mean", "sum", "none")
 
 def unwrapped(value: Any) -> Any:
     """NumPy's scalars and arrays without axes as Python numbers, arrays with one axis as tuples; others as they are."""
+    if type(value) is int or type(value) is float:                       # the usual cases, quickly
+        return value
     shape = getattr(value, "shape", None)
     if isinstance(value, tuple | list) or (shape is not None and len(shape) == 1):
         return tuple(unwrapped(v) for v in value)
@@ -35,12 +37,12 @@ def unwrapped(value: Any) -> Any:
 
 def is_whole(value: Any) -> bool:
     """Whether a Python number is an integer, and no truth value."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))
 
 
 def is_real(value: Any) -> bool:
     """Whether a Python value is a real number, and no truth value."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+    return type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
 
 
 def whole(name: str, setting: str, value: Any, least: int | None = None) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 from minidl.device import array_module, generator
 from minidl.functional.checks import check_images, fraction
 from minidl.functional.promotion import floating
+from minidl.kernels import backend
 from minidl.tensor import Operand, op
 
 
@@ -33,10 +34,10 @@ def dropped(name: str, x: Any, mask_shape: tuple[int, ...], p: float, training: 
     x, p = floating(x), fraction(name, "p", p)
     if not training or p == 0:
         return x, lambda grad: grad
-    xp = array_module(x)
+    xp, kernels = array_module(x), backend(x)
     kept = generator(xp).random(mask_shape, dtype=xp.float32) >= p       # none if p is 1
     scale = 1 / (1 - p) if p < 1 else 0.0
 
     def backward(grad):
-        return xp.where(kept, grad, 0) * scale
-    return xp.where(kept, x, 0) * scale, backward
+        return kernels.select(kept, grad, scale)
+    return kernels.select(kept, x, scale), backward

@@ -85,6 +85,7 @@ def results(dtype):
         out[f"response, {c}, gradient"] = cpu.local_response_norm_gradient(grad, x, 5, 1.0, 0.75, 2.0)
         out[f"resample, {c}"] = cpu.resample(x, linear(30, 47, 30 / 47, False)[0], linear(29, 11, 29 / 11, False)[0])
         out[f"sum, {c}"] = cpu.add(x, other)
+        out[f"selected, {c}"] = cpu.select(other > 0, x, 2.0)
         out[f"relu, {c}"] = cpu.relu(x, 6.0)
         out[f"relu, {c}, gradient"] = cpu.relu_gradient(grad, x, 6.0)
     x, grad = 3 * draw(5, 7, 60, 50), draw(5, 7, 60, 50)

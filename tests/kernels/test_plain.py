@@ -261,6 +261,18 @@ def test_resample_skips_taps_without_weight(kernels, dtype):
     np.testing.assert_array_equal(kernels.resample(x.reshape(1, 1, 1, 3), identity, some).ravel(), [2, 2, 0])
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 30, 20, 33), (3, 7000)])
+@given(layout=layouts, of_mask=layouts, seed=seeds)
+def test_select(kernels, dtype, shape, layout, of_mask, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.choice([np.nan, np.inf, -1, 2], size=shape).astype(dtype)
+    mask = rng.random(shape) < 0.5
+    out = kernels.select(of_mask(mask), layout(x), 3.0)
+    assert out.dtype == dtype
+    np.testing.assert_array_equal(out, np.where(mask, x, 0) * 3)
+    np.testing.assert_array_equal(kernels.select(mask[:, :1], x, 0.5), np.where(mask[:, :1], x, 0) * 0.5)
+
+
 @given(shape=image_shapes, layout=layouts, seed=seeds)
 def test_moments_and_sums(kernels, dtype, shape, layout, seed):
     x, = distinct_values(shape, seed=seed)

@@ -34,6 +34,7 @@ from minidl.kernels.cpu.normalization.response_norm import local_response_norm, 
 from minidl.kernels.cpu.optimizers import adam, lerp, rmsprop, sgd
 from minidl.kernels.cpu.reduction import axis_sums
 from minidl.kernels.cpu.resampling import resample
+from minidl.kernels.cpu.selection import select
 from minidl.kernels.cpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.cpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 
@@ -68,6 +69,7 @@ __all__ = [
     "relu_gradient",
     "resample",
     "rmsprop",
+    "select",
     "sgd",
     "softmax",
     "softmax_gradient",

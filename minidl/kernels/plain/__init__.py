@@ -25,6 +25,7 @@ from minidl.kernels.plain.normalization import (
 from minidl.kernels.plain.optimizers import adam, lerp, rmsprop, sgd
 from minidl.kernels.plain.reduction import axis_sums
 from minidl.kernels.plain.resampling import resample
+from minidl.kernels.plain.selection import select
 from minidl.kernels.plain.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "relu_gradient",
     "resample",
     "rmsprop",
+    "select",
     "sgd",
     "softmax",
     "softmax_gradient",

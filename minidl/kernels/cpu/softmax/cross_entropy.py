@@ -31,6 +31,7 @@ from minidl.kernels.cpu.softmax.row_blocks import (
     find_maxima,
     load_transposed,
     locate_block,
+    row_products,
     row_sum,
     rows_along,
     store_transposed,
@@ -156,6 +157,7 @@ def row_losses(thread, threads, logits, layout, target, criterion, losses, gradi
     real, weight, classes, size = logits.dtype.type, criterion.weight, layout.length, logits.itemsize
     zero, one, hard, scale = real(0), real(1), real(1 - criterion.smoothing), real(criterion.scale)
     smoothing_share, weight_sum = real(criterion.smoothing / classes), real(criterion.weight_sum)
+    ones = np.ones(classes, real)
     for i in share_of_work(thread, threads, layout.count, len(logits)):
         begin, address = i * classes, logits.ctypes.data + i * classes * size
         scores, powers = logits[begin:begin + classes], gradient[begin:begin + classes]
@@ -175,7 +177,11 @@ def row_losses(thread, threads, logits, layout, target, criterion, losses, gradi
         for c in range(classes):
             powers[c] = exp(scores[c] - largest)
         total = row_sum(gradient, gradient.ctypes.data + begin * size, classes)
-        weighted_score = row_weighted(scores, largest, weight) if criterion.smoothing > 0 else zero
+        weighted_score = zero
+        if criterion.smoothing > 0:
+            weighted_score = row_products(weight, weight.ctypes.data, ones.ctypes.data, address, largest, classes)[1]
+            if weighted_score != weighted_score:             # perhaps 0 times infinity
+                weighted_score = row_weighted(scores, largest, weight)
         losses[i] = target_loss(log(total), scores[label] - largest, weighted_score, hard_weight, smoothing_share,
                                 weight_sum)
         factor, weight_factor = scale * (hard_weight + smoothing_share * weight_sum) / total, scale * smoothing_share

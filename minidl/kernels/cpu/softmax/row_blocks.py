@@ -149,10 +149,12 @@ def row_sum(like, address, count):
 
 
 @inner
-def row_product(like, a, b, count):
-    """The sum of the products of two rows, likewise."""
-    total = 0.0
+def row_products(like, a, b, x, center, count):
+    """The sums of g and of g * (x - center) over a row, likewise,  g = a * b;  a, b, x: addresses"""
+    total, product = 0.0, 0.0
     for first in range(0, count, CHUNK):
         at = first * like.itemsize
-        total += sum_row_products(like, a + at, b + at, b + at, like.dtype.type(0), min(CHUNK, count - first))[0]
-    return like.dtype.type(total)
+        g, gx = sum_row_products(like, a + at, b + at, x + at, center, min(CHUNK, count - first))
+        total += g
+        product += gx
+    return like.dtype.type(total), like.dtype.type(product)

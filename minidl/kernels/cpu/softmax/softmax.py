@@ -21,7 +21,7 @@ from minidl.kernels.cpu.softmax.row_blocks import (
     find_maxima,
     load_transposed,
     locate_block,
-    row_product,
+    row_products,
     row_sum,
     rows_along,
     store_transposed,
@@ -153,7 +153,7 @@ def row_values(thread, threads, x, layout, logarithm, out):
 @kernel
 def row_gradients(thread, threads, grad, out, layout, logarithm, dx):
     """The gradient of softmax, or of its logarithm, for long rows that follow one another."""
-    length, size = layout.length, out.itemsize
+    length, size, zero = layout.length, out.itemsize, out.dtype.type(0)
     for i in share_of_work(thread, threads, layout.count, len(out)):
         row = slice(i * length, (i + 1) * length)
         g, p, target = grad[row], out[row], dx[row]
@@ -163,6 +163,6 @@ def row_gradients(thread, threads, grad, out, layout, logarithm, dx):
             for j in range(length):
                 target[j] = g[j] - exp(p[j]) * total
         else:
-            total = row_product(grad, grad_address, out_address, length)
+            total = row_products(grad, grad_address, out_address, out_address, zero, length)[0]
             for j in range(length):
                 target[j] = p[j] * (g[j] - total)
