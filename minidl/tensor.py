@@ -236,10 +236,12 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
     positional argument, in order. A gradient returned as a `lambda` is computed only if it is needed. The message of
     a ValueError, TypeError, IndexError or MemoryError gets the operation's name in front.
     """
-    name = function.__name__.lstrip("_")
+    name, tensors = function.__name__.lstrip("_"), function.__code__.co_posonlyargcount
 
     @functools.wraps(function)
     def recorded(*inputs: Any, **settings: Any) -> Tensor:
+        if 0 < tensors < len(inputs):               # settings follow, such as a kernel size; one may be a list
+            inputs = inputs[:tensors] + tuple(tuple(x) if isinstance(x, list) else x for x in inputs[tensors:])
         arrays = [x.data if isinstance(x, Tensor) else as_operand(name, x) for x in inputs]
         check_same_device(name, arrays)
         try:

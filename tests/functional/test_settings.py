@@ -87,6 +87,16 @@ SEVERAL = {
 }
 
 
+BY_POSITION = {
+    "max_pool2d": (IMAGES, lambda x, v: F.max_pool2d(x, v, v), (2, 3)),
+    "avg_pool2d": (IMAGES, lambda x, v: F.avg_pool2d(x, v, v), (2, 3)),
+    "adaptive_avg_pool2d": (IMAGES, lambda x, v: F.adaptive_avg_pool2d(x, v), (2, 3)),
+    "adaptive_max_pool2d": (IMAGES, lambda x, v: F.adaptive_max_pool2d(x, v), (2, None)),
+    "interpolate": (IMAGES, lambda x, v: F.interpolate(x, v), (2, 3)),
+    "sum": (ROWS, lambda x, v: F.sum(x, v), (0, 1)),
+}
+
+
 def cases(*tables):
     return pytest.mark.parametrize("case", [pytest.param(case, id=name) for table in tables
                                             for name, case in table.items()])
@@ -129,6 +139,11 @@ def test_several_numbers(case):
     check_same(case, [np.array(case[2]), tuple(map(np.int64, case[2])), tuple(map(np.array, case[2]))])
     if case is not SEVERAL["layer_norm"]:                    # its shape is an operand, where a list is refused
         check_same(case, [list(case[2]), list(map(np.int32, case[2]))])
+
+
+@cases(BY_POSITION)
+def test_lists_given_by_position(case):
+    check_same(case, [list(case[2]), [v if v is None else np.int64(v) for v in case[2]]])
 
 
 @cases(WHOLE, AXES, REAL)
