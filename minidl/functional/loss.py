@@ -58,7 +58,9 @@ def _cross_entropy(logits, target, weight, /, *, ignore_index, reduction, label_
     def backward(grad):
         if isinstance(grad, np.ndarray) and grad.shape == () and grad == 1:              # from loss.backward()
             return dlogits
-        return dlogits * (grad[:, None] if reduction == "none" else grad)
+        if reduction == "none":
+            grad = array_module(grad).where(target != ignore_index, grad, 0)[:, None]
+        return dlogits * grad
     if reduction == "none":
         return losses, backward
     return sum_of(losses, 1 if reduction == "sum" else total), backward
@@ -167,12 +169,12 @@ def _binary_cross_entropy_with_logits(x, target, weight, pos_weight, /, *, reduc
     if not ((target >= 0) & (target <= 1)).all():
         raise ValueError(f"{name}: targets must be between 0 and 1; found {target.min()} to {target.max()}")
     weight, pos_weight = (None if w is None else xp.asarray(w, dtype=x.dtype) for w in (weight, pos_weight))
-    positive, negative = target if pos_weight is None else target * pos_weight, 1 - target
     rest = xp.log1p(xp.exp(-xp.abs(x)))
     if_positive, if_negative = xp.maximum(-x, 0) + rest, xp.maximum(x, 0) + rest            # -log(p), -log(1 - p)
 
     def product(factor, value):
         return value if factor is None else factor * xp.where(factor != 0, value, 0)
+    positive, negative = target if pos_weight is None else product(target, pos_weight), 1 - target
     loss = product(weight, product(positive, if_positive) + product(negative, if_negative))
 
     def backward(grad):

@@ -125,6 +125,15 @@ def test_ignored_targets(xp, wild, smoothing, reduction, classes, planes):
 
 
 @by_value
+def test_the_incoming_gradient_of_an_ignored_target(xp, wild):
+    scores, target = np.random.default_rng(0).standard_normal((3, 4)), xp.asarray(np.array([1, -100, 2]))
+    for loss in (F.cross_entropy, F.nll_loss, F.focal_loss):
+        dx = slope(xp, lambda x, loss=loss: loss(x, target, reduction="none"), scores, [1, wild, 1])
+        assert np.isfinite(dx).all()
+        assert dx[1] == [0, 0, 0, 0]
+
+
+@by_value
 def test_classes_of_weight_0(xp, wild):
     """They count nothing either, as targets or under label smoothing."""
     target, weight = xp.asarray(np.array([0, 1, 2])), tensor(xp, [0, 1, 2])
@@ -135,6 +144,21 @@ def test_classes_of_weight_0(xp, wild):
                                       loss(tensor(xp, tame), target, weight).numpy())
         np.testing.assert_array_equal(slope(xp, lambda x, loss=loss: loss(x, target, weight), scores),
                                       slope(xp, lambda x, loss=loss: loss(x, target, weight), tame))
+@by_value
+@pytest.mark.parametrize("classes", [3, 90])
+def test_the_weight_of_a_class_that_is_no_target(xp, wild, classes):
+    """Such as 1 / frequency of a class without images: only targets choose weights."""
+    scores, target = np.random.default_rng(0).standard_normal((4, classes)), xp.asarray(np.array([2, 1, -100, 2]))
+    weight = np.ones(classes)
+    weight[0] = wild
+    for loss in (F.cross_entropy, F.nll_loss, F.focal_loss):
+        ours, ones = (tensor(xp, w) for w in (weight, np.ones(classes)))
+        assert loss(tensor(xp, scores), target, ours).item() == loss(tensor(xp, scores), target, ones).item()
+        np.testing.assert_array_equal(slope(xp, lambda x, loss=loss, w=ours: loss(x, target, w), scores),
+                                      slope(xp, lambda x, loss=loss, w=ones: loss(x, target, w), scores))
+
+
+def test_an_impossible_class_of_weight_0_under_smoothing(xp):
     low = [[-INF, 1, 0]]
     for classes in (3, 90):
         weight = tensor(xp, [0, 1, 2] + [1] * (classes - 3))
@@ -165,6 +189,14 @@ def test_binary_cross_entropy_without_weight(xp, wild):
             return F.binary_cross_entropy_with_logits(x, target, weight, **settings)
         np.testing.assert_array_equal(loss(tensor(xp, [wild, 2])).numpy(), loss(tensor(xp, [0, 2])).numpy())
         assert slope(xp, loss, [wild, 2])[0] == 0
+
+
+@by_value
+def test_the_weight_of_positives_where_there_are_none(xp, wild):
+    x, target = tensor(xp, [1, 2]), tensor(xp, [0, 1])
+    for pos_weight in ([wild, 2], [0, 2]):
+        loss = F.binary_cross_entropy_with_logits(x, target, None, tensor(xp, pos_weight), reduction="none")
+        np.testing.assert_allclose(loss.numpy(), [math.log1p(math.exp(1)), 2 * math.log1p(math.exp(-2))], rtol=1e-6)
 
 
 def test_binary_cross_entropy_of_certain_answers(xp):

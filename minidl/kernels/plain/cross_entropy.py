@@ -22,7 +22,8 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     t = xp.where(counted, t, 0)
     at_target = xp.arange(n)[:, None], t, xp.arange(length)              # the index of the targets in (N, C, length)
     target_weight = xp.where(counted, weight[t], 0)                      # w[t], 0 where ignored
-    hard_weight, shares = target_weight * (1 - smoothing), weight[:, None] * (smoothing / c)              # (C, 1)
+    hard_weight = target_weight * (1 - smoothing)
+    shares = (weight * (smoothing / c) if smoothing else xp.zeros_like(weight))[:, None]                  # (C, 1)
     has_weight = counted & ((hard_weight != 0) | (smoothing > 0))
     z = xp.where(has_weight[:, None], z, 0)
     shifted = z - z.max(1, keepdims=True)

@@ -42,7 +42,8 @@ class Criterion(NamedTuple):
     """What is computed from scores and targets: the losses, and the gradient of `scale` times their sum."""
 
     weight: np.ndarray           # (C,)
-    weight_sum: float
+    smoothed: np.ndarray         # the same, or zeros if there is no smoothing
+    smoothed_sum: float
     ignore_index: int
     smoothing: float
     scale: float
@@ -59,7 +60,8 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     scale = 1.0 if not mean else 0.0 if total == 0 else 1 / total
     layout = rows_along(memory.shape, 1 if planes else memory.ndim - 1)
     fill = row_losses if are_long(layout) or (layout.stride == 1 and memory.size <= MIN_WORK) else block_losses
-    criterion = Criterion(weight, float(weight.sum(dtype=np.float64)), ignore_index, smoothing, scale)
+    smoothed = weight if smoothing else np.zeros_like(weight)
+    criterion = Criterion(weight, smoothed, float(smoothed.sum(dtype=np.float64)), ignore_index, smoothing, scale)
     (fill if memory.size > MIN_WORK else fill.serial)(memory.reshape(-1), layout, target, criterion, losses.reshape(-1),
                                                       gradient.reshape(-1))
     if not planes:
@@ -97,8 +99,9 @@ def block_losses(thread, threads, logits, layout, target, criterion, losses, gra
     and would not vectorize.
     """
     real, weight, classes, rows = logits.dtype.type, criterion.weight, layout.length, block_rows(layout.length)
+    smoothed = criterion.smoothed
     zero, one, hard, scale = real(0), real(1), real(1 - criterion.smoothing), real(criterion.scale)
-    smoothing_share, weight_sum = real(criterion.smoothing / classes), real(criterion.weight_sum)
+    smoothing_share, weight_sum = real(criterion.smoothing / classes), real(criterion.smoothed_sum)
     scores, labels, totals = np.zeros((classes, rows), real), np.empty(rows, np.int64), np.zeros(rows)
     largest, sums, weighted_score = np.zeros(rows, real), np.zeros(rows, real), np.zeros(rows, real)
     score, is_counted, hard_weight = np.zeros(rows, real), np.zeros(rows, real), np.zeros(rows, real)
@@ -109,7 +112,7 @@ def block_losses(thread, threads, logits, layout, target, criterion, losses, gra
             t = target[first + r]
             is_counted[r] = zero if t == criterion.ignore_index else one
             labels[r] = 0 if t == criterion.ignore_index else t
-            hard_weight[r] = is_counted[r] * hard * weight[labels[r]]
+            hard_weight[r] = zero if t == criterion.ignore_index else hard * weight[t]
             if has_no_weight(is_counted[r], hard_weight[r], smoothing_share):
                 for c in range(classes):
                     scores[c, r] = zero
@@ -127,7 +130,7 @@ def block_losses(thread, threads, logits, layout, target, criterion, losses, gra
             is_counted[r] *= scale * smoothing_share
         for c in range(classes):
             for r in range(rows):
-                scores[c, r] = scores[c, r] * sums[r] - weight[c] * is_counted[r]
+                scores[c, r] = scores[c, r] * sums[r] - smoothed[c] * is_counted[r]
         for r in range(count):
             scores[labels[r], r] -= scale * hard_weight[r]
         store_transposed(scores, count, gradient, start, layout.stride)
@@ -155,15 +158,16 @@ def sum_weighted(scores, largest, weight, sums, totals):
 def row_losses(thread, threads, logits, layout, target, criterion, losses, gradient):
     """The same, target by target; the gradient's memory holds the exponentials meanwhile."""
     real, weight, classes, size = logits.dtype.type, criterion.weight, layout.length, logits.itemsize
+    smoothed = criterion.smoothed
     zero, one, hard, scale = real(0), real(1), real(1 - criterion.smoothing), real(criterion.scale)
-    smoothing_share, weight_sum = real(criterion.smoothing / classes), real(criterion.weight_sum)
+    smoothing_share, weight_sum = real(criterion.smoothing / classes), real(criterion.smoothed_sum)
     ones = np.ones(classes, real)
     for i in share_of_work(thread, threads, layout.count, len(logits)):
         begin, address = i * classes, logits.ctypes.data + i * classes * size
         scores, powers = logits[begin:begin + classes], gradient[begin:begin + classes]
         is_counted = zero if target[i] == criterion.ignore_index else one
         label = 0 if target[i] == criterion.ignore_index else target[i]
-        hard_weight = is_counted * hard * weight[label]
+        hard_weight = hard * weight[label] if is_counted > zero else zero
         if has_no_weight(is_counted, hard_weight, smoothing_share):
             losses[i] = zero
             powers[:] = zero
@@ -186,7 +190,7 @@ def row_losses(thread, threads, logits, layout, target, criterion, losses, gradi
                                 weight_sum)
         factor, weight_factor = scale * (hard_weight + smoothing_share * weight_sum) / total, scale * smoothing_share
         for c in range(classes):
-            powers[c] = powers[c] * factor - weight[c] * weight_factor
+            powers[c] = powers[c] * factor - smoothed[c] * weight_factor
         powers[label] -= scale * hard_weight
 
 
