@@ -1,0 +1,52 @@
+"""Settings that are numbers, whichever library they come from.
+
+A NumPy scalar, and an array or a Tensor without axes, count as the Python number that they hold: Python's numbers can
+be stored as JSON, and do not promote float32 to float64.
+"""
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+
+def plain(value: Any) -> Any:
+    """The Python number in a NumPy scalar, or in an array or Tensor without axes, also in lists and dictionaries.
+
+    Any other value is returned as it is.
+    """
+    if isinstance(value, np.generic) or getattr(value, "shape", None) == ():
+        return value.item()
+    if type(value) in (tuple, list):
+        return type(value)(map(plain, value))
+    if type(value) is dict:
+        return {plain(key): plain(item) for key, item in value.items()}
+    return value
+
+
+def number(owner: str, setting: str, value: Any, least: float = -math.inf, most: float = math.inf) -> float:
+    """A setting as a Python float; it must be a finite number from `least` to `most`."""
+    chosen = plain(value)
+    if isinstance(chosen, Real) and not isinstance(chosen, bool) and math.isfinite(chosen) and least <= chosen <= most:
+        return float(chosen)
+    bounds = f" of at least {least:g}" if most == math.inf else f" from {least:g} to {most:g}"
+    bounds = "" if least == -math.inf else bounds
+    remedy = "; convert text with float()" if isinstance(value, str) else ""
+    raise ValueError(f"{owner}: {setting}={value!r} must be a finite number{bounds}{remedy}")
+
+
+def whole(owner: str, setting: str, value: Any, least: int = 1) -> int:
+    """A setting as a Python int; it must be a whole number of at least `least`."""
+    chosen = plain(value)
+    if isinstance(chosen, Integral) and not isinstance(chosen, bool) and chosen >= least:
+        return int(chosen)
+    raise ValueError(f"{owner}: {setting}={value!r} must be a whole number of at least {least}")
+
+
+def flag(owner: str, setting: str, value: Any) -> bool:
+    """A setting as a Python bool; it must be True or False, or 1 or 0."""
+    chosen = plain(value)
+    if isinstance(chosen, Integral) and chosen in (0, 1):
+        return bool(chosen)
+    raise ValueError(f"{owner}: {setting}={value!r} must be True or False")
