@@ -12,11 +12,13 @@ import numpy as np
 
 
 def plain(value: Any) -> Any:
-    """The Python number in a NumPy scalar, or in an array or Tensor without axes, also in lists and dictionaries.
+    """Python's numbers in place of NumPy's, also in lists and dictionaries; a NumPy array becomes a list.
 
     Any other value is returned as it is.
     """
-    if isinstance(value, np.generic) or getattr(value, "shape", None) == ():
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if getattr(value, "shape", None) == ():
         return value.item()
     if type(value) in (tuple, list):
         return type(value)(map(plain, value))
