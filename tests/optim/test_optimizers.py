@@ -479,3 +479,13 @@ def test_training_a_network_against_pytorch():
             stepper.step()
     for name, t in theirs.state_dict().items():
         np.testing.assert_allclose(ours.state_dict()[name], t.numpy(), rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("make", [make for make in OPTIMIZERS if not make([ONE]).weight_decay])
+def test_without_weight_decay_an_infinite_weight_stays(make):
+    """As in PyTorch: nothing is multiplied by a weight decay of 0."""
+    p = Parameter(np.array([np.inf, -np.inf, 1], np.float32))
+    p.grad = np.ones(3, np.float32)
+    make([p]).step()
+    np.testing.assert_array_equal(p.data[:2], [np.inf, -np.inf])
+    assert p.data[2] < 1
