@@ -64,7 +64,7 @@ def summary_of(model: Module, x: Tensor) -> Summary:
     owners = [owner(x.data)]
 
     def see(name: str, module: Module, inputs: tuple, settings: dict[str, Any], out: Any) -> None:
-        own = [member for _, member in members(vars(module))]
+        own = [member for _, member in members(module)]
         tensors = [member for member in own if isinstance(member, Tensor)]
         if not isinstance(out, Tensor) or (own and not tensors):
             return
