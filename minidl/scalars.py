@@ -30,7 +30,8 @@ def plain(value: Any) -> Any:
 def number(owner: str, setting: str, value: Any, least: float = -math.inf, most: float = math.inf) -> float:
     """A setting as a Python float; it must be a finite number from `least` to `most`."""
     chosen = plain(value)
-    if isinstance(chosen, Real) and not isinstance(chosen, bool) and math.isfinite(chosen) and least <= chosen <= most:
+    is_number = isinstance(chosen, Real) and not isinstance(chosen, bool) and math.isfinite(chosen)
+    if is_number and least <= float(chosen) <= most:
         return float(chosen)
     bounds = f" of at least {least:g}" if most == math.inf else f" from {least:g} to {most:g}"
     bounds = "" if least == -math.inf else bounds
@@ -41,7 +42,7 @@ def number(owner: str, setting: str, value: Any, least: float = -math.inf, most:
 def whole(owner: str, setting: str, value: Any, least: int = 1) -> int:
     """A setting as a Python int; it must be a whole number of at least `least`."""
     chosen = plain(value)
-    if isinstance(chosen, Integral) and not isinstance(chosen, bool) and chosen >= least:
+    if isinstance(chosen, Integral) and not isinstance(chosen, bool) and int(chosen) >= least:
         return int(chosen)
     raise ValueError(f"{owner}: {setting}={value!r} must be a whole number of at least {least}")
 

@@ -72,7 +72,7 @@ class BatchNorm(Module):
         """
         batches = self.num_batches_tracked.data + 1
         self.num_batches_tracked.data = array_module(mean).asarray(batches)        # a NumPy sum is a scalar
-        momentum = 1 / int(batches) if self.momentum is None else self.momentum
+        momentum = 1 / int(batches) if self.momentum is None else float(self.momentum)   # NumPy's would promote
         self.running_mean.data = self.running_mean.data * (1 - momentum) + mean * momentum
         self.running_var.data = self.running_var.data * (1 - momentum) + var * (momentum * n / (n - 1))
 

@@ -55,10 +55,11 @@ class Batch(NamedTuple):
         return [float(self.group[name]) for name in settings]
 
     def slot(self, name: str) -> Arrays:
-        """The arrays of that name in the states; initially zeros."""
+        """The arrays of that name in the states; initially zeros. They follow the parameters: see `as_like`."""
         if name not in self.slots:
             for x, state in zip(self.xs, self.states, strict=True):
                 complete(state, x, [name])
+                state[name] = as_like(state[name], x)
             self.slots[name] = Arrays(state[name] for state in self.states)
         return self.slots[name]
 
@@ -244,9 +245,10 @@ def as_pairs(params: Any, first: int) -> list[tuple[str, Tensor]]:
 
 
 def complete(state: dict[str, Any], x: Any, slots: Iterable[str]) -> None:
-    """Give `state` an array for each slot that is like the parameter's array `x`; those that it lacks are zeros."""
+    """Add the arrays that `state` lacks: zeros, in the memory order of the parameter's array `x`."""
     for slot in slots:
-        state[slot] = as_like(state[slot], x) if slot in state else array_module(x).zeros_like(x)
+        if slot not in state:
+            state[slot] = array_module(x).zeros_like(x)
 
 
 def as_like(array: Any, x: Any) -> Any:
