@@ -16,9 +16,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from minidl.arrays import plain
 from minidl.device import Device, array_module
+from minidl.modes import NonFiniteError
 from minidl.nn.hooks import Hook, RemovableHandle, call_with_hooks, register
-from minidl.tensor import NonFiniteError, Tensor
+from minidl.tensor import Tensor
+from minidl.writes import written
 
 Fusions = dict[type["Module"], dict[str, Any]]
 
@@ -190,7 +193,7 @@ class Module:
         for _, tensor in once((name, tensor) for name, tensor, *_ in tensors(self)):
             array = tensor.data
             if dtype is not None and array.dtype.kind == "f":
-                array = array.astype(dtype, copy=False)
+                array = plain(array.astype(dtype, copy=False))
             array = array if target is None else target.put(array)
             if array is not tensor.data:
                 required, tensor.node = tensor.requires_grad and tensor.is_leaf, None
@@ -226,6 +229,7 @@ class Module:
         for name, tensor in own.items():
             if name in arrays:
                 tensor.data[...] = array_module(tensor.data).asarray(arrays[name])
+                written(tensor.data)
         return missing, unexpected
 
     # Printing

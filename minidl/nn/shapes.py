@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minidl import kernels
+from minidl.modes import mode
 from minidl.nn.module import Module
 from minidl.scalars import plain
-from minidl.tensor import Tensor, mode
+from minidl.tensor import Tensor
 
 Result = TypeVar("Result")
 

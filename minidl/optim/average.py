@@ -11,6 +11,7 @@ from minidl.kernels import Arrays, backend
 from minidl.optim.optimizer import as_like, same
 from minidl.scalars import flag, number
 from minidl.tensor import Tensor
+from minidl.writes import written
 
 
 class HasParameters(Protocol):
@@ -75,23 +76,24 @@ class ExponentialMovingAverage:
         self.follow()
         for parameters, averages in self.parts:
             backend(averages[0]).lerp(averages, [p.data for p in parameters], 1 - decay)
+            written(*averages)
         self.updates += 1
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """In the block, `with average.averaged():`, the model has the averaged weights; afterwards its own again.
 
-        It has copies of them, so nothing that happens in the block changes the averages.
+        It has the averages themselves: what writes into its weights in the block writes into them.
         """
         if self.applied:
             raise RuntimeError("ExponentialMovingAverage: the model has the averaged weights already; "
                                "`with averaged()` cannot be nested")
         self.follow()
-        own, averaged = {name: p.data for name, p in self.parameters.items()}, copies(self.averages)
+        own = {name: p.data for name, p in self.parameters.items()}
         self.applied = True
         try:
             for name, p in self.parameters.items():
-                p.data = averaged[name]
+                p.data = self.averages[name]
             yield
         finally:
             for name, p in self.parameters.items():
@@ -116,6 +118,7 @@ class ExponentialMovingAverage:
         self.updates = int(state["numbers"]["updates"])
         for name, average in self.averages.items():
             average[...] = array_module(average).asarray(arrays[name])
+        written(*self.averages.values())
 
 
 def copies(arrays: dict[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,13 @@ import math
 from typing import Any
 
 from minidl.data import DataLoader
+from minidl.modes import no_grad
 from minidl.nn import Module
 from minidl.nn.module import tensors
 from minidl.nn.normalization import BatchNorm
 from minidl.nn.observe import observed
 from minidl.nn.shapes import on_empty_batch
 from minidl.optim import Optimizer
-from minidl.tensor import no_grad
 from minidl.train.freezing import Modes
 from minidl.train.settings import Settings
 
