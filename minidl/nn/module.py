@@ -86,6 +86,10 @@ class Module:
                 error.module = self
             raise
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles hold. An output that a call left here is in it without the graph it came from."""
+        return {name: without_graph(value) for name, value in vars(self).items()}
+
     # Hooks
 
     def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False,
@@ -263,6 +267,20 @@ def held(container: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from held(value, f"{prefix}{key}.")
         elif isinstance(value, Module | Tensor):
             yield f"{prefix}{key}", value
+
+
+def without_graph(value: Any) -> Any:
+    """`value` with outputs of operations detached, also in lists, tuples and dictionaries; itself if it has none."""
+    if isinstance(value, Tensor):
+        return value if value.is_leaf else value.detach()
+    if type(value) is dict:
+        detached = {key: without_graph(item) for key, item in value.items()}
+        return detached if any(detached[key] is not item for key, item in value.items()) else value
+    if isinstance(value, list | tuple):
+        items = list(map(without_graph, value))
+        if any(new is not old for new, old in zip(items, value, strict=True)):
+            return value._make(items) if hasattr(value, "_make") else type(value)(items)
+    return value
 
 
 def modules(module: Module, name: str = "") -> Iterator[tuple[str, Module]]:

@@ -3,7 +3,7 @@
 Evaluation records no gradients and changes no weights: the model is in eval mode meanwhile, and then as it was before.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -90,11 +90,19 @@ def in_order(dataset: ImageDataset, prefetch: int = 2) -> DataLoader:
 
 @contextmanager
 def eval_mode(model: Module) -> Iterator[None]:
-    """A context with the model in eval mode; afterwards each module has its previous mode."""
+    """A context with the model in eval mode; afterwards each module has its previous mode, and was told by `train`."""
     before = [(module, module.training) for _, module in model.named_modules()]
     model.eval()
     try:
         yield
     finally:
-        for module, training in before:
-            module.training = training
+        set_modes(before)
+
+
+def set_modes(wanted: Sequence[tuple[Module, bool]]) -> None:
+    """Call `train(mode)` of each module that has another mode than the wanted one. A module precedes those below it."""
+    for module, mode in wanted:
+        if module.training != mode:
+            module.train(mode)
+    for module, mode in wanted:                  # an overridden `train` may have chosen for others
+        module.training = mode

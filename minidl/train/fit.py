@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minidl.data import DataLoader, ImageDataset
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer
@@ -58,15 +60,15 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
         test_set = test_set and test_set.take(few)
         s = replace(s, epochs=1, resume=False)
     model.to(s.device)
+    loader = DataLoader(train_set, s.batch_size, shuffle=True, seed=s.seed, drop_last=s.drop_last, prefetch=s.prefetch)
+    about = describe_data(train_set)
     with (frozen(model, s.freeze) as still,
           tempfile.TemporaryDirectory() if s.dry_run else nullcontext(s.output_dir) as path):
         modes = Modes(model, still)
-        check_batch_norms(model, modes, len(train_set), train_set.images.shape[1:], s)
+        check_batch_norms(model, modes, len(train_set), about["input"], s)
         average = None if s.ema_decay is None else ExponentialMovingAverage(model, s.ema_decay, warmup=True)
         recipe = recipe_of(s, optimizer, train_set, validation_set)
-        run = Run(model, optimizer, s.schedule, recipe, about=describe_data(train_set), average=average)
-        loader = DataLoader(train_set, s.batch_size, shuffle=True, seed=s.seed, drop_last=s.drop_last,
-                            prefetch=s.prefetch)
+        run = Run(model, optimizer, s.schedule, recipe, about, average)
         images = len(loader) * s.batch_size if s.drop_last else len(train_set)
         folder = begin(run, RunFolder(Path(path)), s.resume)
         if resting := modes.resting():
@@ -111,4 +113,5 @@ def begin(run: Run, folder: RunFolder, resume: bool) -> RunFolder:
 
 def describe_data(dataset: ImageDataset) -> dict[str, Any]:
     """The facts about the training images that are needed to use the weights on other images."""
-    return {"classes": dataset.classes, "mean": dataset.mean, "std": dataset.std, "input": dataset.images.shape[1:]}
+    images, _ = dataset.batch(np.arange(1))
+    return {"classes": dataset.classes, "mean": dataset.mean, "std": dataset.std, "input": images.shape[1:]}

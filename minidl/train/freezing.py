@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from minidl.nn import Module
 from minidl.nn.module import modules, tensors
 from minidl.tensor import Tensor
+from minidl.train.evaluation import set_modes
 
 
 def parts(model: Module, names: Sequence[str]) -> tuple[list[Module], list[Tensor]]:
@@ -55,8 +56,7 @@ def frozen(model: Module, names: Sequence[str]) -> Iterator[list[Module]]:
     finally:
         for p in required:
             p.requires_grad = True
-        for module, training in modes:
-            module.training = training
+        set_modes(modes)
 
 
 class Modes:
@@ -82,7 +82,5 @@ class Modes:
         resting, named = set(self.resting()), list(self.model.named_modules())
         self.model.train()
         self.left = {id(module) for _, module in named if not module.training}
-        wanted = [module.training and name not in resting and id(module) not in self.frozen for name, module in named]
-        for (_, module), mode in zip(named, wanted, strict=True):          # a module comes before those below it
-            if module.training != mode:
-                module.train(mode)
+        set_modes([(module, module.training and name not in resting and id(module) not in self.frozen)
+                   for name, module in named])

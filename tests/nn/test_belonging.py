@@ -78,6 +78,13 @@ def test_what_a_call_leaves_behind(grad, requires_grad, mode):
 def test_also_in_copies(how):
     twin = how(called(Keeper(), grad=False, requires_grad=True))
     assert_only_its_own(twin)
+    model = called(Keeper())                                    # recorded: the copy has it without the graph
+    twin = how(model)
+    assert_only_its_own(twin)
+    np.testing.assert_array_equal(twin.features.data, model.features.data)
+    assert not twin.features.requires_grad
+    assert model.features.requires_grad
+    assert twin.kept["deep"][0]["x"].is_leaf
     assert_only_its_own(called(twin, grad=False))
     assert_only_its_own(called(how(Keeper())))
 

@@ -136,6 +136,11 @@ def test_a_weight_without_axes(make):
     optimizer.step()
     assert p.data.shape == ()
     assert p.item() < 2
+    p.data = p.data * 2                         # NumPy gives a scalar, which cannot be written into
+    before = p.item()
+    p.grad = np.ones((), np.float32)
+    optimizer.step()
+    assert p.item() < before
 
 
 def test_each_parameter_counts_its_own_steps():

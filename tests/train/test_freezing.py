@@ -183,20 +183,21 @@ def test_an_overridden_train_is_honoured_in_each_epoch(tmp_path):
     class Thawing(Net):
         """Its batch norm is frozen in the first epoch, by PyTorch's usual idiom."""
 
-        epochs = 0
+        steps = 0
 
         def train(self, mode=True):
             super().train(mode)
-            if mode:
-                self.epochs += 1
-                self.stem[1].train(self.epochs > 1)
+            self.stem[1].train(mode and self.steps >= toy_run.STEPS)
             return self
+
+        def forward(self, x):
+            self.steps += self.training
+            return super().forward(x)
 
     minidl.manual_seed(7)
     model, seen = Thawing(), []
     model.stem[1].register_forward_hook(lambda module, inputs, out: seen.append(module.training))
     train(tmp_path, model, epochs=3)
-    assert model.epochs == 3
     training = [mode for mode in seen if mode]
     assert len(training) == 2 * toy_run.STEPS                   # not in the first epoch
     assert not any(seen[:toy_run.STEPS])
@@ -228,6 +229,31 @@ def test_an_overridden_train_below_hears_its_mode():
     model[0].eval()
     Modes(model).train()
     assert (model[0].noise, model[1].noise) == (0, 1)
+
+
+class Merging(nn.Module):
+    """Does in eval mode what it did in training mode, in another form, as merged low-rank adapters do."""
+
+    def __init__(self):
+        self.weight, self.change, self.merged = nn.Parameter([0.0]), nn.Parameter([1.0]), False
+
+    def train(self, mode=True):
+        if self.merged == mode:
+            self.weight.data = self.weight.data + (-self.change.data if mode else self.change.data)
+            self.merged = not mode
+        return super().train(mode)
+
+    def forward(self, x):
+        return x * (self.weight if self.merged else self.weight + self.change)
+
+
+def test_an_overridden_train_is_told_of_each_change_of_mode():
+    model = nn.Sequential(Merging(), nn.Linear(1, 1).eval())
+    evaluate(model, [(np.ones((2, 1), np.float32), np.zeros(2, int))], 1, loss=lambda logits, labels: logits.sum())
+    assert (model[0].merged, model[0].weight.item(), model[0].training, model[1].training) == (False, 0, True, False)
+    model.eval()
+    predict(model, np.ones((2, 1), np.float32))
+    assert (model[0].merged, model[0].weight.item()) == (True, 1)
 
 
 def test_evaluation_restores_each_mode():
