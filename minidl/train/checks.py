@@ -40,6 +40,15 @@ def check_data(name: str, dataset: Any, classes: int | None = None) -> None:
         raise ValueError(f"fit: {name} has {len(dataset.classes)} classes, but train_set has {classes}")
 
 
+def check_length(s: Settings, batches: int) -> None:
+    """Raise ValueError if the schedule ends before the run; there are `batches` in an epoch."""
+    steps = s.epochs * (batches if s.schedule_every == "step" else 1)
+    total = getattr(s.schedule, "total_steps", steps)
+    if total < steps:
+        raise ValueError(f"fit: the schedule ends after total_steps={total}, but the run takes {steps} steps: "
+                         f"{s.epochs} epochs of {batches} batches, with schedule_every={s.schedule_every!r}")
+
+
 def check_batch_norms(model: Module, modes: Modes, images: int, shape: tuple[int, ...], s: Settings) -> None:
     """Raise ValueError if a batch norm, in the mode in which it trains, would see a single value per channel.
 

@@ -12,7 +12,7 @@ from minidl.data import DataLoader, ImageDataset
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer
 from minidl.text import write
-from minidl.train.checks import check_batch_norms, check_data, check_training
+from minidl.train.checks import check_batch_norms, check_data, check_length, check_training
 from minidl.train.folder import RunError, RunFolder
 from minidl.train.freezing import Modes, frozen
 from minidl.train.interrupt import Interruption
@@ -62,6 +62,7 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
     model.to(s.device)
     loader = DataLoader(train_set, s.batch_size, shuffle=True, seed=s.seed, drop_last=s.drop_last, prefetch=s.prefetch)
     about = describe_data(train_set)
+    check_length(s, len(loader))
     with (frozen(model, s.freeze) as still,
           tempfile.TemporaryDirectory() if s.dry_run else nullcontext(s.output_dir) as path):
         modes = Modes(model, still)

@@ -91,6 +91,8 @@ class Settings:
         """Raise unless the settings that are no numbers make sense, too."""
         if not isinstance(self.output_dir, str | os.PathLike):
             raise TypeError(f"fit: output_dir={self.output_dir!r} must be the path of a folder")
+        if not isinstance(self.recipe, dict | None):
+            raise TypeError(f"fit: recipe={self.recipe!r} must be a dictionary of facts")
         if not all(isinstance(name, str) for name in self.freeze):
             raise TypeError(f"fit: freeze={self.freeze!r} must be names of parts of the model")
         if self.schedule is not None and not callable(getattr(self.schedule, "step", None)):

@@ -178,6 +178,7 @@ def test_settings_that_make_no_sense(settings, message):
 @pytest.mark.parametrize(("settings", "message"), [
     ({"output_dir": None}, "fit: output_dir=None must be the path of a folder"),
     ({"schedule": "cosine"}, "fit: schedule='cosine' must be a schedule"),
+    ({"recipe": [1]}, r"fit: recipe=\[1\] must be a dictionary"),
 ])
 def test_settings_of_the_wrong_kind(settings, message):
     with pytest.raises(TypeError, match=message):
@@ -219,7 +220,17 @@ def test_what_json_lacks():
         '{"a": null, "2": null, "b": [1.5, null], "c": 2.0, "d": "{1}", "e": null, "f": true}')
 
 
-# Schedules that need a metric
+# Schedules
+
+def test_a_schedule_that_ends_before_the_run(tmp_path):
+    model = small()
+    optimizer = optim.SGD(model.parameters(), 0.1, 0.9)
+    schedule = optim.OneCycleLR(optimizer, 0.1, 5)
+    settings = {"output_dir": tmp_path / "run", "batch_size": 4, "schedule": schedule}
+    with pytest.raises(ValueError, match=r"ends after total_steps=5, but the run takes 6 steps: 2 epochs of 3 batches"):
+        fit(model, optimizer, images(9), epochs=2, **settings)
+    assert len(fit(model, optimizer, images(9), epochs=2, schedule_every="epoch", **settings)) == 2
+
 
 def chains(optimizer):
     plateau = optim.ReduceLROnPlateau(optimizer, patience=0, threshold=0.9)
