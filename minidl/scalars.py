@@ -12,14 +12,18 @@ import numpy as np
 
 
 def plain(value: Any) -> Any:
-    """Python's numbers in place of NumPy's, also in lists and dictionaries; a NumPy array becomes a list.
+    """Python's numbers in place of others, also in lists and dictionaries; a NumPy array becomes a list.
 
     Any other value is returned as it is.
     """
+    if isinstance(value, int | float | str) and not isinstance(value, np.generic):
+        return value
     if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if getattr(value, "shape", None) == ():
-        return value.item()
+        value = value.tolist()
+    elif getattr(value, "shape", None) == ():
+        value = value.item()
+    if isinstance(value, Real) and not isinstance(value, int | float):           # a fraction, or a long double
+        return int(value) if isinstance(value, Integral) else float(value)
     if type(value) in (tuple, list):
         return type(value)(map(plain, value))
     if type(value) is dict:

@@ -44,7 +44,7 @@ FLOORS = [                                            # lowest first
     {"__main__"},
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
-    "version": 10, "device": 150, "scalars": 60, "text": 30, "errors": 60, "flags": 65, "arrays": 60, "modes": 70,
+    "version": 10, "device": 150, "scalars": 70, "text": 30, "errors": 60, "flags": 65, "arrays": 60, "modes": 70,
     "writes": 80, "scope": 90,
     "kernels": 40, "kernels.*": 230, "kernels.plain": 850,
     "kernels.cpu": 1130, "kernels.cpu.runtime": 960, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120,

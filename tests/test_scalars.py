@@ -61,3 +61,6 @@ def test_what_is_no_flag_is_named(value):
 def test_numbers_in_containers():
     value = {"a": (np.float64(0.5), [np.int64(1)]), np.int64(2): np.array(3), "t": "text"}
     assert json.loads(json.dumps(plain(value))) == {"a": [0.5, [1]], "2": 3, "t": "text"}
+    assert plain(np.array([[1, 2]])) == [[1, 2]]
+    assert [type(plain(x)) for x in (np.longdouble(0.5), Fraction(1, 2), np.float16(0.5), np.str_("a"), True)] == [
+        float, float, float, str, bool]

@@ -41,8 +41,8 @@ def and_remember(init: Callable[..., None]) -> Callable[..., None]:
     def remembering(self: Module, *values: Any, **settings: Any) -> None:
         init(self, *values, **settings)
         if type(self).__init__ is remembering:              # not that of a base class, called by the object's own
-            vars(self).pop("built_with", None)
-            self.built_with = frozenset(name for name, member in members(self) if isinstance(member, Tensor))
+            remember(self)
+    remembering.remembers = True                            # type: ignore[attr-defined]
     return remembering
 
 
@@ -69,7 +69,8 @@ class Module:
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
-        cls.__init__ = and_remember(cls.__init__)           # type: ignore[method-assign]
+        if not hasattr(cls.__init__, "remembers"):          # its own, or that of a class that is no Module
+            cls.__init__ = and_remember(cls.__init__)       # type: ignore[method-assign]
 
     def forward(self, *inputs: Any, **settings: Any) -> Any:
         """Compute the output; every subclass has its own."""
@@ -77,6 +78,8 @@ class Module:
 
     def __call__(self, *inputs: Any, **settings: Any) -> Any:
         """The output of `forward`, with the hooks run before and after it."""
+        if self.built_with is None:                         # an `__init__` that was put in later, as by `dataclass`
+            remember(self)
         try:
             if self.forward_hooks or self.forward_pre_hooks:
                 return call_with_hooks(self, inputs, settings)
@@ -250,23 +253,30 @@ class Module:
         return f"{type(self).__name__}(\n  {lines}\n)"
 
 
+def remember(module: Module) -> None:
+    """Note the tensors that a module has now as those it was built with."""
+    vars(module).pop("built_with", None)
+    module.built_with = frozenset(name for name, member in members(module) if isinstance(member, Tensor))
+
+
 def members(module: Module) -> Iterator[tuple[str, Tensor | Module]]:
     """(name, Tensor or Module) for each that belongs to the module itself."""
+    built_with, registered = module.built_with, module.registered
     for name, value in held(vars(module)):
-        if isinstance(value, Module | Parameter) or name in module.registered or (
-                value.is_leaf if module.built_with is None else name in module.built_with):
+        if isinstance(value, (Module, Parameter)) or name in registered or (
+                value.is_leaf if built_with is None else name in built_with):
             yield name, value
 
 
 def held(container: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(name, Tensor or Module) for each that a dictionary holds, directly or in lists, tuples and dictionaries."""
     for key, value in container.items():
-        if isinstance(value, list | tuple):
-            value = dict(enumerate(value))
-        if isinstance(value, dict):
-            yield from held(value, f"{prefix}{key}.")
-        elif isinstance(value, Module | Tensor):
+        if isinstance(value, (Module, Tensor)):
             yield f"{prefix}{key}", value
+        elif isinstance(value, (list, tuple)):
+            yield from held(dict(enumerate(value)), f"{prefix}{key}.")
+        elif isinstance(value, dict):
+            yield from held(value, f"{prefix}{key}.")
 
 
 def without_graph(value: Any) -> Any:
@@ -293,12 +303,12 @@ def modules(module: Module, name: str = "") -> Iterator[tuple[str, Module]]:
 
 def tensors(module: Module, prefix: str = "") -> Iterator[tuple[str, Tensor, bool, bool]]:
     """(dotted name, tensor, whether it is a buffer, whether it is saved) for each tensor of the module or below it."""
+    registered = module.registered
     for name, member in members(module):
         if isinstance(member, Module):
             yield from tensors(member, f"{prefix}{name}.")
         else:
-            is_buffer = name in module.registered or not is_parameter(member)
-            yield prefix + name, member, is_buffer, module.registered.get(name, True)
+            yield prefix + name, member, name in registered or not is_parameter(member), registered.get(name, True)
 
 
 def once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

@@ -80,7 +80,7 @@ class Settings:
         if self.ema_decay is not None:
             self.change("ema_decay", number("fit", "ema_decay", self.ema_decay, 0, 1))
         self.change("recipe", plain(self.recipe))
-        self.change("freeze", (self.freeze,) if isinstance(self.freeze, str) else tuple(self.freeze))
+        self.change("freeze", (self.freeze,) if isinstance(self.freeze, str) else tuple(self.freeze or ()))
         self.check()
 
     def change(self, name: str, value: Any) -> None:

@@ -1,6 +1,9 @@
 """What a call leaves on a module does not belong to it; what it was built with, or registered since, does."""
 
+import abc
 import copy
+import dataclasses
+import inspect
 import pickle
 
 import numpy as np
@@ -138,6 +141,40 @@ def test_a_subclass_and_a_mixin():
 
     assert set(called(Deeper(), grad=False).state_dict()) == {*NAMES, "mixed"}
     assert set(called(Deepest(), grad=False).state_dict()) == {*NAMES, "mixed", "late"}
+
+
+def test_classes_of_other_makes():
+    """A dataclass, whose `__init__` comes after the class, and an abstract class."""
+    @dataclasses.dataclass(eq=False)
+    class Data(nn.Module):
+        layer: nn.Linear
+        scale: Tensor
+        kept: object = None
+
+        def forward(self, x):
+            self.kept = self.layer(x) * self.scale
+            return self.kept
+
+    class Base(nn.Module, abc.ABC):
+        @abc.abstractmethod
+        def forward(self, x): ...
+
+    class Derived(Base):
+        def forward(self, x):
+            self.kept = x
+            return x
+
+    data = Data(nn.Linear(2, 2), Tensor([2.0]))
+    for model, names in ((data, ["layer.weight", "layer.bias", "scale"]), (Derived(), [])):
+        with no_grad():
+            model(Tensor(np.ones((1, 2), np.float32)))
+        assert list(model.state_dict()) == names
+    with pytest.raises(TypeError, match="abstract"):
+        Base()
+
+
+def test_the_signature_of_a_layer_is_that_of_its_init():
+    assert list(inspect.signature(nn.Linear).parameters) == ["in_features", "out_features", "bias"]
 
 
 def test_what_is_there_while_it_is_built():
