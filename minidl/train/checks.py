@@ -29,15 +29,20 @@ def check_training(model: Any, optimizer: Any, schedule: Any) -> None:
         raise ValueError("fit: the schedule sets the learning rate of another optimizer; create it with this one")
 
 
-def check_data(name: str, dataset: Any, classes: int | None = None) -> None:
-    """Raise TypeError unless `dataset` is a data set; ValueError if it has images and another number of classes."""
-    if isinstance(dataset, DataLoader):
-        raise TypeError(f"fit: {name} is a DataLoader; give its data set, loader.dataset, and the setting batch_size")
-    if not all(hasattr(dataset, needed) for needed in ("batch", "classes", "__len__")):
-        raise TypeError(f"fit: {name} must be a data set, such as ImageDataset(images, labels, classes), not "
-                        f"{type(dataset).__name__}")
-    if classes is not None and len(dataset) and len(dataset.classes) != classes:
-        raise ValueError(f"fit: {name} has {len(dataset.classes)} classes, but train_set has {classes}")
+def check_data(train_set: Any, validation_set: Any, test_set: Any) -> None:
+    """Raise TypeError unless these are data sets, or None, and ValueError unless they have equally many classes."""
+    given = {"validation_set": validation_set, "test_set": test_set}
+    sets = {"train_set": train_set, **{name: dataset for name, dataset in given.items() if dataset is not None}}
+    for name, dataset in sets.items():
+        if isinstance(dataset, DataLoader):
+            raise TypeError(f"fit: {name} is a DataLoader; give its data set, loader.dataset, and the setting "
+                            "batch_size")
+        if not all(hasattr(dataset, needed) for needed in ("batch", "classes", "__len__")):
+            raise TypeError(f"fit: {name} must be a data set, such as ImageDataset(images, labels, classes), not "
+                            f"{type(dataset).__name__}")
+        if len(dataset) and len(dataset.classes) != len(train_set.classes):
+            raise ValueError(f"fit: {name} has {len(dataset.classes)} classes, but train_set has "
+                             f"{len(train_set.classes)}")
 
 
 def check_length(s: Settings, batches: int) -> None:

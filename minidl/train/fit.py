@@ -47,10 +47,7 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
     """
     s = Settings(**settings)
     check_training(model, optimizer, s.schedule)
-    check_data("train_set", train_set)
-    for name, dataset in (("validation_set", validation_set), ("test_set", test_set)):
-        if dataset is not None:
-            check_data(name, dataset, len(train_set.classes))
+    check_data(train_set, validation_set, test_set)
     validation_set, test_set = validation_set or None, test_set or None
     if s.patience is not None and validation_set is None:
         raise ValueError("fit: patience needs a validation_set; without it no epoch is better than another")
