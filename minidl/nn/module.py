@@ -50,11 +50,13 @@ class Module:
     """The base of all layers and networks: a subclass assigns its attributes and computes its output in `forward`.
 
     Names are dotted paths as in PyTorch: `self.layers = [Linear(2, 3)]` holds "layers.0.weight" and "layers.0.bias".
-    Parameters are the tensors made as Parameter, and all others that require a gradient; the rest are buffers.
+    Parameters are the tensors made as Parameter, and all others that require a gradient, or did when the module was
+    built; the rest are buffers.
     """
 
     training: bool = True
-    built_with: frozenset[str] | None = None    # the names of the tensors that were there when `__init__` returned
+    built_with: frozenset[str] | None = None    # the names of the tensors that were there when `__init__` returned,
+    built_to_train: frozenset[str] = frozenset()           # and of those that required a gradient and are no Parameter
     registered: Mapping[str, bool] = MappingProxyType({})      # by `register_buffer`: {name: whether it is saved}
     architecture: dict[str, Any]                # set by the decorator `architecture`
     about: dict[str, Any]                       # the facts in a model file, set by `minidl.io.load_model`
@@ -256,7 +258,10 @@ class Module:
 def remember(module: Module) -> None:
     """Note the tensors that a module has now as those it was built with."""
     vars(module).pop("built_with", None)
-    module.built_with = frozenset(name for name, member in members(module) if isinstance(member, Tensor))
+    own = {name: member for name, member in members(module) if isinstance(member, Tensor)}
+    module.built_with = frozenset(own)
+    if trained := frozenset(name for name, t in own.items() if t.requires_grad and not isinstance(t, Parameter)):
+        module.built_to_train = trained
 
 
 def members(module: Module) -> Iterator[tuple[str, Tensor | Module]]:
@@ -308,7 +313,7 @@ def tensors(module: Module, prefix: str = "") -> Iterator[tuple[str, Tensor, boo
         if isinstance(member, Module):
             yield from tensors(member, f"{prefix}{name}.")
         else:
-            yield prefix + name, member, name in registered or not is_parameter(member), registered.get(name, True)
+            yield prefix + name, member, not is_parameter(module, name, member), registered.get(name, True)
 
 
 def once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
@@ -320,9 +325,11 @@ def once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
             yield name, thing
 
 
-def is_parameter(tensor: Tensor) -> bool:
-    """Whether a tensor of a module is trained: a Parameter, frozen or not, or any other leaf that needs a gradient."""
-    return isinstance(tensor, Parameter) or (tensor.requires_grad and tensor.is_leaf)
+def is_parameter(module: Module, name: str, tensor: Tensor) -> bool:
+    """Whether a tensor of a module is one of its parameters, which it remains while it is frozen."""
+    if name in module.registered:
+        return False
+    return isinstance(tensor, Parameter) or (tensor.is_leaf and (tensor.requires_grad or name in module.built_to_train))
 
 
 def misfit(name: str, tensor: Tensor, array: np.ndarray) -> str | None:

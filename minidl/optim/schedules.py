@@ -278,7 +278,8 @@ def needs_metric(schedule: Any) -> bool:
         return any(map(needs_metric, schedule))
     if isinstance(schedule, Optimizer) or not hasattr(schedule, "step"):
         return False
-    return isinstance(schedule, ReduceLROnPlateau) or any(map(needs_metric, vars(schedule).values()))
+    return isinstance(schedule, ReduceLROnPlateau) or any(
+        map(needs_metric, getattr(schedule, "__dict__", {}).values()))
 
 
 def check_optimizer(schedule: str, optimizer: Any) -> None:

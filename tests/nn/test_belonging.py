@@ -189,6 +189,21 @@ def test_what_is_there_while_it_is_built():
     assert (model.weight.item(), model.mean.item(), model.mean.dtype) == (3, 4, np.float64)
 
 
+def test_a_parameter_that_is_no_parameter_stays_one_while_it_is_frozen():
+    class Scaled(nn.Module):
+        def __init__(self):
+            self.scale, self.mean = Tensor([1.0], requires_grad=True), Tensor([0.0])
+
+    model = nn.Sequential(Scaled())
+    for module in (model, copy.deepcopy(model)):
+        assert module.requires_grad_(False).parameters() == [module[0].scale]
+        assert module.buffers() == [module[0].mean]
+        assert module.requires_grad_(True)[0].scale.requires_grad
+        assert not module[0].mean.requires_grad
+    model[0].mean.requires_grad = True                          # now it is trained, too
+    assert len(model.parameters()) == 2
+
+
 def test_a_name_that_belongs_may_get_another_tensor():
     model = Keeper()
     model.table = Tensor(np.zeros(4, np.float32))

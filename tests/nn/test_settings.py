@@ -45,7 +45,7 @@ LAYERS = {
 def settings_of(layer):
     """The attributes that are no tensors."""
     return {key: value for key, value in vars(layer).items()
-            if key != "built_with" and not isinstance(value, Tensor | nn.Module)}
+            if not key.startswith("built_") and not isinstance(value, Tensor | nn.Module)}
 
 
 @pytest.mark.parametrize(("whole", "number"), [(np.int64, np.float64), (np.uint8, np.float32), (np.int32, np.float32)])
