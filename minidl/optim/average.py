@@ -33,6 +33,8 @@ class ExponentialMovingAverage:
     """
 
     def __init__(self, model: HasParameters, decay: float = 0.999, *, warmup: bool = False):
+        if not hasattr(model, "named_parameters"):
+            raise TypeError(f"ExponentialMovingAverage: pass the model, not {type(model).__name__}")
         self.parameters = dict(model.named_parameters())
         if not self.parameters:
             raise ValueError("ExponentialMovingAverage: the model has no parameters")

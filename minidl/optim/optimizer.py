@@ -236,6 +236,8 @@ def as_groups(optimizer: str, parameters: Parameters) -> list[dict[str, Any]]:
         raise TypeError(f"{optimizer}: pass a list of parameters, not one Tensor")
     if hasattr(parameters, "named_parameters"):
         raise TypeError(f"{optimizer}: pass model.parameters(), not the model")
+    if not isinstance(parameters, Iterable):
+        raise TypeError(f"{optimizer}: pass model.parameters() first, not {parameters!r}")
     groups: list[Any] = list(parameters)
     if not groups or not isinstance(groups[0], dict):
         return [{"params": groups}]
