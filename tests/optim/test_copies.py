@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import strict_array
 
 import minidl
 import minidl.nn as nn
@@ -224,3 +225,24 @@ def test_a_parameter_of_another_shape_is_an_error():
     for act in (optimizer.step, average.update):
         with pytest.raises(ValueError, match=r"shape \(2,\) was kept for a parameter whose shape is now \(5,\)"):
             act()
+
+
+@each
+def test_the_state_follows_a_model_to_another_device_and_back(make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", strict_array)
+    moving, still = (nn.Sequential(nn.Linear(4, 3)) for _ in range(2))
+    still.load_state_dict(moving.state_dict())
+    kinds = {"gpu": strict_array.ndarray, "cpu": np.ndarray}
+    optimizer, expected = make(moving.parameters()), make(still.parameters())
+    average = optim.ExponentialMovingAverage(moving, 0.5)
+    for device in ("cpu", "gpu", "cpu"):
+        moving.to(device)
+        for model, stepper in ((moving, optimizer), (still, expected)):
+            stepper.zero_grad()
+            (model(Tensor(X, device=device if model is moving else "cpu")) ** 2).sum().backward()
+            stepper.step()
+        average.update()
+        arrays = [a for state in optimizer.states for a in state.values() if not isinstance(a, int)]
+        assert all(isinstance(a, kinds[device]) for a in [*arrays, *average.averages.values()])
+    for name, array in still.state_dict().items():
+        np.testing.assert_allclose(moving.state_dict()[name], array, rtol=1e-4, atol=1e-6)
