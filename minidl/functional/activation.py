@@ -6,9 +6,10 @@ in `kernels/`.
 
 from typing import Any
 
-from minidl.functional.checks import above_zero, axes_of, finite
+from minidl.functional.checks import above_zero, axes_of
 from minidl.functional.promotion import floating
 from minidl.kernels import backend
+from minidl.scalars import number
 from minidl.tensor import Operand, op
 
 
@@ -39,13 +40,13 @@ def relu6(x: Operand, /):
 @op
 def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01):
     """x where x > 0, otherwise negative_slope * x."""
-    return from_input("leaky_relu", x, finite("leaky_relu", "negative_slope", negative_slope))
+    return from_input("leaky_relu", x, number("leaky_relu", "negative_slope", negative_slope))
 
 
 @op
 def elu(x: Operand, /, *, alpha: float = 1.0):
     """x where x > 0, otherwise alpha * (exp(x) - 1).   Clevert et al., "Exponential linear units", ICLR 2016."""
-    return from_input("elu", x, finite("elu", "alpha", alpha))
+    return from_input("elu", x, number("elu", "alpha", alpha))
 
 
 @op
@@ -75,7 +76,7 @@ def hardswish(x: Operand, /):
 @op
 def softplus(x: Operand, /, *, beta: float = 1.0, threshold: float = 20.0):
     """log(1 + exp(beta * x)) / beta, elementwise, a smooth ReLU; x itself where beta * x > threshold."""
-    beta, threshold = finite("softplus", "beta", beta), finite("softplus", "threshold", threshold)
+    beta, threshold = number("softplus", "beta", beta), number("softplus", "threshold", threshold)
     if beta == 0:
         raise ValueError("softplus: beta=0 would divide by zero")
     return from_input("softplus", x, beta, threshold)

@@ -1,11 +1,10 @@
 """The checks that operations share: each raises an error that begins with the operation's name and says what to fix.
 
-Some also convert a setting: `whole` and `finite` to a Python number, `pair` and `window_of` to what the kernels take.
-NumPy's numbers, and arrays of one or several, are taken as Python's everywhere.
+Some also convert a setting: `fraction` to a Python number, `pair` and `window_of` to what the kernels take. NumPy's
+numbers, and arrays of one or several, are taken as Python's everywhere; `minidl/scalars.py` has the simplest checks.
 """
 
 import functools
-import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias
@@ -13,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 from minidl.device import Array
 from minidl.kernels import Window
 from minidl.modes import mode
+from minidl.scalars import number, plain
 from minidl.tensor import Tensor
 
 Axis: TypeAlias = int | Sequence[int] | None
@@ -26,13 +26,9 @@ REDUCTIONS = ("mean", "sum", "none")
 # Numbers
 
 def unwrapped(value: Any) -> Any:
-    """NumPy's scalars and arrays without axes as Python numbers, arrays with one axis as tuples; others as they are."""
-    if type(value) is int or type(value) is float:                       # the usual cases, quickly
-        return value
-    shape = getattr(value, "shape", None)
-    if isinstance(value, tuple | list) or (shape is not None and len(shape) == 1):
-        return tuple(unwrapped(v) for v in value)
-    return value.item() if shape == () else value
+    """`plain`, with lists and arrays as tuples, which can be hashed."""
+    chosen = plain(value)
+    return tuple(map(unwrapped, chosen)) if isinstance(chosen, tuple | list) else chosen
 
 
 def is_whole(value: Any) -> bool:
@@ -43,15 +39,6 @@ def is_whole(value: Any) -> bool:
 def is_real(value: Any) -> bool:
     """Whether a Python value is a real number, and no truth value."""
     return type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
-
-
-def whole(name: str, setting: str, value: Any, least: int | None = None) -> int:
-    """A setting as a Python int; it must be an integer, of at least `least` unless that is None."""
-    number = unwrapped(value)
-    if not is_whole(number) or (least is not None and number < least):
-        bound = "" if least is None else f" of at least {least}"
-        raise ValueError(f"{name}: {setting}={value!r} must be a whole number{bound}")
-    return int(number)
 
 
 def wholes(name: str, setting: str, values: Any) -> tuple[int, ...]:
@@ -73,42 +60,34 @@ def pair(name: str, setting: str, value: Any, least: int) -> tuple[int, int]:
 
 def real(name: str, setting: str, value: Any) -> float:
     """A setting as a Python int or float, which may be infinite or NaN."""
-    number = unwrapped(value)
-    if not is_real(number):
+    chosen = plain(value)
+    if not is_real(chosen):
         raise ValueError(f"{name}: {setting}={value!r} must be a number")
-    return int(number) if is_whole(number) else float(number)
-
-
-def finite(name: str, setting: str, value: Any) -> float:
-    """A setting as a Python float, which does not promote float32 arrays; it must be a finite number."""
-    number = unwrapped(value)
-    if not is_real(number) or not math.isfinite(number):
-        raise ValueError(f"{name}: {setting}={value!r} must be a finite number")
-    return float(number)
+    return chosen
 
 
 def not_negative(name: str, setting: str, value: Any) -> float:
     """A setting as a Python float; it must be a finite number of at least 0."""
-    number = finite(name, setting, value)
-    if number < 0:
+    chosen = number(name, setting, value)
+    if chosen < 0:
         raise ValueError(f"{name}: {setting}={value!r} must not be negative")
-    return number
+    return chosen
 
 
 def fraction(name: str, setting: str, value: Any) -> float:
     """A setting as a Python float; it must be between 0 and 1."""
-    number = unwrapped(value)
-    if not is_real(number) or not 0 <= number <= 1:
+    chosen = plain(value)
+    if not is_real(chosen) or not 0 <= chosen <= 1:
         raise ValueError(f"{name}: {setting}={value!r} is not between 0 and 1, as a probability or a share must be")
-    return float(number)
+    return float(chosen)
 
 
 def above_zero(name: str, ceiling: Any) -> float | None:
     """The ceiling of a ReLU as a Python float above 0, or None if there is none."""
-    number = None if ceiling is None else finite(name, "ceiling", ceiling)
-    if number is not None and number <= 0:
+    highest = None if ceiling is None else number(name, "ceiling", ceiling)
+    if highest is not None and highest <= 0:
         raise ValueError(f"{name}: ceiling={ceiling!r} must be larger than 0")
-    return number
+    return highest
 
 
 # Arrays

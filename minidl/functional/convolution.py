@@ -6,8 +6,9 @@ for how it works.
 
 from typing import Any
 
-from minidl.functional.checks import Padding, Pair, check_dtypes, check_pixels, whole, window_of
+from minidl.functional.checks import Padding, Pair, check_dtypes, check_pixels, window_of
 from minidl.kernels import backend
+from minidl.scalars import whole
 from minidl.tensor import Operand, op
 
 

@@ -19,11 +19,11 @@ from minidl.functional.checks import (
     check_target,
     fraction,
     not_negative,
-    whole,
 )
 from minidl.functional.promotion import floating, promoted
 from minidl.functional.reduction import sum_of
 from minidl.kernels import backend
+from minidl.scalars import whole
 from minidl.tensor import Operand, Tensor, op
 
 
@@ -46,7 +46,7 @@ def cross_entropy(logits: Operand, target: Operand, /, weight: Operand = None, *
 def _cross_entropy(logits, target, weight, /, *, ignore_index, reduction, label_smoothing):
     """The kernel computes the losses together with their derivatives, which backward multiplies by its gradient."""
     name = "cross_entropy"
-    ignore_index = whole(name, "ignore_index", ignore_index)
+    ignore_index = whole(name, "ignore_index", ignore_index, -math.inf)
     smoothing = fraction(name, "label_smoothing", label_smoothing)
     check_scores(name, logits)
     check_target(name, logits.shape, target, ignore_index)
@@ -80,7 +80,7 @@ def _nll_loss(logp, target, weight, /, *, ignore_index, reduction):
     logp (N, C, ...), target (N, ...)
     """
     name, xp, shape = "nll_loss", array_module(logp), logp.shape
-    ignore_index = whole(name, "ignore_index", ignore_index)
+    ignore_index = whole(name, "ignore_index", ignore_index, -math.inf)
     check_scores(name, logp)
     check_target(name, shape, target, ignore_index)
     check_reduction(name, reduction)

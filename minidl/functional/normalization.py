@@ -13,14 +13,13 @@ from minidl.functional.checks import (
     above_zero,
     check_dtypes,
     check_images,
-    finite,
     is_whole,
     not_negative,
     unwrapped,
-    whole,
     wholes,
 )
 from minidl.kernels import backend
+from minidl.scalars import number, whole
 from minidl.tensor import Operand, op
 
 
@@ -161,7 +160,7 @@ def local_response_norm(x: Operand, /, size: int, alpha: float = 1e-4, beta: flo
     check_images("local_response_norm", x)
     name, kernels = "local_response_norm", backend(x)
     size = whole(name, "size", size, 1)
-    alpha, beta, k = finite(name, "alpha", alpha), finite(name, "beta", beta), finite(name, "k", k)
+    alpha, beta, k = number(name, "alpha", alpha), number(name, "beta", beta), number(name, "k", k)
 
     def backward(grad):
         return kernels.local_response_norm_gradient(grad, x, size, alpha, beta, k)

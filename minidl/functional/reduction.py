@@ -8,9 +8,10 @@ import math
 from typing import Any
 
 from minidl.device import array_module
-from minidl.functional.checks import Axis, axes_of, whole
+from minidl.functional.checks import Axis, axes_of
 from minidl.functional.promotion import floating
 from minidl.kernels import Window, backend
+from minidl.scalars import whole
 from minidl.tensor import Operand, op
 
 

@@ -4,6 +4,7 @@ Both take logits (N, C, ...) and integer targets (N, ...), as cross_entropy does
 the logit is that of class 1 against class 0.
 """
 
+import math
 from functools import partial
 
 from minidl.device import array_module
@@ -15,13 +16,13 @@ from minidl.functional.checks import (
     check_scores,
     check_target,
     not_negative,
-    whole,
 )
 from minidl.functional.elementwise import where
 from minidl.functional.loss import cross_entropy, reduced
 from minidl.functional.reduction import sum_of
 from minidl.functional.shape import cat
 from minidl.kernels import backend
+from minidl.scalars import whole
 from minidl.tensor import Operand, Tensor, as_array, op
 
 
@@ -38,7 +39,7 @@ def dice_loss(logits: Operand, target: Operand, /, *, smooth: float = 1.0, ignor
     """
     name = "dice_loss"
     check_scores(name, logits)
-    target, ignore_index = as_array(target), whole(name, "ignore_index", ignore_index)
+    target, ignore_index = as_array(target), whole(name, "ignore_index", ignore_index, -math.inf)
     check_target(name, (len(logits), max(2, logits.shape[1]), *logits.shape[2:]), target, ignore_index)
     ignored = target == ignore_index
     if ignored.any():
@@ -80,8 +81,9 @@ def focal_loss(logits: Operand, target: Operand, /, weight: Operand = None, *, g
     """
     check_scores("focal_loss", logits)
     check_reduction("focal_loss", reduction)
-    gamma, ignore_index = not_negative("focal_loss", "gamma", gamma), whole("focal_loss", "ignore_index", ignore_index)
     check_constant("focal_loss", weight=weight)
+    gamma = not_negative("focal_loss", "gamma", gamma)
+    ignore_index = whole("focal_loss", "ignore_index", ignore_index, -math.inf)
     if logits.shape[1] == 1:                                 # softmax((0, z)) = (1 - sigmoid(z), sigmoid(z))
         logits = cat([array_module(as_array(logits)).zeros_like(as_array(logits)), logits], 1)
     target = as_array(target)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minidl.device import array_module
-from minidl.functional.checks import Axis, axes_of, whole, wholes
+from minidl.functional.checks import Axis, axes_of, wholes
 from minidl.functional.promotion import in_common_dtype
+from minidl.scalars import whole
 from minidl.tensor import Operand, Tensor, op
 
 
@@ -58,7 +59,7 @@ def squeeze(x: Operand, /, axis: Axis = None) -> Tensor:
 
 def unsqueeze(x: Operand, axis: int, /) -> Tensor:
     """x with a new axis of length 1 at position `axis`."""
-    axis = whole("unsqueeze", "axis", axis)
+    axis = whole("unsqueeze", "axis", axis, -math.inf)
     if not -x.ndim - 1 <= axis <= x.ndim:
         raise IndexError(f"unsqueeze: no position {axis} in a tensor of shape {x.shape}")
     axis %= x.ndim + 1

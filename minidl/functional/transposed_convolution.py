@@ -8,8 +8,9 @@ gradients are conv2d and conv2d's weight gradient.
 from typing import Any
 
 from minidl.device import array_module
-from minidl.functional.checks import Pair, check_dtypes, transposed_window, whole
+from minidl.functional.checks import Pair, check_dtypes, transposed_window
 from minidl.kernels import Window, backend
+from minidl.scalars import whole
 from minidl.tensor import Operand, op
 
 
