@@ -53,7 +53,7 @@ def sum(x: Operand, /, axis: Axis = None, keepdims: bool = False):
         return xp.broadcast_to(restored(grad, shape, axes), shape)
     if x.dtype.kind != "f":
         return x.sum(axes, keepdims=keepdims), backward
-    return reduced(backend(x).axis_sums(x, axes).astype(x.dtype), x, axes, keepdims), backward
+    return reduced(backend(x).axis_sums(x, axes).astype(x.dtype, copy=False), x, axes, keepdims), backward
 
 
 @op
@@ -70,7 +70,7 @@ def mean(x: Operand, /, axis: Axis = None, keepdims: bool = False):
     if axes == (2, 3) and x.ndim == 4:                                  # of images: average pooling, which has a kernel
         out = kernels.avg_pool2d(x, Window(shape[2:], shape[2:]), 1 / n)
     else:
-        out = (kernels.axis_sums(x, axes) / n).astype(x.dtype)
+        out = (kernels.axis_sums(x, axes) / n).astype(x.dtype, copy=False)
     return reduced(out, x, axes, keepdims), backward
 
 

@@ -44,7 +44,7 @@ def precision_recall_f1(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 def fraction(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """numerator / denominator, and 0 where the denominator is 0."""
-    return numerator / np.where(denominator == 0, 1, denominator) * (denominator != 0)
+    return np.where(denominator == 0, 0.0, numerator / np.where(denominator == 0, 1, denominator))
 
 
 def class_table(confusion: np.ndarray, names: Sequence[str]) -> str:

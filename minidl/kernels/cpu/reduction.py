@@ -41,7 +41,7 @@ def sums_of_repeated(x, axes, repeated):
     """The sums of an array with axes along which broadcasting repeats it: those of one copy, times the copies."""
     copies = math.prod(x.shape[axis] for axis in axes if repeated[axis])
     one = axis_sums(x[tuple(slice(0, 1) if again else slice(None) for again in repeated)], axes)
-    return np.broadcast_to(one * float(copies), [1 if axis in axes else n for axis, n in enumerate(x.shape)])
+    return np.broadcast_to(one * float(copies), [1 if axis in axes else n for axis, n in enumerate(x.shape)]).copy()
 
 
 def sums_in_memory_order(x, axes):

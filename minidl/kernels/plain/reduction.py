@@ -11,7 +11,7 @@ def axis_sums(x, axes):
     The error does not grow with the number of elements. Added one after the other in float32, 20 million ones are
     16777216: one more is then less than half of the last digit.
     """
-    return x.sum(axes, dtype=np.float64, keepdims=True)
+    return x.sum(axes, dtype=np.float64, keepdims=True) if axes else x.astype(np.float64)
 
 
 def axis_means(x, axes):
