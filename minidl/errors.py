@@ -13,6 +13,8 @@ import signal
 import sys
 from collections.abc import Callable
 
+from minidl.text import write
+
 
 def run(main: Callable[[], int | None], program: str, interrupted: str = "stopped") -> int | None:
     """Call `main()` and return its result, or print "program: sentence" and return an exit code.
@@ -30,7 +32,7 @@ def run(main: Callable[[], int | None], program: str, interrupted: str = "stoppe
         if code is None or os.environ.get("MINIDL_TRACEBACK") == "1":
             raise
         plain_interrupt = isinstance(error, KeyboardInterrupt) and not str(error)
-        print(f"{program}: {interrupted if plain_interrupt else sentence(error)}", file=sys.stderr)
+        write(f"{program}: {interrupted if plain_interrupt else sentence(error)}", sys.stderr)
         return code
 
 

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.tiny
 ROOT = Path(__file__).parent.parent
 KERNELS = Path("minidl/kernels")
 FLOORS = [                                            # lowest first
-    {"version", "device", "errors", "flags"},
+    {"version", "device", "text", "flags"},
+    {"errors"},
     {"kernels.*"},                                    # the files beside kernels/__init__.py
     {"kernels.plain"},
     {"kernels.cpu.runtime"},
@@ -43,7 +44,7 @@ FLOORS = [                                            # lowest first
     {"__main__"},
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
-    "version": 10, "device": 140, "errors": 60, "flags": 65,
+    "version": 10, "device": 140, "text": 30, "errors": 60, "flags": 65,
     "kernels": 40, "kernels.*": 230, "kernels.plain": 850,
     "kernels.cpu": 1130, "kernels.cpu.runtime": 960, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120,
     "kernels.cpu.gemm": 550, "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850,

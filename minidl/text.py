@@ -1,0 +1,22 @@
+"""Text for people, on a stream that may not be able to encode all of it: a terminal or a log that is not UTF-8."""
+
+import sys
+from typing import TextIO
+
+
+def write(text: str, file: TextIO | None = None, *, end: str = "\n", flush: bool = False) -> None:
+    """Write `text` and `end` to a stream, by default stdout, as `print` does; it never raises UnicodeEncodeError.
+
+    Each character that the stream's encoding lacks, and each byte of a file name that is not UTF-8, is written as a
+    backslash escape: "cr\\xe8me". Without a stream, as in a program without a console, nothing is written.
+    """
+    file = sys.stdout if file is None else file
+    if file is None:
+        return
+    try:
+        file.write(text + end)
+    except UnicodeEncodeError:
+        encoding = file.encoding or "utf-8"
+        file.write((text + end).encode(encoding, "backslashreplace").decode(encoding))
+    if flush:
+        file.flush()

@@ -1,0 +1,27 @@
+"""Text that a stream cannot encode is escaped, never refused: what a run has computed must not be lost over a name."""
+
+import io
+import sys
+
+import pytest
+
+from minidl.text import write
+
+pytestmark = pytest.mark.tiny
+
+
+@pytest.mark.parametrize(("encoding", "expected"), [
+    ("ascii", b"cr\\xe8me \\u65e5 \\U0001f600 \\udcff\n"), ("latin-1", b"cr\xe8me \\u65e5 \\U0001f600 \\udcff\n"),
+    ("utf-8", "crème 日 😀 \\udcff\n".encode()), ("utf-16-le", "crème 日 😀 \\udcff\n".encode("utf-16-le"))])
+def test_what_the_stream_cannot_encode_is_escaped(encoding, expected):
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+    write("crème 日 😀 \udcff", file, flush=True)
+    assert file.buffer.getvalue() == expected
+
+
+def test_stdout_is_the_default_and_may_be_missing(capsys, monkeypatch):
+    write("one")
+    write("two", end="")
+    assert capsys.readouterr().out == "one\ntwo"
+    monkeypatch.setattr(sys, "stdout", None)
+    write("three")
