@@ -6,6 +6,7 @@ CheckpointError, which names the file.
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,26 @@ from minidl.io.atomic import replacing
 
 MAX_SIZE = 1 << 34                               # bytes; 4 billion float32 weights
 TYPES = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F16", "BF16", "F32", "F64"}
+SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".npz", ".ckpt", ".bin")
 OPTIMIZER, AVERAGE = "optimizer/", "average/"    # prefixes of arrays that are not weights; weights have no slash
 
 
 class CheckpointError(ValueError):
-    """A file is not a checkpoint, or does not fit; the message names the file."""
+    """A file is not a checkpoint, or does not fit; the message names the file.
+
+    `for_command` is the message for whoever typed a command, where flags take the place of arguments in Python.
+    """
+
+    def __init__(self, message: str, for_command: str | None = None) -> None:
+        super().__init__(message)
+        self.for_command = for_command or message
+
+
+def located(path: str | Path, error: Exception) -> CheckpointError:
+    """The error, with the name of the file before what it says."""
+    if str(error).startswith(f"{path}: ") and isinstance(error, CheckpointError):
+        return error
+    return CheckpointError(f"{path}: {error}", f"{path}: {getattr(error, 'for_command', error)}")
 
 
 def save_checkpoint(path: str | Path, arrays: dict[str, np.ndarray], metadata: dict[str, Any] | None = None) -> None:
@@ -42,9 +58,7 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, 
     Facts that are not JSON, as other programs write them, stay strings; bfloat16 becomes float32. Raises
     FileNotFoundError or CheckpointError.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
+    path = existing(path)
     if path.stat().st_size > MAX_SIZE:
         raise CheckpointError(f"{path}: {path.stat().st_size} bytes are more than a checkpoint can have ({MAX_SIZE})")
     try:
@@ -60,6 +74,29 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, 
         raise CheckpointError(f"{path}: {error}") from error
     except Exception as error:                   # of many kinds: the library's own, KeyError for a type NumPy lacks ...
         raise CheckpointError(f"{path}: not a safetensors file, or a damaged one ({error})") from error
+
+
+def existing(path: str | Path) -> Path:
+    """The path of a file that is there. Raises OSError or ValueError, which say what else it is."""
+    if not isinstance(path, str | Path):
+        raise TypeError(f"the path of a file must be text or a Path, not {type(path).__name__}")
+    if path == "" or "\0" in str(path):
+        raise CheckpointError(f"{str(path)!r} is not the name of a file")
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: this is a folder, not a file; name a file in it{first_file(path)}")
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path}: a pipe or a device, not a file")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    return path
+
+
+def first_file(folder: Path) -> str:
+    """The name of a file of weights in a folder, as an example."""
+    with suppress(OSError):
+        return next((f", such as {path.name}" for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES), "")
+    return ""
 
 
 def float32(content: bytes) -> np.ndarray:

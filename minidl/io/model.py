@@ -50,10 +50,11 @@ def load_model(path: str | Path, build: Build | None = None, create: Callable[[]
     create   create() makes the network instead, whatever the file names
     Raises FileNotFoundError or CheckpointError; TypeError without `build` and `create`.
     """
-    arrays, facts = read_weights(path)
     if create is not None:
         model = create()
+        arrays, facts = read_weights(path, model=model)
     elif build is not None:
+        arrays, facts = read_weights(path)
         model = rebuilt(path, arrays, facts.get("architecture"), build)
     else:
         raise TypeError("load_model: pass create=, a function that makes the network, or call zoo.load for a network "

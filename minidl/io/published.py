@@ -19,6 +19,7 @@ from minidl.io.checkpoint import CheckpointError
 from minidl.io.download import DownloadError, fetch
 from minidl.io.imagenet import imagenet_facts
 from minidl.io.weights import read_weights
+from minidl.nn import Module
 
 HOST = "https://download.pytorch.org/models/"
 SLACK = 1.1                                      # the largest download, relative to the size below
@@ -55,15 +56,20 @@ PUBLISHED = {
 }
 
 
-def pretrained(path_or_name: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def pretrained(path_or_name: str | Path, key: str | None = None,
+               model: Module | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The weights in a file, or those published under a name, with the known facts about them.
 
+    `key` and `model` choose among several weights in a file, as for `load_weights`.
     ->  ({name: array}, {key: value}); the facts of a published file are classes, input, resize, mean and std.
     Raises FileNotFoundError, CheckpointError, or DownloadError, which says where to put the file by hand.
     """
+    if not isinstance(path_or_name, str | Path):
+        raise TypeError(f"pretrained: {path_or_name!r:.60} is neither a file nor the name of published weights, "
+                        "such as 'resnet18'")
     path = Path(path_or_name)
-    if path.is_file():
-        weights, facts = read_weights(path)
+    if os.path.isfile(path) or os.path.isdir(path):
+        weights, facts = read_weights(path, key, model)
         source = next((source for source in PUBLISHED.values() if source.file == path.name), None)
         return weights, facts or (published_facts(source) if source else {})
     if str(path_or_name) not in PUBLISHED:

@@ -127,10 +127,11 @@ def test_oversized_file_is_refused_unread(tmp_path):
         load_checkpoint(tmp_path / "a")
 
 
-@pytest.mark.parametrize("name", ["nothing", "."])
-def test_missing_file_and_folder_are_refused(tmp_path, name):
+def test_missing_file_and_folder_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no such file"):
-        load_checkpoint(tmp_path / name)
+        load_checkpoint(tmp_path / "nothing")
+    with pytest.raises(IsADirectoryError, match="this is a folder, not a file"):
+        load_checkpoint(tmp_path)
 
 
 def test_failed_save_keeps_the_old_file(tmp_path):
