@@ -7,7 +7,7 @@ import numpy as np
 
 import zoo
 from minidl import plot
-from minidl.io.image import Preprocessing
+from minidl.commands.predict import preprocessing_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,10 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write filters.png, maps.png and grad_cam.png."""
     model = zoo.load(args.model)
-    try:
-        preprocessing = Preprocessing.of(model.about)
-    except ValueError as error:
-        raise ValueError(f"{args.model}: {error}") from error
+    preprocessing = preprocessing_of(args.model, model)
     x = preprocessing.read(args.image)
     first, _ = plot.inside.filters_of(model)
     pictures = {

@@ -6,6 +6,7 @@ CheckpointError, which names the file.
 """
 
 import json
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from safetensors import deserialize, safe_open
 from safetensors.numpy import save
 
 from minidl.io.atomic import replacing
+from minidl.io.checks import as_path
 
 MAX_SIZE = 1 << 34                               # bytes; 4 billion float32 weights
 TYPES = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F16", "BF16", "F32", "F64"}
@@ -78,24 +80,25 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, 
 
 def existing(path: str | Path) -> Path:
     """The path of a file that is there. Raises OSError or ValueError, which say what else it is."""
-    if not isinstance(path, str | Path):
-        raise TypeError(f"the path of a file must be text or a Path, not {type(path).__name__}")
-    if path == "" or "\0" in str(path):
-        raise CheckpointError(f"{str(path)!r} is not the name of a file")
-    path = Path(path)
-    if path.is_dir():
+    path = as_path("a file of weights", path, CheckpointError)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: there is no such file") from None
+    except OSError as error:                     # a locked folder, a name that is too long, a link to itself
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+    if stat.S_ISDIR(mode):
         raise IsADirectoryError(f"{path}: this is a folder, not a file; name a file in it{first_file(path)}")
-    if path.exists() and not path.is_file():
+    if not stat.S_ISREG(mode):
         raise CheckpointError(f"{path}: a pipe or a device, not a file")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
     return path
 
 
 def first_file(folder: Path) -> str:
     """The name of a file of weights in a folder, as an example."""
     with suppress(OSError):
-        return next((f", such as {path.name}" for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES), "")
+        names = sorted(path.name for path in folder.iterdir() if path.suffix in SUFFIXES)
+        return next((f", such as {name}" for name in names if not name.startswith(".")), "")
     return ""
 
 

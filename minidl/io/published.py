@@ -16,6 +16,7 @@ import numpy as np
 import pooch
 
 from minidl.io.checkpoint import CheckpointError
+from minidl.io.checks import as_path
 from minidl.io.download import DownloadError, fetch
 from minidl.io.imagenet import imagenet_facts
 from minidl.io.weights import read_weights
@@ -64,10 +65,7 @@ def pretrained(path_or_name: str | Path, key: str | None = None,
     ->  ({name: array}, {key: value}); the facts of a published file are classes, input, resize, mean and std.
     Raises FileNotFoundError, CheckpointError, or DownloadError, which says where to put the file by hand.
     """
-    if not isinstance(path_or_name, str | Path):
-        raise TypeError(f"pretrained: {path_or_name!r:.60} is neither a file nor the name of published weights, "
-                        "such as 'resnet18'")
-    path = Path(path_or_name)
+    path = as_path("pretrained", path_or_name, CheckpointError)
     if os.path.isfile(path) or os.path.isdir(path):
         weights, facts = read_weights(path, key, model)
         source = next((source for source in PUBLISHED.values() if source.file == path.name), None)

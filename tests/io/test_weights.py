@@ -109,7 +109,7 @@ def test_impossible_names_are_refused(name):
 
 @pytest.mark.parametrize("name", [None, 3, b"a.pth", ["a.pth"], True])
 def test_what_is_no_path_is_refused(name):
-    with pytest.raises(TypeError, match="must be text or a Path, not"):
+    with pytest.raises(TypeError, match="path must be text or a Path, not"):
         load_weights(name)
 
 
