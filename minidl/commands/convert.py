@@ -9,6 +9,7 @@ from minidl.io import CheckpointError, load_into, pretrained, save_model
 from minidl.io.image import Preprocessing
 from minidl.io.model import ABOUT, rebuilt
 from minidl.nn import init
+from minidl.text import write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     check(about, model.architecture["settings"])
     save_model(args.output, model, **about)
     unknown = [f"--{key}" for key in ABOUT if key not in about and key != "resize"]
-    print(f"{args.output}: {model.architecture['name']}, {sum(p.size for p in model.parameters()):,} parameters"
+    write(f"{args.output}: {model.architecture['name']}, {sum(p.size for p in model.parameters()):,} parameters"
           + (f"; not given: {', '.join(unknown)}" if unknown else ""))
 
 
@@ -58,14 +59,15 @@ def network(args, weights, architecture):
     if isinstance(architecture, dict) and args.model in (None, architecture.get("name")):
         return rebuilt(args.weights, weights, architecture, zoo.build, dict(args.settings))
     if args.model is None:
-        raise CheckpointError(f"{args.weights}: the file does not say which network it is for; add --model NAME")
+        other = f" ({architecture!r:.100} is not in the zoo)" if architecture else ""
+        raise CheckpointError(f"{args.weights}: the file does not say which network it is for{other}; add --model NAME")
     return zoo.create(args.model, **dict(args.settings))
 
 
 def lines_of(path: str) -> list[str]:
-    """The lines of a text file."""
+    """The lines of a text file, without a byte order mark, and without empty lines at the end."""
     try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
+        return Path(path).read_text(encoding="utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file in UTF-8 ({error})") from error
 

@@ -8,6 +8,7 @@ import argparse
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -150,9 +151,14 @@ def show_text(results: list[dict]) -> None:
                 write(f"{prediction['probability']:>9.2%}  {prediction['class']}")
 
 
+def shown(file: str) -> str:
+    """A file's name in UTF-8, also where names have another encoding; bytes that are no text stay escaped."""
+    return os.fsencode(file).decode("utf-8", "surrogateescape")
+
+
 def show_json(results: list[dict]) -> None:
     """One list, which includes the files that could not be read; JSON's own escapes make it ASCII."""
-    write(json.dumps(results, indent=2, allow_nan=False))
+    write(json.dumps([{**result, "file": shown(result["file"])} for result in results], indent=2, allow_nan=False))
 
 
 def show_csv(results: list[dict]) -> None:
@@ -162,6 +168,6 @@ def show_csv(results: list[dict]) -> None:
     rows.writerow(["file", "rank", "class", "index", "probability"])
     for result in results:
         for rank, prediction in enumerate(result.get("predictions", ()), 1):
-            rows.writerow([result["file"], rank, prediction["class"], prediction["index"],
+            rows.writerow([shown(result["file"]), rank, prediction["class"], prediction["index"],
                            f"{prediction['probability']:.6f}"])
     write_bytes(text.getvalue().encode("utf-8", "backslashreplace"))

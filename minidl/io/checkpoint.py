@@ -45,13 +45,27 @@ def located(path: str | Path, error: Exception) -> CheckpointError:
 def save_checkpoint(path: str | Path, arrays: dict[str, np.ndarray], metadata: dict[str, Any] | None = None) -> None:
     """Write {name: NumPy array} and a dictionary of facts that JSON can represent; `path` is never half written.
 
-    Raises OSError if it cannot be written; an existing file then stays.
+    NumPy's numbers and arrays count as numbers and lists. Raises TypeError for any other fact, and OSError if the file
+    cannot be written; an existing file then stays.
     """
     # safetensors writes an array's memory as it is, so it would scramble an array that is not in C order
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    content = save(arrays, {key: json.dumps(value) for key, value in (metadata or {}).items()})
+    content = save(arrays, {key: as_json(key, value) for key, value in (metadata or {}).items()})
     with replacing(path) as file:
         file.write(content)
+
+
+def as_json(key: str, value: Any) -> str:
+    """A fact as JSON. Raises TypeError, naming the fact, if JSON cannot represent it."""
+    def plain(item: Any) -> Any:
+        if isinstance(item, np.generic | np.ndarray) and item.dtype.kind in "biufU":
+            return item.tolist()
+        raise TypeError(f"{item!r:.60} is {type(item).__name__}")
+    try:
+        return json.dumps(value, default=plain)
+    except (TypeError, ValueError, RecursionError) as error:         # a list in itself is a ValueError
+        raise TypeError(f"the fact {key!r} cannot be stored: {error}; facts are text, numbers, None, and lists and "
+                        "dictionaries of them") from error
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

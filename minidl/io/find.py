@@ -101,13 +101,13 @@ class Search:
     def once(self, paths: Iterable[str]) -> list[str]:
         """The paths, sorted, with one for each file: the one that leads to it without a link, if there is one."""
         chosen: dict[str, str] = {}
-        for path in sorted(set(paths), key=lambda path: (self.is_linked(path), path.count(os.sep), path)):
+        for path in sorted(set(paths), key=self.detour):
             chosen.setdefault(self.real(path), path)
         return sorted(chosen.values())
 
-    def is_linked(self, path: str) -> bool:
-        """Whether a path leads over a link."""
-        return self.real(path) != os.path.abspath(path)
+    def detour(self, path: str) -> tuple:
+        """The order of preference of paths to one file: without links, the file itself no link, short."""
+        return self.real(path) != os.path.abspath(path), os.path.islink(path), path.count(os.sep), path
 
     def real(self, path: str) -> str:
         """The path without links; each folder is looked up once."""

@@ -81,7 +81,8 @@ class Stored(NamedTuple):
 
 def how_stored(image: Image.Image) -> Stored:
     """What the header of an image says that is not decoded yet."""
-    first = image.tile[0][3] if getattr(image, "tile", None) else ""
+    tiles = getattr(image, "tile", [])           # of an image that is not decoded yet
+    first = tiles[0][3] if tiles else ""
     raw = first[0] if isinstance(first, tuple) and first else first
     tags = getattr(image, "tag_v2", {})
     formats = tags.get(SAMPLE_FORMAT, ())

@@ -15,6 +15,7 @@ import numpy as np
 
 from minidl.device import Device
 from minidl.io.checkpoint import CheckpointError, save_checkpoint
+from minidl.io.checks import per_channel
 from minidl.io.weights import load_into, read_weights
 from minidl.nn import Module
 from minidl.nn.init import at_most
@@ -33,12 +34,15 @@ def save_model(path: str | Path, model: Module, **about: Any) -> None:
     about   facts that `minidl predict` needs: classes, their names; input, (C, H, W); resize, the length of an image's
             shorter side before the centre crop (default: the larger of H and W); mean and std of each channel, for
             pixels in 0..1. Those of a model that came from a file need not be repeated.
-    Raises TypeError for any other fact, or for a setting of the model that JSON cannot represent; OSError if the file
-    cannot be written.
+    Raises TypeError for any other fact, or for one or a setting of the model that JSON cannot represent; ValueError for
+    a mean or std that does not fit; OSError if the file cannot be written.
     """
     if unknown := set(about) - set(ABOUT):
         raise TypeError(f"save_model: there is no {' nor '.join(sorted(unknown))}; there are {', '.join(ABOUT)}")
     about = {**getattr(model, "about", {}), **{key: value for key, value in about.items() if value is not None}}
+    for key in {"mean", "std"} & set(about):
+        values = np.ravel(about[key])
+        about[key] = per_channel(f"save_model: {key}", values, about["input"][0] if "input" in about else len(values))
     save_checkpoint(path, model.state_dict(), {**describe(model), **about})
 
 
@@ -85,11 +89,7 @@ def rebuilt(path: str | Path, arrays: dict[str, np.ndarray], architecture: Any, 
     """A new network of the `architecture` in the file, with random weights; `settings` override the file's."""
     if not (isinstance(architecture, dict) and isinstance(architecture.get("name"), str)
             and isinstance(architecture.get("settings"), dict)):
-        if architecture:
-            raise CheckpointError(f"{path}: it is for {architecture!r:.100}, which is not in the zoo; load it with "
-                                  "load_model(path, create=...), where create() makes the network")
-        raise CheckpointError(f"{path}: it does not say which network it is for; load it with load_model(path, "
-                              "create=...), or make a model file of it with `minidl convert --model NAME`")
+        raise nameless(path, architecture)
     if not all(map(is_setting, architecture["settings"].values())):
         raise CheckpointError(f"{path}: its network cannot be built (from {architecture['settings']!r:.200})")
     try:
@@ -98,6 +98,17 @@ def rebuilt(path: str | Path, arrays: dict[str, np.ndarray], architecture: Any, 
             return build(architecture["name"], {**architecture["settings"], **(settings or {})})
     except (ValueError, TypeError, ArithmeticError, AttributeError, MemoryError) as error:
         raise CheckpointError(f"{path}: its network cannot be built ({error})") from error
+
+
+def nameless(path: str | Path, architecture: Any) -> CheckpointError:
+    """The error for a file that is for a network outside the zoo, or does not say for which."""
+    if architecture:
+        what = f"{path}: it is for {architecture!r:.100}, which is not in the zoo; "
+        return CheckpointError(f"{what}load it with load_model(path, create=...), where create() makes the network",
+                               f"{what}commands know only the networks that `minidl zoo` lists")
+    what = f"{path}: it does not say which network it is for; "
+    return CheckpointError(f"{what}load it with load_model(path, create=...), where create() makes the network",
+                           f"{what}`minidl convert {path} --model NAME -o NEW` makes a model file of it")
 
 
 def is_setting(value: Any) -> bool:

@@ -39,7 +39,8 @@ class Found(NamedTuple):
 
 def dictionaries(tree: Any) -> list[Found]:
     """All dictionaries in `tree` that hold tensors under names, the outermost first; none of an optimizer."""
-    found, seen = [], set()
+    found: list[Found] = []
+    seen: set[int] = set()
     waiting = [("", tree)]
     for _ in range(DEPTH):
         level, waiting = waiting, []
@@ -82,7 +83,7 @@ def choose(found: list[Found], key: str | None, shapes: Shapes | None) -> Found 
     if key is not None:
         return named(found, key)
     fitting = [one for one in found if shapes and fits(one, shapes)]
-    best = [one for one in fitting if {n: t.shape for n, t in renamed(one.tensors, shapes).items()} == shapes]
+    best = [one for one in fitting if shapes and has_shapes(one, shapes)]
     candidates = best or fitting or likely(found)
     usual = [one for name in WRAPPINGS for one in candidates if one.path.rpartition("/")[2] == name]
     candidates = usual[:1] or candidates
@@ -182,6 +183,12 @@ def renamed(arrays: Mapping[str, Any], own: Iterable[str]) -> dict[str, Any]:
 def fits(found: Found, own: Iterable[str]) -> bool:
     """Whether its tensors have the names `own`, but for a prefix of all."""
     return essential(renamed(found.tensors, own)) == essential(own)
+
+
+def has_shapes(found: Found, shapes: Shapes) -> bool:
+    """Whether its tensors have the shapes of the network's too."""
+    tensors = renamed(found.tensors, shapes)
+    return all(tensors[name].shape == shape for name, shape in shapes.items() if name in tensors)
 
 
 def essential(names: Iterable[str]) -> set[str]:

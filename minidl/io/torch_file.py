@@ -105,8 +105,8 @@ def legacy_places(memory: mmap.mmap, keys: Iterable[str], known: dict[str, Stora
             name = key if isinstance(key, str | int) else type(key).__name__
             raise CheckpointError(f"it holds elements that belong to no tensor (storage {name!r:.40})")
         count = int.from_bytes(memory.read(8), "little")
-        if count != known[key].count:
-            raise CheckpointError(f"storage {key!r} has {count} elements, but {known[key].count} are declared")
+        if count != known[key].length:
+            raise CheckpointError(f"storage {key!r} has {count} elements, but {known[key].length} are declared")
         places[key] = skipped(memory, known[key])
     return places
 
@@ -144,7 +144,8 @@ def open_torch_tar(path: Path) -> Iterator[tuple[Any, Array]]:
 
 def tar_parts(memory: mmap.mmap) -> dict[str, int]:
     """{name: position of its content} of the files in a tar archive."""
-    with tarfile.open(fileobj=memory, mode="r:") as archive:         # type: ignore[arg-type]  (all that tar needs)
+    source: Any = memory                         # it reads, seeks and tells, which is all that tar needs
+    with tarfile.open(fileobj=source, mode="r:") as archive:
         return {member.name: member.offset_data for member in archive if member.isreg()}
 
 
@@ -201,13 +202,13 @@ class Contents:
         return negated(array) if tensor.negative else array
 
     def elements(self, storage: Storage) -> np.ndarray:
-        """All elements of a storage.   (count,)"""
+        """All elements of a storage.   (length,)"""
         if storage not in self.read:
             content = self.content(storage)
             if storage.dtype == BFLOAT16:
                 self.read[storage] = float32(content[:storage.bytes])
             else:
-                self.read[storage] = np.frombuffer(content, storage.dtype, storage.count)
+                self.read[storage] = np.frombuffer(content, storage.dtype, storage.length)
         return self.read[storage]
 
 

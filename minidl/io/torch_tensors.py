@@ -29,24 +29,24 @@ FOREIGN = {                                      # storages whose elements are n
 
 
 class Storage(NamedTuple):
-    """A sequence of `count` elements, stored in the file under `key`."""
+    """A sequence of `length` elements, stored in the file under `key`."""
 
     key: str
     dtype: str
-    count: int
+    length: int
 
     @property
     def bytes(self) -> int:
         """Its size in the file."""
-        return self.count * (2 if self.dtype == BFLOAT16 else np.dtype(self.dtype).itemsize)
+        return self.length * (2 if self.dtype == BFLOAT16 else np.dtype(self.dtype).itemsize)
 
 
 class View(NamedTuple):
-    """`count` elements of a storage, from `start` on: all of them, except in files of PyTorch before 0.4."""
+    """`length` elements of a storage, from `start` on: all of them, except in files of PyTorch before 0.4."""
 
     storage: Storage
     start: int
-    count: int
+    length: int
 
 
 class StoredTensor(NamedTuple):
@@ -88,15 +88,15 @@ class Storages:
         self.known.setdefault(key, storage)
         if foreign:
             return Opaque(dtype.name)
-        return View(storage, *bounds(storage, view[0]) if view and view[0] is not None else (0, storage.count))
+        return View(storage, *bounds(storage, view[0]) if view and view[0] is not None else (0, storage.length))
 
 
 def bounds(storage: Storage, view: Any) -> tuple[int, int]:
     """The start and the count of a view (key, offset, count). Raises PickleError if it leaves the storage."""
     _, offset, count = view
     start, length = natural("an offset", offset), natural("the length of a view", count)
-    if start + length > storage.count:
-        raise PickleError(f"a view reaches beyond the {storage.count} elements of its storage")
+    if start + length > storage.length:
+        raise PickleError(f"a view reaches beyond the {storage.length} elements of its storage")
     return start, length
 
 
@@ -111,8 +111,8 @@ def rebuild_tensor(storage: Any, offset: int, size: Iterable[int], stride: Itera
     if len(shape) != len(strides) or len(shape) > 32:
         raise PickleError("a damaged pickle (no tensor)")
     last = first + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    if math.prod(shape) and last >= storage.count:
-        raise PickleError(f"a tensor of shape {shape} reaches beyond the {storage.count} elements of its storage")
+    if math.prod(shape) and last >= storage.length:
+        raise PickleError(f"a tensor of shape {shape} reaches beyond the {storage.length} elements of its storage")
     # a stride of 0 repeats elements without limit, and NumPy computes the size in bytes even of an empty array
     if math.prod(n or 1 for n in shape) * 8 > MAX_SIZE:
         raise PickleError(f"a tensor of shape {shape} is larger than the {MAX_SIZE} bytes allowed")
@@ -134,8 +134,8 @@ def rebuild_tensor_v3(storage: Any, offset: int, size: Any, stride: Any, require
         return storage if isinstance(storage, Opaque) else dtype
     if not isinstance(storage, View) or not isinstance(dtype, Dtype) or storage.storage.dtype != "u1":
         raise PickleError("a damaged pickle (no tensor)")
-    count = storage.count // np.dtype(dtype.name).itemsize
-    typed = View(storage.storage._replace(dtype=dtype.name, count=count), 0, count)
+    count = storage.length // np.dtype(dtype.name).itemsize
+    typed = View(storage.storage._replace(dtype=dtype.name, length=count), 0, count)
     return rebuild_tensor_v2(typed, offset, size, stride, requires_grad, hooks, metadata)
 
 

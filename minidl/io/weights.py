@@ -143,22 +143,22 @@ def load_into(model: Module, weights: dict[str, np.ndarray] | str | Path, path: 
     Raises CheckpointError, which lists the mismatches.
     """
     if isinstance(weights, str | Path):
-        weights, path = load_weights(weights, model=model), weights
+        return load_into(model, load_weights(weights, model=model), weights, new_head)
     if not isinstance(weights, dict):
         raise TypeError(f"load_into: weights must be a dictionary of arrays or the path of a file, "
                         f"not {type(weights).__name__}")
     own = shapes(model)
-    weights = renamed(weights, own)
-    for name in (name for name in own if name not in weights and name.endswith(COUNTER)):
-        weights[name] = np.zeros(own[name], np.int64)
+    counters = {name: tensor for name, tensor in walk(model, "", Tensor) if name.endswith(COUNTER)}
+    weights = {**counters, **renamed(weights, own)}
     head = head_of(own, weights)
     kept = {name: tensor for name, tensor in walk(model, "", Tensor) if head and new_head and name in head}
     try:
         model.load_state_dict({**weights, **kept})
     except ValueError as error:
+        text = shortened(str(error).removeprefix("load_state_dict: "))
         if head:
-            raise other_head(path, shortened(str(error)), head, len(weights[head[0]]), own[head[0]][0]) from error
-        raise misfit(path, shortened(str(error)), fitting_prefix(weights, own)) from error
+            raise other_head(path, text, head, len(weights[head[0]]), own[head[0]][0]) from error
+        raise misfit(path, text, fitting_prefix(weights, own)) from error
     return model
 
 

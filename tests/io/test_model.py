@@ -81,6 +81,36 @@ def test_load_model_needs_a_way_to_make_the_network(path):
     assert load_model(path, zoo.build).architecture["name"] == "lenet5"
 
 
+def test_numbers_of_numpy_are_facts_too(path):
+    model = zoo.create("lenet5", num_classes=2)
+    save_model(path, model, classes=np.array(["cat", "dog"]), input=np.array([1, 28, 28]), resize=np.int64(30),
+               mean=np.float32(0.5), std=[np.float64(0.25)])
+    about = zoo.load(path).about
+    assert about == {"classes": ["cat", "dog"], "input": [1, 28, 28], "resize": 30, "mean": [0.5], "std": [0.25]}
+
+
+@pytest.mark.parametrize(("fact", "reason"), [
+    ({"classes": {"a", "b"}}, "the fact 'classes' cannot be stored: .* is set"), ({"resize": object()}, "'resize'"),
+    ({"classes": [b"a"]}, "'classes' cannot be stored: b'a' is bytes"), ({"input": 1j}, "'input'"),
+])
+def test_facts_that_json_cannot_hold_are_named(path, fact, reason):
+    with pytest.raises(TypeError, match=reason):
+        save_model(path, Own(), **fact)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("fact", "reason"), [
+    ({"mean": (123.675, 116.28, 103.53)}, r"mean is for pixels in 0\.\.1.*divided by 255 it is \(0\.485, 0\.456"),
+    ({"std": (58.395, 57.12, 57.375)}, r"divided by 255 it is \(0\.229, 0\.224, 0\.225\)"),
+    ({"input": (3, 8, 8), "mean": [0.5]}, "one finite number per channel, 3 in all"),
+    ({"std": [float("nan")]}, "finite"),
+])
+def test_mean_and_std_that_do_not_fit_are_refused(path, fact, reason):
+    with pytest.raises(ValueError, match=rf"save_model: .*{reason}"):
+        save_model(path, Own(), **fact)
+    assert not path.exists()
+
+
 def test_unknown_fact_is_refused(path):
     with pytest.raises(TypeError, match="save_model: there is no clases; there are classes, input"):
         save_model(path, Own(), clases=["a"])
