@@ -2,8 +2,9 @@
 
 from minidl import functional
 from minidl.device import Device, DeviceError, manual_seed
+from minidl.modes import NonFiniteError, detect_nonfinite, no_grad
 from minidl.profiling import profile
-from minidl.tensor import NonFiniteError, Tensor, detect_nonfinite, no_grad
+from minidl.tensor import Tensor
 from minidl.version import __version__
 
 __all__ = [

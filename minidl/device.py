@@ -101,6 +101,16 @@ def device_of(array: Array) -> Device:
     return Device("gpu", array.device.id)
 
 
+def memory_of(array: Array) -> Any:
+    """The object that owns the memory of `array`: the same one for all arrays that share it."""
+    if not isinstance(array, np.ndarray):
+        return array.data.mem  # type: ignore[attr-defined]
+    base = array.base
+    while isinstance(base, np.ndarray):
+        array, base = base, base.base
+    return array
+
+
 _seeds = np.random.default_rng(0)
 
 

@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 
 from minidl import kernels
 from minidl.device import array_module, is_array
-from minidl.tensor import mode
+from minidl.modes import mode
 
 MIB = 2**20
 

@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
+from minidl.modes import no_grad
 from minidl.nn import Conv2d, ConvTranspose2d, Linear, Module
 from minidl.nn.module import is_parameter, members
 from minidl.nn.observe import observed
 from minidl.nn.shapes import elements, on_empty_batch
-from minidl.tensor import Tensor, no_grad
+from minidl.tensor import Tensor
 
 
 class Row(NamedTuple):

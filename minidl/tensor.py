@@ -5,20 +5,21 @@ gradient of its output to the gradients of its inputs. `backward` visits these n
 accumulates what reaches each leaf. The operations are defined in `functional/`: read `functional/elementwise.py` next.
 """
 
+import copy
 import functools
-import itertools
 import operator
 import re
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from minidl.device import CPU, Array, Device, array_module, device_of, is_array
+from minidl import writes
+from minidl.arrays import check_dtype, plain, python_number
+from minidl.device import CPU, Array, Device, array_module, device_of, is_array, memory_of
+from minidl.modes import check_finite, mode, watched
 
 # What an operation takes: a Tensor, an array or a number where it is called, an array or a number inside its function.
 # No type says both, so type checkers accept anything here; `op` raises TypeError for anything else.
@@ -54,7 +55,7 @@ class Tensor:
     def made_by(cls, out: Array, node: "Node | None") -> "Tensor":
         """A tensor of `out`, the output of the operation that `node` records (None: not recorded)."""
         tensor = cls.__new__(cls)
-        tensor.data = np.asarray(out) if isinstance(out, np.generic) else out     # NumPy's sums are scalars
+        tensor.data = no_scalar(out)
         tensor.node = node
         return tensor
 
@@ -113,6 +114,7 @@ class Tensor:
     def grad(self, array: Array | None) -> None:
         if self.node is None:
             raise RuntimeError("this tensor has requires_grad=False, so it cannot have a gradient")
+        array = None if array is None else as_array(array)
         if array is not None and array.shape != self.data.shape:
             raise ValueError(f"a gradient of shape {array.shape} does not match a tensor of shape {self.data.shape}")
         self.node.grad = array
@@ -138,7 +140,7 @@ class Tensor:
         if gradient.shape != self.shape:
             raise ValueError(f"backward: the gradient's shape {gradient.shape} is not the tensor's {self.shape}")
         check_same_device("backward", (self.data, gradient))
-        backpropagate(self.node, gradient.astype(self.dtype, copy=False), retain_graph)
+        backpropagate(self.node, gradient.astype(self.dtype, copy=self.node.keeps_grad), retain_graph)
 
     def retain_grad(self) -> None:
         """Keep the gradient of this tensor although it is not a leaf, for example to compute a saliency map."""
@@ -178,6 +180,14 @@ class Tensor:
                                "so use .detach()")
         return type(self), (self.data, self.requires_grad)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
+        """A copy of the data and, unlike in a pickle, of the gradient, which an optimizer copied along may need."""
+        make, (data, requires_grad) = self.__reduce__()
+        twin = memo[id(self)] = make(copy.deepcopy(data, memo), requires_grad)
+        if self.grad is not None:
+            twin.grad = copy.deepcopy(self.grad, memo)
+        return twin
+
     def __len__(self) -> int:
         return len(self.data)
 
@@ -209,7 +219,6 @@ class Node:
     """
 
     __slots__ = ("__weakref__", "backward", "dtype", "grad", "keeps_grad", "name", "order", "parents", "shape")
-    orders = itertools.count()
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any],
                  parents: tuple["Node | None", ...] = (), backward: Backward | None = None):
@@ -217,7 +226,7 @@ class Node:
         self.parents, self.backward = parents, backward
         self.keeps_grad = backward is None          # leaves do
         self.grad: Array | None = None
-        self.order = next(Node.orders)              # inputs are always older than outputs
+        self.order = next(writes.clock)             # inputs are always older than outputs
 
 
 def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
@@ -235,7 +244,7 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
         check_same_device(name, arrays)
         try:
             out, backward = watched(function, "forward", name)(*arrays, **settings)
-        except (ValueError, TypeError, IndexError, MemoryError) as error:
+        except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
             if re.match(r"\w+: ", str(error)):      # it already begins with a name
                 raise
             raise named(error, name, arrays) from error
@@ -286,14 +295,36 @@ def propagate(node: Node, grads: dict[Node, Array]) -> None:
     gradient = grads.pop(node)
     if node.backward is None:
         return
+    written = writes.latest > node.order             # perhaps into an array that is needed now
+    if written:
+        writes.check_unwritten(node.backward, node.order, node.name)
     shares = node.backward(gradient)
     shares = shares if isinstance(shares, tuple) else (shares,)
     if any(parent is not None for parent in node.parents[len(shares):]):
         raise RuntimeError(f"backward of {node.name} gave {len(shares)} gradients for {len(node.parents)} inputs")
+    others = [gradient]
     for parent, share in zip(node.parents, shares, strict=False):
         if parent is not None and share is not None:
-            share = unbroadcast(share() if callable(share) else share, parent, node.name)
-            grads[parent] = accumulate(grads[parent], share) if parent in grads else share
+            if callable(share):
+                if written:
+                    writes.check_unwritten(share, node.order, node.name)
+                share = share()
+            share = unbroadcast(share, parent, node.name)
+            if parent in grads:
+                share = no_scalar(accumulate(grads[parent], share))
+            elif parent.keeps_grad and shares_memory(share, others):
+                share = share.copy()
+            grads[parent] = share
+            others.append(share)
+
+
+def shares_memory(gradient: Array, others: list[Array]) -> bool:
+    """Whether a gradient shares memory with another one, or with itself, as one does that has been broadcast."""
+    memory = memory_of(gradient)
+    for other in others:
+        if memory_of(other) is memory:
+            return True
+    return 0 in gradient.strides
 
 
 # The sum of two gradients of one node, always a new array: `add`, for example, gives one array to both of its inputs.
@@ -303,11 +334,15 @@ accumulate: Callable[[Array, Array], Array] = operator.add
 
 def unbroadcast(grad: Array, parent: Node, name: str) -> Array:
     """`grad` in the shape and dtype of `parent`: summed over the axes along which the input was broadcast."""
+    shape = parent.shape
+    if grad.__class__ is not np.ndarray:
+        grad = no_scalar(grad)
+        if not is_array(grad):
+            raise RuntimeError(f"backward of {name} gave a {type(grad).__name__}; it must give arrays")
     if mode.finite_only:
         check_finite(grad, name, "gradient")
-    shape = parent.shape
     if grad.shape != shape:
-        if np.broadcast_shapes(shape, grad.shape) != grad.shape:
+        if not broadcasts(shape, grad.shape):
             raise RuntimeError(f"backward of {name} gave a gradient of shape {grad.shape} "
                                f"for an input of shape {shape}")
         extra = grad.ndim - len(shape)
@@ -316,87 +351,49 @@ def unbroadcast(grad: Array, parent: Node, name: str) -> Array:
     return grad.astype(parent.dtype, copy=False)
 
 
+def no_scalar(out: Array) -> Array:
+    """`out` as an array: NumPy's results without axes, such as the sum of all elements, are scalars."""
+    return np.asarray(out) if isinstance(out, np.generic) else out
+
+
+def broadcasts(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
+    """Whether an array of `shape` can be broadcast to the shape `larger`."""
+    extra = len(larger) - len(shape)
+    return extra >= 0 and all(n in (1, m) for n, m in zip(shape, larger[extra:], strict=True))
+
+
 def spent(grad: Array) -> Any:
     """Takes the place of `backward` in a node that a backward pass has released."""
     raise RuntimeError("backward: this graph was released by an earlier backward(); "
                        "call that one with retain_graph=True, or compute the output again")
 
 
-class Mode(threading.local):
-    """What operations do besides computing; every thread starts with these values."""
-
-    recording = True
-    finite_only = False
-    watcher: Any = None                             # an open profile: see profiling.py
-
-
-mode = Mode()
-
-
-def watched(function: Callable[..., Any], phase: str, name: str) -> Callable[..., Any]:
-    """`function` itself; while a profile is open, the same function with its calls measured under `name`."""
-    return function if mode.watcher is None else mode.watcher.watch(function, phase, name)
-
-
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Record no operations in this thread: `with no_grad():`, or as a decorator, `@no_grad()`."""
-    before, mode.recording = mode.recording, False
-    try:
-        yield
-    finally:
-        mode.recording = before
-
-
-class NonFiniteError(FloatingPointError):
-    """An operation produced NaN or infinity under `detect_nonfinite`. `.module` is the layer that ran it, if any."""
-
-    module: Any = None
-    exit_code = 1                                # of a command that ends with it, see `errors.py`
-
-
-@contextmanager
-def detect_nonfinite() -> Iterator[None]:
-    """Raise NonFiniteError at the first operation whose output or gradient is not finite. Slow: for debugging."""
-    before, mode.finite_only = mode.finite_only, True
-    try:
-        yield
-    finally:
-        mode.finite_only = before
-
-
-def check_finite(array: Array, name: str, what: str) -> None:
-    """Raise NonFiniteError if `array`, the `what` of the operation `name`, contains NaN or infinity."""
-    xp = array_module(array)
-    if array.dtype.kind == "f" and not xp.isfinite(array).all():
-        count = int(array.size - xp.isfinite(array).sum())
-        raise NonFiniteError(f"the {what} of {name} is not finite: {count} of its {array.size} elements {array.shape}")
-
-
 def as_array(data: ArrayLike, dtype: DTypeLike | None = None) -> Array:
-    """`data` as an array. Without `dtype`, arrays keep their own and Python numbers become float32."""
+    """`data` as a plain array. Without `dtype`, arrays keep their own and Python numbers become float32."""
     if isinstance(data, Tensor):
         data = data.data
     if is_array(data):
-        return data if dtype is None else data.astype(dtype, copy=False)
+        return plain(data if dtype is None else data.astype(dtype, copy=False))
     array = np.asarray(data)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"a tensor needs numbers, not {type(data).__name__} ({array.dtype})")
+    check_dtype(array.dtype, data)
     if dtype is None and array.dtype.kind != "b" and not hasattr(data, "__array__"):
         dtype = np.float32
-    return array if dtype is None else array.astype(dtype)
+    return plain(array if dtype is None else array.astype(dtype))
 
 
 def as_operand(name: str, x: Operand) -> Any:
-    """An input of an operation that is not a Tensor: an array, None, a number, or a tuple such as a shape.
-
-    NumPy's scalars become Python numbers, which do not promote float32 to float64.
-    """
-    if isinstance(x, np.generic):
-        return x.item()
-    if x is None or isinstance(x, int | float | tuple) or is_array(x):
+    """An input of an operation that is not a Tensor: an array, None, a number, or a tuple such as a shape."""
+    if x is None or (isinstance(x, int | float | tuple) and not isinstance(x, np.generic)):
         return x
-    raise TypeError(f"{name}: a {type(x).__module__}.{type(x).__name__} is neither a Tensor nor an array nor a number")
+    try:
+        if isinstance(x, np.generic):
+            return python_number(x)
+        if is_array(x):
+            return plain(x)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
+    raise TypeError(f"{name}: a {type(x).__qualname__} is neither a Tensor nor an array nor a number; "
+                    "numpy.asarray makes an array of a list")
 
 
 def check_same_device(name: str, arrays: Any) -> None:
@@ -413,6 +410,6 @@ def check_same_device(name: str, arrays: Any) -> None:
 def named(error: Exception, name: str, arrays: Any) -> Exception:
     """`error` with the operation's name before and the shapes of its inputs after its message."""
     shapes = ", ".join(str(x.shape) if hasattr(x, "shape") else repr(x) for x in arrays)
-    kind = next(k for k in (IndexError, ValueError, TypeError, MemoryError) if isinstance(error, k))
+    kind = next((k for k in (IndexError, TypeError, MemoryError) if isinstance(error, k)), ValueError)
     remedy = "; reduce the batch size or the image size" if kind is MemoryError else ""
     return kind(f"{name}: {str(error) or 'out of memory'} (inputs: {shapes}){remedy}")

@@ -1,18 +1,19 @@
 # Written by tests/tensor_stub.py: change tensor.py or functional/methods.py, and run that file.
 from collections.abc import Sequence
 from minidl.functional.checks import Axis
+import copy
 import functools
-import itertools
 import operator
 import re
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any, ParamSpec, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
-from minidl.device import CPU, Array, Device, array_module, device_of, is_array
+from minidl import writes
+from minidl.arrays import check_dtype, plain, python_number
+from minidl.device import CPU, Array, Device, array_module, device_of, is_array, memory_of
+from minidl.modes import check_finite, mode, watched
 Operand: TypeAlias = Any
 Backward: TypeAlias = Callable[[Array], Any]
 P = ParamSpec('P')
@@ -53,6 +54,7 @@ class Tensor:
     def __dlpack__(self, **options: Any) -> Any: ...
     def __dlpack_device__(self) -> Any: ...
     def __reduce__(self) -> Any: ...
+    def __deepcopy__(self, memo: dict[int, Any]) -> 'Tensor': ...
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator['Tensor']: ...
     def __bool__(self) -> bool: ...
@@ -73,7 +75,7 @@ class Tensor:
     def __rmul__(self, a: Operand, /) -> Tensor:
         """a <operator> b, called as the method of b."""
     def __truediv__(self, b: Operand, /) -> Tensor:
-        """a / b, elementwise."""
+        """a / b, elementwise; integers give float32."""
     def __rtruediv__(self, a: Operand, /) -> Tensor:
         """a <operator> b, called as the method of b."""
     def __pow__(self, b: Operand, /) -> Tensor:
@@ -100,8 +102,22 @@ class Tensor:
         """a > b, elementwise."""
     def __ge__(self, b: Operand, /) -> Tensor:
         """a >= b, elementwise."""
+    def __iadd__(self, y: Operand, /) -> Tensor:
+        """x += y, in place; RuntimeError if it would be recorded."""
+    def __isub__(self, y: Operand, /) -> Tensor:
+        """x -= y, in place; RuntimeError if it would be recorded."""
+    def __imul__(self, y: Operand, /) -> Tensor:
+        """x *= y, in place; RuntimeError if it would be recorded."""
+    def __itruediv__(self, y: Operand, /) -> Tensor:
+        """x /= y, in place; RuntimeError if it would be recorded."""
+    def __ipow__(self, y: Operand, /) -> Tensor:
+        """x **= y, in place; RuntimeError if it would be recorded."""
+    def __imatmul__(self, y: Operand, /) -> Tensor:
+        """x @= y is not supported."""
     def __getitem__(self, index: Any, /) -> Tensor:
         """x[index], as in NumPy."""
+    def __setitem__(self, index: Any, y: Operand, /) -> Tensor:
+        """x[index] = y, in place; RuntimeError if it would be recorded."""
     def abs(self, /) -> Tensor:
         """|x|, elementwise; the gradient at 0 is 0."""
     def exp(self, /) -> Tensor:
@@ -161,7 +177,6 @@ class Tensor:
         """x on another device, with another dtype, or both; gradients pass back to x."""
 
 class Node:
-    orders: Any
     def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], parents: tuple['Node | None', ...]=(), backward: Backward | None=None) -> None: ...
     backward: Any
     dtype: Any
@@ -175,25 +190,12 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]: ..
 def backpropagate(root: Node, gradient: Array, retain_graph: bool=False) -> None: ...
 def newest_first(root: Node) -> list[Node]: ...
 def propagate(node: Node, grads: dict[Node, Array]) -> None: ...
+def shares_memory(gradient: Array, others: list[Array]) -> bool: ...
 accumulate: Callable[[Array, Array], Array]
 def unbroadcast(grad: Array, parent: Node, name: str) -> Array: ...
+def no_scalar(out: Array) -> Array: ...
+def broadcasts(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool: ...
 def spent(grad: Array) -> Any: ...
-
-class Mode(threading.local):
-    recording: Any
-    finite_only: Any
-    watcher: Any
-mode: Any
-def watched(function: Callable[..., Any], phase: str, name: str) -> Callable[..., Any]: ...
-@contextmanager
-def no_grad() -> Iterator[None]: ...
-
-class NonFiniteError(FloatingPointError):
-    module: Any
-    exit_code: Any
-@contextmanager
-def detect_nonfinite() -> Iterator[None]: ...
-def check_finite(array: Array, name: str, what: str) -> None: ...
 def as_array(data: ArrayLike, dtype: DTypeLike | None=None) -> Array: ...
 def as_operand(name: str, x: Operand) -> Any: ...
 def check_same_device(name: str, arrays: Any) -> None: ...

@@ -11,6 +11,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from minidl.device import memory_of
+
 # Documented by CuPy 13 and 14, as far as the engine may need it: look a name up before adding it here.
 # https://docs.cupy.dev/en/stable/reference/comparison.html
 FUNCTIONS = """
@@ -58,6 +60,7 @@ class ndarray:
     itemsize = property(lambda self: self.held.itemsize)
     flags = property(lambda self: self.held.flags)
     T = property(lambda self: ndarray(self.held.T))
+    data = property(lambda self: SimpleNamespace(mem=memory_of(self.held)))       # the owner of the memory
 
     def get(self):
         """A copy as a NumPy array."""

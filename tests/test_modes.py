@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import minidl.functional as F
-from minidl import NonFiniteError, Tensor, detect_nonfinite, no_grad
-from minidl.tensor import mode
+from minidl import NonFiniteError, Tensor, detect_nonfinite, kernels, no_grad
+from minidl.modes import mode
 
 
 @pytest.fixture
@@ -53,6 +53,75 @@ def test_no_grad_as_decorator(x):
     assert not twice(x).requires_grad
     assert not twice(x).requires_grad
     assert twice.__name__ == "twice"
+    assert (x * 2).requires_grad
+
+
+def test_no_grad_as_decorator_of_a_generator(x):
+    """Each step runs under no_grad; the code that takes the values does not."""
+    @no_grad()
+    def products(factors):
+        """Yields x * factor for each factor, takes one by `send`, and returns how many there were."""
+        count = 0
+        try:
+            for factor in factors:
+                try:
+                    sent = yield x * factor
+                except KeyError:
+                    sent = 10
+                while sent is not None:
+                    sent = yield x * sent
+                count += 1
+        finally:
+            ended.append((x * 1).requires_grad)
+        return count
+
+    ended = []
+    assert products.__name__ == "products"
+    steps = products([2, 3])
+    assert not next(steps).requires_grad
+    assert (x * 2).requires_grad
+    assert steps.throw(KeyError()).numpy().tolist() == (x * 10).numpy().tolist()
+    assert steps.send(5).numpy().tolist() == (x * 5).numpy().tolist()
+    assert next(steps).numpy().tolist() == (x * 3).numpy().tolist()
+    assert (x * 2).requires_grad
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    assert end.value.value == 2
+    abandoned = products([1])
+    next(abandoned)
+    abandoned.close()
+    assert ended == [False, False]
+    with pytest.raises(ZeroDivisionError):
+        list(products(1 / 0 for _ in range(1)))
+    assert (x * 2).requires_grad
+
+
+def test_decorators_without_parentheses(x):
+    @no_grad
+    def twice(x):
+        return x * 2
+
+    class Model:
+        @no_grad
+        def twice(self, x):
+            return x * 2
+    assert not twice(x).requires_grad
+    assert not Model().twice(x).requires_grad
+    assert (x * 2).requires_grad
+
+    @kernels.using("plain")
+    def backend():
+        yield kernels.settings.backend
+    assert list(backend()) == ["plain"]
+    assert kernels.settings.backend == "auto"
+
+
+def test_one_scope_nests_in_itself(x):
+    scope = no_grad()
+    with scope:
+        with scope:
+            assert not (x * 2).requires_grad
+        assert not (x * 2).requires_grad
     assert (x * 2).requires_grad
 
 

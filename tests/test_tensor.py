@@ -9,8 +9,8 @@ import pytest
 import strict_array
 
 import minidl.functional as F
-from minidl import Tensor
-from minidl.tensor import Node, op
+from minidl import Tensor, writes
+from minidl.tensor import op
 
 
 @pytest.mark.parametrize(("data", "dtype"), [
@@ -20,7 +20,7 @@ from minidl.tensor import Node, op
 ])  # fmt: skip
 def test_numbers_become_float32_and_arrays_keep_their_dtype(data, dtype):
     assert Tensor(data).dtype == dtype
-    assert Tensor(data, dtype=np.float16).dtype == np.float16
+    assert Tensor(data, dtype=np.int16).dtype == np.int16
 
 
 def test_the_data_of_arrays_and_tensors_is_shared():
@@ -165,7 +165,7 @@ def test_leaves_are_copied_and_pickled():
 def test_a_pickle_from_a_process_that_had_made_more_nodes(monkeypatch):
     """Its new node is older than the nodes computed from it here, whatever its order was in the other process."""
     pickled = pickle.dumps(Tensor([1.0], requires_grad=True))
-    monkeypatch.setattr(Node, "orders", itertools.count())
+    monkeypatch.setattr(writes, "clock", itertools.count())
     x = pickle.loads(pickled)
     (x * 3).backward()
     assert x.grad.tolist() == [3]

@@ -14,8 +14,9 @@ import zoo
 from minidl.commands.info import kernel_cache
 from minidl.commands.zoo import batch_for
 from minidl.flags import whole
+from minidl.modes import no_grad
 from minidl.optim import SGD
-from minidl.tensor import Tensor, no_grad
+from minidl.tensor import Tensor
 from minidl.text import write
 from minidl.train import loss_of
 

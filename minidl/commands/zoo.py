@@ -9,9 +9,10 @@ import numpy as np
 
 import zoo
 from minidl.device import Device
+from minidl.modes import no_grad
 from minidl.nn import init
 from minidl.summary import summary
-from minidl.tensor import Tensor, no_grad
+from minidl.tensor import Tensor
 
 SECONDS = 1.0                                    # of measuring, for each network
 

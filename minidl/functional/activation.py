@@ -7,6 +7,7 @@ in `kernels/`.
 from typing import Any
 
 from minidl.functional.checks import above_zero, axes_of, finite
+from minidl.functional.promotion import floating
 from minidl.kernels import backend
 from minidl.tensor import Operand, op
 
@@ -14,6 +15,7 @@ from minidl.tensor import Operand, op
 @op
 def relu(x: Operand, /, *, ceiling: float | None = None):
     """max(x, 0), elementwise; min(max(x, 0), ceiling) if a ceiling is given, which PyTorch's function does not have."""
+    x = x if ceiling is None else floating(x)
     kernels, ceiling = backend(x), above_zero("relu", ceiling)
     out = kernels.relu(x, ceiling)
 
@@ -25,6 +27,7 @@ def relu(x: Operand, /, *, ceiling: float | None = None):
 @op
 def relu6(x: Operand, /):
     """min(max(x, 0), 6), elementwise.   Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010."""
+    x = floating(x)
     kernels = backend(x)
     out = kernels.relu(x, 6.0)
 
@@ -80,6 +83,7 @@ def softplus(x: Operand, /, *, beta: float = 1.0, threshold: float = 20.0):
 
 def from_input(name: str, x: Any, *settings: float) -> Any:
     """An activation and its backward, which computes the derivative from the input."""
+    x = floating(x)
     kernels = backend(x)
 
     def backward(grad):
@@ -101,6 +105,7 @@ def tanh(x: Operand, /):
 
 def from_output(name: str, x: Any) -> Any:
     """An activation and its backward, which computes the derivative from the output, so x can be freed."""
+    x = floating(x)
     kernels = backend(x)
     out = kernels.activation(name, x)
 
@@ -113,6 +118,7 @@ def from_output(name: str, x: Any) -> Any:
 def softmax(x: Operand, /, axis: int = -1):
     """exp(x) / sum(exp(x)) along `axis`: positive values that sum to 1."""
     axis, = axes_of(x, axis, "softmax")
+    x = floating(x)
     kernels = backend(x)
     out = kernels.softmax(x, axis)
 
@@ -125,6 +131,7 @@ def softmax(x: Operand, /, axis: int = -1):
 def log_softmax(x: Operand, /, axis: int = -1):
     """log(softmax(x)) along `axis`, computed as x - logsumexp(x): accurate even where softmax would round to 0."""
     axis, = axes_of(x, axis, "log_softmax")
+    x = floating(x)
     kernels = backend(x)
     out = kernels.log_softmax(x, axis)
 

@@ -7,18 +7,24 @@ no function below needs to handle shapes.
 
 import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike
 
+from minidl.arrays import check_dtype
 from minidl.device import Array, Device, array_module, device_of
-from minidl.tensor import Operand, Tensor, as_operand, check_same_device, op
+from minidl.functional.promotion import floating, promoted
+from minidl.tensor import Backward, Operand, Tensor, as_operand, check_same_device, op
 
 
 @op
 def add(a: Operand, b: Operand, /):
     """a + b, elementwise."""
+    a, b = promoted(a, b)
+
     def backward(grad):
         return grad, grad
     return a + b, backward
@@ -27,6 +33,8 @@ def add(a: Operand, b: Operand, /):
 @op
 def sub(a: Operand, b: Operand, /):
     """a - b, elementwise."""
+    a, b = promoted(a, b)
+
     def backward(grad):
         return grad, (lambda: -grad)
     return a - b, backward
@@ -35,6 +43,8 @@ def sub(a: Operand, b: Operand, /):
 @op
 def mul(a: Operand, b: Operand, /):
     """a * b, elementwise."""
+    a, b = promoted(a, b)
+
     def backward(grad):
         return (lambda: grad * b), (lambda: grad * a)
     return a * b, backward
@@ -42,7 +52,8 @@ def mul(a: Operand, b: Operand, /):
 
 @op
 def div(a: Operand, b: Operand, /):
-    """a / b, elementwise."""
+    """a / b, elementwise; integers give float32."""
+    a, b = map(floating, promoted(a, b))
     out = a / b
 
     def backward(grad):
@@ -61,6 +72,7 @@ def neg(x: Operand, /):
 @op
 def pow(a: Operand, b: Operand, /):
     """a ** b, elementwise; where b is 0 the gradient of a is 0, and where a is 0 the gradient of b is 0."""
+    a, b = promoted(a, b)
     out = a**b
 
     def backward(grad):
@@ -82,6 +94,7 @@ def pow(a: Operand, b: Operand, /):
 @op
 def exp(x: Operand, /):
     """e ** x, elementwise."""
+    x = floating(x)
     out = array_module(x).exp(x)
 
     def backward(grad):
@@ -92,6 +105,8 @@ def exp(x: Operand, /):
 @op
 def log(x: Operand, /):
     """The natural logarithm, elementwise."""
+    x = floating(x)
+
     def backward(grad):
         return grad / x
     return array_module(x).log(x), backward
@@ -100,6 +115,7 @@ def log(x: Operand, /):
 @op
 def sqrt(x: Operand, /):
     """The square root, elementwise."""
+    x = floating(x)
     out = array_module(x).sqrt(x)
 
     def backward(grad):
@@ -132,19 +148,27 @@ def clamp(x: Operand, /, *, min: float | None = None, max: float | None = None):
 @op
 def maximum(a: Operand, b: Operand, /):
     """The larger of a and b, elementwise; where they are equal, each receives half of the gradient."""
+    a, b = promoted(a, b)
+    return array_module(a, b).maximum(a, b), chooser(a, b, operator.lt)
+
+
+@op
+def minimum(a: Operand, b: Operand, /):
+    """The smaller of a and b, elementwise; where they are equal, each receives half of the gradient."""
+    a, b = promoted(a, b)
+    return array_module(a, b).minimum(a, b), chooser(a, b, operator.gt)
+
+
+def chooser(a: Any, b: Any, loses: Callable[[Any, Any], Any]) -> Backward:
+    """The backward of maximum and minimum: the gradient goes to a or b in each place, unless it loses to the other."""
     xp = array_module(a, b)
 
     def gradient(grad, own, other):
-        return xp.where(own == other, grad * 0.5, xp.where(own > other, grad, 0))
+        return xp.where(own == other, grad * 0.5, xp.where(loses(own, other), 0, grad))
 
     def backward(grad):
         return (lambda: gradient(grad, a, b)), (lambda: gradient(grad, b, a))
-    return xp.maximum(a, b), backward
-
-
-def minimum(a: Operand, b: Operand, /) -> Tensor:
-    """The smaller of a and b, elementwise; where they are equal, each receives half of the gradient."""
-    return neg(maximum(neg(a), neg(b)))
+    return backward
 
 
 @op
@@ -153,6 +177,7 @@ def where(condition: Operand, a: Operand, b: Operand, /):
     if not hasattr(condition, "dtype") or condition.dtype.kind != "b":
         raise TypeError("where: the condition must be an array of booleans, such as x > 0")
     xp = array_module(condition)
+    a, b = promoted(a, b)
     out = xp.where(condition, a, b)
     if not hasattr(a, "dtype") and not hasattr(b, "dtype"):
         out = out.astype(xp.float32)                     # NumPy makes two Python numbers float64
@@ -165,6 +190,8 @@ def where(condition: Operand, a: Operand, b: Operand, /):
 @op
 def cast(x: Operand, /, *, dtype: DTypeLike):
     """x converted to another dtype; its gradient has the dtype of x."""
+    check_dtype(np.dtype(dtype), x)
+
     def backward(grad):
         return grad
     return x.astype(dtype, copy=False), backward

@@ -5,6 +5,7 @@ from operator import matmul as numpy_matmul
 from typing import Any
 
 from minidl.functional.checks import check_dtypes
+from minidl.functional.promotion import promoted
 from minidl.kernels import backend
 from minidl.tensor import Operand, op
 
@@ -16,11 +17,12 @@ def matmul(a: Operand, b: Operand, /):
     a (..., M, K), b (..., K, N)  ->  (..., M, N)
     """
     check_inner("matmul", a, b)
+    a, b = promoted(a, b)
     rows = a[None, :] if a.ndim == 1 else a
     columns = b[:, None] if b.ndim == 1 else b
     multiply = backend(a).matmul if rows.ndim == columns.ndim == 2 and a.dtype == b.dtype else numpy_matmul
     product = multiply(rows, columns)
-    shape = product.shape
+    shape, is_vector = product.shape, b.ndim == 1
 
     def backward(grad):
         grad = grad.reshape(shape)
@@ -30,7 +32,7 @@ def matmul(a: Operand, b: Operand, /):
 
         def b_gradient():
             columns_gradient = multiply(rows.swapaxes(-1, -2), grad)
-            return columns_gradient[..., 0] if b.ndim == 1 else columns_gradient
+            return columns_gradient[..., 0] if is_vector else columns_gradient
         return a_gradient, b_gradient
     if a.ndim == 1:
         product = product[..., 0, :]
@@ -49,13 +51,14 @@ def linear(x: Operand, weight: Operand, bias: Operand = None, /, *, relu: bool =
         raise ValueError(f"linear: bias {bias.shape} must be ({len(weight)},), one element per row of the weight")
     check_dtypes("linear", x, weight, bias)
     k, f, shape = x.shape[-1], len(weight), x.shape[:-1]
-    rows = x.reshape(math.prod(shape), k)                    # not -1, which NumPy cannot infer for an empty batch
+    n = math.prod(shape)
+    rows = x.reshape(n, k)                                   # not -1, which NumPy cannot infer for an empty batch
     kernels = backend(x)
     out = kernels.matmul(rows, weight.T, bias, relu)
     rectified = out if relu else None                        # without ReLU, backward does not need `out`
 
     def backward(grad):
-        grad = grad.reshape(len(rows), f)
+        grad = grad.reshape(n, f)
         if relu:
             grad = kernels.relu_gradient(grad, rectified)
         return (

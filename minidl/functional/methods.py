@@ -4,6 +4,7 @@ Importing this file gives Tensor what the table METHODS lists. Editors and type 
 `minidl/tensor.pyi`. After a change here, run `python tests/tensor_stub.py`, which writes that file.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ from minidl.functional.elementwise import (
     sqrt,
     sub,
 )
+from minidl.functional.in_place import in_place, refuse, set_item
 from minidl.functional.linear import matmul
 from minidl.functional.reduction import amax, amin, logsumexp, mean, sum, var
 from minidl.functional.shape import expand, flatten, getitem, permute, reshape, squeeze, transpose, unsqueeze
@@ -42,10 +44,10 @@ from minidl.tensor import Operand, Tensor
 
 def swapped(function: Callable[[Operand, Operand], Tensor]) -> Callable[[Operand, Operand], Tensor]:
     """The operator of the right operand: `2 - x` is `sub(2, x)`."""
-    def operator(b: Operand, a: Operand, /) -> Tensor:
+    def method(b: Operand, a: Operand, /) -> Tensor:
         """a <operator> b, called as the method of b."""
         return function(a, b)
-    return operator
+    return method
 
 
 def item_of(x: Tensor, index: Any, /) -> Tensor:
@@ -98,7 +100,10 @@ METHODS = {
     "__matmul__": matmul, "__rmatmul__": swapped(matmul),
     "__neg__": neg, "__abs__": abs,
     "__eq__": eq, "__ne__": ne, "__lt__": lt, "__le__": le, "__gt__": gt, "__ge__": ge,
-    "__getitem__": item_of,
+    "__iadd__": in_place(operator.iadd, "+"), "__isub__": in_place(operator.isub, "-"),
+    "__imul__": in_place(operator.imul, "*"), "__itruediv__": in_place(operator.itruediv, "/"),
+    "__ipow__": in_place(operator.ipow, "**"), "__imatmul__": refuse("@"),
+    "__getitem__": item_of, "__setitem__": set_item,
     "abs": abs, "exp": exp, "log": log, "sqrt": sqrt, "pow": pow, "clamp": clamp,
     "relu": relu, "sigmoid": sigmoid, "tanh": tanh, "softmax": softmax, "log_softmax": log_softmax,
     "sum": sum, "mean": mean, "var": var, "amax": amax, "amin": amin, "logsumexp": logsumexp,

@@ -9,6 +9,7 @@ from typing import Any
 
 from minidl.device import array_module
 from minidl.functional.checks import Axis, axes_of
+from minidl.functional.promotion import floating
 from minidl.kernels import Window, backend
 from minidl.tensor import Operand, op
 
@@ -36,6 +37,7 @@ def sum(x: Operand, /, axis: Axis = None, keepdims: bool = False):
 @op
 def mean(x: Operand, /, axis: Axis = None, keepdims: bool = False):
     """The mean over `axis`."""
+    x = floating(x)
     axes, shape, xp = axes_of(x, axis, "mean"), x.shape, array_module(x)
     n = count(x, axes)
     if n == 0:
@@ -53,6 +55,7 @@ def mean(x: Operand, /, axis: Axis = None, keepdims: bool = False):
 @op
 def var(x: Operand, /, axis: Axis = None, keepdims: bool = False, *, correction: int = 1):
     """The variance over `axis`: the sum of (x - mean)**2 divided by n - correction. correction=1: unbiased."""
+    x = floating(x)
     axes, shape = axes_of(x, axis, "var"), x.shape
     n = count(x, axes) - correction
     if n <= 0:
@@ -90,6 +93,7 @@ def extreme(x: Any, best: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
 @op
 def logsumexp(x: Operand, /, axis: Axis = None, keepdims: bool = False):
     """log(sum(exp(x))) over `axis`, without overflow: the largest element is subtracted first."""
+    x = floating(x)
     axes, xp = axes_of(x, axis, "logsumexp"), array_module(x)
     largest = x.max(axes, keepdims=True)
     largest = xp.where(xp.isfinite(largest), largest, 0)                 # of all -inf: nothing to subtract

@@ -7,6 +7,7 @@ from typing import Any
 
 from minidl.device import array_module
 from minidl.functional.checks import Axis, axes_of
+from minidl.functional.promotion import in_common_dtype
 from minidl.tensor import Operand, Tensor, op
 
 
@@ -114,6 +115,7 @@ def cat(tensors: Iterable[Operand], /, axis: int = 0) -> Tensor:
 @op
 def _cat(*arrays, axis):
     axis, xp = axes_of(arrays[0], axis, "cat")[0], array_module(*arrays)
+    arrays = in_common_dtype(*arrays)
     ends = [0]
     for a in arrays:
         ends.append(ends[-1] + a.shape[axis])

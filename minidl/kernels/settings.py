@@ -5,7 +5,8 @@ Every thread starts with the defaults: the fastest backend for each array, and W
 
 import os
 import threading
-from contextlib import contextmanager
+
+from minidl.scope import scope
 
 BACKENDS = ("auto", "plain")
 DEFAULT = "plain" if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else "auto"
@@ -37,7 +38,7 @@ def use(backend=None, *, winograd=None):
         settings.winograd = winograd
 
 
-@contextmanager
+@scope
 def using(backend=None, *, winograd=None):
     """`use`, for the length of a `with` block: `with kernels.using("plain"):`"""
     before = settings.backend, settings.winograd

@@ -17,12 +17,13 @@ import numpy as np
 
 import minidl.functional as F
 from minidl.device import array_module
+from minidl.modes import no_grad
 from minidl.nn.hooks import is_hooked
 from minidl.nn.layers import Conv2d, Identity
 from minidl.nn.module import Fusions, Module, Parameter
 from minidl.nn.normalization import BatchNorm2d
 from minidl.nn.observe import observed
-from minidl.tensor import Node, Tensor, as_array, newest_first, no_grad
+from minidl.tensor import Node, Tensor, as_array, newest_first
 
 
 def fold_batch_norm(model: Module, example: Any) -> Module:

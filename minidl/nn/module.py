@@ -13,9 +13,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from minidl.arrays import plain
 from minidl.device import Device, array_module
+from minidl.modes import NonFiniteError
 from minidl.nn.hooks import Hook, RemovableHandle, call_with_hooks, register
-from minidl.tensor import NonFiniteError, Tensor
+from minidl.tensor import Tensor
+from minidl.writes import written
 
 Fusions = dict[type["Module"], dict[str, Any]]
 
@@ -137,7 +140,7 @@ class Module:
         for _, tensor in once(walk(self, "", Tensor)):
             array = tensor.data
             if dtype is not None and array.dtype.kind == "f":
-                array = array.astype(dtype, copy=False)
+                array = plain(array.astype(dtype, copy=False))
             array = array if target is None else target.put(array)
             if array is not tensor.data:
                 required, tensor.requires_grad = tensor.requires_grad, False
@@ -173,6 +176,7 @@ class Module:
         for name, tensor in own.items():
             if name in arrays:
                 tensor.data[...] = array_module(tensor.data).asarray(arrays[name])
+                written(tensor.data)
         return missing, unexpected
 
     # Printing

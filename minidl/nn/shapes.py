@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minidl import kernels
+from minidl.modes import mode
 from minidl.nn.module import Module
-from minidl.tensor import Tensor, mode
+from minidl.tensor import Tensor
 
 Result = TypeVar("Result")
 

@@ -9,6 +9,7 @@ import numpy as np
 from minidl.device import CPU, array_module
 from minidl.kernels import Arrays, backend
 from minidl.tensor import Tensor
+from minidl.writes import written
 
 
 class HasParameters(Protocol):
@@ -48,6 +49,7 @@ class ExponentialMovingAverage:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
         for parameters, averages in self.parts:
             backend(averages[0]).lerp(averages, [p.data for p in parameters], 1 - float(decay))
+            written(*averages)
         self.updates += 1
 
     @contextmanager
@@ -85,3 +87,4 @@ class ExponentialMovingAverage:
         self.updates = int(state["numbers"]["updates"])
         for name, average in self.averages.items():
             average[...] = array_module(average).asarray(arrays[name])
+        written(*self.averages.values())

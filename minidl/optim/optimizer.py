@@ -16,7 +16,9 @@ import numpy as np
 
 from minidl.device import CPU, array_module
 from minidl.kernels import Arrays, backend, expect_training
-from minidl.tensor import Tensor, watched
+from minidl.modes import watched
+from minidl.tensor import Tensor
+from minidl.writes import written
 
 Parameters = Iterable[Tensor | tuple[str, Tensor] | dict[str, Any]]
 
@@ -124,6 +126,7 @@ class Optimizer:
                 state["steps"] += 1
             update = watched(self.update, "step", type(self).__name__)
             update(backend(batch.xs[0]), batch, [p.grad for p in batch.parameters])
+        written(*arrays)
 
     def make_batches(self) -> list[Batch]:
         """The parameters that have gradients, in batches of equal group, number of steps, and kind of array."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from minidl import writes
 from minidl.nn import Module
 from minidl.nn.observe import observed
 from minidl.nn.shapes import on_empty_batch
@@ -94,7 +95,7 @@ def record(model: Module, x: Tensor) -> Graph:
     running: list[Call] = []                        # the innermost one comes last
 
     def begin(name: str, module: Module, inputs: tuple, settings: dict[str, Any]) -> None:
-        call = Call(name, module, settings, next(Node.orders))
+        call = Call(name, module, settings, next(writes.clock))
         (running[-1].inside if running else calls).append(call)
         running.append(call)
 
@@ -102,7 +103,7 @@ def record(model: Module, x: Tensor) -> Graph:
         call = running.pop()
         if isinstance(out, Tensor) and out.node is not None and out.node.order < call.first:
             out = passed(out)
-        call.last = next(Node.orders)
+        call.last = next(writes.clock)
         for tensor in tensors(out):
             release(tensor.node, call.first)
         return out

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 import minidl.functional as F
+from minidl.modes import no_grad
 from minidl.nn import Module
 from minidl.nn.observe import restored
-from minidl.tensor import Tensor, as_array, no_grad
+from minidl.tensor import Tensor, as_array
 
 
 def filters_of(model: Module, layer: str | None = None) -> tuple[str, np.ndarray]:

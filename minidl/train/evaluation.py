@@ -12,8 +12,9 @@ import numpy as np
 import minidl.functional as F
 from minidl.data import DataLoader, ImageDataset
 from minidl.device import Device
+from minidl.modes import no_grad
 from minidl.nn import Module
-from minidl.tensor import Tensor, no_grad
+from minidl.tensor import Tensor
 from minidl.train.metrics import accuracy, confusion_matrix
 
 BATCH = 1000                                    # images per batch; without gradients, memory allows many

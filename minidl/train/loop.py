@@ -14,8 +14,9 @@ import numpy as np
 
 from minidl.data import DataLoader, ImageDataset
 from minidl.device import Device
+from minidl.modes import NonFiniteError, detect_nonfinite
 from minidl.optim import ReduceLROnPlateau
-from minidl.tensor import NonFiniteError, Tensor, detect_nonfinite
+from minidl.tensor import Tensor
 from minidl.train.evaluation import Evaluation, evaluate, in_order, loss_of
 from minidl.train.folder import RunFolder
 from minidl.train.interrupt import Interrupted, Interruption

@@ -17,10 +17,10 @@ import numpy as np
 import minidl.device
 from minidl.io import CheckpointError, describe, load_checkpoint, load_into, read_weights, save_checkpoint
 from minidl.io.checkpoint import AVERAGE, OPTIMIZER, weights_among
+from minidl.modes import NonFiniteError
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer, ReduceLROnPlateau
 from minidl.optim.schedules import Schedule
-from minidl.tensor import NonFiniteError
 from minidl.train.log import COLUMNS, Row
 
 

@@ -190,15 +190,14 @@ def test_no_elements(xp, function):
 
 @each(BINARY)
 def test_shapes_that_do_not_broadcast(function):
-    name = "maximum" if function is F.minimum else function.__name__                   # minimum calls maximum
-    with pytest.raises(ValueError, match=rf"^{name}: .*\(inputs: \(2, 3\), \(4,\)\)"):
+    with pytest.raises(ValueError, match=rf"^{function.__name__}: .*\(inputs: \(2, 3\), \(4,\)\)"):
         function(np.ones((2, 3)), np.ones(4))
 
 
 @each([*UNARY, *BINARY])
 def test_lists_are_rejected(function):
     inputs = [[1.0, 2.0]] * (1 if function in UNARY else 2)
-    with pytest.raises(TypeError, match=r"^\w+: a builtins.list is neither a Tensor nor an array nor a number"):
+    with pytest.raises(TypeError, match=r"^\w+: a list is neither a Tensor nor an array nor a number"):
         function(*inputs)
 
 

@@ -7,10 +7,10 @@ import minidl.functional as F
 import zoo
 from minidl import Tensor, kernels, nn, profile
 from minidl.cli import main
+from minidl.modes import mode
 from minidl.nn import init
 from minidl.plot.graph import boxes_in, trace
 from minidl.summary import summary, summary_of
-from minidl.tensor import mode
 
 pytestmark = pytest.mark.filterwarnings("error")
 
