@@ -42,6 +42,8 @@ def beginning(start: bytes, end: bytes = b"") -> str:
     words = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if words.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return "is a web page, such as a site shows instead of a file; download the file itself"
+    if words.startswith(b"{") and b'"weight_map"' in words:
+        return "is the index of weights in several files; load each file that it names"
     if words.startswith(b"{"):
         return "is text (JSON), such as a site answers instead of a file; download the file itself"
     if start[4:8] == b"TFL3":

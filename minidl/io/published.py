@@ -65,8 +65,8 @@ def pretrained(path_or_name: str | Path, key: str | None = None,
     ->  ({name: array}, {key: value}); the facts of a published file are classes, input, resize, mean and std.
     Raises FileNotFoundError, CheckpointError, or DownloadError, which says where to put the file by hand.
     """
-    path = as_path("pretrained", path_or_name, CheckpointError)
-    if os.path.isfile(path) or os.path.isdir(path):
+    path = as_path("pretrained (a file, or the name of published weights)", path_or_name, CheckpointError)
+    if is_there(path):
         weights, facts = read_weights(path, key, model)
         source = next((source for source in PUBLISHED.values() if source.file == path.name), None)
         return weights, facts or (published_facts(source) if source else {})
@@ -76,6 +76,15 @@ def pretrained(path_or_name: str | Path, key: str | None = None,
         raise FileNotFoundError(f"{path_or_name}: neither a file nor the name of published weights; {hint}")
     source = PUBLISHED[str(path_or_name)]
     return read_weights(obtain(source))[0], published_facts(source)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file or a folder. Raises OSError if that cannot be told, as where a folder is locked."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def published_facts(source: Published) -> dict[str, Any]:

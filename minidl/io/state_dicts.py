@@ -18,6 +18,7 @@ PREFIXES = ("module.", "model.")                 # before every name: of DataPar
 INNER = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")      # anywhere: torch.compile, FSDP
 COUNTER = ".num_batches_tracked"                 # a buffer of batch normalization, absent before PyTorch 0.4.1
 AVERAGED = "n_averaged"                          # AveragedModel's own counter
+OPTIMIZERS = ("optim", "optims", "opt")
 EXTRA = "_extra_state"                           # PyTorch's name for what a module saves that is no tensor
 DEPTH, MANY = 6, 1000                            # levels, and dictionaries, that are searched at most
 
@@ -71,8 +72,8 @@ def items(value: Any) -> list[tuple[Any, Any]]:
 
 def is_optimizer(path: str, value: Any) -> bool:
     """Whether a dictionary is the state of an optimizer."""
-    named = path.rpartition("/")[2].lower().startswith("optim")
-    return named or (isinstance(value, dict) and "param_groups" in value)
+    name = path.rpartition("/")[2].lower()
+    return "optimizer" in name or name in OPTIMIZERS or (isinstance(value, dict) and "param_groups" in value)
 
 
 def choose(found: list[Found], key: str | None, shapes: Shapes | None) -> Found | None:

@@ -35,6 +35,7 @@ from minidl.nn.module import walk
 from minidl.tensor import Tensor
 
 LISTED = 12                                      # mismatches that an error lists; a wrong network has hundreds
+MAX_HEADER = 1 << 32                             # bytes; text, too, may have a brace at this place
 TAR = b"ustar"                                   # at byte 257 of a tar archive
 
 
@@ -88,7 +89,7 @@ def read_any(path: Path, key: str | None, own: Shapes | None) -> tuple[dict[str,
     if start.startswith(b"PK\x03\x04"):
         arrays = read_npz(path)
         return from_keras(path, arrays) if is_keras(arrays) else (arrays, {})
-    if start[8:9] == b"{":
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < MAX_HEADER:
         arrays, facts = load_checkpoint(path)
         return weights_among(arrays), facts
     raise CheckpointError(f"{path}: neither safetensors nor .npz nor a PyTorch file; it {beginning(start, end)}")

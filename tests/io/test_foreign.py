@@ -20,6 +20,8 @@ CONTENTS = {
     "a web page after spaces": (b"\n\n  <html lang='en'>", "is a web page"),
     "a web page with a mark": (b"\xef\xbb\xbf<!doctype html>", "is a web page"),
     "an answer in JSON": (b'{"error": "Repository not found"}', r"is text \(JSON\)"),
+    "an index": (b'{\n  "metadata": {\n    "total_size": 3\n  },\n  "weight_map": {', "weights in several files"),
+    "an answer with a brace": (b'{"a":  {"b": 3}}' + bytes(99), r"is text \(JSON\)"),
     "gzip": (gzip.compress(b"x" * 99), "compressed by gzip; unpack it"),
     "bzip2": (bz2.compress(b"x" * 99), "compressed by bzip2; unpack it"),
     "xz": (lzma.compress(b"x" * 99), "compressed by xz; unpack it"),
