@@ -38,7 +38,8 @@ def run(main: Callable[[], int | None], program: str, interrupted: str = "stoppe
             raise
         plain_interrupt = isinstance(error, KeyboardInterrupt) and not str(error)
         if sys.stderr is not None:
-            write(f"{program}: {interrupted if plain_interrupt else sentence(error)}", sys.stderr)
+            with suppress(OSError):              # a full disk; the exit code says it too
+                write(f"{program}: {interrupted if plain_interrupt else sentence(error)}", sys.stderr)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
             discard_output()
         return code

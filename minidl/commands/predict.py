@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -137,9 +138,10 @@ def most_probable(logits: np.ndarray, classes: Sequence[str] | None, top: int) -
 
 
 def complain(text: str) -> None:
-    """Write a line to stderr, if there is one."""
+    """Write a line to stderr, if that is possible."""
     if sys.stderr is not None:
-        write(text, sys.stderr)
+        with suppress(OSError):                  # a full disk must not cost the predictions
+            write(text, sys.stderr)
 
 
 def show_text(results: list[dict]) -> None:

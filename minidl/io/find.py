@@ -59,18 +59,21 @@ class Search:
             self.unreadable[folder] = error.strerror or str(error)
             return []
 
-    def tree(self, folder: str) -> Iterator[str]:
-        """A folder and the visible folders below it, without following links."""
-        waiting = [folder]
+    def trees(self, folders: Iterable[str]) -> Iterator[str]:
+        """Folders and the visible folders below them, each once, without following links."""
+        waiting, seen = list(folders)[::-1], set()
         while waiting:
             folder = waiting.pop()
+            if folder in seen:
+                continue
+            seen.add(folder)
             yield folder
             waiting += [os.path.join(folder, entry.name) for entry in self.entries(folder)
                         if is_visible(entry.name) and entry.is_dir(follow_symlinks=False)]
 
     def below(self, folder: str) -> Iterator[str]:
         """The images in and below a folder."""
-        for inner in self.tree(folder):
+        for inner in self.trees([folder]):
             yield from (os.path.join(inner, entry.name) for entry in self.entries(inner)
                         if entry.name.lower().endswith(SUFFIXES) and is_visible(entry.name) and is_file(entry))
 
@@ -78,25 +81,23 @@ class Search:
         """The files that match a pattern, in which ** stands for any number of folders."""
         *above, last = re.split(r"[/\\]" if os.sep == "\\" else "/", pattern)
         folders = [""]
-        for part in above:
-            folders = list(dict.fromkeys(inner for folder in folders for inner in self.step(folder, part)))
+        for part in [*above, "**"] if last == "**" else above:
+            folders = list(self.trees(folders) if part == "**" else self.step(folders, part))
         for folder in folders:
-            for inner in self.tree(folder) if last == "**" else [folder]:
-                if MAGIC.search(last):
-                    yield from (os.path.join(inner, entry.name) for entry in self.entries(inner)
-                                if matches(entry.name, last) and is_file(entry))
-                elif last and os.path.lexists(path := os.path.join(inner, last)) and not os.path.isdir(path):
-                    yield path
+            if MAGIC.search(last):
+                yield from (os.path.join(folder, entry.name) for entry in self.entries(folder)
+                            if matches(entry.name, last) and is_file(entry))
+            elif last and os.path.lexists(path := os.path.join(folder, last)) and not os.path.isdir(path):
+                yield path
 
-    def step(self, folder: str, part: str) -> Iterator[str]:
-        """The folders that one part of a pattern leads to from a folder."""
-        if part == "**":
-            yield from self.tree(folder)
-        elif MAGIC.search(part):
-            yield from (os.path.join(folder, entry.name) for entry in self.entries(folder)
-                        if matches(entry.name, part) and os.path.isdir(entry.path))
-        elif os.path.isdir(inner := os.path.join(folder, part) if part else folder + os.sep):
-            yield inner
+    def step(self, folders: Iterable[str], part: str) -> Iterator[str]:
+        """The folders that one part of a pattern leads to."""
+        for folder in folders:
+            if MAGIC.search(part):
+                yield from (os.path.join(folder, entry.name) for entry in self.entries(folder)
+                            if matches(entry.name, part) and os.path.isdir(entry.path))
+            elif os.path.isdir(inner := os.path.join(folder, part) if part else folder + os.sep):
+                yield inner
 
     def once(self, paths: Iterable[str]) -> list[str]:
         """The paths, sorted, with one for each file: the one that leads to it without a link, if there is one."""

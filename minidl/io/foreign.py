@@ -25,7 +25,7 @@ ONNX = "is ONNX, a network without the names that PyTorch gives its weights; sav
 GRAPH = f"is a graph of TensorFlow; {SAVEZ}"
 CHECKPOINT = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"                     # the end of a TensorFlow index, a LevelDB table
 TENSORS = {                                      # kinds of objects that are tensors, but not plain ones
-    r"torch\.Q|torch\._utils\._rebuild_qtensor|torch\.\w*quant": ("quantized", "tensor.dequantize()"),
+    r"torch\.(Q|qu?int|per_|_utils\._rebuild_qtensor|\w*quant)": ("quantized", "tensor.dequantize()"),
     r"torch\._utils\._rebuild_sparse|torch\.sparse": ("sparse", "tensor.to_dense()"),
     r"torch\.Complex": ("complex", "torch.view_as_real(tensor)"),
     r"torch\._utils\._rebuild_meta": ("on the meta device, without elements", "the model built on the CPU"),
@@ -69,11 +69,12 @@ def archive_of(names: Sequence[str]) -> str | None:
     """A description of a zip archive that torch.save did not write, by the names in it; None for one that it did."""
     ends = {name.rpartition("/")[2] for name in names}
     parts = {part for name in names for part in name.split("/")[:-1]}
+    if ends & {"serialized_exported_program.json", "archive_format"}:
+        return ("a program of torch.export, not weights alone; save them in PyTorch: "
+                "torch.save(torch.export.load(path).state_dict, path)")
     if "constants.pkl" in ends or "model.json" in ends or ("code" in parts and "data.pkl" in ends):
         return ("a program of TorchScript or of PyTorch's C++ library, not weights alone; save them in PyTorch: "
                 "torch.save(torch.jit.load(path).state_dict(), path)")
-    if ends & {"serialized_exported_program.json", "archive_format"}:
-        return f"a program of torch.export, not weights alone; {RESAVE}"
     if "model.weights.h5" in ends or {"config.json", "metadata.json"} <= ends:
         return f"a model of Keras; {SAVEZ}: numpy.savez(path, **{{w.path: w.numpy() for w in model.weights}})"
     if "saved_model.pb" in ends:

@@ -132,3 +132,11 @@ def test_names_that_are_not_utf_8():
     Path(os.fsdecode(b"p/\xff.jpg")).touch()
     assert os.fsdecode(b"p/\xff.jpg") in found("p")
     assert found("p/**/*.jpg") == ["p/below/deep/d.jpg", os.fsdecode(b"p/\xff.jpg")]
+
+
+def test_several_stars_look_into_each_folder_a_few_times(monkeypatch):
+    touch("/".join(["d"] * 60) + "/x.jpg")
+    looked, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looked.append(path) or scandir(path))
+    assert len(found("d/**/d/**/d/**/*.jpg")) == 1
+    assert len(looked) < 10 * 60

@@ -54,6 +54,8 @@ ARCHIVES = {
                     r"TorchScript.*torch\.jit\.load"),
     "C++": (["archive/model.json", "archive/tensors/0"], r"C\+\+ library.*torch\.jit\.load"),
     "torch.export": (["serialized_exported_program.json", "version"], r"torch\.export.*state_dict"),
+    "torch.export's later form": (["e/models/model.json", "e/archive_format", "e/data/weights/weight_0"],
+                                  r"torch\.export\.load"),
     "Keras": (["metadata.json", "config.json", "model.weights.h5"], r"Keras.*numpy\.savez"),
     "TensorFlow": (["m/saved_model.pb", "m/variables/variables.index"], "TensorFlow"),
     "another archive": (["best/resnet20.pth", "README.md"], r"zip archive of other files.*resnet20\.pth"),
@@ -71,7 +73,7 @@ def test_foreign_archives_are_named(tmp_path, names, reason):
 
 
 @pytest.mark.parametrize(("name", "reason"), [
-    ("torch.QUInt8Storage", "quantized.*dequantize"), ("torch._utils._rebuild_sparse_tensor", "sparse.*to_dense"),
+    ("torch.QUInt8Storage", "quantized.*dequantize"), ("torch.qint8", "quantized"), ("torch._utils._rebuild_sparse_tensor", "sparse.*to_dense"),
     ("torch.ComplexDoubleStorage", "complex.*view_as_real"), ("torch.float8_e4m3fn", "NumPy lacks.*float"),
     ("torch._utils._rebuild_nested_tensor", "special kind"), ("numpy.core.multiarray.scalar", r"NumPy.*as_tensor"),
     ("mine.Net", r"state_dict\(\)")])
