@@ -15,7 +15,7 @@ import numpy as np
 
 from minidl.device import Device
 from minidl.io.checkpoint import CheckpointError, save_checkpoint
-from minidl.io.checks import per_channel
+from minidl.io.checks import is_whole, per_channel
 from minidl.io.weights import load_into, read_weights
 from minidl.nn import Module
 from minidl.nn.init import at_most
@@ -47,18 +47,19 @@ def save_model(path: str | Path, model: Module, **about: Any) -> None:
 
 
 def load_model(path: str | Path, build: Build | None = None, create: Callable[[], Module] | None = None,
-               device: str | Device = "cpu") -> Module:
+               device: str | Device = "cpu", key: str | None = None) -> Module:
     """The model in a file, in eval mode, with the file's facts in the dictionary `model.about`.
 
     build    build(name, settings) makes the network that the file names; `zoo.load(path)` passes the zoo's
     create   create() makes the network instead, whatever the file names
+    key      which weights, if a PyTorch file holds several; see `load_weights`
     Raises FileNotFoundError or CheckpointError; TypeError without `build` and `create`.
     """
     if create is not None:
         model = create()
-        arrays, facts = read_weights(path, model=model)
+        arrays, facts = read_weights(path, key, model)
     elif build is not None:
-        arrays, facts = read_weights(path)
+        arrays, facts = read_weights(path, key)
         model = rebuilt(path, arrays, facts.get("architecture"), build)
     else:
         raise TypeError("load_model: pass create=, a function that makes the network, or call zoo.load for a network "
@@ -69,11 +70,14 @@ def load_model(path: str | Path, build: Build | None = None, create: Callable[[]
 
 
 def known(path: str | Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts of ABOUT that a file contains. Raises CheckpointError if its classes are not names."""
+    """The facts of ABOUT that a file contains. Raises CheckpointError if its classes or input shape are not such."""
     about = {key: facts[key] for key in ABOUT if facts.get(key) is not None}
     classes = about.get("classes", [])
     if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
         raise CheckpointError(f"{path}: its classes are not a list of names")
+    shape = about.get("input", [1, 1, 1])
+    if not (isinstance(shape, list) and len(shape) == 3 and all(is_whole(n, 1, LARGEST) for n in shape)):
+        raise CheckpointError(f"{path}: its input shape is {shape!r:.60}, not (C, H, W)")
     return about
 
 

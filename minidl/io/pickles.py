@@ -9,6 +9,7 @@ looks up no attribute, and trusts no length beyond the bytes in the file.
 
 import io
 import pickletools
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -86,9 +87,14 @@ PLAIN = (str, bytes, int, float, type(None))     # bool is an int
 LONGEST = 1 << 64                                # of an integer that is a key
 
 # An Opaque runs nothing, whatever its name. A file that calls one of these was made to do harm, and is refused
-HARMFUL_MODULES = {"os", "posix", "nt", "subprocess", "sys", "pty", "ctypes", "importlib", "runpy", "webbrowser",
-                   "commands", "popen2", "socket", "code"}
-HARMFUL_BUILTINS = {"eval", "exec", "execfile", "compile", "open", "file", "__import__", "input", "breakpoint"}
+HARMFUL = re.compile(r"""
+    (builtins|__builtin__)\.(eval|exec|execfile|compile|open|file|__import__|input|breakpoint)
+    |(os|posix|nt)\.(system|popen\d?|exec\w+|(posix_)?spawn\w*|startfile|fork\w*|kill\w*|open|fdopen|putenv
+                    |remove\w*|unlink|rmdir|rename\w*|replace|truncate|chmod|chown|symlink|link|makedirs|mkdir)
+    |subprocess\.(Popen|run|call|check_call|check_output|getoutput|getstatusoutput)
+    |importlib\.(import_module|reload|__import__)|pty\.spawn|webbrowser\.open\w*|shutil\.(rmtree|move|copy\w*)
+    |sys\.(exit|settrace|setprofile)|(runpy|commands|popen2|socket|ctypes|code|timeit|pdb)\.\w+
+""", re.VERBOSE)
 
 
 def run(source: Any, names: Mapping[str, Any], persistent: Callable[[Any], Any] | None, opaque: bool) -> Any:
@@ -243,8 +249,7 @@ def look_up(names: Mapping[str, Any], name: str, opaque: bool) -> Any:
 def call(names: Mapping[str, Any], function: Any, arguments: Any) -> Any:
     """What a function of the table returns; for an Opaque another one, made by nobody."""
     if isinstance(function, Opaque):
-        module, _, name = function.name.partition(".")
-        if module in HARMFUL_MODULES or (module in ("builtins", "__builtin__") and name in HARMFUL_BUILTINS):
+        if HARMFUL.fullmatch(function.name):
             raise HarmfulName(function.name)
         return Opaque(function.name)
     if not (callable(function) and any(function is known for known in names.values())):

@@ -73,7 +73,8 @@ def test_foreign_archives_are_named(tmp_path, names, reason):
 
 
 @pytest.mark.parametrize(("name", "reason"), [
-    ("torch.QUInt8Storage", "quantized.*dequantize"), ("torch.qint8", "quantized"), ("torch._utils._rebuild_sparse_tensor", "sparse.*to_dense"),
+    ("torch.QUInt8Storage", "quantized.*dequantize"), ("torch.qint8", "quantized"),
+    ("torch._utils._rebuild_sparse_tensor", "sparse.*to_dense"),
     ("torch.ComplexDoubleStorage", "complex.*view_as_real"), ("torch.float8_e4m3fn", "NumPy lacks.*float"),
     ("torch._utils._rebuild_nested_tensor", "special kind"), ("numpy.core.multiarray.scalar", r"NumPy.*as_tensor"),
     ("mine.Net", r"state_dict\(\)")])

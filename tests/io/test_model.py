@@ -161,6 +161,14 @@ def test_classes_that_are_not_names_are_refused(path, classes):
         zoo.load(path)
 
 
+@pytest.mark.parametrize("shape", ["abc", [3], [1, 28, "28"], [1, 28, -1], [1, 28, float("nan")], [1, 28, 1 << 40], 3])
+def test_shapes_that_are_not_are_refused(path, shape):
+    model = zoo.create("lenet5")
+    save_checkpoint(path, model.state_dict(), {"architecture": model.architecture, "input": shape})
+    with pytest.raises(CheckpointError, match=r"its input shape is .*, not"):
+        zoo.load(path)
+
+
 def test_checkpoints_of_a_run_are_model_files(tmp_path):
     from minidl.data import drawn_digits
     from minidl.optim import SGD

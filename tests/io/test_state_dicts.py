@@ -119,6 +119,8 @@ OBJECTS = {
     "an object of protocol 1": call("copy_reg _reconstructor", Name("mine Net"), Name("__builtin__ object"), None),
     "a key that is an object": b"}" + call("mine Colour", 1) + b"Ns",
     "nested tuples as a key": b"}" + encoded(((1, 2), 3)) + b"Ns",
+    "a result of the system": call("posix uname_result", ("Linux",)),
+    "an exit code": call("subprocess CompletedProcess"),
     "a list that contains itself": b"]q\x63h\x63a",
     "a sparse tensor": call("torch._utils _rebuild_sparse_tensor", 1, 2),
 }
@@ -155,7 +157,8 @@ def test_dictionary_of_an_unknown_kind_is_searched(tmp_path):
     assert_same(load_weights(tmp_path / "a"))
 
 
-HARM = ["os system", "posix system", "subprocess Popen", "builtins eval", "__builtin__ execfile", "runpy run_path"]
+HARM = ["os execv", "shutil rmtree", "importlib import_module", "nt system",
+        "os system", "posix system", "subprocess Popen", "builtins eval", "__builtin__ execfile", "runpy run_path"]
 
 
 @every_format
