@@ -31,8 +31,6 @@ from minidl.io.state_dicts import (
 from minidl.io.torch_file import is_legacy, open_torch_legacy, open_torch_tar, open_torch_zip
 from minidl.io.torch_tensors import StoredTensor, tensor_of
 from minidl.nn import Module
-from minidl.nn.module import walk
-from minidl.tensor import Tensor
 
 LISTED = 12                                      # mismatches that an error lists; a wrong network has hundreds
 MAX_HEADER = 1 << 32                             # bytes; text, too, may have a brace at this place
@@ -97,7 +95,7 @@ def read_any(path: Path, key: str | None, own: Shapes | None) -> tuple[dict[str,
 
 def shapes(model: Module) -> dict[str, tuple[int, ...]]:
     """{name: shape} of the parameters and buffers of a network."""
-    return {name: tensor.shape for name, tensor in walk(model, "", Tensor)}
+    return {name: tensor.shape for name, tensor in model.named_state()}
 
 
 def holds_npy(path: Path) -> bool:
@@ -149,10 +147,10 @@ def load_into(model: Module, weights: dict[str, np.ndarray] | str | Path, path: 
         raise TypeError(f"load_into: weights must be a dictionary of arrays or the path of a file, "
                         f"not {type(weights).__name__}")
     own = shapes(model)
-    counters = {name: tensor for name, tensor in walk(model, "", Tensor) if name.endswith(COUNTER)}
+    counters = {name: tensor.numpy() for name, tensor in model.named_state() if name.endswith(COUNTER)}
     weights = {**counters, **renamed(weights, own)}
     head = head_of(own, weights)
-    kept = {name: tensor for name, tensor in walk(model, "", Tensor) if head and new_head and name in head}
+    kept = {name: tensor.numpy() for name, tensor in model.named_state() if head and new_head and name in head}
     try:
         model.load_state_dict({**weights, **kept})
     except ValueError as error:

@@ -105,6 +105,10 @@ class Module:
         """Every tensor here and below that is saved but not trained, such as running means."""
         return [tensor for _, tensor in once(walk(self, "", Tensor)) if not is_parameter(tensor)]
 
+    def named_state(self) -> Iterator[tuple[str, Tensor]]:
+        """(name, tensor) for every parameter and buffer that is saved; a shared one under each of its names."""
+        return walk(self, "", Tensor)
+
     # Changing all of it; each of these returns the module
 
     def train(self, mode: bool = True) -> Self:
@@ -154,7 +158,7 @@ class Module:
 
         The arrays are copies in C order, so further training does not change them.
         """
-        return {name: np.array(tensor.numpy(), order="C") for name, tensor in walk(self, "", Tensor)}
+        return {name: np.array(tensor.numpy(), order="C") for name, tensor in self.named_state()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> tuple[list[str], list[str]]:
         """Copy arrays (or tensors) into the tensors of those names, which keep their dtype and memory order.
