@@ -9,8 +9,9 @@ pixels shown, photographs lying on their sides), this file corrects the result o
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -131,18 +132,31 @@ def on_white(image: Image.Image, transparent: Any) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
 
 
-class Preprocessing(NamedTuple):
-    """How an image becomes an input, as in torchvision: resize the shorter side, centre-crop, normalise.
-
-    input      (C, H, W); H x W is the size of the centre crop
-    resize     the length of the shorter side before the crop; resizing is bilinear, with antialiasing
-    mean, std  per channel, for pixels in 0..1
-    """
+class Steps(NamedTuple):
+    """The settings of a Preprocessing."""
 
     input: tuple[int, int, int]
     resize: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+
+class Preprocessing(Steps):
+    """How an image becomes an input, as in torchvision: resize the shorter side, centre-crop, normalise.
+
+    input      (C, H, W); H x W is the size of the centre crop
+    resize     the length of the shorter side before the crop; resizing is bilinear, with antialiasing
+    mean, std  per channel, for pixels in 0..1. Raises ValueError if they are not that
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, input: tuple[int, int, int], resize: int, mean: Sequence[float], std: Sequence[float]) -> Self:
+        mean, std = per_channel("its mean", mean, input[0]), per_channel("its std", std, input[0])
+        if min(std) <= 0:
+            raise ValueError(f"its std must be positive, not {std}")
+        channels, height, width = input
+        return super().__new__(cls, (channels, height, width), resize, mean, std)
 
     @classmethod
     def of(cls, about: dict[str, Any]) -> "Preprocessing":
@@ -158,11 +172,7 @@ class Preprocessing(NamedTuple):
         if not is_whole(resize, 1, MAX_SIDE) or resize < max(shape[1:]):
             raise ValueError(f"its images are resized to {resize!r}, which is smaller than its input {shape}")
         channels = shape[0]
-        mean = per_channel("its mean", about.get("mean", (0.0,) * channels), channels)
-        std = per_channel("its std", about.get("std", (1.0,) * channels), channels)
-        if min(std) <= 0:
-            raise ValueError(f"its std must be positive, not {std}")
-        return cls(tuple(shape), resize, mean, std)
+        return cls(tuple(shape), resize, about.get("mean", (0.0,) * channels), about.get("std", (1.0,) * channels))
 
     def read(self, path: str | Path) -> np.ndarray:
         """The image in a file as an input.   ->  float32 (C, H, W)   Raises OSError, or ImageError that names it."""

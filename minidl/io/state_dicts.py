@@ -17,7 +17,6 @@ WRAPPINGS = ("state_dict", "model_state_dict", "model_state", "model", "net", "n
 PREFIXES = ("module.", "model.")                 # before every name: of DataParallel and AveragedModel, of Lightning
 INNER = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")      # anywhere: torch.compile, FSDP
 COUNTER = ".num_batches_tracked"                 # a buffer of batch normalization, absent before PyTorch 0.4.1
-AVERAGED = "n_averaged"                          # AveragedModel's own counter
 OPTIMIZERS = ("optim", "optims", "opt")
 EXTRA = "_extra_state"                           # PyTorch's name for what a module saves that is no tensor
 DEPTH, MANY = 6, 1000                            # levels, and dictionaries, that are searched at most
@@ -146,10 +145,15 @@ def checked(found: Found, shapes: Shapes | None) -> dict[str, StoredTensor]:
 def plain_names(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """The arrays by the names in their network, without what wrappers put before all of them."""
     arrays = {without(INNER, name): array for name, array in arrays.items()}
-    while prefix := next((p for p in PREFIXES if all(n.startswith(p) or n == AVERAGED for n in arrays)
-                          and set(arrays) - {AVERAGED}), None):
+    while prefix := next((p for p in PREFIXES if all(n.startswith(p) or is_fact(n, a) for n, a in arrays.items())
+                          and stripped(arrays, p)), None):
         arrays = stripped(arrays, prefix)
     return arrays
+
+
+def is_fact(name: str, array: Any) -> bool:
+    """Whether an array is a single number beside the weights, such as AveragedModel's "n_averaged", or an "epoch"."""
+    return "." not in name and array.shape == ()
 
 
 def stripped(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -165,13 +169,14 @@ def without(parts: Iterable[str], name: str) -> str:
 
 
 def renamed(arrays: Mapping[str, Any], own: Iterable[str]) -> dict[str, Any]:
-    """The arrays by the names `own`, if a prefix of all names is all that differs; else as they are."""
+    """The arrays by the names `own`, if only a prefix of all names or numbers beside differ; else as they are."""
     wanted = essential(own)
     ours = common_prefix(wanted)
-    for names in (dict(arrays), plain_names(arrays)):
+    weights = {name: array for name, array in arrays.items() if name in wanted or not is_fact(name, array)}
+    for names in (weights, plain_names(weights)):
         while True:
             if essential(names) == wanted:
-                return {name: array for name, array in names.items() if name != AVERAGED}
+                return names
             if ours and {ours + name for name in essential(names)} == wanted:
                 return {ours + name: array for name, array in names.items()}
             prefix = first_part(names)
@@ -194,7 +199,7 @@ def has_shapes(found: Found, shapes: Shapes) -> bool:
 
 def essential(names: Iterable[str]) -> set[str]:
     """Names, without those of counters, which a file may lack."""
-    return {name for name in names if not name.endswith(COUNTER) and name != AVERAGED}
+    return {name for name in names if not name.endswith(COUNTER)}
 
 
 def first_part(names: Iterable[str]) -> str:

@@ -31,6 +31,7 @@ from minidl.io.state_dicts import (
 from minidl.io.torch_file import is_legacy, open_torch_legacy, open_torch_tar, open_torch_zip
 from minidl.io.torch_tensors import StoredTensor, tensor_of
 from minidl.nn import Module
+from minidl.tensor import Tensor
 
 LISTED = 12                                      # mismatches that an error lists; a wrong network has hundreds
 MAX_HEADER = 1 << 32                             # bytes; text, too, may have a brace at this place
@@ -146,6 +147,7 @@ def load_into(model: Module, weights: dict[str, np.ndarray] | str | Path, path: 
     if not isinstance(weights, dict):
         raise TypeError(f"load_into: weights must be a dictionary of arrays or the path of a file, "
                         f"not {type(weights).__name__}")
+    weights = {name: array if isinstance(array, Tensor) else np.asarray(array) for name, array in weights.items()}
     own = shapes(model)
     counters = {name: tensor.numpy() for name, tensor in model.named_state() if name.endswith(COUNTER)}
     weights = {**counters, **renamed(weights, own)}

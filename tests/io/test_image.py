@@ -304,6 +304,15 @@ def test_preprocessing_takes_images_of_every_mode(mode):
         assert out.shape == (channels, 4, 4)
 
 
+@pytest.mark.parametrize(("mean", "std", "reason"), [
+    ((123.675, 116.28, 103.53), (1.0,) * 3, r"divided by 255 it is \(0\.485"), ((0.5,) * 3, (58.4,) * 3, "its std"),
+    ((0.5,), (1.0,) * 3, "3 in all"), ((0.5,) * 3, (0.0,) * 3, "positive"), ((0.5,) * 3, (float("nan"),) * 3, "finite"),
+])
+def test_preprocessing_refuses_a_mean_and_std_that_do_not_fit(mean, std, reason):
+    with pytest.raises(ValueError, match=reason):
+        Preprocessing((3, 4, 4), 4, mean, std)
+
+
 @pytest.mark.parametrize("thing", [None, "a.png", np.zeros((4, 4, 3), np.uint8), b""])
 def test_preprocessing_takes_nothing_else(thing):
     with pytest.raises(TypeError, match=r"Preprocessing: image must be a Pillow image.*read\(path\)"):

@@ -276,6 +276,22 @@ def test_prefix_of_all_names_is_removed_in_every_format(tmp_path, kind, prefix):
 
 
 @pytest.mark.parametrize("kind", ["zip", "safetensors", "npz"])
+def test_numbers_beside_flat_weights(tmp_path, kind):
+    write_any(kind, tmp_path / "a", {"epoch": np.array(3), **WEIGHTS, "best_acc1": scalar()})
+    model = nn.Sequential(nn.Linear(3, 2))
+    assert_same(load_weights(tmp_path / "a", model=model))
+    load_into(model, load_weights(tmp_path / "a"))
+
+    class Scaled(nn.Module):
+        def __init__(self):
+            self.net, self.scale = nn.Linear(3, 2), nn.Parameter(np.float32(3))
+    scaled = {"net.weight": WEIGHTS["0.weight"], "net.bias": WEIGHTS["0.bias"], "scale": scalar(7),
+              "epoch": np.array(3)}
+    write_any(kind, tmp_path / "a", scaled)
+    assert load_into(Scaled(), tmp_path / "a").scale.item() == 7     # a number that belongs to the network
+
+
+@pytest.mark.parametrize("kind", ["zip", "safetensors", "npz"])
 def test_prefix_that_makes_names_fit_a_network(tmp_path, kind):
     for prefix in ("net.", "online_encoder.net.", ""):
         write_any(kind, tmp_path / "a", prefixed(prefix))
