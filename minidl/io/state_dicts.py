@@ -20,6 +20,7 @@ COUNTER = ".num_batches_tracked"                 # a buffer of batch normalizati
 OPTIMIZERS = ("optim", "optims", "opt")
 EXTRA = "_extra_state"                           # PyTorch's name for what a module saves that is no tensor
 DEPTH, MANY = 6, 1000                            # levels, and dictionaries, that are searched at most
+PARTS = 8                                        # of a prefix; a name from a file may have a million
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -145,8 +146,10 @@ def checked(found: Found, shapes: Shapes | None) -> dict[str, StoredTensor]:
 def plain_names(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """The arrays by the names in their network, without what wrappers put before all of them."""
     arrays = {without(INNER, name): array for name, array in arrays.items()}
-    while prefix := next((p for p in PREFIXES if all(n.startswith(p) or is_fact(n, a) for n, a in arrays.items())
-                          and stripped(arrays, p)), None):
+    for _ in range(PARTS):
+        prefix = next((p for p in PREFIXES if all(n.startswith(p) or is_fact(n, a) for n, a in arrays.items())), None)
+        if prefix is None or not stripped(arrays, prefix):
+            break
         arrays = stripped(arrays, prefix)
     return arrays
 
@@ -174,15 +177,12 @@ def renamed(arrays: Mapping[str, Any], own: Iterable[str]) -> dict[str, Any]:
     ours = common_prefix(wanted)
     weights = {name: array for name, array in arrays.items() if name in wanted or not is_fact(name, array)}
     for names in (weights, plain_names(weights)):
-        while True:
+        for _ in range(PARTS):
             if essential(names) == wanted:
                 return names
             if ours and {ours + name for name in essential(names)} == wanted:
                 return {ours + name: array for name, array in names.items()}
-            prefix = first_part(names)
-            if not prefix:
-                break
-            names = stripped(names, prefix)
+            names = stripped(names, first_part(names))
     return dict(arrays)
 
 

@@ -34,6 +34,7 @@ from minidl.nn import Module
 from minidl.tensor import Tensor
 
 LISTED = 12                                      # mismatches that an error lists; a wrong network has hundreds
+LONGEST = 300                                    # characters of a line in an error; names come from files
 MAX_HEADER = 1 << 32                             # bytes; text, too, may have a brace at this place
 TAR = b"ustar"                                   # at byte 257 of a tar archive
 
@@ -179,10 +180,11 @@ def misfit(path: str | Path, text: str, prefix: str | None) -> CheckpointError:
 
 
 def shortened(text: str) -> str:
-    """The lines of a list of mismatches, without those beyond the first dozen."""
-    lines = text.splitlines()
+    """The lines of a list of mismatches, without those beyond the first dozen, and without the middle of long ones."""
+    lines = [line if len(line) < LONGEST else f"{line[:LONGEST // 2]} ... {line[-LONGEST // 2:]}"
+             for line in text.splitlines()]
     rest = len(lines) - 1 - LISTED
-    return text if rest < 2 else "\n".join([*lines[:1 + LISTED], f"  and {rest} more mismatches"])
+    return "\n".join(lines if rest < 2 else [*lines[:1 + LISTED], f"  and {rest} more mismatches"])
 
 
 def head_of(own: Shapes, weights: dict[str, np.ndarray]) -> list[str]:

@@ -196,6 +196,15 @@ def test_few_bytes_do_not_take_for_ever(tmp_path, name):
         assert "damaged pickle" in str(error)                        # noqa: PT017  (either outcome is valid)
 
 
+@pytest.mark.parametrize("name", ["module." * 100_000, "a." * 400_000, "_orig_mod." * 100_000,
+                                  "model.module." * 50_000])
+def test_long_names_do_not_take_for_ever(tmp_path, name):
+    save_checkpoint(tmp_path / "a", {f"{name}weight": np.ones(1)})
+    assert len(load_weights(tmp_path / "a", model=nn.Linear(2, 2))) == 1
+    with pytest.raises(CheckpointError, match="is unexpected"):
+        load_into(nn.Linear(2, 2), tmp_path / "a")
+
+
 def test_opaque_takes_what_is_put_into_it():
     made = read_pickle(encoded(Name("mine Net")) + b")\x81K\x01K\x02sK\x01a}b.", {}, opaque=True)
     assert isinstance(made, Opaque)
