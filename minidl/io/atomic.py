@@ -9,7 +9,7 @@ import errno
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,7 +42,8 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         reason = error.strerror or error if path.parent.exists() else f"there is no folder {path.parent}"
         raise OSError(error.errno, f"cannot write {path}: {reason}{kept}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):                  # its folder may be none; the error that matters is raised already
+            part.unlink(missing_ok=True)
 
 
 def sweep(folder: str | Path) -> None:

@@ -57,6 +57,12 @@ def test_missing_folder_is_named(tmp_path):
         pass
 
 
+def test_file_in_the_place_of_a_folder_is_named(tmp_path):
+    (tmp_path / "a").touch()
+    with pytest.raises(OSError, match=r"cannot write .*b: Not a directory$"), replacing(tmp_path / "a" / "b"):
+        pass
+
+
 def test_path_that_is_a_folder_is_refused(tmp_path):
     with pytest.raises(OSError, match=r"cannot write .*: Is a directory$"), replacing(tmp_path) as file:
         file.write(b"")

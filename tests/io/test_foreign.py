@@ -32,6 +32,7 @@ CONTENTS = {
     "TensorFlow's graph": (b"\n\x1d\n\x05input\x12\x0bPlaceholder*\x0b", "graph of TensorFlow"),
     "TensorFlow's index": (b"\x00\x00\x1b" + bytes(60) + b"\x57\xfb\x80\x8b\x24\x75\x47\xdb",
                            "checkpoint of TensorFlow"),
+    "a photograph": (b"\xff\xd8\xff\xe0\0\x10JFIF", r"is a photograph \(JPEG\)"),
     "GGUF": (b"GGUF\x03" + bytes(99), "GGUF"),
     "a model of scikit-learn": (b"\x80\x04\x95#\x00\x00\x00\x00\x00\x00\x00\x8c\x15sklearn.linear_model",
                                 "object of sklearn"),
