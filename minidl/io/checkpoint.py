@@ -50,6 +50,10 @@ def save_checkpoint(path: str | Path, arrays: dict[str, np.ndarray], metadata: d
     """
     # safetensors writes an array's memory as it is, so it would scramble an array that is not in C order
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if not isinstance(name, str) or array.dtype.kind not in "biuf" or array.itemsize > 8:
+            raise TypeError(f"save_checkpoint: {name!r:.60} must be the name of an array of numbers of at most 64 bits"
+                            f", not {type(name).__name__} of {array.dtype}")
     content = save(arrays, {key: as_json(key, value) for key, value in (metadata or {}).items()})
     with replacing(path) as file:
         file.write(content)
@@ -61,6 +65,8 @@ def as_json(key: str, value: Any) -> str:
         if isinstance(item, np.generic | np.ndarray) and item.dtype.kind in "biufU":
             return item.tolist()
         raise TypeError(f"{item!r:.60} is {type(item).__name__}")
+    if not isinstance(key, str):
+        raise TypeError(f"the name of a fact must be text, not {type(key).__name__} ({key!r:.60})")
     try:
         return json.dumps(value, default=plain)
     except (TypeError, ValueError, RecursionError) as error:         # a list in itself is a ValueError

@@ -1,6 +1,7 @@
 """Checks of values that come from a user or from a file."""
 
 import math
+import os
 from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
@@ -11,9 +12,9 @@ import numpy as np
 BRIGHTEST = 1.0                                  # pixels are in 0..1, and so are their mean and standard deviation
 
 
-def as_path(owner: str, path: str | Path, kind: type[ValueError] = ValueError) -> Path:
+def as_path(owner: str, path: str | os.PathLike[str], kind: type[ValueError] = ValueError) -> Path:
     """`path` as a Path. Raises TypeError if it is neither text nor a Path, and `kind` if no file can have that name."""
-    if not isinstance(path, str | Path):
+    if not isinstance(path, str | os.PathLike):
         raise TypeError(f"{owner}: path must be text or a Path, not {type(path).__name__}")
     if path == "" or "\0" in str(path):
         raise kind(f"{str(path)!r} is not the name of a file")

@@ -7,6 +7,7 @@ The file contains no code, only the name of a network of the zoo and its setting
 last.safetensors of a training run are such files too.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minidl.device import Device
-from minidl.io.checkpoint import CheckpointError, save_checkpoint
+from minidl.io.checkpoint import CheckpointError, as_json, save_checkpoint
 from minidl.io.checks import is_whole, per_channel
 from minidl.io.weights import load_into, read_weights
 from minidl.nn import Module
@@ -40,8 +41,11 @@ def save_model(path: str | Path, model: Module, **about: Any) -> None:
     if unknown := set(about) - set(ABOUT):
         raise TypeError(f"save_model: there is no {' nor '.join(sorted(unknown))}; there are {', '.join(ABOUT)}")
     about = {**getattr(model, "about", {}), **{key: value for key, value in about.items() if value is not None}}
+    about = {key: json.loads(as_json(key, value)) for key, value in about.items()}
+    if found := fault(about):
+        raise ValueError(f"save_model: {found}")
     for key in {"mean", "std"} & set(about):
-        values = np.ravel(about[key])
+        values = about[key] if isinstance(about[key], list) else [about[key]]
         about[key] = per_channel(f"save_model: {key}", values, about["input"][0] if "input" in about else len(values))
     save_checkpoint(path, model.state_dict(), {**describe(model), **about})
 
@@ -70,15 +74,23 @@ def load_model(path: str | Path, build: Build | None = None, create: Callable[[]
 
 
 def known(path: str | Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts of ABOUT that a file contains. Raises CheckpointError if its classes or input shape are not such."""
+    """The facts of ABOUT that a file contains. Raises CheckpointError if they cannot be facts."""
     about = {key: facts[key] for key in ABOUT if facts.get(key) is not None}
-    classes = about.get("classes", [])
-    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
-        raise CheckpointError(f"{path}: its classes are not a list of names")
-    shape = about.get("input", [1, 1, 1])
-    if not (isinstance(shape, list) and len(shape) == 3 and all(is_whole(n, 1, LARGEST) for n in shape)):
-        raise CheckpointError(f"{path}: its input shape is {shape!r:.60}, not (C, H, W)")
+    if found := fault(about):
+        raise CheckpointError(f"{path}: {found}")
     return about
+
+
+def fault(about: dict[str, Any]) -> str | None:
+    """What is wrong with facts, as JSON has them; None if nothing is."""
+    classes, shape, resize = about.get("classes", []), about.get("input", [1, 1, 1]), about.get("resize", 1)
+    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+        return "its classes are not a list of names"
+    if not (isinstance(shape, list) and len(shape) == 3 and all(is_whole(n, 1, LARGEST) for n in shape)):
+        return f"its input shape is {shape!r:.60}, not (C, H, W)"
+    if not is_whole(resize, 1, LARGEST):
+        return f"its images are resized to {resize!r:.60}, which is not a whole number of at least 1"
+    return None
 
 
 def describe(model: Module) -> dict[str, Any]:

@@ -6,6 +6,7 @@ A file's first bytes, not its name, decide its format: safetensors, .npz, or one
 a file is executed (see `pickles.py`), and either all of a model's weights are replaced or none.
 """
 
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,7 @@ def load_into(model: Module, weights: dict[str, np.ndarray] | str | Path, path: 
     `weights` are for another number of classes; all other layers must fit. A prefix of all names does not matter.
     Raises CheckpointError, which lists the mismatches.
     """
-    if isinstance(weights, str | Path):
+    if isinstance(weights, str | os.PathLike):
         return load_into(model, load_weights(weights, model=model), weights, new_head)
     if not isinstance(weights, dict):
         raise TypeError(f"load_into: weights must be a dictionary of arrays or the path of a file, "

@@ -103,9 +103,12 @@ def test_facts_that_json_cannot_hold_are_named(path, fact, reason):
     ({"mean": (123.675, 116.28, 103.53)}, r"mean is for pixels in 0\.\.1.*divided by 255 it is \(0\.485, 0\.456"),
     ({"std": (58.395, 57.12, 57.375)}, r"divided by 255 it is \(0\.229, 0\.224, 0\.225\)"),
     ({"input": (3, 8, 8), "mean": [0.5]}, "one finite number per channel, 3 in all"),
-    ({"std": [float("nan")]}, "finite"),
+    ({"std": [float("nan")]}, "finite"), ({"classes": "abc"}, "classes are not a list of names"),
+    ({"classes": [1, 2]}, "classes are not a list of names"), ({"input": (1, 28)}, "input shape is"),
+    ({"input": 5, "mean": 0.5}, "input shape is 5"), ({"resize": float("nan")}, "resized to nan"),
+    ({"mean": "a"}, "finite"), ({"resize": True}, "resized to True"), ({"resize": "30"}, "resized to '30'"),
 ])
-def test_mean_and_std_that_do_not_fit_are_refused(path, fact, reason):
+def test_facts_that_do_not_fit_are_refused(path, fact, reason):
     with pytest.raises(ValueError, match=rf"save_model: .*{reason}"):
         save_model(path, Own(), **fact)
     assert not path.exists()
