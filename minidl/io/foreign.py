@@ -16,7 +16,6 @@ BEGINNINGS = {                                   # by the first bytes of a file
     b"7z\xbc\xaf\x27\x1c": f"is a 7-Zip archive; {UNPACK}",
     b"Rar!": f"is a RAR archive; {UNPACK}",
     b"PK\x05\x06": "is an empty zip archive",
-    b"version https://git-lfs": "is a pointer of Git LFS, not the file itself: `git lfs pull` fetches it",
     b"\xff\xd8\xff": "is a photograph (JPEG), not weights",
     b"\x89PNG": "is an image (PNG), not weights",
     b"%PDF": "is a document (PDF), not weights",
@@ -42,13 +41,8 @@ def beginning(start: bytes, end: bytes = b"") -> str:
     for magic, text in BEGINNINGS.items():
         if start.startswith(magic):
             return text
-    words = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if words.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        return "is a web page, such as a site shows instead of a file; download the file itself"
-    if words.startswith(b"{") and b'"weight_map"' in words:
-        return "is the index of weights in several files; load each file that it names"
-    if words.startswith(b"{"):
-        return "is text (JSON), such as a site answers instead of a file; download the file itself"
+    if found := in_its_place(start):
+        return found
     if start[4:8] == b"TFL3":
         return f"is TensorFlow Lite; {SAVEZ}"
     if end == CHECKPOINT:
@@ -60,6 +54,20 @@ def beginning(start: bytes, end: bytes = b"") -> str:
     if start.startswith((b"\x80", b"(dp", b"ccopy_reg", b"(lp", b"c__")):
         return f"is a pickle that PyTorch did not write{made_by(start)}; {SAVEZ}, or with safetensors"
     return f"begins with {start[:15]!r}" if start else "is empty"
+
+
+def in_its_place(start: bytes) -> str | None:
+    """A description of text that is found where a file should be; None for anything else."""
+    words = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if words.startswith(b"version https://git-lfs"):
+        return "is a pointer of Git LFS, not the file itself: `git lfs pull` fetches it"
+    if words.startswith((b"<!doctype", b"<html", b"<head")):
+        return "is a web page, such as a site shows instead of a file; download the file itself"
+    if words.startswith(b"{") and b'"weight_map"' in words:
+        return "is the index of weights in several files; load each file that it names"
+    if words.startswith(b"{"):
+        return "is text (JSON), such as a site answers instead of a file; download the file itself"
+    return None
 
 
 def made_by(start: bytes) -> str:

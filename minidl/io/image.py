@@ -18,8 +18,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from minidl.io.checkpoint import CheckpointError
 from minidl.io.checks import as_path, is_whole, per_channel
+from minidl.io.foreign import in_its_place
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")       # none for which Pillow starts other programs
+NO_IMAGE = f"not an image, or not in one of the formats {', '.join(FORMATS)}"
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 100_000_000                         # 300 MB once decoded; as many as the largest cameras have
 MAX_SIDE = 1 << 14                               # of a network's input
@@ -59,7 +61,9 @@ def read_image(path: str | Path, channels: int = 3) -> Image.Image:
         except Image.DecompressionBombError:
             problem = f"its pixels are too many (at most {MAX_PIXELS:,})"
         except UnidentifiedImageError:
-            problem = f"not an image, or not in one of the formats {', '.join(FORMATS)}"
+            file.seek(0)
+            text = in_its_place(file.read(256))
+            problem = f"not an image; it {text}" if text else NO_IMAGE
         except Exception as error:               # each format raises its own kinds
             problem = f"a damaged image ({error})"
     raise ImageError(f"{path}: {problem}")

@@ -276,6 +276,15 @@ def test_other_files_are_refused(tmp_path, text):
         read_image(tmp_path / "a.jpg")
 
 
+@pytest.mark.parametrize(("content", "reason"), [
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
+    (b"<!DOCTYPE html><html>", "is a web page.*download the file itself")])
+def test_what_stands_in_the_place_of_a_photograph_is_named(tmp_path, content, reason):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(ImageError, match=rf"a\.jpg: not an image; it .*{reason}"):
+        read_image(tmp_path / "a.jpg")
+
+
 def test_missing_file_and_two_channels_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_image(tmp_path / "a.jpg")
