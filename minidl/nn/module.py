@@ -102,8 +102,8 @@ class Module:
         return [tensor for _, tensor in self.named_parameters()]
 
     def buffers(self) -> list[Tensor]:
-        """Every tensor here and below that is saved but not trained, such as running means."""
-        return [tensor for _, tensor in once(walk(self, "", Tensor)) if not is_parameter(tensor)]
+        """Every tensor here and below that is saved but not trained, such as running means; each is listed once."""
+        return [tensor for _, tensor in once(self.named_state()) if not is_parameter(tensor)]
 
     def named_state(self) -> Iterator[tuple[str, Tensor]]:
         """(name, tensor) for every parameter and buffer that is saved; a shared one under each of its names."""
