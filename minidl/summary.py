@@ -65,14 +65,15 @@ def summary_of(model: Module, x: Tensor) -> Summary:
     owners = [owner(x.data)]
 
     def see(name: str, module: Module, inputs: tuple, settings: dict[str, Any], out: Any) -> None:
-        own = [member for _, member in members(vars(module))]
-        tensors = [member for member in own if isinstance(member, Tensor)]
+        own = list(members(module))
+        tensors = [(key, member) for key, member in own if isinstance(member, Tensor)]
         if not isinstance(out, Tensor) or (own and not tensors):
             return
+        parameters = [tensor for key, tensor in tensors if is_parameter(module, key, tensor)]
         first, memory = all(row.name != name for row in rows), owner(out.data)
         is_view = any(memory is other for other in owners)
         owners.append(memory)
-        rows.append(Row(name, type(module).__name__, out.shape[1:], size(filter(is_parameter, tensors)) if first else 0,
+        rows.append(Row(name, type(module).__name__, out.shape[1:], size(parameters) if first else 0,
                         multiply_adds(module, inputs, out), 0 if is_view else elements(out) * out.dtype.itemsize))
 
     with observed(model, see), no_grad():

@@ -15,6 +15,7 @@ import minidl.io
 import minidl.nn as nn
 from minidl.device import Device
 from minidl.io.model import rebuilt
+from minidl.scalars import whole
 from zoo.alexnet import alexnet, alexnet_2012, alexnet_cifar
 from zoo.googlenet import googlenet, googlenet_2014, googlenet_cifar
 from zoo.lenet import lenet5, lenet5_1998
@@ -159,15 +160,17 @@ def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
     """
     if not hasattr(model, "heads"):
         raise AttributeError(f"replace_head: {type(model).__name__} has no attribute `heads` to name its last layers")
+    classes = whole("replace_head", "num_classes", num_classes)
     for path in model.heads:
         *above, name = path.split(".")
         holder = functools.reduce(getattr, above, model)
         old = getattr(holder, name)
         inputs = old.weight.shape[1]
-        new = nn.Conv2d(inputs, num_classes, 1) if isinstance(old, nn.Conv2d) else type(old)(inputs, num_classes)
+        new = nn.Conv2d(inputs, classes, 1) if isinstance(old, nn.Conv2d) else type(old)(inputs, classes)
         setattr(holder, name, new.to(old.weight.device, old.weight.dtype).train(old.training))
-    if hasattr(model, "architecture"):
-        model.architecture["settings"]["num_classes"] = num_classes  # so that a saved model file agrees
+    if hasattr(model, "architecture"):           # so that a saved model file agrees; shallow copies share the old one
+        settings = {**model.architecture["settings"], "num_classes": classes}
+        model.architecture = {**model.architecture, "settings": settings}
     return model
 
 

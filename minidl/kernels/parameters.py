@@ -8,7 +8,13 @@ from minidl.kernels.memory_order import in_memory_order
 
 
 class Arrays(tuple):
-    """A tuple of arrays of one dtype, and what a kernel needs to know of their memory."""
+    """A tuple of arrays of one dtype, and what a kernel needs to know of their memory.
+
+    It never changes what it holds, so an id is that of a living array. A copy, or what a pickle holds, finds out again.
+    """
+
+    def __reduce__(self):
+        return Arrays, (tuple(self),)
 
     @cached_property
     def ids(self):

@@ -5,6 +5,7 @@ They have no parameters. The functions are defined in `functional/activation.py`
 
 import minidl.functional as F
 from minidl.nn.module import Module
+from minidl.scalars import number, plain
 from minidl.tensor import Tensor
 
 
@@ -26,7 +27,7 @@ class LeakyReLU(Module):
     """x where x > 0, else negative_slope * x."""
 
     def __init__(self, negative_slope: float = 0.01):
-        self.negative_slope = negative_slope
+        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.leaky_relu(x, negative_slope=self.negative_slope)
@@ -39,7 +40,7 @@ class ELU(Module):
     """x where x > 0, else alpha * (exp(x) - 1)."""
 
     def __init__(self, alpha: float = 1.0):
-        self.alpha = alpha
+        self.alpha = number("ELU", "alpha", alpha)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.elu(x, alpha=self.alpha)
@@ -79,7 +80,7 @@ class Softplus(Module):
     """log(1 + exp(beta * x)) / beta, elementwise; x itself where beta * x > threshold."""
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0):
-        self.beta, self.threshold = beta, threshold
+        self.beta, self.threshold = number("Softplus", "beta", beta), number("Softplus", "threshold", threshold)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.softplus(x, beta=self.beta, threshold=self.threshold)
@@ -106,7 +107,7 @@ class Softmax(Module):
     """exp(x) / sum(exp(x)) along the axis `dim`: positive values that sum to 1."""
 
     def __init__(self, dim: int):
-        self.dim = dim
+        self.dim = plain(dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.softmax(x, axis=self.dim)

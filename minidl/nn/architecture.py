@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from minidl.nn.module import Module
+from minidl.scalars import plain
 
 Settings = ParamSpec("Settings")
 Model = TypeVar("Model", bound=Module)
@@ -14,19 +15,21 @@ Model = TypeVar("Model", bound=Module)
 def architecture(factory: Callable[Settings, Model]) -> Callable[Settings, Model]:
     """A decorator: each model that `factory` returns records the factory's name and the settings of the call.
 
-    `model.architecture` is {"name": ..., "settings": {...}}; a model file can hold it if JSON can.
+    `model.architecture` is {"name": ..., "settings": {...}}; a model file can hold it if JSON can. Numbers of NumPy's
+    become Python's before the call.
     """
     signature = inspect.signature(factory)
 
     @functools.wraps(factory)
     def recorded(*values: Settings.args, **settings: Settings.kwargs) -> Model:
         given = signature.bind(*values, **settings)
+        given.arguments.update(plain(dict(given.arguments)))
+        model = factory(*given.args, **given.kwargs)
         given.apply_defaults()
         created_with: dict[str, Any] = dict(given.arguments)
         for name, parameter in signature.parameters.items():
             if parameter.kind is parameter.VAR_KEYWORD:
                 created_with |= created_with.pop(name)
-        model = factory(*values, **settings)
         model.architecture = {"name": factory.__name__, "settings": created_with}
         return model
     return recorded

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from minidl.device import generator
+from minidl.scalars import number
 
 GAINS = {"linear": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2)}
 
@@ -42,28 +43,30 @@ def xavier_uniform(shape: Sequence[int], gain: float = 1.0) -> np.ndarray:
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
     equation 16.
     """
-    return uniform(shape, gain * math.sqrt(6 / sum(fans(shape))))
+    return uniform(shape, number("init", "gain", gain) * math.sqrt(6 / sum(fans(shape))))
 
 
 def xavier_normal(shape: Sequence[int], gain: float = 1.0) -> np.ndarray:
     """Normal with mean 0 and standard deviation gain * sqrt(2 / (fan_in + fan_out)); source as in `xavier_uniform`."""
-    return normal(shape, gain * math.sqrt(2 / sum(fans(shape))))
+    return normal(shape, number("init", "gain", gain) * math.sqrt(2 / sum(fans(shape))))
 
 
 def uniform(shape: Sequence[int], bound: float) -> np.ndarray:
     """Uniform in [-bound, bound]."""
+    bound = number("init", "bound", bound)
     if settings.placeholders:
         return placeholder(shape)
     budget.spend(math.prod(shape))
-    return (generator().random(shape, dtype=np.float32) * 2 - 1) * float(bound)
+    return (generator().random(shape, dtype=np.float32) * 2 - 1) * bound
 
 
 def normal(shape: Sequence[int], deviation: float) -> np.ndarray:
     """Normal with mean 0 and the given standard deviation."""
+    deviation = number("init", "deviation", deviation)
     if settings.placeholders:
         return placeholder(shape)
     budget.spend(math.prod(shape))
-    return generator().standard_normal(shape, dtype=np.float32) * float(deviation)
+    return generator().standard_normal(shape, dtype=np.float32) * deviation
 
 
 def default_weight(shape: Sequence[int]) -> np.ndarray:
@@ -91,7 +94,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     "leaky_relu", whose negative slope `param` defaults to 0.01.
     """
     if nonlinearity == "leaky_relu":
-        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+        return math.sqrt(2 / (1 + (0.01 if param is None else number("init", "the negative slope", param)) ** 2))
     if nonlinearity not in GAINS:
         raise ValueError(f"init: nonlinearity={nonlinearity!r} must be one of {', '.join(GAINS)}, leaky_relu")
     return GAINS[nonlinearity]

@@ -13,6 +13,7 @@ from minidl.functional.checks import Padding, Pair, check_images, pair, transpos
 from minidl.nn import init
 from minidl.nn.activation import ReLU
 from minidl.nn.module import Fusions, Module, Parameter
+from minidl.scalars import number, plain, whole
 from minidl.tensor import Tensor
 
 
@@ -27,7 +28,8 @@ class Conv2d(Module):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1,
                  padding: Padding = 0, dilation: Pair = 1, groups: int = 1, bias: bool = True,
                  padding_mode: str = "zeros"):
-        check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        in_channels, out_channels, groups = sizes("Conv2d", in_channels=in_channels, out_channels=out_channels,
+                                                  groups=groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"Conv2d: groups={groups} must divide in_channels={in_channels} and "
                              f"out_channels={out_channels}")
@@ -35,7 +37,9 @@ class Conv2d(Module):
             raise ValueError(f"Conv2d: padding_mode={padding_mode!r} is none of 'zeros', 'reflect', 'replicate'")
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
         self.stride = pair("Conv2d", "stride", stride, 1)
-        self.padding = padding if padding in ("same", "valid") else pair("Conv2d", "padding", padding, 0)
+        self.padding: Padding = padding if isinstance(padding, str) else pair("Conv2d", "padding", padding, 0)
+        if isinstance(padding, str) and padding not in ("same", "valid"):
+            raise ValueError(f"Conv2d: padding={padding!r} must be 'same', 'valid', a whole number or two of them")
         self.dilation = pair("Conv2d", "dilation", dilation, 1)
         self.groups, self.padding_mode = groups, padding_mode
         shape = (out_channels, in_channels // groups, *self.kernel_size)
@@ -72,7 +76,8 @@ class ConvTranspose2d(Module):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1,
                  padding: Pair = 0, output_padding: Pair = 0, groups: int = 1, bias: bool = True,
                  dilation: Pair = 1):
-        check_sizes("ConvTranspose2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        in_channels, out_channels, groups = sizes("ConvTranspose2d", in_channels=in_channels,
+                                                  out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"ConvTranspose2d: groups={groups} must divide in_channels={in_channels} and "
                              f"out_channels={out_channels}")
@@ -107,7 +112,7 @@ class Linear(Module):
     fuses_after: ClassVar[Fusions] = {ReLU: {"relu": True}}
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
-        check_sizes("Linear", in_features=in_features, out_features=out_features)
+        in_features, out_features = sizes("Linear", in_features=in_features, out_features=out_features)
         shape = (out_features, in_features)
         self.weight = Parameter(outputs_last(init.default_weight(shape)))
         self.bias = Parameter(init.default_bias(shape)) if bias else None
@@ -126,9 +131,7 @@ class Dropout(Module):
     drop = staticmethod(F.dropout)
 
     def __init__(self, p: float = 0.5):
-        if not 0 <= p < 1:
-            raise ValueError(f"{type(self).__name__}: p={p} must be a probability: at least 0 and less than 1")
-        self.p = p
+        self.p = number(type(self).__name__, "p", p, 0, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.drop(x, p=self.p, training=self.training)
@@ -148,7 +151,8 @@ class Upsample(Module):
 
     def __init__(self, size: Pair | None = None, scale_factor: float | tuple[float, float] | None = None,
                  mode: str = "nearest", align_corners: bool | None = None):
-        self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
+        self.size, self.scale_factor, self.mode = plain(size), plain(scale_factor), mode
+        self.align_corners = plain(align_corners)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.interpolate(x, self.size, self.scale_factor, mode=self.mode, align_corners=self.align_corners)
@@ -162,7 +166,7 @@ class Flatten(Module):
     """The axes from start_dim to end_dim merged into one.   Flatten(): (N, C, H, W) -> (N, C*H*W)"""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1):
-        self.start_dim, self.end_dim = start_dim, end_dim
+        self.start_dim, self.end_dim = plain(start_dim), plain(end_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.flatten(x, self.start_dim, self.end_dim)
@@ -190,11 +194,9 @@ def outputs_last(weight: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(weight.transpose(axes)).transpose(np.argsort(axes))
 
 
-def check_sizes(layer: str, **sizes: Any) -> None:
-    """Raise ValueError unless every size is a whole number of at least 1."""
-    for name, size in sizes.items():
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"{layer}: {name}={size!r} must be a whole number of at least 1")
+def sizes(layer: str, **given: Any) -> list[int]:
+    """The sizes as Python ints; each must be a whole number of at least 1."""
+    return [whole(layer, name, size) for name, size in given.items()]
 
 
 def unless(name: str, value: Any, default: Any) -> str:

@@ -1,14 +1,17 @@
 """A network is a tree of modules, and a module is an object with tensors in it.
 
-Nothing is registered: every Tensor or Module assigned to an attribute, directly or inside a list, tuple or dict,
-belongs to the module, in order of assignment. NumPy arrays do not: they are neither trained nor saved nor moved. Nor do
-tensors that an operation computed; to keep an output on the module, keep its array.
+Every Module or Parameter assigned to an attribute, directly or inside a list, tuple or dict, belongs to the module, in
+order of assignment. Any other Tensor belongs if it was there when `__init__` returned, or if `register_buffer` was
+called for it. So an input or an output that a call leaves on the module is neither trained nor saved nor moved; nor are
+NumPy arrays. A name that belongs may get another tensor.
 A module computes its output in `forward`. Read `layers.py` next.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -32,14 +35,29 @@ class Parameter(Tensor):
         super().__init__(data, requires_grad)
 
 
+def and_remember(init: Callable[..., None]) -> Callable[..., None]:
+    """`__init__` of a class; when that of an object's own class returns, its tensors are those it was built with."""
+    @functools.wraps(init)
+    def remembering(self: Module, *values: Any, **settings: Any) -> None:
+        init(self, *values, **settings)
+        if type(self).__init__ is remembering:              # not that of a base class, called by the object's own
+            remember(self)
+    remembering.remembers = True                            # type: ignore[attr-defined]
+    return remembering
+
+
 class Module:
     """The base of all layers and networks: a subclass assigns its attributes and computes its output in `forward`.
 
     Names are dotted paths as in PyTorch: `self.layers = [Linear(2, 3)]` holds "layers.0.weight" and "layers.0.bias".
-    Parameters are the tensors made as Parameter, and all others that require a gradient; the rest are buffers.
+    Parameters are the tensors made as Parameter, and all others that require a gradient, or did when the module was
+    built; the rest are buffers.
     """
 
     training: bool = True
+    built_with: frozenset[str] | None = None    # the names of the tensors that were there when `__init__` returned,
+    built_to_train: frozenset[str] = frozenset()           # and of those that required a gradient and are no Parameter
+    registered: Mapping[str, bool] = MappingProxyType({})      # by `register_buffer`: {name: whether it is saved}
     architecture: dict[str, Any]                # set by the decorator `architecture`
     about: dict[str, Any]                       # the facts in a model file, set by `minidl.io.load_model`
     forward_hooks: tuple[Hook, ...] = ()
@@ -47,12 +65,23 @@ class Module:
     fuses_after: ClassVar[Fusions] = {}         # see `sequential.py`
     fuses_before: ClassVar[Fusions] = {}
 
+    @and_remember
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if not hasattr(cls.__init__, "remembers"):          # its own, or that of a class that is no Module
+            cls.__init__ = and_remember(cls.__init__)       # type: ignore[method-assign]
+
     def forward(self, *inputs: Any, **settings: Any) -> Any:
         """Compute the output; every subclass has its own."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def __call__(self, *inputs: Any, **settings: Any) -> Any:
         """The output of `forward`, with the hooks run before and after it."""
+        if self.built_with is None:                         # an `__init__` that was put in later, as by `dataclass`
+            remember(self)
         try:
             if self.forward_hooks or self.forward_pre_hooks:
                 return call_with_hooks(self, inputs, settings)
@@ -61,6 +90,10 @@ class Module:
             if error.module is None:            # the innermost module is the first to get here
                 error.module = self
             raise
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles hold. An output that a call left here is in it without the graph it came from."""
+        return {name: without_graph(value) for name, value in vars(self).items()}
 
     # Hooks
 
@@ -89,32 +122,58 @@ class Module:
 
     # What belongs to it
 
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Assign a tensor, or None for one that comes later, that belongs to the module and is not trained.
+
+        persistent  whether it is saved; one that is not moves with `to` all the same
+        """
+        kind = type(self).__name__
+        if not isinstance(name, str) or not name or "." in name:
+            raise ValueError(f"{kind}: the name of a buffer must be a word without dots, not {name!r}")
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(f"{kind}: the buffer {name!r} must be a Tensor or None, not {type(tensor).__name__}; write "
+                            "Tensor(array)")
+        if hasattr(self, name) and name not in self.registered:
+            raise ValueError(f"{kind}: there is already an attribute {name!r}; register the buffer by another name")
+        self.registered = {**self.registered, name: bool(persistent)}
+        setattr(self, name, tensor)
+
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """(name, module) for this module, named "", and for all below it; a shared one is listed once."""
-        return once(walk(self, "", Module))
+        return once(modules(self))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """(name, parameter) for every parameter here and below; a shared one is listed once."""
-        return ((name, tensor) for name, tensor in once(walk(self, "", Tensor)) if is_parameter(tensor))
+        return once((name, tensor) for name, tensor, is_buffer, _ in tensors(self) if not is_buffer)
 
     def parameters(self) -> list[Tensor]:
         """Every parameter here and below, frozen ones too; a shared one is listed once."""
         return [tensor for _, tensor in self.named_parameters()]
 
     def buffers(self) -> list[Tensor]:
-        """Every tensor here and below that is saved but not trained, such as running means; each is listed once."""
-        return [tensor for _, tensor in once(self.named_state()) if not is_parameter(tensor)]
+        """Every tensor here and below that is not trained, such as running means; a shared one is listed once."""
+        return [tensor for _, tensor in self.named_buffers()]
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """(name, buffer) for every buffer here and below; a shared one is listed once."""
+        return once((name, tensor) for name, tensor, is_buffer, _ in tensors(self) if is_buffer)
 
     def named_state(self) -> Iterator[tuple[str, Tensor]]:
-        """(name, tensor) for every parameter and buffer that is saved; a shared one under each of its names."""
-        return walk(self, "", Tensor)
+        """(name, tensor) for all that is saved; a shared one is listed under each of its names."""
+        return ((name, tensor) for name, tensor, _, is_saved in tensors(self) if is_saved)
 
     # Changing all of it; each of these returns the module
 
     def train(self, mode: bool = True) -> Self:
-        """Set training mode, or eval mode with mode=False; Dropout and batch normalization behave differently."""
-        for _, module in self.named_modules():
-            module.training = mode
+        """Set training mode, or eval mode with mode=False; Dropout and batch normalization behave differently.
+
+        It calls `train(mode)` of the modules below, so a subclass may override it, for example to keep a batch norm in
+        eval mode.
+        """
+        self.training = bool(mode)
+        for _, member in members(self):
+            if isinstance(member, Module):
+                member.train(mode)
         return self
 
     def eval(self) -> Self:
@@ -137,17 +196,16 @@ class Module:
     def to(self, device: str | Device | None = None, dtype: Any = None) -> Self:
         """Move every tensor to a device, convert floating-point ones to a dtype, or both.
 
-        A tensor that changes loses its gradient. The state that an optimizer keeps is not moved: move the model before
-        its first step.
+        A tensor that changes loses its gradient. The state that an optimizer keeps for it follows at the next step.
         """
         target = None if device is None else Device.parse(device)
-        for _, tensor in once(walk(self, "", Tensor)):
+        for _, tensor in once((name, tensor) for name, tensor, *_ in tensors(self)):
             array = tensor.data
             if dtype is not None and array.dtype.kind == "f":
                 array = plain(array.astype(dtype, copy=False))
             array = array if target is None else target.put(array)
             if array is not tensor.data:
-                required, tensor.requires_grad = tensor.requires_grad, False
+                required, tensor.node = tensor.requires_grad and tensor.is_leaf, None
                 tensor.data, tensor.requires_grad = array, required        # a new leaf, with the new dtype
         return self
 
@@ -166,7 +224,7 @@ class Module:
         strict=False accepts missing and unknown names. Returns the lists (missing, unexpected).
         If anything does not fit, raises a ValueError that lists it all, and changes nothing.
         """
-        own = dict(walk(self, "", Tensor))
+        own = dict(self.named_state())
         arrays = {name: x.numpy() if isinstance(x, Tensor) else np.asarray(x) for name, x in state.items()}
         missing = [name for name in own if name not in arrays]
         unexpected = [name for name in arrays if name not in own]
@@ -190,34 +248,72 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        inner = [f"({name}): {module!r}" for name, module in members(vars(self)) if isinstance(module, Module)]
+        inner = [f"({name}): {module!r}" for name, module in members(self) if isinstance(module, Module)]
         if not inner:
             return f"{type(self).__name__}({self.extra_repr()})"
         lines = "\n".join(filter(None, [self.extra_repr(), *inner])).replace("\n", "\n  ")
         return f"{type(self).__name__}(\n  {lines}\n)"
 
 
-def members(container: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (name, Tensor or Module) for what a dictionary holds, directly or in lists, tuples and dictionaries."""
+def remember(module: Module) -> None:
+    """Note the tensors that a module has now as those it was built with."""
+    vars(module).pop("built_with", None)
+    own = {name: member for name, member in members(module) if isinstance(member, Tensor)}
+    module.built_with = frozenset(own)
+    if trained := frozenset(name for name, t in own.items() if t.requires_grad and not isinstance(t, Parameter)):
+        module.built_to_train = trained
+
+
+def members(module: Module) -> Iterator[tuple[str, Tensor | Module]]:
+    """(name, Tensor or Module) for each that belongs to the module itself."""
+    built_with, registered = module.built_with, module.registered
+    for name, value in held(vars(module)):
+        if isinstance(value, (Module, Parameter)) or name in registered or (
+                value.is_leaf if built_with is None else name in built_with):
+            yield name, value
+
+
+def held(container: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(name, Tensor or Module) for each that a dictionary holds, directly or in lists, tuples and dictionaries."""
     for key, value in container.items():
-        if isinstance(value, list | tuple):
-            value = dict(enumerate(value))
-        if isinstance(value, dict):
-            yield from members(value, f"{prefix}{key}.")
-        elif isinstance(value, Module) or (isinstance(value, Tensor) and value.is_leaf):
+        if isinstance(value, (Module, Tensor)):
             yield f"{prefix}{key}", value
+        elif isinstance(value, (list, tuple)):
+            yield from held(dict(enumerate(value)), f"{prefix}{key}.")
+        elif isinstance(value, dict):
+            yield from held(value, f"{prefix}{key}.")
 
 
-def walk(module: Module, name: str, kind: type) -> Iterator[tuple[str, Any]]:
-    """Yield (dotted name, object) for each object of type `kind` in a tree of modules, the root included."""
-    if isinstance(module, kind):
-        yield name, module
-    for key, member in members(vars(module)):
-        path = f"{name}.{key}" if name else key
+def without_graph(value: Any) -> Any:
+    """`value` with outputs of operations detached, also in lists, tuples and dictionaries; itself if it has none."""
+    if isinstance(value, Tensor):
+        return value if value.is_leaf else value.detach()
+    if type(value) is dict:
+        detached = {key: without_graph(item) for key, item in value.items()}
+        return detached if any(detached[key] is not item for key, item in value.items()) else value
+    if isinstance(value, list | tuple):
+        items = list(map(without_graph, value))
+        if any(new is not old for new, old in zip(items, value, strict=True)):
+            return value._make(items) if hasattr(value, "_make") else type(value)(items)
+    return value
+
+
+def modules(module: Module, name: str = "") -> Iterator[tuple[str, Module]]:
+    """(dotted name, module) for the module itself and for each below it."""
+    yield name, module
+    for key, member in members(module):
         if isinstance(member, Module):
-            yield from walk(member, path, kind)
-        elif isinstance(member, kind):
-            yield path, member
+            yield from modules(member, f"{name}.{key}" if name else key)
+
+
+def tensors(module: Module, prefix: str = "") -> Iterator[tuple[str, Tensor, bool, bool]]:
+    """(dotted name, tensor, whether it is a buffer, whether it is saved) for each tensor of the module or below it."""
+    registered = module.registered
+    for name, member in members(module):
+        if isinstance(member, Module):
+            yield from tensors(member, f"{prefix}{name}.")
+        else:
+            yield prefix + name, member, not is_parameter(module, name, member), registered.get(name, True)
 
 
 def once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
@@ -229,9 +325,11 @@ def once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
             yield name, thing
 
 
-def is_parameter(tensor: Tensor) -> bool:
-    """Whether a tensor of a module is trained: a Parameter, frozen or not, or any other that requires a gradient."""
-    return isinstance(tensor, Parameter) or tensor.requires_grad
+def is_parameter(module: Module, name: str, tensor: Tensor) -> bool:
+    """Whether a tensor of a module is one of its parameters, which it remains while it is frozen."""
+    if name in module.registered:
+        return False
+    return isinstance(tensor, Parameter) or (tensor.is_leaf and (tensor.requires_grad or name in module.built_to_train))
 
 
 def misfit(name: str, tensor: Tensor, array: np.ndarray) -> str | None:

@@ -14,8 +14,9 @@ import minidl.functional as F
 from minidl.device import array_module
 from minidl.functional.normalization import channel_moments
 from minidl.nn.activation import ReLU, ReLU6
-from minidl.nn.layers import check_sizes, unless
+from minidl.nn.layers import unless
 from minidl.nn.module import Fusions, Module, Parameter
+from minidl.scalars import number, plain, whole
 from minidl.tensor import Tensor, as_array
 
 
@@ -38,12 +39,11 @@ class BatchNorm(Module):
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
                  track_running_stats: bool = True):
         name = type(self).__name__
-        check_sizes(name, num_features=num_features)
-        if eps <= 0:
+        num_features = self.num_features = whole(name, "num_features", num_features)
+        self.eps = number(name, "eps", eps)
+        if self.eps <= 0:
             raise ValueError(f"{name}: eps={eps} must be larger than 0")
-        if momentum is not None and not 0 <= momentum <= 1:
-            raise ValueError(f"{name}: momentum={momentum} must be None or between 0 and 1")
-        self.num_features, self.eps, self.momentum = num_features, float(eps), momentum
+        self.momentum = None if momentum is None else number(name, "momentum", momentum, 0, 1)
         self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
         self.running_mean: Any = Tensor(np.zeros(num_features, np.float32)) if track_running_stats else None
@@ -72,7 +72,7 @@ class BatchNorm(Module):
         """
         batches = self.num_batches_tracked.data + 1
         self.num_batches_tracked.data = array_module(mean).asarray(batches)        # a NumPy sum is a scalar
-        momentum = 1 / int(batches) if self.momentum is None else self.momentum
+        momentum = 1 / int(batches) if self.momentum is None else float(self.momentum)   # NumPy's would promote
         self.running_mean.data = self.running_mean.data * (1 - momentum) + mean * momentum
         self.running_var.data = self.running_var.data * (1 - momentum) + var * (momentum * n / (n - 1))
 
@@ -101,10 +101,10 @@ class LayerNorm(Module):
 
     def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True,
                  bias: bool = True):
-        shape = tuple(normalized_shape) if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
-        for length in shape:
-            check_sizes("LayerNorm", normalized_shape=length)
-        self.normalized_shape, self.eps = shape, float(eps)
+        lengths = plain(normalized_shape)
+        shape = tuple(whole("LayerNorm", "normalized_shape", length)
+                      for length in (lengths if isinstance(lengths, tuple | list) else [lengths]))
+        self.normalized_shape, self.eps = shape, number("LayerNorm", "eps", eps)
         self.weight = Parameter(channels_last(np.ones(shape, np.float32))) if elementwise_affine else None
         self.bias = Parameter(channels_last(np.zeros(shape, np.float32))) if elementwise_affine and bias else None
 
@@ -128,10 +128,11 @@ class GroupNorm(Module):
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True):
-        check_sizes("GroupNorm", num_groups=num_groups, num_channels=num_channels)
+        num_groups, num_channels = (whole("GroupNorm", "num_groups", num_groups),
+                                    whole("GroupNorm", "num_channels", num_channels))
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}")
-        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, float(eps)
+        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, number("GroupNorm", "eps", eps)
         self.weight = Parameter(np.ones(num_channels, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(num_channels, np.float32)) if affine else None
 
@@ -148,8 +149,8 @@ class LocalResponseNorm(Module):
     """x / (k + alpha / size * sum of x**2 over `size` neighbouring channels) ** beta, as F.local_response_norm."""
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0):
-        check_sizes("LocalResponseNorm", size=size)
-        self.size, self.alpha, self.beta, self.k = size, float(alpha), float(beta), float(k)
+        self.size, self.alpha = whole("LocalResponseNorm", "size", size), number("LocalResponseNorm", "alpha", alpha)
+        self.beta, self.k = number("LocalResponseNorm", "beta", beta), number("LocalResponseNorm", "k", k)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)

@@ -8,6 +8,7 @@ from minidl.functional.pooling import OutputSize
 from minidl.nn.activation import ReLU
 from minidl.nn.layers import unless
 from minidl.nn.module import Fusions, Module
+from minidl.scalars import flag, plain
 from minidl.tensor import Tensor
 
 
@@ -27,7 +28,7 @@ class MaxPool2d(Module):
         self.stride = self.kernel_size if stride is None else pair("MaxPool2d", "stride", stride, 1)
         self.padding = pair("MaxPool2d", "padding", padding, 0)
         self.dilation = pair("MaxPool2d", "dilation", dilation, 1)
-        self.ceil_mode = ceil_mode
+        self.ceil_mode = flag("MaxPool2d", "ceil_mode", ceil_mode)
 
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         return F.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, relu=relu)
@@ -45,8 +46,9 @@ class AvgPool2d(Module):
         self.kernel_size = pair("AvgPool2d", "kernel_size", kernel_size, 1)
         self.stride = self.kernel_size if stride is None else pair("AvgPool2d", "stride", stride, 1)
         self.padding = pair("AvgPool2d", "padding", padding, 0)
-        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
-        self.divisor_override = divisor_override
+        self.ceil_mode = flag("AvgPool2d", "ceil_mode", ceil_mode)
+        self.count_include_pad = flag("AvgPool2d", "count_include_pad", count_include_pad)
+        self.divisor_override = plain(divisor_override)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
@@ -63,7 +65,7 @@ class AdaptiveAvgPool2d(Module):
     """The mean of each of OH x OW nearly equal parts, as F.adaptive_avg_pool2d.   (N, C, H, W) -> (N, C, OH, OW)"""
 
     def __init__(self, output_size: OutputSize):
-        self.output_size = output_size
+        self.output_size = plain(output_size)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.adaptive_avg_pool2d(x, self.output_size)
@@ -78,7 +80,7 @@ class AdaptiveMaxPool2d(Module):
     def __init__(self, output_size: OutputSize, return_indices: bool = False):
         if return_indices:
             raise ValueError("AdaptiveMaxPool2d: return_indices is not supported")
-        self.output_size = output_size
+        self.output_size = plain(output_size)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.adaptive_max_pool2d(x, self.output_size)

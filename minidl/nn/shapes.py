@@ -19,6 +19,7 @@ import numpy as np
 from minidl import kernels
 from minidl.modes import mode
 from minidl.nn.module import Module
+from minidl.scalars import plain
 from minidl.tensor import Tensor
 
 Result = TypeVar("Result")
@@ -31,7 +32,7 @@ def on_empty_batch(model: Module, input_shape: Iterable[int], run: Callable[[Ten
     rule of `EmptyBatch`. The plain kernels are used, so nothing is compiled. x has the dtype and device of the model's
     parameters.
     """
-    shape = tuple(input_shape)
+    shape = tuple(map(plain, input_shape))
     if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
         raise ValueError(f"input_shape={shape} must be whole numbers of at least 1, such as (1, 28, 28)")
     with kernels.using("plain"):

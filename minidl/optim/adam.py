@@ -3,6 +3,7 @@
 from typing import Any
 
 from minidl.optim.optimizer import Batch, Optimizer, Parameters, Setting, check_not_negative
+from minidl.scalars import number
 
 
 class Adam(Optimizer):
@@ -22,7 +23,8 @@ class Adam(Optimizer):
         super().__init__(parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def check(self, name: str, lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> None:
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        if not isinstance(betas, tuple | list) or len(betas) != 2 or not all(
+                number(name, "betas", beta, 0) < 1 for beta in betas):
             raise ValueError(f"{name}: betas={betas!r} must be two numbers, each at least 0 and less than 1")
         check_not_negative(name, lr=lr, eps=eps, weight_decay=weight_decay)
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from minidl.device import CPU, array_module
 from minidl.kernels import Arrays, backend
+from minidl.optim.optimizer import as_like, same
+from minidl.scalars import flag, number
 from minidl.tensor import Tensor
 from minidl.writes import written
 
@@ -23,41 +25,72 @@ class ExponentialMovingAverage:
 
     warmup  after n updates, the next one uses the decay min(decay, (1 + n) / (10 + n)), as TensorFlow's does, so that
             the initial weights soon lose their influence
-    Buffers, such as running means, are not averaged: the model uses its own together with the averaged weights.
-    Move the model to its device first. Polyak and Juditsky, "Acceleration of stochastic approximation by averaging",
-    1992; in this form: Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS 2017.
+    Buffers, such as running means, are not averaged: the model uses its own together with the averaged weights. The
+    averages follow the model to another device or dtype. A copy has averages of its own; one that is made together with
+    the model, `copy.deepcopy((model, average))`, averages the copied model.
+    Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992; in this form: Tarvainen and
+    Valpola, "Mean teachers are better role models", NeurIPS 2017.
     """
 
     def __init__(self, model: HasParameters, decay: float = 0.999, *, warmup: bool = False):
-        if not 0 <= decay <= 1:
-            raise ValueError(f"ExponentialMovingAverage: decay={decay!r} must be between 0 and 1")
+        if not hasattr(model, "named_parameters"):
+            raise TypeError(f"ExponentialMovingAverage: pass the model, not {type(model).__name__}")
         self.parameters = dict(model.named_parameters())
         if not self.parameters:
             raise ValueError("ExponentialMovingAverage: the model has no parameters")
-        self.decay, self.warmup, self.updates = decay, warmup, 0
-        self.averages = {name: array_module(p.data).array(p.data) for name, p in self.parameters.items()}
+        self.decay = number("ExponentialMovingAverage", "decay", decay, 0, 1)
+        self.warmup, self.updates = flag("ExponentialMovingAverage", "warmup", warmup), 0
+        self.averages = copies({name: p.data for name, p in self.parameters.items()})
         self.applied = False
-        kinds: dict[Any, list[Any]] = {}        # parameters that are updated together
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what earlier updates found out."""
+        self.parts: list[tuple[list[Tensor], Arrays]] = []       # parameters that are updated together
+        self.parted: list[Any] = []                              # the arrays in the parts
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {key: value for key, value in vars(self).items() if key not in ("parts", "parted")}
+        return {**state, "averages": copies(self.averages), "applied": False}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.forget()
+
+    def follow(self) -> None:
+        """Give the averages the device, dtype and memory order of the weights, if these have got other arrays."""
+        weights = [p.data for p in self.parameters.values()]
+        if same([*weights, *self.averages.values()], self.parted):
+            return
+        self.averages = {name: as_like(self.averages[name], p.data) for name, p in self.parameters.items()}
+        kinds: dict[Any, list[Any]] = {}
         for name, p in self.parameters.items():
             kinds.setdefault((type(p.data), p.dtype), []).append((p, self.averages[name]))
         self.parts = [([p for p, _ in part], Arrays(average for _, average in part)) for part in kinds.values()]
+        self.parted = [*weights, *self.averages.values()]
 
     def update(self) -> None:
         """Move the averages towards the weights; call it after every step of the optimizer."""
         if self.applied:
             raise RuntimeError("ExponentialMovingAverage: update() was called inside `with averaged()`")
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
+        decay = number("ExponentialMovingAverage", "decay", self.decay, 0, 1)
+        decay = min(decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else decay
+        self.follow()
         for parameters, averages in self.parts:
-            backend(averages[0]).lerp(averages, [p.data for p in parameters], 1 - float(decay))
+            backend(averages[0]).lerp(averages, [p.data for p in parameters], 1 - decay)
             written(*averages)
         self.updates += 1
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """In the block, `with average.averaged():`, the model has the averaged weights; afterwards its own again."""
+        """In the block, `with average.averaged():`, the model has the averaged weights; afterwards its own again.
+
+        It has the averages themselves: what writes into its weights in the block writes into them.
+        """
         if self.applied:
             raise RuntimeError("ExponentialMovingAverage: the model has the averaged weights already; "
                                "`with averaged()` cannot be nested")
+        self.follow()
         own = {name: p.data for name, p in self.parameters.items()}
         self.applied = True
         try:
@@ -88,3 +121,8 @@ class ExponentialMovingAverage:
         for name, average in self.averages.items():
             average[...] = array_module(average).asarray(arrays[name])
         written(*self.averages.values())
+
+
+def copies(arrays: dict[str, Any]) -> dict[str, Any]:
+    """A copy of each array, in its memory order."""
+    return {name: array_module(array).array(array) for name, array in arrays.items()}

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterable
+from numbers import Real
 
 from minidl.device import array_module
+from minidl.scalars import plain
 from minidl.tensor import Tensor
 
 
@@ -14,8 +16,11 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> f
     finite, nothing is scaled, so that the caller can skip the step.
     Pascanu et al., "On the difficulty of training recurrent neural networks", ICML 2013, algorithm 1.
     """
-    if not max_norm > 0:
-        raise ValueError(f"clip_grad_norm_: max_norm={max_norm!r} must be larger than 0")
+    if hasattr(parameters, "named_parameters"):
+        raise TypeError("clip_grad_norm_: pass model.parameters(), not the model")
+    max_norm = plain(max_norm)
+    if not isinstance(max_norm, Real) or isinstance(max_norm, bool) or not max_norm > 0:        # NaN is not
+        raise ValueError(f"clip_grad_norm_: max_norm={max_norm!r} must be a number larger than 0, or infinity")
     parameters = [parameters] if isinstance(parameters, Tensor) else parameters
     clipped = [(p, p.grad) for p in parameters if p.grad is not None]
     if not clipped:

@@ -1,9 +1,13 @@
 """What all optimizers share: the parameters, the state kept for each of them, and how it is saved.
 
 During training only the optimizer writes into the arrays of parameters. Its state is a list parallel to the parameters:
-for each one a dictionary with the number of its steps, and with arrays that are created at the first step and have the
-memory order of the parameter. The settings are in `param_groups` and may differ between groups. A subclass defines in
-`update` how a batch of parameters takes a step; the arithmetic is in `kernels/plain/optimizers.py`. Read `sgd.py` next.
+for each one a dictionary with the number of its steps, and with arrays that are created at the first step and follow
+the parameter in dtype, device and memory order. The settings are in `param_groups` and may differ between groups. A
+subclass defines in `update` how a batch of parameters takes a step; the arithmetic is in
+`kernels/plain/optimizers.py`. Read `sgd.py` next.
+
+What a step finds out is kept for the next one, and belongs to these very arrays: a copy of the optimizer and a pickle
+leave it out. A copy made together with its model, `copy.deepcopy((model, optimizer))`, trains the copied model.
 """
 
 from __future__ import annotations
@@ -17,10 +21,12 @@ import numpy as np
 from minidl.device import CPU, array_module
 from minidl.kernels import Arrays, backend, expect_training
 from minidl.modes import watched
+from minidl.scalars import number, plain
 from minidl.tensor import Tensor
 from minidl.writes import written
 
 Parameters = Iterable[Tensor | tuple[str, Tensor] | dict[str, Any]]
+
 
 class Setting:
     """An attribute of an optimizer that is stored in its groups: read from the first of them, and set in all."""
@@ -32,8 +38,9 @@ class Setting:
         return self if optimizer is None else optimizer.param_groups[0][self.name]
 
     def __set__(self, optimizer: Optimizer, value: Any) -> None:
-        for group in optimizer.param_groups:
-            group[self.name] = value
+        checked = [optimizer.checked({**group, self.name: value}) for group in optimizer.param_groups]
+        for group, settings in zip(optimizer.param_groups, checked, strict=True):
+            group[self.name] = settings[self.name]
 
 
 class Batch(NamedTuple):
@@ -46,14 +53,15 @@ class Batch(NamedTuple):
     slots: dict[str, Arrays]                    # the state of each parameter, by name
 
     def numbers(self, *settings: str) -> list[float]:
-        """These settings as Python numbers: NumPy's would promote float32 to float64."""
+        """These settings as floats."""
         return [float(self.group[name]) for name in settings]
 
     def slot(self, name: str) -> Arrays:
-        """The arrays of that name in the states; initially zeros."""
+        """The arrays of that name in the states; initially zeros. They follow the parameters: see `as_like`."""
         if name not in self.slots:
             for x, state in zip(self.xs, self.states, strict=True):
                 complete(state, x, [name])
+                state[name] = as_like(state[name], x)
             self.slots[name] = Arrays(state[name] for state in self.states)
         return self.slots[name]
 
@@ -64,7 +72,8 @@ class Optimizer:
     parameters  tensors, or (name, tensor) pairs such as model.named_parameters() yields; the names are for saving.
                 Or groups with settings of their own: [{"params": body, "lr": 0.01}, {"params": head}]
     settings    the defaults of all groups. Each is an attribute: setting it, at any time, sets it in all groups;
-                param_groups[0]["lr"] is the setting of the first group alone
+                param_groups[0]["lr"] is the setting of the first group alone. They are Python's numbers; NumPy's are
+                converted. Raises ValueError for one that makes no sense: when it is set, or at the next step
     """
 
     settings: tuple[str, ...] = ("lr",)         # the names of the settings
@@ -92,11 +101,29 @@ class Optimizer:
         if len(set(self.names)) < len(self.names) or len(set(map(id, self.parameters))) < len(self.parameters):
             raise ValueError(f"{name}: a parameter, or a name, occurs twice")
         for group in self.param_groups:
-            self.check(name, **{key: group[key] for key in self.settings})
+            group.update(self.checked(group))
         self.states: list[dict[str, Any]] = [{"steps": 0} for _ in self.parameters]
+        self.forget()
+        expect_training(name, [p.data for p in self.parameters])
+
+    def forget(self) -> None:
+        """Forget what earlier steps found out."""
         self.batches: list[Batch] = []
         self.batched: list[Any] = []            # the arrays in the batches
-        expect_training(name, [p.data for p in self.parameters])
+        self.seen: list[list[Any]] = [[] for _ in self.param_groups]     # the settings at the last step
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key not in ("batches", "batched", "seen")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.forget()
+
+    def checked(self, group: dict[str, Any]) -> dict[str, Any]:
+        """The settings of a group, with Python's numbers in place of NumPy's. Raises ValueError for invalid ones."""
+        settings = {key: plain(group[key]) for key in self.settings}
+        self.check(type(self).__name__, **settings)
+        return settings
 
     def check(self, name: str, *values: Any, **settings: Any) -> None:
         """Raise ValueError, beginning with the optimizer's `name`, unless the `settings` of a group are valid."""
@@ -118,9 +145,15 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that has a gradient."""
+        for i, group in enumerate(self.param_groups):
+            values = [group[key] for key in self.settings]
+            if not same(values, self.seen[i]):
+                group.update(self.checked(group))
+                self.seen[i] = [group[key] for key in self.settings]
         arrays = [p.data for p in self.parameters if p.grad is not None]
-        if len(arrays) != len(self.batched) or not all(map(is_, arrays, self.batched)):
-            self.batches, self.batched = self.make_batches(), arrays
+        if not same(arrays, self.batched):
+            self.batches = self.make_batches()
+            self.batched = arrays = [p.data for p in self.parameters if p.grad is not None]
         for batch in self.batches:
             for state in batch.states:
                 state["steps"] += 1
@@ -131,8 +164,13 @@ class Optimizer:
     def make_batches(self) -> list[Batch]:
         """The parameters that have gradients, in batches of equal group, number of steps, and kind of array."""
         parts: dict[Any, list[Any]] = {}
-        for group, _, p, state in self.members():
+        for group, name, p, state in self.members():
             if p.grad is not None:
+                if isinstance(p.data, np.generic):       # after p.data = p.data * 2, if it has no axes
+                    p.data = np.asarray(p.data)
+                if p.grad.shape != p.shape:
+                    raise ValueError(f"{type(self).__name__}: {name} has the shape {p.shape}, but its gradient "
+                                     f"{p.grad.shape}; call zero_grad() when a parameter gets another array")
                 parts.setdefault((id(group), state["steps"], type(p.data), p.dtype), []).append((group, p, state))
         batches = []
         for part in parts.values():
@@ -159,7 +197,7 @@ class Optimizer:
                 complete(state, p.data, slots)
                 steps[name] = state["steps"]
                 arrays |= {f"{name}.{slot}": np.array(CPU.put(state[slot]), order="C") for slot in slots}
-        settings = [{key: group[key] for key in self.settings} for group in self.param_groups]
+        settings = [self.checked(group) for group in self.param_groups]
         return {"arrays": arrays, "numbers": {"settings": settings, "steps": steps}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -180,10 +218,10 @@ class Optimizer:
         if faults:
             raise ValueError(f"load_state_dict: this state does not fit {type(self).__name__}:\n  "
                              + "\n  ".join(faults))
-        for group, saved in zip(self.param_groups, settings, strict=True):
-            group.update((key, saved[key]) for key in self.settings)
+        for group, checked in zip(self.param_groups, [self.checked(saved) for saved in settings], strict=True):
+            group.update(checked)
         self.states = [{"steps": steps.get(name, 0)} for name in self.names]
-        self.batches, self.batched = [], []
+        self.forget()
         for group, name, p, own in self.members():
             if own["steps"]:
                 slots = self.slots(group)
@@ -198,6 +236,8 @@ def as_groups(optimizer: str, parameters: Parameters) -> list[dict[str, Any]]:
         raise TypeError(f"{optimizer}: pass a list of parameters, not one Tensor")
     if hasattr(parameters, "named_parameters"):
         raise TypeError(f"{optimizer}: pass model.parameters(), not the model")
+    if not isinstance(parameters, Iterable):
+        raise TypeError(f"{optimizer}: pass model.parameters() first, not {parameters!r}")
     groups: list[Any] = list(parameters)
     if not groups or not isinstance(groups[0], dict):
         return [{"params": groups}]
@@ -219,8 +259,24 @@ def complete(state: dict[str, Any], x: Any, slots: Iterable[str]) -> None:
             state[slot] = array_module(x).zeros_like(x)
 
 
-def check_not_negative(optimizer: str, **settings: float) -> None:
-    """Raise ValueError unless every setting is 0 or more."""
+def as_like(array: Any, x: Any) -> Any:
+    """`array` itself if it has the device, dtype and memory order of x, else a copy that has them."""
+    if array.shape != x.shape:
+        raise ValueError(f"an array of shape {array.shape} was kept for a parameter whose shape is now {x.shape}; "
+                         "create the optimizer, or the average, again")
+    if type(array) is type(x) and array.dtype == x.dtype and array.strides == x.strides:
+        return array
+    copy = array_module(x).empty_like(x)
+    copy[...] = array_module(x).asarray(CPU.put(array))
+    return copy
+
+
+def same(first: list[Any], second: list[Any]) -> bool:
+    """Whether two lists hold the same objects."""
+    return len(first) == len(second) and all(map(is_, first, second))
+
+
+def check_not_negative(optimizer: str, **settings: Any) -> None:
+    """Raise ValueError unless every setting is a number of at least 0."""
     for name, value in settings.items():
-        if not value >= 0:
-            raise ValueError(f"{optimizer}: {name}={value!r} must not be negative")
+        number(optimizer, name, value, 0)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from minidl.optim.optimizer import Batch, Optimizer, Parameters, Setting, check_not_negative
+from minidl.scalars import flag, number
 
 
 class RMSprop(Optimizer):
@@ -25,8 +26,9 @@ class RMSprop(Optimizer):
     def check(self, name: str, lr: float, alpha: float, eps: float, weight_decay: float, momentum: float,
               centered: bool) -> None:
         check_not_negative(name, lr=lr, eps=eps, weight_decay=weight_decay, momentum=momentum)
-        if not 0 <= alpha < 1:
+        if number(name, "alpha", alpha, 0) >= 1:
             raise ValueError(f"{name}: alpha={alpha!r} must be at least 0 and less than 1")
+        flag(name, "centered", centered)
 
     def slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         """The mean square; a velocity, if there is momentum; and the mean, if gradients are centered."""

@@ -11,20 +11,25 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 from minidl.optim.optimizer import Optimizer
+from minidl.scalars import flag, number, plain, whole
 
 
 class Schedule:
     """The learning rate as a function of the number of steps, `count`, and of a base learning rate for each group.
 
-    The `base_lrs` are the initial learning rates of the groups, unless the schedule has others.
+    The `base_lrs` are the initial learning rates of the groups, unless the schedule has others. Raises ValueError for a
+    setting, or a learning rate from `lr_at`, that makes no sense.
     """
 
     def __init__(self, optimizer: Optimizer, base_lrs: list[float] | None = None):
+        name = type(self).__name__
+        check_optimizer(name, optimizer)
         self.optimizer, self.count = optimizer, 0
-        self.base_lrs = base_lrs or [group["lr"] for group in optimizer.param_groups]
+        self.base_lrs = [number(name, "lr", lr, 0) for lr in base_lrs or [g["lr"] for g in optimizer.param_groups]]
         self.apply()
 
     def lr_at(self, base_lr: float, count: int) -> float:
@@ -34,7 +39,7 @@ class Schedule:
     def apply(self) -> None:
         """Set the learning rate of every group."""
         for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            group["lr"] = self.lr_at(base_lr, self.count)
+            group["lr"] = number(f"{type(self).__name__}.lr_at", "lr", self.lr_at(base_lr, self.count), 0)
 
     def step(self) -> None:
         """Count one step, and set the learning rate for the next one."""
@@ -55,8 +60,7 @@ class StepLR(Schedule):
     """lr = base_lr * gamma ** floor(count / step_size)"""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1):
-        check_steps("StepLR", step_size=step_size)
-        self.step_size, self.gamma = step_size, gamma
+        self.step_size, self.gamma = whole("StepLR", "step_size", step_size), number("StepLR", "gamma", gamma)
         super().__init__(optimizer)
 
     def lr_at(self, base_lr: float, count: int) -> float:
@@ -67,7 +71,11 @@ class MultiStepLR(Schedule):
     """lr = base_lr * gamma ** (number of milestones reached)"""
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1):
-        self.milestones, self.gamma = sorted(milestones), gamma
+        milestones = plain(milestones)
+        if not isinstance(milestones, list | tuple):
+            raise ValueError(f"MultiStepLR: milestones={milestones!r} must be a list of numbers of steps: [30, 60]")
+        self.milestones = sorted(whole("MultiStepLR", "milestones", milestone, 0) for milestone in milestones)
+        self.gamma = number("MultiStepLR", "gamma", gamma)
         super().__init__(optimizer)
 
     def lr_at(self, base_lr: float, count: int) -> float:
@@ -81,8 +89,8 @@ class CosineAnnealingLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0):
-        check_steps("CosineAnnealingLR", T_max=T_max)
-        self.T_max, self.eta_min = T_max, eta_min
+        self.T_max = whole("CosineAnnealingLR", "T_max", T_max)
+        self.eta_min = number("CosineAnnealingLR", "eta_min", eta_min)
         super().__init__(optimizer)
 
     def lr_at(self, base_lr: float, count: int) -> float:
@@ -103,17 +111,20 @@ class OneCycleLR(Schedule):
     def __init__(self, optimizer: Optimizer, max_lr: float | list[float], total_steps: int, *, pct_start: float = 0.3,
                  anneal_strategy: str = "cos", cycle_momentum: bool = True, base_momentum: float = 0.85,
                  max_momentum: float = 0.95, div_factor: float = 25.0, final_div_factor: float = 1e4):
-        check_steps("OneCycleLR", total_steps=total_steps)
-        if not 0 <= pct_start <= 1:
-            raise ValueError(f"OneCycleLR: pct_start={pct_start} must be between 0 and 1")
+        check_optimizer("OneCycleLR", optimizer)
+        self.total_steps = whole("OneCycleLR", "total_steps", total_steps)
+        self.peak_count = number("OneCycleLR", "pct_start", pct_start, 0, 1) * self.total_steps - 1
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"OneCycleLR: anneal_strategy={anneal_strategy!r} must be 'cos' or 'linear'")
-        if cycle_momentum and not (getattr(optimizer, "momentum", 0) or hasattr(optimizer, "betas")):
+        has_momentum = getattr(optimizer, "momentum", 0) or hasattr(optimizer, "betas")
+        if flag("OneCycleLR", "cycle_momentum", cycle_momentum) and not has_momentum:
             raise ValueError("OneCycleLR: the optimizer has no momentum; set it, or pass cycle_momentum=False")
-        self.total_steps, self.peak_count = total_steps, float(pct_start * total_steps) - 1
         self.between = cosine if anneal_strategy == "cos" else linear
-        self.div_factor, self.final_div_factor = div_factor, final_div_factor
-        self.momenta = (max_momentum, base_momentum, max_momentum) if cycle_momentum else None
+        self.div_factor = number("OneCycleLR", "div_factor", div_factor)
+        self.final_div_factor = number("OneCycleLR", "final_div_factor", final_div_factor)
+        base, most = (number("OneCycleLR", "base_momentum", base_momentum, 0, 1),
+                      number("OneCycleLR", "max_momentum", max_momentum, 0, 1))
+        self.momenta = (most, base, most) if cycle_momentum else None
         super().__init__(optimizer, per_group("OneCycleLR", optimizer, max_lr=max_lr))
 
     def cycle(self, values: tuple[float, float, float], count: int) -> float:
@@ -149,21 +160,19 @@ class LinearWarmup(Schedule):
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, start_factor: float = 1 / 3,
                  after: Schedule | ReduceLROnPlateau | None = None):
-        check_steps("LinearWarmup", total_iters=total_iters)
-        if not 0 <= start_factor <= 1:
-            raise ValueError(f"LinearWarmup: start_factor={start_factor} must be between 0 and 1")
         if after is not None and after.optimizer is not optimizer:
             raise ValueError("LinearWarmup: the schedule `after` belongs to another optimizer")
-        self.total_iters, self.start_factor, self.after = total_iters, start_factor, after
+        self.total_iters = whole("LinearWarmup", "total_iters", total_iters)
+        self.start_factor, self.after = number("LinearWarmup", "start_factor", start_factor, 0, 1), after
         super().__init__(optimizer)
 
     def lr_at(self, base_lr: float, count: int) -> float:
         return linear(base_lr * self.start_factor, base_lr, min(1.0, count / self.total_iters))
 
     def step(self, *metrics: float) -> None:
-        """Count one step; after the warm-up, it is a step of the schedule `after`."""
+        """Count one step; after the warm-up, it is a step of `after`, which gets the metric if it needs one."""
         if self.count >= self.total_iters and self.after is not None:
-            self.after.step(*metrics)
+            self.after.step(*(metrics if needs_metric(self.after) else ()))
         else:
             super().step()
 
@@ -182,8 +191,8 @@ class ReduceLROnPlateau:
     """lr <- max(lr * factor, min_lr) when a metric has not improved for more than `patience` steps.
 
     mode        "min": smaller is better; "max": larger is better
-    threshold   the smallest improvement that counts: with threshold_mode "rel" a fraction of the best value, with "abs"
-                a difference
+    threshold   the smallest improvement that counts: with threshold_mode "rel" a fraction of the size of the best
+                value, with "abs" a difference. For negative metrics PyTorch's "rel" counts what is worse as better
     cooldown    steps after a reduction during which no bad steps are counted
     min_lr      lower bound: one for all groups of parameters, or a list with one for each
     eps         a reduction by no more than this is skipped
@@ -196,16 +205,23 @@ class ReduceLROnPlateau:
             raise ValueError(f"ReduceLROnPlateau: mode={mode!r} must be 'min' or 'max'")
         if threshold_mode not in ("rel", "abs"):
             raise ValueError(f"ReduceLROnPlateau: threshold_mode={threshold_mode!r} must be 'rel' or 'abs'")
-        if not 0 <= factor < 1:
+        name = type(self).__name__
+        check_optimizer(name, optimizer)
+        self.factor = number(name, "factor", factor, 0)
+        if self.factor >= 1:
             raise ValueError(f"ReduceLROnPlateau: factor={factor} must be at least 0 and less than 1")
-        self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
-        self.threshold, self.threshold_mode, self.cooldown = threshold, threshold_mode, cooldown
-        self.min_lrs, self.eps = per_group("ReduceLROnPlateau", optimizer, min_lr=min_lr), eps
+        self.optimizer, self.mode, self.threshold_mode = optimizer, mode, threshold_mode
+        self.patience, self.cooldown = whole(name, "patience", patience, 0), whole(name, "cooldown", cooldown, 0)
+        self.threshold, self.eps = number(name, "threshold", threshold), number(name, "eps", eps)
+        self.min_lrs = per_group(name, optimizer, min_lr=min_lr)
         self.best: float | None = None
         self.bad, self.resting = 0, 0           # steps without improvement; steps of cooldown that are left
 
     def step(self, metrics: float) -> None:
         """Compare the metric of one epoch with the best, and reduce the learning rate after too many bad ones."""
+        metrics = plain(metrics)
+        if not isinstance(metrics, Real) or isinstance(metrics, bool):
+            raise ValueError(f"ReduceLROnPlateau.step: metrics={metrics!r} must be a number, such as an epoch's loss")
         metrics = float(metrics)
         if self.better(metrics):
             self.best, self.bad = metrics, 0
@@ -224,7 +240,7 @@ class ReduceLROnPlateau:
         """Whether a metric improves on the best value by more than the threshold."""
         if self.best is None:
             return math.isfinite(metrics)
-        margin = self.threshold * (self.best if self.threshold_mode == "rel" else 1)
+        margin = self.threshold * (abs(self.best) if self.threshold_mode == "rel" else 1)
         return metrics < self.best - margin if self.mode == "min" else metrics > self.best + margin
 
     def state_dict(self) -> dict[str, Any]:
@@ -249,15 +265,24 @@ def cosine(start: float, end: float, fraction: float) -> float:
 def per_group(schedule: str, optimizer: Optimizer, **setting: float | list[float]) -> list[float]:
     """A setting that is one number, or a list of them, as a list with one for each group of parameters."""
     [(name, value)] = setting.items()
-    groups = len(optimizer.param_groups)
+    groups, value = len(optimizer.param_groups), plain(value)
     values = list(value) if isinstance(value, list | tuple) else [value] * groups
     if len(values) != groups:
         raise ValueError(f"{schedule}: {name}={value!r} must be one number or {groups}, one for each group")
-    return values
+    return [number(schedule, name, one, 0) for one in values]
 
 
-def check_steps(schedule: str, **settings: Any) -> None:
-    """Raise ValueError unless every setting is a whole number of at least 1."""
-    for name, value in settings.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{schedule}: {name}={value!r} must be a whole number of at least 1")
+def needs_metric(schedule: Any) -> bool:
+    """Whether `schedule.step` takes the metric of an epoch: it is a ReduceLROnPlateau, or holds one, however deep."""
+    if isinstance(schedule, list | tuple):
+        return any(map(needs_metric, schedule))
+    if isinstance(schedule, Optimizer) or not hasattr(schedule, "step"):
+        return False
+    return isinstance(schedule, ReduceLROnPlateau) or any(
+        map(needs_metric, getattr(schedule, "__dict__", {}).values()))
+
+
+def check_optimizer(schedule: str, optimizer: Any) -> None:
+    """Raise TypeError unless `optimizer` is one."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{schedule}: its first argument is the optimizer, not {type(optimizer).__name__}")

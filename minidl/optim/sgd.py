@@ -3,6 +3,7 @@
 from typing import Any
 
 from minidl.optim.optimizer import Batch, Optimizer, Parameters, Setting, check_not_negative
+from minidl.scalars import flag
 
 
 class SGD(Optimizer):
@@ -22,7 +23,7 @@ class SGD(Optimizer):
 
     def check(self, name: str, lr: float, momentum: float, weight_decay: float, nesterov: bool) -> None:
         check_not_negative(name, lr=lr, momentum=momentum, weight_decay=weight_decay)
-        if nesterov and momentum == 0:
+        if flag(name, "nesterov", nesterov) and momentum == 0:
             raise ValueError(f"{name}: nesterov=True needs a momentum larger than 0")
 
     def slots(self, group: dict[str, Any]) -> tuple[str, ...]:

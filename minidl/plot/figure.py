@@ -7,6 +7,7 @@ memory, so that the file is replaced in one step.
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,18 +18,25 @@ if TYPE_CHECKING:
 
 
 def new_figure(width: float, height: float, title: str) -> Figure:
-    """An empty figure of width x height inches."""
+    """An empty figure of width x height inches; its title is shown as it is."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     if title:
-        figure.suptitle(title)
+        figure.suptitle(literal(title))
     return figure
+
+
+def literal(text: str) -> str:
+    """`text` so that Matplotlib shows it as it is: a $ begins no formula, and what is no Unicode is escaped."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")
 
 
 def write_png(path: str | Path, figure: Figure) -> None:
     """Write the figure as PNG; a file of that name is replaced in one step."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")           # a box takes the character's place
+        figure.savefig(picture, format="png", dpi=110)
     with replacing(path) as file:
         file.write(picture.getvalue())

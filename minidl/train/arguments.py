@@ -17,7 +17,7 @@ from minidl.flags import number, whole
 from minidl.train.folder import BEST, choose_folder
 from minidl.train.settings import Settings
 
-NO_FLAG = ("loss", "recipe", "schedule", "schedule_every")
+NO_FLAG = ("freeze", "loss", "recipe", "schedule", "schedule_every")
 FLAGS = tuple(field.name for field in fields(Settings) if field.name not in NO_FLAG)
 APART = {*FLAGS, "data_dir", "evaluate", "weights"}     # not in the recipe: added by `fit`, or irrelevant
 
@@ -38,6 +38,8 @@ def training_parser(name: str, description: str, *, epochs: int, batch_size: int
     add("--data-dir", metavar="DIR", help="the folder of data sets (default: $MINIDL_DATA, else the user's cache)")
     add("--epochs", type=whole(), default=epochs, metavar="N", help="passes over the training images")
     add("-b", "--batch-size", type=whole(), default=batch_size, metavar="N", help="images per step")
+    parser.add_argument("--drop-last", action="store_true",
+                        help="leave out the last batch of an epoch if it is smaller")
     add("--accumulate", type=whole(), default=1, metavar="N",
         help="split each batch into N parts and add up their gradients, to save memory")
     add("--lr", type=positive, default=lr, metavar="X", help="peak learning rate")

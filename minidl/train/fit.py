@@ -6,10 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minidl.data import DataLoader, ImageDataset
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer
+from minidl.text import write
+from minidl.train.checks import check_batch_norms, check_data, check_length, check_training
 from minidl.train.folder import RunError, RunFolder
+from minidl.train.freezing import Modes, frozen
 from minidl.train.interrupt import Interruption
 from minidl.train.log import Row, write_log
 from minidl.train.loop import Loop
@@ -24,20 +29,26 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
     """Train a classifier, save it and its results in a folder, and return the rows of the log.
 
     train_set       shuffled differently in each epoch
-    validation_set  selects the best epoch; without it, the last epoch is the best
-    test_set        evaluated once, at the end, with the best weights
+    validation_set  selects the best epoch; without it, or with an empty one, the last epoch is the best
+    test_set        evaluated once, at the end, with the best weights; an empty one counts as none
     settings        output_dir and epochs, and any other field of `Settings` (`settings.py`)
 
     The folder receives args.json, log.csv, curves.png, last.safetensors (the complete state of the run),
     best.safetensors (the best weights) and, with a test_set, report.txt, metrics.json and confusion.png. The model ends
     with the best weights.
 
-    Raises ValueError for settings that make no sense, RunError or CheckpointError if the folder holds another run,
-    Interrupted after Ctrl-C, NonFiniteError if the loss is not finite, OSError if the folder cannot be written to.
-    Files saved before are kept.
+    Each epoch begins with `model.train()`. Modules that are in eval mode then, while others are in training mode, stay
+    in it; if all are in eval mode, as in a model that was loaded or evaluated, all are set to training mode. The
+    setting `freeze` names parts of the model that do not learn.
+
+    Raises ValueError for settings that make no sense or would fail in the course of an epoch, RunError or
+    CheckpointError if the folder holds another run, Interrupted after Ctrl-C, NonFiniteError if the loss is not finite,
+    OSError if the folder cannot be written to. Files saved before are kept.
     """
     s = Settings(**settings)
-    validation_set = validation_set or None      # an empty set counts as none
+    check_training(model, optimizer, s.schedule)
+    check_data(train_set, validation_set, test_set)
+    validation_set, test_set = validation_set or None, test_set or None
     if s.patience is not None and validation_set is None:
         raise ValueError("fit: patience needs a validation_set; without it no epoch is better than another")
     if s.dry_run:
@@ -46,28 +57,40 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
         test_set = test_set and test_set.take(few)
         s = replace(s, epochs=1, resume=False)
     model.to(s.device)
-    average = None if s.ema_decay is None else ExponentialMovingAverage(model, s.ema_decay, warmup=True)
-    recipe = recipe_of(s, optimizer, train_set, validation_set)
-    run = Run(model, optimizer, s.schedule, recipe, about=describe_data(train_set), average=average)
-    loader = DataLoader(train_set, s.batch_size, shuffle=True, seed=s.seed, prefetch=s.prefetch)
-    with tempfile.TemporaryDirectory() if s.dry_run else nullcontext(s.output_dir) as path:
+    loader = DataLoader(train_set, s.batch_size, shuffle=True, seed=s.seed, drop_last=s.drop_last, prefetch=s.prefetch)
+    about = describe_data(train_set)
+    check_length(s, len(loader))
+    with (frozen(model, s.freeze) as still,
+          tempfile.TemporaryDirectory() if s.dry_run else nullcontext(s.output_dir) as path):
+        modes = Modes(model, still)
+        check_batch_norms(model, modes, len(train_set), about["input"], s)
+        average = None if s.ema_decay is None else ExponentialMovingAverage(model, s.ema_decay, warmup=True)
+        recipe = recipe_of(s, optimizer, train_set, validation_set)
+        run = Run(model, optimizer, s.schedule, recipe, about, average)
+        images = len(loader) * s.batch_size if s.drop_last else len(train_set)
         folder = begin(run, RunFolder(Path(path)), s.resume)
-        with Interruption() as interruption, Progress(s.epochs, len(train_set), run.position, s.log_interval) as bar:
-            loop = Loop(run, folder, loader, validation_set, bar, interruption, s)
+        if resting := modes.resting():
+            write(f"in eval mode, and left in it: {', '.join(resting[:5])}{', ...' if len(resting) > 5 else ''}")
+        with Interruption() as interruption, Progress(s.epochs, images, run.position, s.log_interval) as bar:
+            loop = Loop(run, folder, loader, validation_set, bar, interruption, s, modes)
             loop.go()
         loop.draw()
         load_weights(model, folder.best)
         if test_set is not None:
             report(model, test_set, s.device, s.loss, folder=folder)
-    print("\na dry run: nothing is kept" if s.dry_run else f"\nresults are in {s.output_dir}/")
+    write("\na dry run: nothing is kept" if s.dry_run else f"\nresults are in {s.output_dir}/")
     return run.position.rows
 
 
 def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
               validation_set: ImageDataset | None) -> dict[str, Any]:
-    """Everything that the result depends on: a checkpoint of another recipe is not resumed."""
+    """Everything that the result depends on: a checkpoint of another recipe is not resumed.
+
+    Settings that came later are left out while they are not used, so that earlier runs can be resumed.
+    """
     names = ("epochs", "batch_size", "seed", "patience", "accumulate", "ema_decay")
-    return {**(s.recipe or {}), **{name: getattr(s, name) for name in names},
+    later = {name: getattr(s, name) for name in ("drop_last", "freeze") if getattr(s, name)}
+    return {**(s.recipe or {}), **{name: getattr(s, name) for name in names}, **later,
             "optimizer": type(optimizer).__name__, "schedule": s.schedule and type(s.schedule).__name__,
             "train_images": len(train_set), "validation_images": len(validation_set or ())}
 
@@ -80,7 +103,7 @@ def begin(run: Run, folder: RunFolder, resume: bool) -> RunFolder:
     if folder.holds_run:
         run.load(folder.last)
         write_log(folder.log, run.position.rows)
-        print(f"resuming {folder.path} after {run.position}", flush=True)
+        write(f"resuming {folder.path} after {run.position}", flush=True)
     else:
         run.save(folder.last)
     return folder
@@ -88,4 +111,5 @@ def begin(run: Run, folder: RunFolder, resume: bool) -> RunFolder:
 
 def describe_data(dataset: ImageDataset) -> dict[str, Any]:
     """The facts about the training images that are needed to use the weights on other images."""
-    return {"classes": dataset.classes, "mean": dataset.mean, "std": dataset.std, "input": dataset.images.shape[1:]}
+    images, _ = dataset.batch(np.arange(1))
+    return {"classes": dataset.classes, "mean": dataset.mean, "std": dataset.std, "input": images.shape[1:]}

@@ -6,6 +6,7 @@ repeating a command never overwrites an earlier run. A folder holds a run as soo
 
 import itertools
 import json
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import numpy as np
 
 from minidl.io import replacing
 from minidl.io.atomic import sweep
+from minidl.scalars import plain
 from minidl.version import __version__
 
 LAST, BEST = "last.safetensors", "best.safetensors"
@@ -57,9 +59,21 @@ class RunFolder:
             })
 
     def write_json(self, name: str, value: Any) -> None:
-        """Write `value` as a JSON file of this name; types that JSON lacks, such as Path, become strings."""
+        """Write `value` as a JSON file of this name."""
         with replacing(self.path / name) as file:
-            file.write(json.dumps(value, indent=1, default=str).encode() + b"\n")
+            file.write(json.dumps(for_json(value), indent=1, allow_nan=False).encode() + b"\n")
+
+
+def for_json(value: Any) -> Any:
+    """`value` as JSON can hold it: NaN and infinity become null, and what JSON lacks, such as a Path, becomes text."""
+    value = plain(value)
+    if isinstance(value, dict):
+        return {str(key): for_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [for_json(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 def choose_folder(name: str, output_dir: str | Path | None = None,

@@ -9,16 +9,18 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from minidl.data import DataLoader, ImageDataset
 from minidl.device import Device
 from minidl.modes import NonFiniteError, detect_nonfinite
-from minidl.optim import ReduceLROnPlateau
+from minidl.optim.schedules import needs_metric
 from minidl.tensor import Tensor
 from minidl.train.evaluation import Evaluation, evaluate, in_order, loss_of
 from minidl.train.folder import RunFolder
+from minidl.train.freezing import Modes
 from minidl.train.interrupt import Interrupted, Interruption
 from minidl.train.log import Row, write_log
 from minidl.train.plots import draw_curves
@@ -40,6 +42,7 @@ class Loop:
     progress: Progress
     interruption: Interruption
     settings: Settings
+    modes: Modes
 
     def __post_init__(self) -> None:
         self.device, self.loss = Device.parse(self.settings.device), self.settings.loss or loss_of(self.run.model)
@@ -63,7 +66,7 @@ class Loop:
     def train_epoch(self) -> None:
         """Take the remaining steps of this epoch."""
         position, settings = self.run.position, self.settings
-        self.run.model.train()
+        self.modes.train()
         self.loader.epoch = position.epoch
         watch = detect_nonfinite() if settings.detect_nan else nullcontext()
         with watch, np.errstate(over="ignore", invalid="ignore"):    # `explain` says more than NumPy's warnings
@@ -75,7 +78,8 @@ class Loop:
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Learn from one batch, whose gradient is the sum of the gradients of its parts."""
-        optimizer, schedule, position = self.run.optimizer, self.run.schedule, self.run.position
+        optimizer, position = self.run.optimizer, self.run.position
+        schedule: Any = self.run.schedule
         optimizer.zero_grad()
         size = math.ceil(len(labels) / self.settings.accumulate)
         for first in range(0, len(labels), size):
@@ -83,7 +87,7 @@ class Loop:
         optimizer.step()
         if self.run.average:
             self.run.average.update()
-        if schedule and not isinstance(schedule, ReduceLROnPlateau) and self.settings.schedule_every == "step":
+        if schedule and self.settings.schedule_every == "step":
             schedule.step()
         position.step += 1
 
@@ -110,7 +114,8 @@ class Loop:
 
     def end_epoch(self, validation: Evaluation | None) -> None:
         """Log the epoch, compare it with the best one, advance the schedule, and save."""
-        position, schedule, patience = self.run.position, self.run.schedule, self.settings.patience
+        position, patience = self.run.position, self.settings.patience
+        schedule: Any = self.run.schedule
         self.tick()
         row: Row = {
             "epoch": position.epoch + 1,
@@ -122,7 +127,7 @@ class Loop:
             "seconds": round(position.seconds, 3),
         }
         if schedule and self.settings.schedule_every == "epoch":
-            if isinstance(schedule, ReduceLROnPlateau):
+            if needs_metric(schedule):
                 schedule.step(row["train_loss"] if validation is None else row["validation_loss"])
             else:
                 schedule.step()

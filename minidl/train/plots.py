@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.plot.figure import new_figure, write_png
+from minidl.plot.figure import literal, new_figure, write_png
 from minidl.train.log import Row
 
 TRAIN, VALIDATION, RATE = "#c1440e", "#1f5fa8", "#7a7a7a"
@@ -49,8 +49,9 @@ def draw_confusion(path: str | Path, confusion: np.ndarray, names: Sequence[str]
     fractions = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
     axes.imshow(np.sqrt(fractions), cmap="Blues", vmin=0, vmax=1)    # the square root makes rare mistakes visible
     slant: dict[str, Any] = {"rotation": 45, "ha": "right"} if max(map(len, names)) > 3 else {}
-    axes.set_xticks(range(len(names)), names, **slant)
-    axes.set_yticks(range(len(names)), names)
+    shown = [literal(name) for name in names]
+    axes.set_xticks(range(len(names)), shown, **slant)
+    axes.set_yticks(range(len(names)), shown)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     for (row, column), count in np.ndenumerate(confusion):

@@ -10,6 +10,7 @@ import time
 
 from tqdm import tqdm
 
+from minidl.text import write
 from minidl.train.log import Row
 from minidl.train.run import Position
 
@@ -61,8 +62,8 @@ class Progress:
             return
         rate = (done - self.start) / (now - self.start_time)
         left = (self.epochs * self.images - done) / rate
-        print(f"epoch {position.epoch + 1}/{self.epochs}  {position.images:,}/{self.images:,} images  {sums}  "
-              f"{rate:,.0f} images/s  {tqdm.format_interval(left)} left", file=sys.stderr, flush=True)
+        write(f"epoch {position.epoch + 1}/{self.epochs}  {position.images:,}/{self.images:,} images  {sums}  "
+              f"{rate:,.0f} images/s  {tqdm.format_interval(left)} left", sys.stderr, flush=True)
 
     def epoch(self, row: Row, best: bool) -> None:
         """The line of a finished epoch, with the values of `log.csv`; * marks the best epoch so far."""
@@ -74,7 +75,7 @@ class Progress:
     def say(self, line: str) -> None:
         """Print a line above the bar."""
         with tqdm.external_write_mode():
-            print(line, flush=True)
+            write(line, flush=True)
 
 
 def summary(row: Row, name: str) -> str:

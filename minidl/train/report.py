@@ -6,6 +6,7 @@ from minidl.data import ImageDataset
 from minidl.device import Device
 from minidl.io import replacing
 from minidl.nn import Module
+from minidl.text import write
 from minidl.train.evaluation import Evaluation, Loss, evaluate, in_order
 from minidl.train.folder import RunFolder
 from minidl.train.metrics import class_table, confusion_table, precision_recall_f1
@@ -20,10 +21,10 @@ def report(model: Module, dataset: ImageDataset, device: str | Device = "cpu", l
     """
     result = evaluate(model, in_order(dataset), len(dataset.classes), device, loss)
     text = as_text(result, dataset)
-    print(f"\n{text}", flush=True)
+    write(f"\n{text}", flush=True)
     if folder is not None:
         with replacing(folder.report) as file:
-            file.write(f"{text}\n".encode())
+            file.write(f"{text}\n".encode("utf-8", "backslashreplace"))        # a name may come from a file's
         folder.write_json("metrics.json", as_json(result, dataset))
         draw_confusion(folder.confusion, result.confusion, dataset.classes, headline(result, dataset))
     return result

@@ -21,6 +21,7 @@ from minidl.modes import NonFiniteError
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer, ReduceLROnPlateau
 from minidl.optim.schedules import Schedule
+from minidl.train.folder import for_json
 from minidl.train.log import COLUMNS, Row
 
 
@@ -58,7 +59,7 @@ class Run:
                  recipe: dict[str, Any], about: dict[str, Any],
                  average: ExponentialMovingAverage | None = None) -> None:
         self.model, self.optimizer, self.schedule, self.average = model, optimizer, schedule, average
-        self.recipe = json.loads(json.dumps(recipe, default=str))        # as it will be read from a file
+        self.recipe = json.loads(json.dumps(for_json(recipe)))           # as it will be read from a file
         self.about = {**describe(model), **about}
         self.position = Position()
 

@@ -162,7 +162,7 @@ def test_transposed_weights_are_drawn_as_pytorch_draws_them():
     (lambda: nn.ConvTranspose2d(4, 2, 1, groups=3), "ConvTranspose2d: groups=3 must divide in_channels=4"),
     (lambda: nn.ConvTranspose2d(1, 1, 2, 2, output_padding=2), "ConvTranspose2d: output_padding=2 must be smaller"),
     (lambda: nn.ConvTranspose2d(1, 1, 2, padding="same"), "ConvTranspose2d: padding='same'"),
-    (lambda: nn.Dropout2d(1), "Dropout2d: p=1"),
+    (lambda: nn.Dropout2d(2), "Dropout2d: p=2"),
     (lambda: nn.Linear(-1, 1), "Linear: in_features=-1"),
     (lambda: nn.Linear(1, "3"), "Linear: out_features='3'"),
     (lambda: nn.MaxPool2d(0), "MaxPool2d: kernel_size=0"),
@@ -174,7 +174,7 @@ def test_transposed_weights_are_drawn_as_pytorch_draws_them():
     (lambda: nn.MaxPool2d(2, dilation=0), "MaxPool2d: dilation=0"),
     (lambda: nn.MaxPool2d(2, return_indices=True), "MaxPool2d: return_indices is not supported"),
     (lambda: nn.AdaptiveMaxPool2d(2, return_indices=True), "AdaptiveMaxPool2d: return_indices is not supported"),
-    (lambda: nn.Dropout(1.0), "Dropout: p=1.0"),
+    (lambda: nn.Dropout(1.5), "Dropout: p=1.5"),
     (lambda: nn.Dropout(-0.1), "Dropout: p=-0.1"),
 ])
 def test_bad_settings_are_named(make, message):

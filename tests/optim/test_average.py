@@ -95,7 +95,7 @@ def test_resuming_from_a_state():
 
 def test_misuse_is_named():
     model = network()
-    for decay in (-0.1, 1.1, float("nan")):
+    for decay in (-0.1, 1.1, float("nan"), "0.9", None, True):
         with pytest.raises(ValueError, match="decay="):
             ExponentialMovingAverage(model, decay)
     with pytest.raises(ValueError, match="no parameters"):

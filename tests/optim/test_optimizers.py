@@ -136,6 +136,11 @@ def test_a_weight_without_axes(make):
     optimizer.step()
     assert p.data.shape == ()
     assert p.item() < 2
+    p.data = p.data * 2                         # NumPy gives a scalar, which cannot be written into
+    before = p.item()
+    p.grad = np.ones((), np.float32)
+    optimizer.step()
+    assert p.item() < before
 
 
 def test_each_parameter_counts_its_own_steps():
@@ -248,6 +253,9 @@ ONE = Parameter(np.ones(1, np.float32))
     (lambda: optim.Adam([("w", Tensor(np.ones(1, int)))]), TypeError, "Adam: w is not a parameter"),
     (lambda: optim.Adam([ONE * 2]), TypeError, "not the output of an operation"),
     (lambda: optim.SGD(nn.Linear(1, 1)), TypeError, r"SGD: pass model\.parameters\(\), not the model"),
+    (lambda: optim.SGD(0.1), TypeError, r"SGD: pass model\.parameters\(\) first, not 0.1"),
+    (lambda: optim.ExponentialMovingAverage([ONE]), TypeError, "ExponentialMovingAverage: pass the model, not list"),
+    (lambda: optim.clip_grad_norm_(nn.Linear(1, 1), 1.0), TypeError, r"clip_grad_norm_: pass model\.parameters\(\)"),
     (lambda: optim.SGD([ONE, ONE]), ValueError, "occurs twice"),
     (lambda: optim.SGD([ONE], lr=-1), ValueError, "SGD: lr=-1"),
     (lambda: optim.SGD([ONE], lr=math.nan), ValueError, "SGD: lr=nan"),
@@ -436,7 +444,7 @@ def test_a_gradient_that_no_longer_fits_is_an_error():
     p = Parameter(np.zeros((2, 3), np.float32))
     p.grad = np.ones((2, 3), np.float32)
     p.data = np.zeros((4, 3), np.float32)
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(ValueError, match=r"SGD: 0 has the shape \(4, 3\), but its gradient \(2, 3\)"):
         optim.SGD([p], 0.1).step()
 
 
@@ -479,3 +487,13 @@ def test_training_a_network_against_pytorch():
             stepper.step()
     for name, t in theirs.state_dict().items():
         np.testing.assert_allclose(ours.state_dict()[name], t.numpy(), rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("make", [make for make in OPTIMIZERS if not make([ONE]).weight_decay])
+def test_without_weight_decay_an_infinite_weight_stays(make):
+    """As in PyTorch: nothing is multiplied by a weight decay of 0."""
+    p = Parameter(np.array([np.inf, -np.inf, 1], np.float32))
+    p.grad = np.ones(3, np.float32)
+    make([p]).step()
+    np.testing.assert_array_equal(p.data[:2], [np.inf, -np.inf])
+    assert p.data[2] < 1

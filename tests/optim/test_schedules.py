@@ -253,3 +253,78 @@ def test_plateau_against_pytorch():
                 schedule.step(metric)
                 reference.step(metric)
                 assert ours.lr == pytest.approx(theirs.param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize(("mode", "best", "worse", "better"), [
+    ("min", 2.0, [2.5, 2.0, 1.99], 1.5), ("max", 2.0, [1.5, 2.0, 2.01], 2.5),
+    ("min", -2.0, [-1.5, -2.0, -2.01], -2.5), ("max", -2.0, [-2.5, -2.0, -1.99], -1.5),
+    ("min", 0.0, [1.0, 0.0], -1e-6), ("max", 0.0, [-1.0, 0.0], 1e-6),
+])
+def test_a_relative_threshold_for_metrics_of_any_sign(mode, best, worse, better):
+    """An improvement is one by a tenth of the size of the best value, whatever its sign."""
+    schedule = optim.ReduceLROnPlateau(optimizer(1.0), mode, patience=0, threshold=0.1)
+    schedule.step(best)
+    for metric in worse:
+        before = schedule.optimizer.lr
+        schedule.step(metric)
+        assert schedule.optimizer.lr == pytest.approx(before / 10)
+    before = schedule.optimizer.lr
+    schedule.step(better)
+    assert (schedule.optimizer.lr, schedule.best) == (before, better)
+
+
+def chain(made):
+    """Two warm-ups and then a plateau, one inside the other."""
+    return optim.LinearWarmup(made, 2, 0.5, after=optim.LinearWarmup(made, 2, 0.5, after=optim.ReduceLROnPlateau(
+        made, patience=0)))
+
+
+class Sequence(optim.schedules.Schedule):
+    """A user's own: its parts one after the other, each for `steps` steps."""
+
+    def __init__(self, optimizer, parts, steps):
+        self.parts, self.steps = parts, steps
+        super().__init__(optimizer)
+
+    def lr_at(self, base_lr, count):
+        return self.optimizer.lr
+
+    def step(self, metric):
+        part = self.parts[min(self.count // self.steps, len(self.parts) - 1)]
+        part.step(*([metric] if optim.schedules.needs_metric(part) else []))
+        self.count += 1
+
+
+def test_which_schedules_need_a_metric():
+    made, needs = optimizer(), optim.schedules.needs_metric
+    plateau = optim.ReduceLROnPlateau(made)
+    step = optim.StepLR(made, 2)
+    assert needs(plateau)
+    assert needs(optim.LinearWarmup(made, after=plateau))
+    assert needs(chain(made))
+    assert needs(Sequence(made, [step, optim.LinearWarmup(made, after=plateau)], 2))
+    assert not any(needs(schedule) for schedule in (
+        step, optim.LinearWarmup(made), optim.LinearWarmup(made, after=step), Sequence(made, [step, step], 2), None))
+
+
+def test_a_warmup_hands_on_the_metric_only_where_it_is_needed():
+    made = optimizer(1.0)
+    schedule = optim.LinearWarmup(made, 1, 0.5, after=optim.StepLR(made, 1))
+    assert [made.lr, *(schedule.step(1.0) or made.lr for _ in range(2))] == pytest.approx([0.5, 1, 0.1])
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_a_resumed_chain_continues(steps):
+    metrics = [5, 4, 3, 2, 2, 1, 1, 1]
+
+    def run(schedule, metrics):
+        return [schedule.step(metric) or schedule.optimizer.lr for metric in metrics]
+
+    straight = run(chain(optimizer(1.0)), metrics)
+    assert straight == pytest.approx([0.375, 0.5, 0.75, 1, 1, 1, 0.1, 0.01])
+    first = chain(optimizer(1.0))
+    run(first, metrics[:steps])
+    second = chain(optimizer(1.0))
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    second.optimizer.lr = first.optimizer.lr                    # saved with the optimizer
+    assert run(second, metrics[steps:]) == straight[steps:]

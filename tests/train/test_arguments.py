@@ -17,8 +17,8 @@ def test_defaults(parser):
     args = parse(parser, [])
     assert fit_settings(args) == {
         "accumulate": 1, "batch_size": 32, "checkpoint_interval": 60.0, "detect_nan": False, "device": "cpu",
-        "dry_run": False, "ema_decay": None, "epochs": 3, "log_interval": 10.0, "output_dir": Path("runs/toy"),
-        "patience": None, "prefetch": 2, "resume": False, "seed": 0,
+        "drop_last": False, "dry_run": False, "ema_decay": None, "epochs": 3, "log_interval": 10.0,
+        "output_dir": Path("runs/toy"), "patience": None, "prefetch": 2, "resume": False, "seed": 0,
         "recipe": {"name": "toy", "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "limit": None, "validation": 50},
     }
 

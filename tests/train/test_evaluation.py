@@ -72,3 +72,45 @@ def test_loss_method_of_the_model_is_the_default():
 def test_label_out_of_range_is_refused():
     with pytest.raises(ValueError, match="label is not one of the classes 0 to 4"):
         evaluate(toy_run.net(), in_order(toy_run.DIGITS), 5)
+
+
+# Nothing to evaluate
+
+@pytest.mark.parametrize("shape", [(0, 1, 28, 28)])
+def test_predict_no_images(shape):
+    model = toy_run.net()
+    out = predict(model, np.zeros(shape, np.float32))
+    assert (out.shape, out.dtype, type(out)) == ((0, 10), np.float32, np.ndarray)
+    assert model.training
+
+
+def test_predict_no_vectors():
+    assert predict(minidl.nn.Linear(3, 2), np.zeros((0, 3), np.float32)).shape == (0, 2)
+
+
+@pytest.mark.parametrize(("images", "error", "message"), [
+    ([], ValueError, r"predict: images must be an array \(N, C, H, W\), not \(0,\)"),
+    (np.zeros(3, np.float32), ValueError, r"predict: images must be an array \(N, C, H, W\), not \(3,\)"),
+    (toy_run.DIGITS, TypeError, r"predict: images must be an array .*, not ImageDataset; give dataset\.batch"),
+])
+def test_predict_what_is_no_images(images, error, message):
+    with pytest.raises(error, match=message):
+        predict(toy_run.net(), images)
+
+
+def test_predict_a_list_of_images():
+    images = toy_run.DIGITS.batch(range(3))[0]
+    np.testing.assert_array_equal(predict(toy_run.net(), list(images)), predict(toy_run.net(), images))
+
+
+@pytest.mark.parametrize("batches", [[], iter(())])
+def test_evaluate_nothing(batches):
+    with pytest.raises(ValueError, match="evaluate: there are no images"):
+        evaluate(toy_run.net(), batches, 10)
+
+
+def test_evaluate_an_empty_set():
+    with pytest.raises(ValueError, match=r"in_order: there are no images in ImageDataset\("):
+        evaluate(toy_run.net(), in_order(toy_run.DIGITS.take(0)), 10)
+    with pytest.raises(TypeError, match=r"give the batches of the ImageDataset, in_order\(dataset\), not itself"):
+        evaluate(toy_run.net(), toy_run.DIGITS, 10)

@@ -80,11 +80,17 @@ def sgd_all(thread, threads, xs, grads, velocities, numbering, settings):
 
 
 @inner
+def decayed(grad, x, decay):
+    """grad + decay * x; without decay, a weight that is infinite or NaN does not reach the gradient."""
+    return grad if decay == 0 else grad + decay * x
+
+
+@inner
 def sgd_part(x, grad, settings):
     """SGD without momentum."""
     lr, weight_decay = x.dtype.type(settings.lr), x.dtype.type(settings.weight_decay)
     for j in range(len(x)):
-        x[j] -= (grad[j] + weight_decay * x[j]) * lr
+        x[j] -= decayed(grad[j], x[j], weight_decay) * lr
 
 
 @inner
@@ -93,7 +99,7 @@ def momentum_part(x, grad, velocity, settings):
     real, nesterov = x.dtype.type, settings.nesterov
     lr, momentum, weight_decay = real(settings.lr), real(settings.momentum), real(settings.weight_decay)
     for j in range(len(x)):
-        g = grad[j] + weight_decay * x[j]
+        g = decayed(grad[j], x[j], weight_decay)
         v = momentum * velocity[j] + g
         velocity[j] = v
         x[j] -= (g + momentum * v if nesterov else v) * lr
@@ -130,7 +136,7 @@ def adam_part(x, grad, first_moment, second_moment, settings):
     beta1, rest1, beta2, rest2 = (real(settings.beta1), real(1 - settings.beta1),
                                   real(settings.beta2), real(1 - settings.beta2))
     for j in range(len(x)):
-        g = grad[j] + decay * x[j]
+        g = decayed(grad[j], x[j], decay)
         m = beta1 * first_moment[j] + rest1 * g
         v = beta2 * second_moment[j] + rest2 * (g * g)
         first_moment[j] = m
@@ -171,7 +177,7 @@ def rmsprop_part(x, grad, second_moment, velocity, first_moment, settings):
     eps, weight_decay, momentum = real(settings.eps), real(settings.weight_decay), real(settings.momentum)
     moving, centered = len(velocity) > 0, len(first_moment) > 0
     for j in range(len(x)):
-        g = grad[j] + weight_decay * x[j]
+        g = decayed(grad[j], x[j], weight_decay)
         s = alpha * second_moment[j] + rest * (g * g)
         second_moment[j] = s
         if centered:

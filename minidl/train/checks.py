@@ -1,0 +1,108 @@
+"""What `fit` checks before it trains, so that a mistake costs no epoch."""
+
+import math
+from typing import Any
+
+from minidl.data import DataLoader
+from minidl.modes import no_grad
+from minidl.nn import Module
+from minidl.nn.module import tensors
+from minidl.nn.normalization import BatchNorm
+from minidl.nn.observe import observed
+from minidl.nn.shapes import on_empty_batch
+from minidl.optim import Optimizer
+from minidl.train.freezing import Modes
+from minidl.train.settings import Settings
+
+
+def check_training(model: Any, optimizer: Any, schedule: Any) -> None:
+    """Raise TypeError or ValueError unless the optimizer trains this model, and the schedule belongs to it."""
+    if not isinstance(model, Module):
+        raise TypeError(f"fit: the model must be an nn.Module, not {type(model).__name__}")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"fit: the optimizer must be one of minidl.optim, not {type(optimizer).__name__}")
+    own = {id(tensor) for _, tensor, *_ in tensors(model)}
+    if not any(id(p) in own for p in optimizer.parameters):
+        raise ValueError(f"fit: no parameter of the {type(optimizer).__name__} belongs to this model; create the "
+                         "optimizer with the parameters() of the model that is trained")
+    if getattr(schedule, "optimizer", optimizer) is not optimizer:
+        raise ValueError("fit: the schedule sets the learning rate of another optimizer; create it with this one")
+
+
+def check_data(train_set: Any, validation_set: Any, test_set: Any) -> None:
+    """Raise TypeError unless these are data sets, or None, and ValueError unless they have equally many classes."""
+    given = {"validation_set": validation_set, "test_set": test_set}
+    sets = {"train_set": train_set, **{name: dataset for name, dataset in given.items() if dataset is not None}}
+    for name, dataset in sets.items():
+        if isinstance(dataset, DataLoader):
+            raise TypeError(f"fit: {name} is a DataLoader; give its data set, loader.dataset, and the setting "
+                            "batch_size")
+        if not all(hasattr(dataset, needed) for needed in ("batch", "classes", "__len__")):
+            raise TypeError(f"fit: {name} must be a data set, such as ImageDataset(images, labels, classes), not "
+                            f"{type(dataset).__name__}")
+        if len(dataset) and len(dataset.classes) != len(train_set.classes):
+            raise ValueError(f"fit: {name} has {len(dataset.classes)} classes, but train_set has "
+                             f"{len(train_set.classes)}")
+
+
+def check_length(s: Settings, batches: int) -> None:
+    """Raise ValueError if the schedule ends before the run; there are `batches` in an epoch."""
+    steps = s.epochs * (batches if s.schedule_every == "step" else 1)
+    total = getattr(s.schedule, "total_steps", steps)
+    if total < steps:
+        raise ValueError(f"fit: the schedule ends after total_steps={total}, but the run takes {steps} steps: "
+                         f"{s.epochs} epochs of {batches} batches, with schedule_every={s.schedule_every!r}")
+
+
+def check_batch_norms(model: Module, modes: Modes, images: int, shape: tuple[int, ...], s: Settings) -> None:
+    """Raise ValueError if a batch norm, in the mode in which it trains, would see a single value per channel.
+
+    It has no variance then. That happens when a batch, or a part of one, holds a single image of the `images`, and the
+    batch norm comes after all pixels are averaged, or follows a dense layer.
+    """
+    if 1 not in part_sizes(images, s.batch_size, s.accumulate, s.drop_last):
+        return
+    modes.train()
+    pixels = pixels_seen(model, shape)
+    for name, module in model.named_modules():
+        if isinstance(module, BatchNorm) and (module.training or module.running_mean is None) and (
+                pixels.get(id(module), 1 if module.ndim == 2 else 2) == 1):
+            remedies = ["another batch_size"] + ["fewer parts (accumulate)"] * (s.accumulate > 1)
+            if 1 not in part_sizes(images, s.batch_size, s.accumulate, drop_last=True):
+                remedies.append("drop_last=True")
+            parts = f", accumulate={s.accumulate}" if s.accumulate > 1 else ""
+            raise ValueError(
+                f"fit: {images} images with batch_size={s.batch_size}{parts} leave a single image in a step, of which "
+                f"{name or 'the model'} ({type(module).__name__}) would see one value per channel, without a variance; "
+                f"choose {' or '.join(remedies)}")
+
+
+def part_sizes(images: int, batch_size: int, accumulate: int, drop_last: bool) -> set[int]:
+    """The numbers of images that the parts of the batches of an epoch hold."""
+    full, rest = divmod(images, batch_size)
+    batches = {batch_size} if full else set()
+    if rest and not drop_last:
+        batches.add(rest)
+    sizes = set()
+    for batch in batches:
+        part = math.ceil(batch / accumulate)
+        sizes |= {part, batch % part or part}
+    return sizes
+
+
+def pixels_seen(model: Module, shape: tuple[int, ...]) -> dict[int, int]:
+    """{id of a batch norm: how many pixels of one image it sees}, for those that are called in eval mode."""
+    pixels: dict[int, int] = {}
+
+    def see(name: str, module: Module, inputs: tuple, settings: dict[str, Any], out: Any) -> None:
+        if isinstance(module, BatchNorm):
+            x = inputs[0] if inputs else settings["x"]
+            pixels[id(module)] = math.prod(x.shape[2:])
+
+    with observed(model, see), no_grad():
+        model.eval()
+        try:
+            on_empty_batch(model, shape, model)
+        except Exception:                        # training will fail too, and say why
+            return {}
+    return pixels
