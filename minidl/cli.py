@@ -5,6 +5,7 @@ codes.
 """
 
 import argparse
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from minidl import errors
 from minidl.version import __version__
 
+PRINTING = {"info", "zoo", "summary", "predict"}                     # commands that print their results
 COMMANDS = {
     "info": "print versions, the processor and the GPU",
     "zoo": "list all networks with their parameters and multiply-adds",
@@ -29,7 +31,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     name = next((word for word in argv if word in COMMANDS), "")
     args = parser(name).parse_args(argv)
-    return errors.run(lambda: command(args.command).run(args), f"minidl {args.command}") or 0
+    return errors.run(lambda: run(args), f"minidl {args.command}") or 0
+
+
+def run(args: argparse.Namespace) -> int | None:
+    """Run the chosen command, unless nobody could see what it prints."""
+    if sys.stdout is None and args.command in PRINTING:
+        raise OSError(errno.EBADF, "stdout is closed, so the result cannot be printed")
+    return command(args.command).run(args)
 
 
 def parser(chosen: str = "") -> argparse.ArgumentParser:

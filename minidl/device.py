@@ -16,7 +16,7 @@ import numpy as np
 # An array of NumPy or CuPy. Type checkers see NumPy's, whose interface CuPy's arrays share.
 Array: TypeAlias = np.ndarray[Any, Any]
 
-INSTALL_HINT = "install CuPy for your driver with `pip install minidl[cuda13]` or `minidl[cuda12]`, or use --device cpu"
+INSTALL_HINT = "install CuPy for your driver with `pip install minidl[cuda13]` or `minidl[cuda12]`, or use device 'cpu'"
 
 
 class DeviceError(RuntimeError):
@@ -55,7 +55,7 @@ class Device:
         except ImportError:
             raise DeviceError(f"device {self}: CuPy is not installed; {INSTALL_HINT}") from None
         except Exception as error:            # without a driver, CuPy raises its own CUDARuntimeError
-            raise DeviceError(f"device {self}: no usable NVIDIA driver ({error}); use --device cpu") from None
+            raise DeviceError(f"device {self}: no usable NVIDIA driver ({error}); use device 'cpu'") from None
         if self.index >= count:
             raise DeviceError(f"device {self}: this machine has {count} GPU(s), numbered from 0")
 

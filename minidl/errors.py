@@ -8,10 +8,12 @@
 Bugs keep their traceback. MINIDL_TRACEBACK=1 in the environment gives every error its traceback.
 """
 
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from minidl.text import write
 
@@ -23,17 +25,30 @@ def run(main: Callable[[], int | None], program: str, interrupted: str = "stoppe
     `interrupted` is the sentence for Ctrl-C.
     """
     try:
-        return main()
+        result = main()
+        if sys.stdout is not None:
+            sys.stdout.flush()                   # now, where a full disk is an error, and not when Python ends
+        return result
     except BrokenPipeError:                      # as in `minidl zoo | head -n 3`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 128 + signal.SIGPIPE
     except (Exception, KeyboardInterrupt) as error:
         code = exit_code(error)
         if code is None or os.environ.get("MINIDL_TRACEBACK") == "1":
             raise
         plain_interrupt = isinstance(error, KeyboardInterrupt) and not str(error)
-        write(f"{program}: {interrupted if plain_interrupt else sentence(error)}", sys.stderr)
+        if sys.stderr is not None:
+            with suppress(OSError):              # a full disk; the exit code says it too
+                write(f"{program}: {interrupted if plain_interrupt else sentence(error)}", sys.stderr)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
+            discard_output()
         return code
+
+
+def discard_output() -> None:
+    """Let what is still to be written to stdout vanish: it cannot be written, and Python would try again at its end."""
+    with suppress(OSError, ValueError, AttributeError):              # no stdout, or one without a descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def exit_code(error: BaseException) -> int | None:
@@ -47,7 +62,12 @@ def exit_code(error: BaseException) -> int | None:
 
 
 def sentence(error: BaseException) -> str:
-    """The text of an error, for a user. An OSError's own text begins with its number, which helps nobody."""
+    """The text of an error, for a user. An OSError's own text begins with its number, which helps nobody.
+
+    An error may have an attribute `for_command`: its text where flags take the place of arguments in Python.
+    """
+    if text := getattr(error, "for_command", None):
+        return text
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return str(error) or ("out of memory" if isinstance(error, MemoryError) else type(error).__name__)

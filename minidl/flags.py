@@ -5,12 +5,14 @@ import math
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 
+DIGITS = 18                                      # of a whole number; Python refuses thousands
+
 
 def whole(least: int = 1) -> Callable[[str], int]:
     """The type of whole numbers of at least `least`."""
     def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        if not text.isdecimal() or len(text) > DIGITS or int(text) < least:
+            raise ArgumentTypeError(f"{text!r:.60} is not a whole number of at least {least}")
         return int(text)
     return parse
 
@@ -39,11 +41,11 @@ def numbers(text: str) -> tuple[float, ...]:
 def image_shape(text: str) -> tuple[int, ...]:
     """(1, 28, 28) from "1,28,28"."""
     try:
-        shape = tuple(map(int, text.split(",")))
-    except ValueError:
+        shape = tuple(whole()(part.strip()) for part in text.split(","))
+    except ArgumentTypeError:
         shape = ()
-    if len(shape) != 3 or min(shape) < 1:
-        raise ArgumentTypeError(f"{text!r} is not three whole numbers of at least 1, such as 1,28,28")
+    if len(shape) != 3:
+        raise ArgumentTypeError(f"{text!r:.60} is not three whole numbers of at least 1, such as 1,28,28")
     return shape
 
 

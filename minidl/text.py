@@ -20,3 +20,16 @@ def write(text: str, file: TextIO | None = None, *, end: str = "\n", flush: bool
         file.write((text + end).encode(encoding, "backslashreplace").decode(encoding))
     if flush:
         file.flush()
+
+
+def write_bytes(content: bytes) -> None:
+    """Write bytes to stdout, whatever its encoding."""
+    if sys.stdout is None:
+        return
+    sys.stdout.flush()
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:                           # a stream in memory, which has no bytes
+        sys.stdout.write(content.decode())
+    else:
+        buffer.write(content)
+        buffer.flush()

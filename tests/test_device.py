@@ -40,7 +40,7 @@ def test_a_missing_gpu(gpu):
 
 def test_no_cupy(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(DeviceError, match=r"^device gpu:0: CuPy is not installed; install CuPy .* or use --device cpu"):
+    with pytest.raises(DeviceError, match=r"^device gpu:0: CuPy is not installed; install CuPy .* or use device 'cpu'"):
         Tensor([1.0]).to("gpu")
 
 

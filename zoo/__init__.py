@@ -139,7 +139,9 @@ def build(name: str, settings: dict[str, Any]) -> nn.Module:
 def build_pretrained(name, settings, source):
     """`create` with weights; settings recorded in a model file are the defaults."""
     find(name)                                   # report a wrong name before downloading anything
-    weights, facts = minidl.io.pretrained(source)
+    with nn.init.placeholders():
+        shape = build(name, settings)            # tells the weights from what is beside them
+    weights, facts = minidl.io.pretrained(source, model=shape)
     made = facts.get("architecture")
     own = isinstance(made, dict) and made.get("name") == name
     model = rebuilt(source, weights, made, build, settings) if own else build(name, settings)

@@ -17,6 +17,7 @@ from minidl.flags import whole
 from minidl.modes import no_grad
 from minidl.optim import SGD
 from minidl.tensor import Tensor
+from minidl.text import write
 from minidl.train import loss_of
 
 NETWORKS = ("lenet5", "resnet20", "mobilenet_v1_cifar")
@@ -42,12 +43,12 @@ def run(args: argparse.Namespace) -> None:
         with record() as compiled:
             warm_up(zoo.create(name), size, args.batch_size or batch_for(size), args.dtype)
         for kernel, seconds in compiled:
-            print(f"    {kernel:<40}{seconds:7.2f} s")
+            write(f"    {kernel:<40}{seconds:7.2f} s")
         seconds = time.perf_counter() - start
         count = len(compiled)
-        print(f"{name}: {count} kernel{'s' if count > 1 else ''} compiled in {seconds:.1f} s" if count
+        write(f"{name}: {count} kernel{'s' if count > 1 else ''} compiled in {seconds:.1f} s" if count
               else f"{name}: nothing to compile, all kernels are cached", flush=True)
-    print(f"kernel cache: {kernel_cache()}")
+    write(f"kernel cache: {kernel_cache()}")
 
 
 def warm_up(model, image_size: int, batch_size: int, dtype: str) -> None:

@@ -8,6 +8,8 @@ from minidl.flags import image_shape, numbers, setting, whole
 from minidl.io import CheckpointError, load_into, pretrained, save_model
 from minidl.io.image import Preprocessing
 from minidl.io.model import ABOUT, rebuilt
+from minidl.nn import init
+from minidl.text import write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the model file")
     parser.add_argument("--model", metavar="NAME",
                         help="the network (see `minidl zoo`), if the weights do not name it")
+    parser.add_argument("--key", metavar="KEY", help="which weights, if the file holds several: the name of a "
+                        "dictionary, such as netG, or the beginning of their names and a dot, such as encoder.")
     parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE", dest="settings",
                         help="a setting of the network, such as width=0.5; may be repeated")
     parser.add_argument("--classes", metavar="FILE", help="a text file with the names of the classes, one per line")
@@ -28,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Build the network, load the weights, and save both together with the facts about them."""
-    weights, facts = pretrained(args.weights)
+    weights, facts = pretrained(args.weights, args.key, shape_of(args))
     model = network(args, weights, facts.get("architecture"))
     load_into(model, weights, args.weights)
     about = {key: facts[key] for key in ABOUT if key in facts}
@@ -38,8 +42,16 @@ def run(args: argparse.Namespace) -> None:
     check(about, model.architecture["settings"])
     save_model(args.output, model, **about)
     unknown = [f"--{key}" for key in ABOUT if key not in about and key != "resize"]
-    print(f"{args.output}: {model.architecture['name']}, {sum(p.size for p in model.parameters()):,} parameters"
+    write(f"{args.output}: {model.architecture['name']}, {sum(p.size for p in model.parameters()):,} parameters"
           + (f"; not given: {', '.join(unknown)}" if unknown else ""))
+
+
+def shape_of(args):
+    """The network of --model without weights, which tells weights from what is beside them; None without --model."""
+    if args.model is None:
+        return None
+    with init.placeholders():
+        return zoo.create(args.model, **dict(args.settings))
 
 
 def network(args, weights, architecture):
@@ -47,14 +59,15 @@ def network(args, weights, architecture):
     if isinstance(architecture, dict) and args.model in (None, architecture.get("name")):
         return rebuilt(args.weights, weights, architecture, zoo.build, dict(args.settings))
     if args.model is None:
-        raise CheckpointError(f"{args.weights}: the file does not say which network it is for; add --model NAME")
+        other = f" ({architecture!r:.100} is not in the zoo)" if architecture else ""
+        raise CheckpointError(f"{args.weights}: the file does not say which network it is for{other}; add --model NAME")
     return zoo.create(args.model, **dict(args.settings))
 
 
 def lines_of(path: str) -> list[str]:
-    """The lines of a text file."""
+    """The lines of a text file, without a byte order mark, and without empty lines at the end."""
     try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
+        return Path(path).read_text(encoding="utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file in UTF-8 ({error})") from error
 

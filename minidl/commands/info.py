@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from minidl.device import Device, DeviceError
+from minidl.text import write
 from minidl.version import __version__
 
 POOLS = {"omp": "omppool", "tbb": "tbbpool", "workqueue": "workqueue"}     # Numba's modules of its threading layers
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print one line per fact."""
     for name, value in info().items():
-        print(f"{name + ':':<16} {value}")
+        write(f"{name + ':':<16} {value}")
 
 
 def info() -> dict[str, str]:

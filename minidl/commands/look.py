@@ -1,13 +1,17 @@
 """`minidl look IMAGE --model FILE -o DIR`: a network's filters, its feature maps of an image, and Grad-CAM."""
 
 import argparse
-from pathlib import Path
+import errno
+import os
 
 import numpy as np
 
 import zoo
 from minidl import plot
-from minidl.io.image import Preprocessing
+from minidl.commands.predict import preprocessing_of
+from minidl.flags import whole
+from minidl.io.checks import as_path
+from minidl.text import write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,17 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder for the pictures")
     parser.add_argument("--layer", metavar="NAME", help="the layer to show (default: the first convolution for the "
                         "feature maps, the last for Grad-CAM)")
-    parser.add_argument("--target", type=int, metavar="N",
+    parser.add_argument("--target", type=whole(0), metavar="N",
                         help="the index of the class to explain (default: the predicted class)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Write filters.png, maps.png and grad_cam.png."""
     model = zoo.load(args.model)
-    try:
-        preprocessing = Preprocessing.of(model.about)
-    except ValueError as error:
-        raise ValueError(f"{args.model}: {error}") from error
+    preprocessing = preprocessing_of(args.model, model)
+    if os.path.isdir(args.image):
+        raise IsADirectoryError(errno.EISDIR, "this is a folder, not a photograph", args.image)
     x = preprocessing.read(args.image)
     first, _ = plot.inside.filters_of(model)
     pictures = {
@@ -34,11 +37,13 @@ def run(args: argparse.Namespace) -> None:
         "maps.png": plot.feature_maps(model, x, args.layer or first),
         "grad_cam.png": grad_cam(model, x, preprocessing, args.layer, args.target),
     }
-    folder = Path(args.output)
+    folder = as_path("look", args.output)
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(errno.EEXIST, "this is a file, not a folder for pictures", args.output)
     folder.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
         picture.save(folder / name)
-        print(folder / name)
+        write(str(folder / name))
 
 
 def grad_cam(model, x, preprocessing, layer, target):

@@ -6,11 +6,12 @@ the exit code is then 1.
 
 import argparse
 import csv
-import glob
+import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,10 @@ from tqdm import tqdm
 import zoo
 from minidl.device import Device
 from minidl.flags import whole
-from minidl.io.image import SUFFIXES, Preprocessing
+from minidl.io.checkpoint import located
+from minidl.io.find import Photograph, photographs
+from minidl.io.image import Preprocessing
+from minidl.text import write, write_bytes
 from minidl.train import predict
 
 
@@ -41,43 +45,38 @@ def run(args: argparse.Namespace) -> int:
     """Print the predictions; the exit code is 1 if an image could not be read."""
     device = Device.parse(args.device)
     model = zoo.load(args.model, device=args.device)
-    try:
-        preprocessing = Preprocessing.of(model.about)
-    except ValueError as error:
-        raise ValueError(f"{args.model}: {error}") from error
-    write = write_json if args.json else write_csv if args.csv else write_text
+    preprocessing = preprocessing_of(args.model, model)
+    show = show_json if args.json else show_csv if args.csv else show_text
     results: list[dict] = []
     try:
-        with tqdm(find(args.images), unit=" images", file=sys.stderr, disable=None) as files:
+        with tqdm(photographs(args.images), unit=" images", file=sys.stderr, disable=quiet()) as files:
             for batch in batches(files, args.batch_size):
                 results += classify(model, preprocessing, batch, args.top, device)
-    except KeyboardInterrupt:
-        write(results)                           # the predictions made so far are not lost
+    except BaseException:
+        if results:
+            show(results)                        # the predictions made so far are not lost
         raise
     bad = [result for result in results if "error" in result]
     for result in bad:
-        print(f"minidl predict: {result['error']}", file=sys.stderr)
-    write(results)
+        complain(f"minidl predict: {result['error']}")
+    show(results)
     return 1 if bad else 0
 
 
-def find(arguments: Iterable[str]) -> list[str]:
-    """The files that the arguments name: a file itself, the images in and below a folder, or the matches of a pattern.
-
-    An argument without any file stays in the list, and is reported when it is read.
-    """
-    files = []
-    for argument in arguments:
-        if Path(argument).is_dir():
-            inside = (path for path in Path(argument).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-            files += sorted(map(str, inside)) or [argument]
-        else:
-            matches = [argument] if Path(argument).is_file() else glob.glob(argument, recursive=True)
-            files += sorted(path for path in matches if Path(path).is_file()) or [argument]
-    return files
+def preprocessing_of(path: str, model) -> Preprocessing:
+    """How images become inputs of the model in the file at `path`."""
+    try:
+        return Preprocessing.of(model.about)
+    except ValueError as error:
+        raise located(path, error) from error
 
 
-def batches(files: Iterable[str], size: int) -> Iterator[list[str]]:
+def quiet() -> bool | None:
+    """Whether no progress is shown: without a stderr, or if it is no terminal (None lets tqdm find out)."""
+    return True if sys.stderr is None else None
+
+
+def batches(files: Iterable[Photograph], size: int) -> Iterator[list[Photograph]]:
     """Lists of at most `size` files."""
     batch = []
     for file in files:
@@ -89,28 +88,42 @@ def batches(files: Iterable[str], size: int) -> Iterator[list[str]]:
         yield batch
 
 
-def classify(model, preprocessing: Preprocessing, files: Iterable[str], top: int, device: Device) -> list[dict]:
+def classify(model, preprocessing: Preprocessing, files: Iterable[Photograph], top: int, device: Device) -> list[dict]:
     """For each file {"file", "predictions": [{"class", "index", "probability"}, ...]}, or {"file", "error"}."""
     results: list[dict[str, Any]] = []
     images = []
-    for file in files:
+    for file, unreachable in files:
         results.append({"file": file})
         try:
+            if unreachable:
+                raise OSError(None, unreachable)
             images.append(preprocessing.read(file))
-        except IsADirectoryError:
-            results[-1]["error"] = f"{file}: there is no image in this folder"
-        except OSError as error:
-            results[-1]["error"] = f"{file}: {error.strerror or error}"
-        except ValueError as error:
-            results[-1]["error"] = str(error)
+        except (OSError, ValueError, MemoryError) as error:
+            results[-1]["error"] = failure(file, error)
     good = [result for result in results if "error" not in result]
     if good:
         logits = predict(model, np.stack(images), device)
         if logits.ndim != 2:
             raise ValueError(f"the model's output for an image has the shape {logits.shape[1:]}, not (classes,)")
-        for result, row in zip(good, logits.astype(np.float64), strict=True):
-            result["predictions"] = most_probable(row, model.about.get("classes"), top)
+        finite = np.isfinite(logits).all(1)
+        if not finite.any():
+            raise ValueError("the model's output is NaN or infinity: its weights are damaged, or training diverged")
+        for result, row, fine in zip(good, logits.astype(np.float64), finite, strict=True):
+            if fine:
+                result["predictions"] = most_probable(row, model.about.get("classes"), top)
+            else:
+                result["error"] = f"{result['file']}: the model's output for this image is NaN or infinity"
     return results
+
+
+def failure(file: str, error: Exception) -> str:
+    """What went wrong with a file, beginning with its name."""
+    if isinstance(error, IsADirectoryError):
+        return f"{file}: there is no image in this folder"
+    if isinstance(error, OSError):
+        return f"{file}: {error.strerror or error}"
+    text = str(error) or "out of memory"
+    return text if text.startswith((file, repr(file))) and text != file else f"{file}: {text}"
 
 
 def most_probable(logits: np.ndarray, classes: Sequence[str] | None, top: int) -> list[dict]:
@@ -118,33 +131,45 @@ def most_probable(logits: np.ndarray, classes: Sequence[str] | None, top: int) -
     names = classes or list(map(str, range(len(logits))))
     if len(names) != len(logits):
         raise ValueError(f"the model file names {len(names)} classes, but the model has {len(logits)}")
-    if not np.isfinite(logits).all():
-        raise ValueError("the model's output is NaN or infinity: its weights are damaged, or training diverged")
     exponentials = np.exp(logits - logits.max())
     probabilities = exponentials / exponentials.sum()
     return [{"class": names[i], "index": int(i), "probability": float(probabilities[i])}
             for i in np.argsort(-logits, kind="stable")[:top]]
 
 
-def write_text(results: list[dict]) -> None:
+def complain(text: str) -> None:
+    """Write a line to stderr, if that is possible."""
+    if sys.stderr is not None:
+        with suppress(OSError):                  # a full disk must not cost the predictions
+            write(text, sys.stderr)
+
+
+def show_text(results: list[dict]) -> None:
     """Each file, followed by one line per class."""
     for result in results:
         if "error" not in result:
-            print(result["file"])
+            write(result["file"])
             for prediction in result["predictions"]:
-                print(f"{prediction['probability']:>9.2%}  {prediction['class']}")
+                write(f"{prediction['probability']:>9.2%}  {prediction['class']}")
 
 
-def write_json(results: list[dict]) -> None:
-    """One list, which includes the files that could not be read."""
-    print(json.dumps(results, indent=2, ensure_ascii=False))
+def shown(file: str) -> str:
+    """A file's name in UTF-8, also where names have another encoding; bytes that are no text stay escaped."""
+    return os.fsencode(file).decode("utf-8", "surrogateescape")
 
 
-def write_csv(results: list[dict]) -> None:
-    """One row per image and class."""
-    rows = csv.writer(sys.stdout, lineterminator="\n")
+def show_json(results: list[dict]) -> None:
+    """One list, which includes the files that could not be read; JSON's own escapes make it ASCII."""
+    write(json.dumps([{**result, "file": shown(result["file"])} for result in results], indent=2, allow_nan=False))
+
+
+def show_csv(results: list[dict]) -> None:
+    """One row per image and class, in UTF-8."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["file", "rank", "class", "index", "probability"])
     for result in results:
         for rank, prediction in enumerate(result.get("predictions", ()), 1):
-            rows.writerow([result["file"], rank, prediction["class"], prediction["index"],
+            rows.writerow([shown(result["file"]), rank, prediction["class"], prediction["index"],
                            f"{prediction['probability']:.6f}"])
+    write_bytes(text.getvalue().encode("utf-8", "backslashreplace"))

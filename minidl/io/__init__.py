@@ -2,8 +2,9 @@
 
     model = zoo.load("best.safetensors");  load_into(model, load_weights("resnet18-f37072fd.pth"))
 
-Read `model.py`, then `weights.py`. `torch_file.py` and `pickles.py` read PyTorch's files without running what is in
-them; `atomic.py` writes a file completely or not at all.
+Read `model.py`, then `weights.py`, and `state_dicts.py` for which dictionary of a checkpoint is the weights.
+`torch_file.py`, `torch_tensors.py` and `pickles.py` read PyTorch's files without running what is in them; `atomic.py`
+writes a file completely or not at all.
 """
 
 from minidl.io.atomic import replacing

@@ -5,12 +5,15 @@ process is killed at any moment, or the power fails, either the old or the new f
 worst a temporary file remains; `sweep` removes those of a folder.
 """
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from minidl.io.checks import as_path
 
 
 @contextmanager
@@ -19,8 +22,14 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
 
     Raises OSError, naming `path`, if it cannot be written; an existing file then stays.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    path = as_path("replacing", path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, f"cannot write {path}: Is a directory")
+    if path.exists() and not path.is_file():     # /dev/stdout: a device must not be replaced
+        with path.open("wb") as file:
+            yield file
+        return
+    part = path.with_name(f".{uuid.uuid4().hex}.part")               # short: the name may be as long as can be
     try:
         with part.open("xb") as file:
             yield file
@@ -33,7 +42,8 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         reason = error.strerror or error if path.parent.exists() else f"there is no folder {path.parent}"
         raise OSError(error.errno, f"cannot write {path}: {reason}{kept}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):                  # its folder may be none; the error that matters is raised already
+            part.unlink(missing_ok=True)
 
 
 def sweep(folder: str | Path) -> None:

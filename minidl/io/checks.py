@@ -1,11 +1,24 @@
 """Checks of values that come from a user or from a file."""
 
 import math
+import os
 from collections.abc import Sequence
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+BRIGHTEST = 1.0                                  # pixels are in 0..1, and so are their mean and standard deviation
+
+
+def as_path(owner: str, path: str | os.PathLike[str], kind: type[ValueError] = ValueError) -> Path:
+    """`path` as a Path. Raises TypeError if it is neither text nor a Path, and `kind` if no file can have that name."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{owner}: path must be text or a Path, not {type(path).__name__}")
+    if path == "" or "\0" in str(path):
+        raise kind(f"{str(path)!r} is not the name of a file")
+    return Path(path)
 
 
 def is_whole(value: Any, least: int = 0, most: float = math.inf) -> bool:
@@ -21,4 +34,10 @@ def per_channel(name: str, values: Sequence[float] | np.ndarray, channels: int) 
         array = np.empty(0, object)
     if array.dtype.kind not in "iuf" or array.shape != (channels,) or not np.isfinite(array).all():
         raise ValueError(f"{name} must be one finite number per channel, {channels} in all, not {values!r:.100}")
-    return tuple(map(float, array))
+    numbers = tuple(map(float, array))
+    if max(numbers, default=0) > BRIGHTEST:
+        scaled = ", ".join(f"{number / 255:.6g}" for number in numbers)
+        given = ", ".join(f"{number:g}" for number in numbers)
+        raise ValueError(f"{name} is for pixels in 0..1, and ({given}) is for pixels in 0..255; divided by 255 it is "
+                         f"({scaled})")
+    return numbers

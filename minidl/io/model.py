@@ -7,6 +7,7 @@ The file contains no code, only the name of a network of the zoo and its setting
 last.safetensors of a training run are such files too.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from minidl.device import Device
-from minidl.io.checkpoint import CheckpointError, save_checkpoint
+from minidl.io.checkpoint import CheckpointError, as_json, save_checkpoint
+from minidl.io.checks import is_whole, per_channel
 from minidl.io.weights import load_into, read_weights
 from minidl.nn import Module
 from minidl.nn.init import at_most
@@ -33,27 +35,35 @@ def save_model(path: str | Path, model: Module, **about: Any) -> None:
     about   facts that `minidl predict` needs: classes, their names; input, (C, H, W); resize, the length of an image's
             shorter side before the centre crop (default: the larger of H and W); mean and std of each channel, for
             pixels in 0..1. Those of a model that came from a file need not be repeated.
-    Raises TypeError for any other fact, or for a setting of the model that JSON cannot represent; OSError if the file
-    cannot be written.
+    Raises TypeError for any other fact, or for one or a setting of the model that JSON cannot represent; ValueError for
+    a mean or std that does not fit; OSError if the file cannot be written.
     """
     if unknown := set(about) - set(ABOUT):
         raise TypeError(f"save_model: there is no {' nor '.join(sorted(unknown))}; there are {', '.join(ABOUT)}")
     about = {**getattr(model, "about", {}), **{key: value for key, value in about.items() if value is not None}}
+    about = {key: json.loads(as_json(key, value)) for key, value in about.items()}
+    if found := fault(about):
+        raise ValueError(f"save_model: {found}")
+    for key in {"mean", "std"} & set(about):
+        values = about[key] if isinstance(about[key], list) else [about[key]]
+        about[key] = per_channel(f"save_model: {key}", values, about["input"][0] if "input" in about else len(values))
     save_checkpoint(path, model.state_dict(), {**describe(model), **about})
 
 
 def load_model(path: str | Path, build: Build | None = None, create: Callable[[], Module] | None = None,
-               device: str | Device = "cpu") -> Module:
+               device: str | Device = "cpu", key: str | None = None) -> Module:
     """The model in a file, in eval mode, with the file's facts in the dictionary `model.about`.
 
     build    build(name, settings) makes the network that the file names; `zoo.load(path)` passes the zoo's
     create   create() makes the network instead, whatever the file names
+    key      which weights, if a PyTorch file holds several; see `load_weights`
     Raises FileNotFoundError or CheckpointError; TypeError without `build` and `create`.
     """
-    arrays, facts = read_weights(path)
     if create is not None:
         model = create()
+        arrays, facts = read_weights(path, key, model)
     elif build is not None:
+        arrays, facts = read_weights(path, key)
         model = rebuilt(path, arrays, facts.get("architecture"), build)
     else:
         raise TypeError("load_model: pass create=, a function that makes the network, or call zoo.load for a network "
@@ -64,12 +74,23 @@ def load_model(path: str | Path, build: Build | None = None, create: Callable[[]
 
 
 def known(path: str | Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts of ABOUT that a file contains. Raises CheckpointError if its classes are not names."""
+    """The facts of ABOUT that a file contains. Raises CheckpointError if they cannot be facts."""
     about = {key: facts[key] for key in ABOUT if facts.get(key) is not None}
-    classes = about.get("classes", [])
-    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
-        raise CheckpointError(f"{path}: its classes are not a list of names")
+    if found := fault(about):
+        raise CheckpointError(f"{path}: {found}")
     return about
+
+
+def fault(about: dict[str, Any]) -> str | None:
+    """What is wrong with facts, as JSON has them; None if nothing is."""
+    classes, shape, resize = about.get("classes", []), about.get("input", [1, 1, 1]), about.get("resize", 1)
+    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+        return "its classes are not a list of names"
+    if not (isinstance(shape, list) and len(shape) == 3 and all(is_whole(n, 1, LARGEST) for n in shape)):
+        return f"its input shape is {shape!r:.60}, not (C, H, W)"
+    if not is_whole(resize, 1, LARGEST):
+        return f"its images are resized to {resize!r:.60}, which is not a whole number of at least 1"
+    return None
 
 
 def describe(model: Module) -> dict[str, Any]:
@@ -84,11 +105,7 @@ def rebuilt(path: str | Path, arrays: dict[str, np.ndarray], architecture: Any, 
     """A new network of the `architecture` in the file, with random weights; `settings` override the file's."""
     if not (isinstance(architecture, dict) and isinstance(architecture.get("name"), str)
             and isinstance(architecture.get("settings"), dict)):
-        if architecture:
-            raise CheckpointError(f"{path}: it is for {architecture!r:.100}, which is not in the zoo; load it with "
-                                  "load_model(path, create=...), where create() makes the network")
-        raise CheckpointError(f"{path}: it does not say which network it is for; load it with load_model(path, "
-                              "create=...), or make a model file of it with `minidl convert --model NAME`")
+        raise nameless(path, architecture)
     if not all(map(is_setting, architecture["settings"].values())):
         raise CheckpointError(f"{path}: its network cannot be built (from {architecture['settings']!r:.200})")
     try:
@@ -97,6 +114,17 @@ def rebuilt(path: str | Path, arrays: dict[str, np.ndarray], architecture: Any, 
             return build(architecture["name"], {**architecture["settings"], **(settings or {})})
     except (ValueError, TypeError, ArithmeticError, AttributeError, MemoryError) as error:
         raise CheckpointError(f"{path}: its network cannot be built ({error})") from error
+
+
+def nameless(path: str | Path, architecture: Any) -> CheckpointError:
+    """The error for a file that is for a network outside the zoo, or does not say for which."""
+    if architecture:
+        what = f"{path}: it is for {architecture!r:.100}, which is not in the zoo; "
+        return CheckpointError(f"{what}load it with load_model(path, create=...), where create() makes the network",
+                               f"{what}commands know only the networks that `minidl zoo` lists")
+    what = f"{path}: it does not say which network it is for; "
+    return CheckpointError(f"{what}load it with load_model(path, create=...), where create() makes the network",
+                           f"{what}`minidl convert {path} --model NAME -o NEW` makes a model file of it")
 
 
 def is_setting(value: Any) -> bool:

@@ -21,15 +21,23 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz file.   ->  {name: array}   Raises CheckpointError."""
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            packed, size = sum(entry.compress_size for entry in entries), sum(entry.file_size for entry in entries)
-            if packed > path.stat().st_size or size > min(MAX_SIZE, max(SMALL, packed * INFLATION)):
-                raise CheckpointError(f"its entries declare {size} bytes, more than the file can hold")
+            entries = checked_entries(archive, path.stat().st_size)
             return {entry.filename.removesuffix(".npy"): read_entry(archive, entry) for entry in entries}
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except Exception as error:                   # zlib, zipfile and NumPy raise their own kinds
         raise CheckpointError(f"{path}: a damaged .npz file ({type(error).__name__}: {error})") from error
+
+
+def checked_entries(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
+    """The entries of an archive of `size` bytes. Raises CheckpointError if they declare more than it can hold."""
+    entries = archive.infolist()
+    packed, unpacked = sum(entry.compress_size for entry in entries), sum(entry.file_size for entry in entries)
+    if packed > size:
+        raise CheckpointError(f"its entries are larger than the file ({packed} bytes of {size})")
+    if unpacked > min(MAX_SIZE, max(SMALL, packed * INFLATION)):
+        raise CheckpointError(f"its entries declare {unpacked} bytes, more than the file can hold")
+    return entries
 
 
 def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:

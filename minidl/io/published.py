@@ -16,9 +16,11 @@ import numpy as np
 import pooch
 
 from minidl.io.checkpoint import CheckpointError
+from minidl.io.checks import as_path
 from minidl.io.download import DownloadError, fetch
 from minidl.io.imagenet import imagenet_facts
 from minidl.io.weights import read_weights
+from minidl.nn import Module
 
 HOST = "https://download.pytorch.org/models/"
 SLACK = 1.1                                      # the largest download, relative to the size below
@@ -55,15 +57,17 @@ PUBLISHED = {
 }
 
 
-def pretrained(path_or_name: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def pretrained(path_or_name: str | Path, key: str | None = None,
+               model: Module | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The weights in a file, or those published under a name, with the known facts about them.
 
+    `key` and `model` choose among several weights in a file, as for `load_weights`.
     ->  ({name: array}, {key: value}); the facts of a published file are classes, input, resize, mean and std.
     Raises FileNotFoundError, CheckpointError, or DownloadError, which says where to put the file by hand.
     """
-    path = Path(path_or_name)
-    if path.is_file():
-        weights, facts = read_weights(path)
+    path = as_path("pretrained (a file, or the name of published weights)", path_or_name, CheckpointError)
+    if is_there(path):
+        weights, facts = read_weights(path, key, model)
         source = next((source for source in PUBLISHED.values() if source.file == path.name), None)
         return weights, facts or (published_facts(source) if source else {})
     if str(path_or_name) not in PUBLISHED:
@@ -72,6 +76,15 @@ def pretrained(path_or_name: str | Path) -> tuple[dict[str, np.ndarray], dict[st
         raise FileNotFoundError(f"{path_or_name}: neither a file nor the name of published weights; {hint}")
     source = PUBLISHED[str(path_or_name)]
     return read_weights(obtain(source))[0], published_facts(source)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file or a folder. Raises OSError if that cannot be told, as where a folder is locked."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def published_facts(source: Published) -> dict[str, Any]:

@@ -1,177 +1,188 @@
 """PyTorch's .pth and .pt files, read without PyTorch and without running what is in them.
 
-Such a file is a pickle of dictionaries in which each tensor is a call: rebuild_tensor(storage, offset, size, stride),
-where a storage is a sequence of elements stored elsewhere in the file under a key. Since PyTorch 1.6 the file is a zip
-archive with the pickle in `data.pkl` and each storage in `data/<key>`; before, it was five pickles followed by the
-storages. Tensors may share a storage. Every size is checked against the file before anything is allocated.
+Such a file is a pickle of dictionaries, and the storages of the tensors in it (see `torch_tensors.py`). Since PyTorch
+1.6 it is a zip archive with the pickle in `data.pkl` and each storage in `data/<key>`. Before, it was five pickles
+followed by the storages; in PyTorch 0.1, a tar archive of three files: the storages, the tensors, and the pickle that
+refers to tensors by number. Every size is checked against the file before anything is allocated.
 """
 
-import math
 import mmap
+import struct
+import tarfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from minidl.io.checkpoint import MAX_SIZE, CheckpointError, float32
-from minidl.io.checks import is_whole
-from minidl.io.pickles import ForeignName, PickleError, read_pickle
+from minidl.io.checkpoint import CheckpointError, float32, located
+from minidl.io.foreign import archive_of
+from minidl.io.npz import checked_entries
+from minidl.io.pickles import Opaque, PickleError, read_pickle
+from minidl.io.torch_tensors import (
+    BFLOAT16,
+    NAMES,
+    Dtype,
+    Storage,
+    Storages,
+    StoredTensor,
+    View,
+    bounds,
+    natural,
+    rebuild_tensor,
+)
 
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."          # a pickle of one large integer
+MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
-BFLOAT16 = "bfloat16"                            # NumPy lacks it
-DTYPES = {
-    "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "BFloat16Storage": BFLOAT16,
-    "LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1",
-    "BoolStorage": "?",
-}
+TAR_PARTS = {"storages", "tensors", "pickle"}
+
+Array = Callable[[StoredTensor], np.ndarray]
 
 
-class Storage(NamedTuple):
-    """A sequence of `count` elements, stored in the file under `key`."""
-
-    key: str
-    dtype: str
-    count: int
-
-    @property
-    def bytes(self) -> int:
-        """Its size in the file."""
-        return self.count * (2 if self.dtype == BFLOAT16 else np.dtype(self.dtype).itemsize)
-
-
-class StoredTensor(NamedTuple):
-    """Element (i, j, ...) is element offset + i * strides[0] + j * strides[1] + ... of the storage."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-def read_torch_zip(path: Path) -> Any:
-    """The value that `torch.save` wrote into a zip archive, with a read-only array for each tensor.
+@contextmanager
+def open_torch_zip(path: Path) -> Iterator[tuple[Any, Array]]:
+    """The value that `torch.save` wrote into a zip archive, and a function that reads one of its tensors.
 
     Dictionaries keep their keys, in order. Raises CheckpointError.
     """
+    with refusing(path), zipfile.ZipFile(path) as archive:
+        members = {entry.filename: entry for entry in checked_entries(archive, path.stat().st_size)}
+        for entry in members.values():
+            if not entry.CRC:                    # saved with torch.serialization.set_crc32_options(False)
+                del entry.CRC
+        pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
+        if foreign := archive_of(list(members)):
+            raise CheckpointError(foreign)
+        if len(pickles) != 1:
+            raise CheckpointError(f"a zip archive with {len(pickles)} entries data.pkl; torch.save writes one")
+        folder = pickles[0].removesuffix("data.pkl")
+        if f"{folder}byteorder" in members and archive.read(f"{folder}byteorder") != b"little":
+            raise CheckpointError("its elements are big-endian")
+
+        def content(storage: Storage) -> bytes:
+            name = f"{folder}data/{storage.key}"
+            if name not in members or members[name].file_size < storage.bytes:
+                raise CheckpointError(f"{name} is missing, or shorter than the {storage.bytes} bytes declared")
+            return archive.read(name)
+        yield read_pickle(archive.read(pickles[0]), NAMES, Storages(), opaque=True), Contents(content).array
+
+
+def is_legacy(start: bytes) -> bool:
+    """Whether a file that begins so was written by PyTorch before 1.6, whatever the pickles' protocol."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = plain_members(archive, path.stat().st_size)
-            pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
-            if len(pickles) != 1:
-                raise CheckpointError(f"a zip archive with {len(pickles)} entries data.pkl; torch.save writes one")
-            folder = pickles[0].removesuffix("data.pkl")
-            if f"{folder}byteorder" in members and archive.read(f"{folder}byteorder") != b"little":
-                raise CheckpointError("its elements are big-endian")
-            tree = read_pickle(archive.read(pickles[0]), NAMES, stored)
-
-            def content(storage: Storage) -> bytes:
-                name = f"{folder}data/{storage.key}"
-                if name not in members or members[name].file_size < storage.bytes:
-                    raise CheckpointError(f"{name} is missing, or shorter than the {storage.bytes} bytes declared")
-                return archive.read(name)
-            return filled(tree, Contents(content))
-    except Exception as error:
-        raise refusal(path, error) from error
+        return read_pickle(start, {}) == MAGIC_NUMBER
+    except PickleError:
+        return False
 
 
-def read_torch_legacy(path: Path) -> Any:
+@contextmanager
+def open_torch_legacy(path: Path) -> Iterator[tuple[Any, Array]]:
     """The same for a file that PyTorch before 1.6 wrote."""
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
-            memory.seek(len(LEGACY_MAGIC))
-            protocol, system = read_pickle(memory, {}), read_pickle(memory, {})
-            if protocol != LEGACY_PROTOCOL or not system["little_endian"]:
-                raise CheckpointError("its elements are in a format that is not supported")
-            tree = read_pickle(memory, NAMES, stored)
-            places = legacy_places(memory, read_pickle(memory, {}), storages(tree))
+    with refusing(path), in_memory(path) as memory:
+        storages = Storages()
+        read_pickle(memory, {})                  # the magic number
+        protocol, system = read_pickle(memory, {}), read_pickle(memory, {})
+        if protocol != LEGACY_PROTOCOL or not system["little_endian"]:
+            raise CheckpointError("its elements are in a format that is not supported")
+        tree = read_pickle(memory, NAMES, storages, opaque=True)
+        places = legacy_places(memory, read_pickle(memory, {}), storages.known)
 
-            def content(storage: Storage) -> bytes:
-                start = places[storage.key]
-                return memory[start:start + storage.bytes]
-            return filled(tree, Contents(content))
-    except Exception as error:
-        raise refusal(path, error) from error
-
-
-def plain_members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """{name: entry} of an archive whose entries are not compressed and together fit into its `size`."""
-    entries = archive.infolist()
-    if any(entry.file_size != entry.compress_size for entry in entries):
-        raise CheckpointError("it is compressed, which PyTorch's own files never are")
-    if sum(entry.file_size for entry in entries) > size:
-        raise CheckpointError("its entries are larger than the file")
-    return {entry.filename: entry for entry in entries}
+        def content(storage: Storage) -> bytes:
+            start = places[storage.key]
+            return memory[start:start + storage.bytes]
+        yield tree, Contents(content).array
 
 
 def legacy_places(memory: mmap.mmap, keys: Iterable[str], known: dict[str, Storage]) -> dict[str, int]:
     """{key: position of its first element}; after the pickles, each storage is its count (8 bytes) and its elements."""
-    places, place = {}, memory.tell()
+    places: dict[str, int] = {}
     for key in keys:
-        if key not in known:
-            raise CheckpointError(f"it holds elements that belong to no tensor (storage {key!r})")
-        count = int.from_bytes(memory[place:place + 8], "little")
-        place += 8
-        if count != known[key].count:
-            raise CheckpointError(f"storage {key!r} has {count} elements, but {known[key].count} are declared")
-        if place + known[key].bytes > len(memory):
-            raise CheckpointError(f"truncated: storage {key!r} has {known[key].bytes} bytes, but only "
-                                  f"{max(0, len(memory) - place)} are left")
-        places[key] = place
-        place += known[key].bytes
+        if not isinstance(key, str) or key not in known:
+            name = key if isinstance(key, str | int) else type(key).__name__
+            raise CheckpointError(f"it holds elements that belong to no tensor (storage {name!r:.40})")
+        count = int.from_bytes(memory.read(8), "little")
+        if count != known[key].length:
+            raise CheckpointError(f"storage {key!r} has {count} elements, but {known[key].length} are declared")
+        places[key] = skipped(memory, known[key])
     return places
 
 
-def stored(identity: tuple) -> Storage:
-    """The storage of a persistent id: ("storage", type, key, device, count), and in very old files a view."""
-    kind, dtype, key, _, count, *view = identity
-    if kind != "storage" or dtype not in DTYPES.values() or not isinstance(key, str):
-        raise PickleError("a damaged pickle (no storage)")
-    if any(part is not None for part in view):
-        raise PickleError("its storages are views of other storages, as in PyTorch before 0.4")
-    return Storage(key, dtype, natural("the length of a storage", count))
+def skipped(memory: mmap.mmap, storage: Storage) -> int:
+    """The position of the elements of `storage`, after which `memory` then is."""
+    place = memory.tell()
+    if place + storage.bytes > len(memory):
+        raise CheckpointError(f"truncated: storage {storage.key!r} has {storage.bytes} bytes, but only "
+                              f"{max(0, len(memory) - place)} are left")
+    memory.seek(place + storage.bytes)
+    return place
 
 
-def rebuild_tensor(storage: Storage, offset: int, size: Iterable[int], stride: Iterable[int], *_: Any) -> StoredTensor:
-    """The tensor. Raises PickleError if it does not lie within its storage."""
-    shape, strides = tuple(natural("a size", n) for n in size), tuple(natural("a stride", n) for n in stride)
-    tensor = StoredTensor(storage, natural("an offset", offset), shape, strides)
-    if not isinstance(storage, Storage) or len(shape) != len(strides) or len(shape) > 32:
-        raise PickleError("a damaged pickle (no tensor)")
-    last = tensor.offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    if math.prod(shape) and last >= storage.count:
-        raise PickleError(f"a tensor of shape {shape} reaches beyond the {storage.count} elements of its storage")
-    # a stride of 0 repeats elements without limit, and NumPy computes the size in bytes even of an empty array
-    if math.prod(n or 1 for n in shape) * 8 > MAX_SIZE:
-        raise PickleError(f"a tensor of shape {shape} is larger than the {MAX_SIZE} bytes allowed")
-    return tensor
+@contextmanager
+def open_torch_tar(path: Path) -> Iterator[tuple[Any, Array]]:
+    """The same for a tar archive of PyTorch 0.1, as torchvision's first files are."""
+    with refusing(path), in_memory(path) as memory:
+        parts = tar_parts(memory)
+        if not set(parts) >= TAR_PARTS:
+            raise CheckpointError(f"a tar archive of {', '.join(sorted(parts)[:5])}; unpack it, and name a file in it")
+        views, places = tar_storages(memory, parts["storages"])
+        tensors = tar_tensors(memory, parts["tensors"], views)
+
+        def persistent(identity: Any) -> Any:
+            if isinstance(identity, tuple):      # a class with its source code
+                return identity[0]
+            return tensors[int(identity)]
+
+        def content(storage: Storage) -> bytes:
+            return memory[places[storage.key]:places[storage.key] + storage.bytes]
+        memory.seek(parts["pickle"])
+        yield read_pickle(memory, NAMES, persistent, opaque=True), Contents(content).array
 
 
-def natural(what: str, value: Any) -> int:
-    """`value`. Raises PickleError unless it is a whole number of at least 0."""
-    if not is_whole(value):
-        raise PickleError(f"a damaged pickle ({what} is {value!r:.40}, not a whole number of at least 0)")
-    return value
+def tar_parts(memory: mmap.mmap) -> dict[str, int]:
+    """{name: position of its content} of the files in a tar archive."""
+    source: Any = memory                         # it reads, seeks and tells, which is all that tar needs
+    with tarfile.open(fileobj=source, mode="r:") as archive:
+        return {member.name: member.offset_data for member in archive if member.isreg()}
 
 
-def ordered_dict(items: Iterable = ()) -> dict:
-    """An OrderedDict becomes a dictionary, which keeps its order too."""
-    return dict(items)
+def tar_storages(memory: mmap.mmap, start: int) -> tuple[dict[int, View], dict[str, int]]:
+    """{number: View} and {key: position}: a count, then (number, device, type) and elements for each, then views."""
+    views: dict[int, View] = {}
+    places: dict[str, int] = {}
+    memory.seek(start)
+    for _ in range(read_pickle(memory, {})):
+        number, _, kind = read_pickle(memory, NAMES, opaque=True)
+        if not isinstance(kind, Dtype):
+            name = kind.name if isinstance(kind, Opaque) else type(kind).__name__
+            raise CheckpointError(f"it asks for {name!r}, which is no kind of storage known here")
+        (count,) = struct.unpack("<q", memory.read(8))
+        storage = Storage(str(natural("a storage", number)), kind.name, natural("the length of a storage", count))
+        places[storage.key] = skipped(memory, storage)
+        views[number] = View(storage, 0, count)
+    for number, root, offset, count in read_pickle(memory, {}):
+        whole = views[natural("a storage", root)]
+        start, count = bounds(whole.storage, (None, whole.start + natural("an offset", offset), count))
+        views[natural("a storage", number)] = View(whole.storage, start, count)
+    return views, places
 
 
-NAMES = {
-    "collections OrderedDict": ordered_dict,
-    "torch._utils _rebuild_tensor": rebuild_tensor,
-    "torch._utils _rebuild_tensor_v2": rebuild_tensor,
-    "torch._utils _rebuild_parameter": lambda tensor, *_: tensor,
-    "torch Size": tuple,
-    **{f"torch {name}": dtype for name, dtype in DTYPES.items()},
-}
-
-FOREIGN_TENSORS = ("torch._utils._rebuild_", *(f"torch.{kind}" for kind in ("Q", "Complex", "Untyped", "storage.")))
+def tar_tensors(memory: mmap.mmap, start: int, views: dict[int, View]) -> dict[int, StoredTensor]:
+    """{number: tensor}: a count, then for each (number, storage, type), its axes, sizes, strides and offset."""
+    tensors = {}
+    memory.seek(start)
+    for _ in range(read_pickle(memory, {})):
+        number, storage, _ = read_pickle(memory, NAMES, opaque=True)
+        (axes, _) = struct.unpack("<ii", memory.read(8))
+        if not 0 <= axes <= 32:
+            raise CheckpointError(f"a tensor of {axes} axes")
+        numbers = struct.unpack(f"<{2 * axes + 1}q", memory.read(16 * axes + 8))
+        view = views[natural("a storage", storage)]
+        tensors[natural("a tensor", number)] = rebuild_tensor(view, numbers[-1], numbers[:axes], numbers[axes:-1])
+    return tensors
 
 
 class Contents:
@@ -187,60 +198,41 @@ class Contents:
         if 0 in tensor.shape:
             return np.empty(tensor.shape, elements.dtype)
         strides = [step * elements.itemsize for step in tensor.strides]
-        return as_strided(elements[tensor.offset:], tensor.shape, strides, writeable=False)
+        array = as_strided(elements[tensor.offset:], tensor.shape, strides, writeable=False)
+        return negated(array) if tensor.negative else array
 
     def elements(self, storage: Storage) -> np.ndarray:
-        """All elements of a storage.   (count,)"""
+        """All elements of a storage.   (length,)"""
         if storage not in self.read:
             content = self.content(storage)
             if storage.dtype == BFLOAT16:
                 self.read[storage] = float32(content[:storage.bytes])
             else:
-                self.read[storage] = np.frombuffer(content, storage.dtype, storage.count)
+                self.read[storage] = np.frombuffer(content, storage.dtype, storage.length)
         return self.read[storage]
 
 
-def filled(tree: Any, contents: Contents) -> Any:
-    """The same tree of dictionaries, with an array for each StoredTensor except those in lists."""
-    made: dict[int, dict] = {}                   # a dictionary may contain itself
-
-    def fill(value: Any) -> Any:
-        if isinstance(value, StoredTensor):
-            return contents.array(value)
-        if not isinstance(value, dict):
-            return value
-        if id(value) not in made:
-            copy: dict[Any, Any] = {}
-            made[id(value)] = copy
-            copy.update((key, fill(item)) for key, item in value.items())
-        return made[id(value)]
-    return fill(tree)
+def negated(array: np.ndarray) -> np.ndarray:
+    """-array, as large as its own elements are: an axis of stride 0 stays one."""
+    own = array[tuple(slice(None, 1 if step == 0 else None) for step in array.strides)]
+    negative = np.broadcast_to(-own, array.shape)
+    negative.flags.writeable = False
+    return negative
 
 
-def storages(tree: Any) -> dict[str, Storage]:
-    """{key: Storage} of all tensors in a tree of dictionaries, lists and tuples."""
-    found: dict[str, Storage] = {}
-    seen: set[int] = set()
-    waiting = [tree]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, StoredTensor):
-            found.setdefault(value.storage.key, value.storage)
-        elif isinstance(value, dict | list | tuple) and id(value) not in seen:
-            seen.add(id(value))
-            waiting.extend(value.values() if isinstance(value, dict) else value)
-    return found
+@contextmanager
+def in_memory(path: Path) -> Iterator[mmap.mmap]:
+    """A file as memory, from which no more can be read than it holds."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
+        yield memory
 
 
-def refusal(path: Path, error: Exception) -> CheckpointError:
-    """A CheckpointError that says what is wrong with the file at `path`."""
-    if isinstance(error, ForeignName) and error.name.startswith(FOREIGN_TENSORS):
-        reason = f"{error}: sparse, quantized and complex tensors are not supported"
-    elif isinstance(error, ForeignName):
-        reason = (f"{error}. A complete Python object was saved, which cannot be read safely; "
-                  "save the weights alone in PyTorch: torch.save(model.state_dict(), path)")
-    elif isinstance(error, CheckpointError | PickleError):
-        reason = str(error)
-    else:
-        reason = f"a damaged PyTorch file ({type(error).__name__}: {error})"
-    return CheckpointError(f"{path}: {reason}")
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Any error becomes a CheckpointError that names the file at `path`."""
+    try:
+        yield
+    except (CheckpointError, PickleError) as error:
+        raise located(path, error) from error
+    except Exception as error:                   # each part of a damaged file fails in its own way
+        raise CheckpointError(f"{path}: a damaged PyTorch file ({type(error).__name__}: {error})") from error

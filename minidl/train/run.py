@@ -120,7 +120,7 @@ class Run:
 
 def load_weights(model: Module, path: str | Path) -> dict[str, Any]:
     """Copy the weights in a file, which may be a run's checkpoint, into the model; returns the file's facts."""
-    arrays, facts = read_weights(path)
+    arrays, facts = read_weights(path, model=model)
     load_into(model, arrays, path)
     return facts
 

@@ -7,10 +7,13 @@ from types import SimpleNamespace
 
 import numba
 import pytest
+from PIL import Image
 
 import minidl
+import zoo
 from minidl.cli import COMMANDS, main
 from minidl.commands.info import gpu
+from minidl.io import save_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,6 +55,7 @@ def test_summary_prints_the_table(capsys):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["summary", "lenet", "--input", "1,28,28"], "did you mean lenet5"),
+    (["summary", "nothing.safetensors", "--input", "1,28,28"], "nothing.safetensors: there is no such file"),
     (["summary", "lenet5", "--input", "1,40,40"], "LeNet5: images must be 28 x 28 pixels, not 40 x 40"),
 ])
 def test_mistake_is_one_line(arguments, message, capsys):
@@ -78,6 +82,61 @@ def test_errors_become_one_line(monkeypatch, capsys, error, code, message):
     monkeypatch.setenv("MINIDL_TRACEBACK", "1")
     with pytest.raises(type(error)):
         main(["info"])
+
+
+@pytest.mark.parametrize(("name", "reason"), [
+    ("nothing.pth", "nothing.pth: there is no such file"),
+    ("nowhere/resnet18", "nowhere/resnet18: there is no such file"),
+    (".", ".: this is a folder, not a file"), ("resnet19", "did you mean resnet18"),
+])
+def test_draw_tells_a_missing_file_from_an_unknown_network(capsys, tmp_path, monkeypatch, name, reason):
+    monkeypatch.chdir(tmp_path)
+    assert main(["draw", name, "-o", "a.svg"]) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_summary_and_draw_take_model_files(capsys, tmp_path):
+    save_model(tmp_path / "m", zoo.create("lenet5", num_classes=3), input=(1, 28, 28))
+    assert main(["summary", str(tmp_path / "m"), "--input", "1,28,28"]) == 0
+    assert "conv1" in capsys.readouterr().out
+    assert main(["draw", str(tmp_path / "m"), "-o", str(tmp_path / "a.svg")]) == 0
+    assert (tmp_path / "a.svg").read_bytes().startswith(b"<svg")
+
+
+@pytest.mark.parametrize(("arguments", "reason"), [
+    (["look", ".", "-o", "o"], "this is a folder, not a photograph: ."),
+    (["look", "a.png", "-o", "m"], "this is a file, not a folder for pictures: m"),
+    (["look", "a.png", "-o", ""], "'' is not the name of a file"), (["look", "nothing", "-o", "o"], "nothing"),
+])
+def test_look_refuses_what_is_no_photograph(capsys, tmp_path, monkeypatch, arguments, reason):
+    monkeypatch.chdir(tmp_path)
+    save_model("m", zoo.create("lenet5", num_classes=3), input=(1, 28, 28))
+    Image.new("L", (28, 28)).save("a.png")
+    assert main([*arguments, "--model", "m"]) == 2
+    assert reason in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has neither /dev/stdout nor >&-")
+def test_closed_stdout_and_devices():
+    def run(command):
+        return subprocess.run(f"{sys.executable} -m minidl {command}", shell=True, cwd=ROOT, capture_output=True,
+                              check=False)
+    for command in ("info", "zoo lenet5", "summary lenet5 --input 1,28,28"):
+        done = run(f"{command} >&-")
+        assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+        assert b"stdout is closed" in done.stderr
+    if Path("/dev/stdout").exists():
+        assert run("draw lenet5 -o /dev/stdout | cat").stdout.startswith(b"<svg")
+    if Path("/dev/full").exists():
+        done = run("zoo lenet5 > /dev/full")
+        assert (done.returncode, done.stderr) == (2, b"minidl zoo: No space left on device\n")
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "1.5", "-1", "\u0663x", ""])
+def test_whole_numbers(capsys, text):
+    with pytest.raises(SystemExit):
+        main(["predict", "a", "--model", "m", f"--top={text}"])
+    assert "is not a whole number of at least 1" in capsys.readouterr().err
 
 
 def test_closed_pipe_is_silent():

@@ -4,6 +4,9 @@ import csv
 import io
 import json
 import os
+import shlex
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -18,6 +21,10 @@ from minidl.io import CheckpointError, save_checkpoint, save_model
 from minidl.io.image import Preprocessing, read_image
 from minidl.train import predict
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
+from torch_writer import of_array, write_zip
+
+ROOT = Path(__file__).parents[2]
 CLASSES = ["one", "two", "three, or more"]
 RNG = np.random.default_rng(0)
 
@@ -117,6 +124,127 @@ def test_no_readable_image(capsys, folder, model_file):
     assert (code, out.splitlines()) == (1, ["file,rank,class,index,probability"])
 
 
+def outside(*arguments, output="", **environment):
+    """A finished `minidl predict` in its own process, with `output` after the command, as in >&- ."""
+    command = " ".join([sys.executable, "-m", "minidl", "predict", *map(shlex.quote, map(str, arguments)), output])
+    return subprocess.run(command, shell=True, capture_output=True, check=False,
+                          env={**os.environ, "PYTHONPATH": str(ROOT), **environment})
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names of files are text, or in UTF-8")
+
+
+@pytest.fixture
+def foreign_names(folder, tmp_path):
+    """A model file with classes, and a folder with images, whose names ASCII cannot encode."""
+    classes = ["crème", "日本", "c"]
+    save_model(tmp_path / "m", zoo.create("lenet5", in_channels=3, num_classes=3), classes=classes, input=(3, 28, 28))
+    content = Path("images/b.png").read_bytes()
+    os.mkdir("foreign")
+    for name in (b"foreign/\xff.png", "foreign/crème.png".encode()):
+        Path(os.fsdecode(name)).write_bytes(content)
+    return tmp_path / "m"
+
+
+@on_linux
+def test_names_that_stdout_cannot_encode(foreign_names):
+    done = outside("foreign", "nothing\u65e5.png", "--model", foreign_names, "--top", 3, **ASCII)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    assert b"\\u65e5\\u672c" in done.stdout
+    assert b"cr\\xe8me" in done.stdout
+    assert len(done.stdout.splitlines()) == 8                        # two images, three classes each
+
+
+@on_linux
+@pytest.mark.parametrize("environment", [ASCII, {"PYTHONIOENCODING": "utf-16"}, {}])
+def test_json_is_valid_and_csv_is_utf_8_in_every_locale(foreign_names, environment):
+    done = outside("foreign", "nothing.png", "--model", foreign_names, "--json", **environment)
+    results = json.loads(done.stdout.decode("utf-16" if environment.get("PYTHONIOENCODING") == "utf-16" else "ascii"))
+    assert [result["file"] for result in results] == ["foreign/crème.png", "foreign/\udcff.png", "nothing.png"]
+    assert {prediction["class"] for prediction in results[0]["predictions"]} == {"crème", "日本", "c"}
+    done = outside("foreign", "nothing.png", "--model", foreign_names, "--csv", **environment)
+    rows = list(csv.DictReader(io.StringIO(done.stdout.decode())))
+    assert {row["file"] for row in rows} == {"foreign/crème.png", "foreign/\\udcff.png"}
+    assert {row["class"] for row in rows} == {"crème", "日本", "c"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the shell has no >&-")
+@pytest.mark.parametrize("form", [[], ["--csv"], ["--json"]])
+def test_closed_and_full_stdout_are_one_line(folder, model_file, form):
+    done = outside("images/b.png", "--model", model_file, *form, output=">&-")
+    assert (done.returncode, done.stderr.decode()) == (
+        2, "minidl predict: stdout is closed, so the result cannot be printed\n")
+    if os.path.exists("/dev/full"):
+        done = outside("images/b.png", "--model", model_file, *form, output="> /dev/full")
+        assert done.returncode == 2
+        assert done.stderr.decode().splitlines()[-1] == "minidl predict: No space left on device"
+        assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the shell has no 2>&-")
+def test_errors_do_not_go_to_stdout_where_stderr_is_closed(folder, model_file):
+    done = outside("nothing.png", "images/b.png", "--model", model_file, "--json", output="2>&-")
+    assert done.returncode == 1
+    assert len(json.loads(done.stdout)) == 2
+
+
+def test_folder_that_cannot_be_read_costs_nothing(capsys, folder, model_file, monkeypatch):
+    scandir = os.scandir
+
+    def locked(path):
+        if str(path).endswith("below"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+    monkeypatch.setattr(os, "scandir", locked)
+    code, out, err = run(capsys, "predict", "images", "", "a\0b", "x" * 5000, "--model", model_file, "--json")
+    assert code == 1
+    assert [list(result)[1] for result in json.loads(out)] == ["predictions"] * 2 + ["error"] * 4
+    for part in (os.path.join("images", "below") + ": Permission denied", "'' is not the name of a file",
+                 "is not the name of a file", "File name too long"):
+        assert part in err
+
+
+def test_photo_that_vanishes_costs_nothing(capsys, folder, model_file, monkeypatch):
+    read = Preprocessing.read
+
+    def vanished(preprocessing, file):
+        if file.endswith("b.png"):
+            raise FileNotFoundError(2, "No such file or directory", file)
+        return read(preprocessing, file)
+    monkeypatch.setattr(Preprocessing, "read", vanished)
+    code, out, err = run(capsys, "predict", "images", "--model", model_file, "--csv", "--top", 1)
+    assert (code, len(out.splitlines())) == (1, 3)
+    assert "b.png: No such file" in err
+
+
+def test_predictions_survive_an_error_in_a_later_batch(capsys, folder, model_file, monkeypatch):
+    calls = []
+
+    def fails(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise MemoryError("no memory for 9 TiB")
+        return predict(*arguments)
+    monkeypatch.setattr("minidl.commands.predict.predict", fails)
+    code, out, err = run(capsys, "predict", "images", "--model", model_file, "--json", "-b", 1)
+    assert (code, len(json.loads(out))) == (2, 1)
+    assert "no memory for 9 TiB" in err
+
+
+def test_one_output_that_is_not_finite_costs_one_image(capsys, folder, model_file, monkeypatch):
+    def broken(model, images, device):
+        logits = predict(model, images, device)
+        logits[1] = np.nan
+        return logits
+    monkeypatch.setattr("minidl.commands.predict.predict", broken)
+    code, out, err = run(capsys, "predict", "images", "--model", model_file, "--json")
+    assert code == 1
+    assert [list(result)[1] for result in json.loads(out)] == ["predictions", "error", "predictions"]
+    assert "b.png: the model's output for this image is NaN or infinity" in err
+
+
 def test_existing_file_precedes_a_pattern(capsys, folder, model_file):
     Path("images/b.png").rename("[b].png")
     assert run(capsys, "predict", "[b].png", "--model", model_file)[0] == 0
@@ -197,6 +325,13 @@ def test_convert_writes_a_model_file(capsys, tmp_path):
     (["--model", "lenet5", "--input", "3,28,28"], "--input 3,28,28 does not fit the network, which has in_channels=1"),
     (["--model", "lenet5", "--mean", "0.5,0.5"], "mean must be one finite number per channel, 1 in all"),
     (["--model", "lenet5", "--std", "0"], "std must be positive, not (0.0,)"),
+    (["--model", "lenet5", "--mean", "127.5"], "(127.5) is for pixels in 0..255; divided by 255 it is (0.5)"),
+    (["--model", "lenet5", "--std", "57.375"], "divided by 255 it is (0.225)"),
+    (["--model", "lenet5", "--set", "num_classes=4"], "--set num_classes=10 makes the network of the weights"),
+    (["--model", "lenet5", "--key", "net"], "only files of PyTorch hold dictionaries"),
+    (["--model", "lenet5", "--key", "net."], "none of its names begins with 'net.'"),
+    (["--model", "lenet5", "-o", "."], "cannot write .: Is a directory"),
+    (["--model", "lenet5", "-o", ""], "'' is not the name of a file"),
 ])
 def test_convert_refuses_what_does_not_fit(capsys, tmp_path, more, reason):
     np.savez(tmp_path / "w.npz", **zoo.create("lenet5").state_dict())
@@ -204,6 +339,43 @@ def test_convert_refuses_what_does_not_fit(capsys, tmp_path, more, reason):
     assert (code, out) == (2, "")
     assert reason in err
     assert not (tmp_path / "m").exists()
+    for word in ("PosixPath", "WindowsPath", "new_head=True", "load_state_dict", "load_weights(", "create="):
+        assert word not in err
+
+
+@pytest.mark.parametrize("text", [b"\xef\xbb\xbfone\ntwo\n", b"one\r\ntwo\r\n\r\n", b"one\ntwo"])
+def test_names_of_classes_may_have_a_byte_order_mark(capsys, tmp_path, text):
+    np.savez(tmp_path / "w.npz", **zoo.create("lenet5", num_classes=2).state_dict())
+    (tmp_path / "names").write_bytes(text)
+    assert run(capsys, "convert", tmp_path / "w.npz", "--model", "lenet5", "--set", "num_classes=2", "--classes",
+               tmp_path / "names", "-o", tmp_path / "m")[0] == 0
+    assert zoo.load(tmp_path / "m").about["classes"] == ["one", "two"]
+
+
+def test_facts_can_be_added_to_a_model_file(capsys, folder, tmp_path):
+    """What `minidl predict` advises works."""
+    save_model(tmp_path / "m", zoo.create("lenet5"))
+    code, _, err = run(capsys, "predict", "images/b.png", "--model", tmp_path / "m")
+    assert code == 2
+    for flag in ("--input C,H,W", "--classes", "--mean", "--std", "--input 3,32,32"):
+        assert flag in err
+    assert "save_model" not in err
+    assert run(capsys, "convert", tmp_path / "m", "-o", tmp_path / "n", "--input", "1, 28, 28", "--mean", "0.5")[0] == 0
+    assert run(capsys, "predict", "images/b.png", "--model", tmp_path / "n")[0] == 0
+
+
+def test_convert_chooses_the_weights_that_fit(capsys, tmp_path):
+    model = zoo.create("lenet5")
+    arrays = {name: of_array(array, str(i)) for i, (name, array) in enumerate(model.state_dict().items())}
+    stored = {f"module.{name}": tensor for name, (tensor, _) in arrays.items()}
+    write_zip(tmp_path / "w.pth", {"netD": {"a.weight": stored["module.conv1.weight"]}, "netG": stored},
+              {tensor.identity[2]: content for tensor, content in arrays.values()})
+    code, _, err = run(capsys, "convert", tmp_path / "w.pth", "-o", tmp_path / "m")
+    assert code == 2
+    assert "choose one with --key netD" in err
+    for more in ([], ["--key", "netG"]):
+        assert run(capsys, "convert", tmp_path / "w.pth", "--model", "lenet5", "-o", tmp_path / "m", *more)[0] == 0
+        np.testing.assert_array_equal(zoo.load(tmp_path / "m").conv1.weight.numpy(), model.conv1.weight.numpy())
 
 
 @pytest.mark.parametrize(("made", "reason"), [

@@ -57,10 +57,46 @@ def test_missing_folder_is_named(tmp_path):
         pass
 
 
+def test_file_in_the_place_of_a_folder_is_named(tmp_path):
+    (tmp_path / "a").touch()
+    with pytest.raises(OSError, match=r"cannot write .*b: Not a directory$"), replacing(tmp_path / "a" / "b"):
+        pass
+
+
 def test_path_that_is_a_folder_is_refused(tmp_path):
     with pytest.raises(OSError, match=r"cannot write .*: Is a directory$"), replacing(tmp_path) as file:
         file.write(b"")
     assert tmp_path.is_dir()
+
+
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_impossible_names_are_refused(name):
+    with pytest.raises(ValueError, match="is not the name of a file"), replacing(name):
+        pass
+
+
+@pytest.mark.parametrize("name", [".", "..", "/"])
+def test_folders_without_a_name_are_refused(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IsADirectoryError, match=rf"cannot write {name}: Is a directory"), replacing(name):
+        pass
+
+
+def test_longest_possible_name(tmp_path):
+    with replacing(tmp_path / ("x" * 255)) as file:
+        file.write(b"new")
+    assert (tmp_path / ("x" * 255)).read_bytes() == b"new"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipe_is_written_to_and_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with replacing(tmp_path / "pipe") as file:
+        file.write(b"new")
+    assert os.read(reader, 9) == b"new"
+    os.close(reader)
+    assert os.listdir(tmp_path) == ["pipe"]
 
 
 def test_sweep_removes_only_temporary_files(tmp_path):

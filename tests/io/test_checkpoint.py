@@ -127,10 +127,40 @@ def test_oversized_file_is_refused_unread(tmp_path):
         load_checkpoint(tmp_path / "a")
 
 
-@pytest.mark.parametrize("name", ["nothing", "."])
-def test_missing_file_and_folder_are_refused(tmp_path, name):
+def test_missing_file_and_folder_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no such file"):
-        load_checkpoint(tmp_path / name)
+        load_checkpoint(tmp_path / "nothing")
+    with pytest.raises(IsADirectoryError, match="this is a folder, not a file"):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("arrays", [{"a": np.array(["text"])}, {"a": np.array([1j])}, {"a": np.array([None])},
+                                    {"a": np.array([1], np.longdouble)}, {3: np.ones(2)}])
+def test_arrays_that_are_no_numbers_are_named(tmp_path, arrays):
+    with pytest.raises(TypeError, match=r"save_checkpoint: ('a'|3) must be the name of an array of numbers"):
+        save_checkpoint(tmp_path / "a", arrays)
+    assert not (tmp_path / "a").exists()
+
+
+def test_numbers_of_numpy_are_facts(tmp_path):
+    facts = {"a": np.float32(0.5), "b": [np.int64(1), {"c": np.bool_(True)}], "d": np.arange(3), "e": np.array(7)}
+    save_checkpoint(tmp_path / "a", {}, facts)
+    assert load_checkpoint(tmp_path / "a")[1] == {"a": 0.5, "b": [1, {"c": True}], "d": [0, 1, 2], "e": 7}
+
+
+def circle():
+    made = []
+    made.append(made)
+    return made
+
+
+@pytest.mark.parametrize("value", [{1, 2}, object(), b"a", 1j, {"a": range(3)}, {(1, 2): 3},
+                                   {np.int64(1): 2}, circle()])
+def test_facts_that_json_cannot_hold_are_named(tmp_path, value):
+    with pytest.raises(TypeError, match=r"the fact 'mine' cannot be stored: .*facts are text, numbers"):
+        save_checkpoint(tmp_path / "a", {}, {"mine": value})
+    with pytest.raises(TypeError, match="the name of a fact must be text, not int"):
+        save_checkpoint(tmp_path / "a", {}, {3: 1})
 
 
 def test_failed_save_keeps_the_old_file(tmp_path):

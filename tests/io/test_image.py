@@ -74,6 +74,89 @@ def test_16_bit_pixels_keep_their_upper_byte(tmp_path, suffix):
     np.testing.assert_array_equal(shown(path)[..., 2], GREYS)
 
 
+def tiff(content, size, bits, photometric, order="<", sample_format=1):
+    """A TIFF file of one uncompressed strip of grey."""
+    width, height = size
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, photometric), (273, None), (277, 1),
+            (278, height), (279, len(content)), (339, sample_format)]
+    start = 8 + 2 + 12 * len(tags) + 4
+    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(tags))
+    entries = b"".join(struct.pack(order + "HHII", tag, 4, 1, start if value is None else value)
+                       for tag, value in tags)
+    return header + entries + bytes(4) + content
+
+
+RAMP = np.array([0, 51, 102, 255], np.uint8)
+
+
+def packed_12(values):
+    """Pairs of 12-bit numbers in three bytes."""
+    pairs = np.asarray(values).reshape(-1, 2).tolist()
+    return b"".join(((a << 12) | b).to_bytes(3, "big") for a, b in pairs)
+
+
+@pytest.mark.parametrize(("content", "bits", "photometric", "order"), [
+    ((RAMP.astype(np.uint16) * 257).astype("<u2").tobytes(), 16, 1, "<"),
+    ((RAMP.astype(np.uint16) * 257).astype(">u2").tobytes(), 16, 1, ">"),
+    (packed_12(RAMP.astype(int) * 4095 // 255), 12, 1, "<"), (RAMP.tobytes(), 8, 1, "<"),
+    (((255 - RAMP).astype(np.uint16) * 257).astype("<u2").tobytes(), 16, 0, "<"), ((255 - RAMP).tobytes(), 8, 0, ">"),
+    (b"\xfc\xa0", 4, 0, "<"),
+])
+def test_grey_of_any_depth_in_tiff(tmp_path, content, bits, photometric, order):
+    """Photometric 0 is a negative: white is zero."""
+    (tmp_path / "a.tif").write_bytes(tiff(content, (4, 1), bits, photometric, order))
+    np.testing.assert_array_equal(shown(tmp_path / "a.tif", 1), [RAMP if bits != 4 else [0, 51, 85, 255]])
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_deflate", "packbits"])
+def test_compressed_negative_of_16_bits(tmp_path, compression):
+    deep = (255 - RAMP[None]).astype(np.uint16) * 257
+    path = saved(tmp_path / "a.tif", Image.fromarray(deep), compression=compression, tiffinfo={262: 0})
+    np.testing.assert_array_equal(shown(path, 1), [RAMP])
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_pixels_with_a_sign_are_refused(tmp_path, bits, order):
+    """Pillow would show -1 as white."""
+    (tmp_path / "a.tif").write_bytes(tiff(bytes(bits // 2), (4, 1), bits, 1, order, sample_format=2))
+    with pytest.raises(ImageError, match=r"a\.tif: its pixels have a sign"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("largest", [15, 255, 1023, 4095, 65535])
+def test_grey_of_any_depth_in_pgm(tmp_path, largest):
+    values = np.array([0, largest // 5, largest], ">u2" if largest > 255 else "u1")
+    (tmp_path / "a.pgm").write_bytes(b"P5 3 1 %d\n" % largest + values.tobytes())
+    np.testing.assert_allclose(shown(tmp_path / "a.pgm", 1), [[0, 51, 255]], atol=1)
+
+
+def grey_png(depth, row, transparent, colours=0, width=2):
+    """A PNG of one row, with the grey or colour `transparent` in a tRNS entry."""
+    header = struct.pack(">IIBBBBB", width, 1, depth, colours, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"tRNS", transparent)
+            + chunk(b"IDAT", zlib.compress(b"\0" + row)) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize(("depth", "row", "transparent", "expected"), [
+    (1, b"\x40", 0, [255, 255]), (1, b"\x40", 1, [0, 255]), (2, b"\x60", 1, [255, 170]), (2, b"\x60", 0, [85, 170]),
+    (4, b"\x5a", 5, [255, 170]), (4, b"\x5a", 85, [85, 170]), (8, b"\x05\x06", 5, [255, 6]),
+    (16, struct.pack(">2H", 257, 258), 257, [255, 1]), (16, struct.pack(">2H", 0, 514), 0, [255, 2]),
+])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_transparent_grey_of_every_depth(tmp_path, depth, row, transparent, expected, channels):
+    (tmp_path / "a.png").write_bytes(grey_png(depth, row, struct.pack(">H", transparent)))
+    np.testing.assert_array_equal(shown(tmp_path / "a.png", channels).reshape(2, channels)[:, 0], expected)
+
+
+@pytest.mark.parametrize(("depth", "code"), [(8, ">6B"), (16, ">6H")])
+def test_transparent_colour(tmp_path, depth, code):
+    unit = 1 if depth == 8 else 257
+    row = struct.pack(code, *(unit * value for value in (1, 2, 3, 4, 5, 6)))
+    (tmp_path / "a.png").write_bytes(grey_png(depth, row, struct.pack(">3H", unit, 2 * unit, 3 * unit), colours=2))
+    np.testing.assert_array_equal(shown(tmp_path / "a.png"), [[[255, 255, 255], [4, 5, 6]]])
+
+
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_32_bit_pixels_are_refused(tmp_path, dtype):
     path = saved(tmp_path / "a.tiff", Image.fromarray(GREYS.astype(dtype)))
@@ -159,10 +242,13 @@ def test_mutated_file_is_read_or_refused(tmp_path_factory, content, data):
         assert str(path) in str(error)               # noqa: PT017  (either outcome is valid)
 
 
+def chunk(kind, body):
+    """A part of a PNG."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
 def png(width, height):
     """A PNG that declares a size and contains almost nothing."""
-    def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000)))
             + chunk(b"IEND", b""))
@@ -190,6 +276,15 @@ def test_other_files_are_refused(tmp_path, text):
         read_image(tmp_path / "a.jpg")
 
 
+@pytest.mark.parametrize(("content", "reason"), [
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
+    (b"<!DOCTYPE html><html>", "is a web page.*download the file itself")])
+def test_what_stands_in_the_place_of_a_photograph_is_named(tmp_path, content, reason):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(ImageError, match=rf"a\.jpg: not an image; it .*{reason}"):
+        read_image(tmp_path / "a.jpg")
+
+
 def test_missing_file_and_two_channels_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_image(tmp_path / "a.jpg")
@@ -197,7 +292,41 @@ def test_missing_file_and_two_channels_are_refused(tmp_path):
         read_image(tmp_path / "a.jpg", channels=2)
 
 
+@pytest.mark.parametrize("name", [None, 3, True, b"a.png", ["a.png"], np.zeros(3), Image.new("L", (2, 2))])
+def test_what_is_no_path_is_refused(name):
+    with pytest.raises(TypeError, match="read_image: path must be text or a Path, not"):
+        read_image(name)
+
+
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_impossible_names_are_refused(name):
+    with pytest.raises(ImageError, match="is not the name of a file"):
+        read_image(name)
+
+
 # Preprocessing
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "I;16"])
+def test_preprocessing_takes_images_of_every_mode(mode):
+    for channels in (1, 3):
+        out = Preprocessing((channels, 4, 4), 4, (0.0,) * channels, (1.0,) * channels)(Image.new(mode, (5, 4)))
+        assert out.shape == (channels, 4, 4)
+
+
+@pytest.mark.parametrize(("mean", "std", "reason"), [
+    ((123.675, 116.28, 103.53), (1.0,) * 3, r"divided by 255 it is \(0\.485"), ((0.5,) * 3, (58.4,) * 3, "its std"),
+    ((0.5,), (1.0,) * 3, "3 in all"), ((0.5,) * 3, (0.0,) * 3, "positive"), ((0.5,) * 3, (float("nan"),) * 3, "finite"),
+])
+def test_preprocessing_refuses_a_mean_and_std_that_do_not_fit(mean, std, reason):
+    with pytest.raises(ValueError, match=reason):
+        Preprocessing((3, 4, 4), 4, mean, std)
+
+
+@pytest.mark.parametrize("thing", [None, "a.png", np.zeros((4, 4, 3), np.uint8), b""])
+def test_preprocessing_takes_nothing_else(thing):
+    with pytest.raises(TypeError, match=r"Preprocessing: image must be a Pillow image.*read\(path\)"):
+        Preprocessing((3, 4, 4), 4, (0.0,) * 3, (1.0,) * 3)(thing)
+
 
 @given(width=st.integers(1, 90), height=st.integers(1, 90), resize=st.integers(8, 20), grey=st.booleans())
 def test_preprocessing_agrees_with_torchvision(width, height, resize, grey):

@@ -81,6 +81,39 @@ def test_load_model_needs_a_way_to_make_the_network(path):
     assert load_model(path, zoo.build).architecture["name"] == "lenet5"
 
 
+def test_numbers_of_numpy_are_facts_too(path):
+    model = zoo.create("lenet5", num_classes=2)
+    save_model(path, model, classes=np.array(["cat", "dog"]), input=np.array([1, 28, 28]), resize=np.int64(30),
+               mean=np.float32(0.5), std=[np.float64(0.25)])
+    about = zoo.load(path).about
+    assert about == {"classes": ["cat", "dog"], "input": [1, 28, 28], "resize": 30, "mean": [0.5], "std": [0.25]}
+
+
+@pytest.mark.parametrize(("fact", "reason"), [
+    ({"classes": {"a", "b"}}, "the fact 'classes' cannot be stored: .* is set"), ({"resize": object()}, "'resize'"),
+    ({"classes": [b"a"]}, "'classes' cannot be stored: b'a' is bytes"), ({"input": 1j}, "'input'"),
+])
+def test_facts_that_json_cannot_hold_are_named(path, fact, reason):
+    with pytest.raises(TypeError, match=reason):
+        save_model(path, Own(), **fact)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("fact", "reason"), [
+    ({"mean": (123.675, 116.28, 103.53)}, r"mean is for pixels in 0\.\.1.*divided by 255 it is \(0\.485, 0\.456"),
+    ({"std": (58.395, 57.12, 57.375)}, r"divided by 255 it is \(0\.229, 0\.224, 0\.225\)"),
+    ({"input": (3, 8, 8), "mean": [0.5]}, "one finite number per channel, 3 in all"),
+    ({"std": [float("nan")]}, "finite"), ({"classes": "abc"}, "classes are not a list of names"),
+    ({"classes": [1, 2]}, "classes are not a list of names"), ({"input": (1, 28)}, "input shape is"),
+    ({"input": 5, "mean": 0.5}, "input shape is 5"), ({"resize": float("nan")}, "resized to nan"),
+    ({"mean": "a"}, "finite"), ({"resize": True}, "resized to True"), ({"resize": "30"}, "resized to '30'"),
+])
+def test_facts_that_do_not_fit_are_refused(path, fact, reason):
+    with pytest.raises(ValueError, match=rf"save_model: .*{reason}"):
+        save_model(path, Own(), **fact)
+    assert not path.exists()
+
+
 def test_unknown_fact_is_refused(path):
     with pytest.raises(TypeError, match="save_model: there is no clases; there are classes, input"):
         save_model(path, Own(), clases=["a"])
@@ -128,6 +161,14 @@ def test_classes_that_are_not_names_are_refused(path, classes):
     model = zoo.create("lenet5")
     save_checkpoint(path, model.state_dict(), {"architecture": model.architecture, "classes": classes})
     with pytest.raises(CheckpointError, match="classes are not a list of names"):
+        zoo.load(path)
+
+
+@pytest.mark.parametrize("shape", ["abc", [3], [1, 28, "28"], [1, 28, -1], [1, 28, float("nan")], [1, 28, 1 << 40], 3])
+def test_shapes_that_are_not_are_refused(path, shape):
+    model = zoo.create("lenet5")
+    save_checkpoint(path, model.state_dict(), {"architecture": model.architecture, "input": shape})
+    with pytest.raises(CheckpointError, match=r"its input shape is .*, not"):
         zoo.load(path)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pickle
 import struct
+import tarfile
 import tracemalloc
 import zipfile
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from torch_writer import TYPES, Name, Stored, encoded, of_array, pickled, write_legacy, write_zip
+from torch_writer import TYPES, Name, Stored, encoded, of_array, pickled, write_legacy, write_tar, write_zip
 
 from minidl.io import CheckpointError, load_weights
 
@@ -222,13 +223,43 @@ def test_mutated_file_is_read_or_refused(scratch, good, data):
         assert all(isinstance(array, np.ndarray) for array in back.values())
 
 
-def test_compressed_archive_is_refused(tmp_path):
-    bomb = bytes(1 << 24)
-    write_zip(tmp_path / "bomb.pth", one(shape=(1 << 22,), strides=(1,), count=1 << 22), {"0": bomb},
+def test_archive_packed_anew_is_read(tmp_path):
+    write_zip(tmp_path / "a.pth", one(), {"0": ELEMENTS.tobytes()}, compression=zipfile.ZIP_DEFLATED)
+    np.testing.assert_array_equal(load_weights(tmp_path / "a.pth")["w"], ELEMENTS.reshape(2, 3))
+
+
+def test_compressed_bomb_allocates_no_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("minidl.io.npz.SMALL", 1 << 20)
+    write_zip(tmp_path / "bomb.pth", one(shape=(1 << 22,), strides=(1,), count=1 << 22), {"0": bytes(1 << 24)},
               compression=zipfile.ZIP_DEFLATED)
     assert (tmp_path / "bomb.pth").stat().st_size < 1 << 16
-    with pytest.raises(CheckpointError, match=r"bomb\.pth: it is compressed"):
-        load_weights(tmp_path / "bomb.pth")
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError, match=r"bomb\.pth: its entries declare 167\d* bytes, more than the file"):
+            load_weights(tmp_path / "bomb.pth")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def without_checksums(content):
+    """A zip archive whose checksums are 0, as torch.serialization.set_crc32_options(False) leaves them."""
+    content = bytearray(content)
+    for magic, place in ((b"PK\x03\x04", 14), (b"PK\x01\x02", 16)):
+        start = -1
+        while (start := content.find(magic, start + 1)) >= 0:
+            content[start + place:start + place + 4] = bytes(4)
+    return bytes(content)
+
+
+def test_archive_without_checksums_is_read_and_a_wrong_checksum_is_not(tmp_path):
+    write_zip(tmp_path / "a.pth", one(), {"0": ELEMENTS.tobytes()})
+    good = (tmp_path / "a.pth").read_bytes()
+    (tmp_path / "a.pth").write_bytes(without_checksums(good))
+    np.testing.assert_array_equal(load_weights(tmp_path / "a.pth")["w"], ELEMENTS.reshape(2, 3))
+    (tmp_path / "a.pth").write_bytes(good.replace(ELEMENTS.tobytes(), ELEMENTS[::-1].tobytes()))
+    with pytest.raises(CheckpointError, match=r"a\.pth: a damaged PyTorch file .*CRC"):
+        load_weights(tmp_path / "a.pth")
 
 
 def test_overlapping_zip_entries_are_refused(tmp_path):
@@ -276,6 +307,138 @@ def test_dictionary_that_contains_itself_is_refused(tmp_path):
     write_zip(tmp_path / "a.pth", b"\x80\x02}q\x00U\x05modelh\x00s.", {})
     with pytest.raises(CheckpointError, match="holds no named weights"):
         load_weights(tmp_path / "a.pth")
+
+
+# Rebuilding functions: nothing that changes elements may be passed over
+
+def called(name, *arguments):
+    """The instructions that call a function with the encoded arguments."""
+    return encoded(Name(name)) + b"(" + b"".join(arguments) + b"tR"
+
+
+def stored_as(kind, count=6):
+    return encoded(("storage", Name(f"torch {kind}Storage"), "0", "cpu", count)) + b"Q"
+
+
+GEOMETRY = encoded(0) + encoded((2, 3)) + encoded((3, 1))
+HOOKS = encoded(Name("collections OrderedDict")) + b")R"
+REBUILT = {
+    "a negative bit": called("torch._utils _rebuild_tensor_v2", stored_as("Float"), GEOMETRY, b"\x89", HOOKS,
+                             encoded({"neg": True})),
+    "a parameter with attributes": called("torch._utils _rebuild_parameter_with_state", called(
+        "torch._utils _rebuild_tensor_v2", stored_as("Float"), GEOMETRY, b"\x88", HOOKS), b"\x88", HOOKS,
+        encoded({"note": 3})),
+    "a tensor with attributes": called("torch._tensor _rebuild_from_type_v2", encoded(
+        Name("torch._utils _rebuild_tensor_v2")), encoded(Name("torch Tensor")), b"(" + stored_as("Float") + GEOMETRY
+        + b"\x89" + HOOKS + b"t", encoded({"persistent": True})),
+    "a tensor of a subclass": called("torch._tensor _rebuild_from_type_v2", encoded(
+        Name("torch._utils _rebuild_tensor_v2")), encoded(Name("mine Tensor")), b"(" + stored_as("Float") + GEOMETRY
+        + b"\x89" + HOOKS + b"t", b"}"),
+    "an object": encoded(Name("torch FloatTensor")) + b")\x81(" + stored_as("Float") + GEOMETRY + b"tb",
+    "an object of a GPU, protocol 1": called("copy_reg _reconstructor", encoded(Name("torch.cuda FloatTensor")),
+                                             encoded(Name("__builtin__ object")), b"N") + b"("
+    + stored_as("Float") + GEOMETRY + b"tb",
+    "a parameter of PyTorch 0.1": called("torch.nn.parameter Parameter", encoded(Name("torch FloatTensor")) + b")\x81("
+                                         + stored_as("Float") + GEOMETRY + b"tb", b"\x88")
+    + b"(\x88\x89" + HOOKS + b"tb",
+    "a variable with its tensor as state": encoded(Name("torch.nn.parameter Parameter")) + b")\x81(" + called(
+        "torch._utils _rebuild_tensor", stored_as("Float"), GEOMETRY) + b"N" + HOOKS + b"\x88Ntb",
+    "a view of a storage": called("torch._utils _rebuild_tensor_v2", encoded(
+        ("storage", Name("torch FloatStorage"), "0", "cpu", 8, ("1", 2, 6))) + b"Q", GEOMETRY, b"\x89", HOOKS),
+    "uint16": called("torch._utils _rebuild_tensor_v3", encoded(
+        ("storage", Name("torch.storage UntypedStorage"), "0", "cpu", 24)) + b"Q", GEOMETRY, b"\x89", HOOKS,
+        encoded(Name("torch uint32"))),
+}
+
+
+@every_format
+@pytest.mark.parametrize("name", REBUILT)
+def test_every_way_to_rebuild_a_tensor(tmp_path, kind, name):
+    elements, count, expected = ELEMENTS, 6, ELEMENTS.reshape(2, 3)
+    if name == "a view of a storage":
+        elements, count, expected = np.arange(8, dtype="f4"), 8, np.arange(2, 8).reshape(2, 3)
+    if name == "uint16":
+        elements, count = ELEMENTS.astype("<u4"), 24
+    content = b"\x80\x02}" + encoded("w") + REBUILT[name] + b"s."
+    write(kind, tmp_path / "a", content, {"0": elements.tobytes()}, {"0": count})
+    back = load_weights(tmp_path / "a")["w"]
+    np.testing.assert_array_equal(back, -expected if name == "a negative bit" else expected)
+    assert not back.flags.writeable
+
+
+@every_format
+@pytest.mark.parametrize(("harm", "reason"), [
+    (called("torch._utils _rebuild_tensor_v2", stored_as("Float"), GEOMETRY, b"\x89", HOOKS, encoded({"new": True})),
+     "metadata that are unknown"),
+    (called("torch._utils _rebuild_tensor_v2", stored_as("Float"), GEOMETRY, encoded(3), HOOKS), "no tensor"),
+    (called("torch._utils _rebuild_tensor_v2", encoded(
+        ("storage", Name("torch FloatStorage"), "0", "cpu", 6, ("1", 3, 6))) + b"Q", GEOMETRY, b"\x89", HOOKS),
+     "a view reaches beyond the 6 elements"),
+    (called("torch._utils _rebuild_tensor_v3", encoded(
+        ("storage", Name("torch.storage UntypedStorage"), "0", "cpu", 6)) + b"Q", GEOMETRY, b"\x89", HOOKS,
+        encoded(Name("torch uint16"))), "reaches beyond the 3 elements"),
+    (called("torch._utils _rebuild_qtensor", stored_as("QInt8"), GEOMETRY), r"quantized.*tensor\.dequantize"),
+    (called("torch._utils _rebuild_tensor_v2", stored_as("ComplexFloat"), GEOMETRY, b"\x89", HOOKS), "complex"),
+    (called("torch._utils _rebuild_meta_tensor_no_storage", encoded(Name("torch float32"))), "meta device"),
+    (called("torch._utils _rebuild_tensor_v3", encoded(("storage", Name("torch.storage UntypedStorage"), "0", "cpu", 6))
+            + b"Q", GEOMETRY, b"\x89", HOOKS, encoded(Name("torch float8_e5m2"))),
+     r"torch\.float8_e5m2.*tensor\.float"),
+    (called("numpy.core.multiarray scalar", encoded("f8")), r"numpy.*torch\.as_tensor"),
+])
+def test_what_is_no_plain_tensor_is_named(tmp_path, kind, harm, reason):
+    write(kind, tmp_path / "a", b"\x80\x02}" + encoded("w") + harm + b"s.", {})
+    with pytest.raises(CheckpointError, match=rf"(?s)a: .*{reason}"):
+        load_weights(tmp_path / "a")
+
+
+def test_negative_bit_of_an_expanded_tensor_takes_no_memory(tmp_path):
+    tensor = called("torch._utils _rebuild_tensor_v2", stored_as("Float"), encoded(5), encoded((1 << 28, 1)),
+                    encoded((0, 1)), b"\x89", HOOKS, encoded({"neg": True}))
+    write_zip(tmp_path / "a", b"\x80\x02}" + encoded("w") + tensor + b"s.", {"0": ELEMENTS.tobytes()})
+    back = load_weights(tmp_path / "a")["w"]
+    assert (back.shape, back[-1, 0]) == ((1 << 28, 1), -5)
+
+
+@pytest.mark.parametrize("protocol", [1, 2, 3, 4, 5])
+def test_legacy_file_of_any_protocol(tmp_path, protocol):
+    write_legacy(tmp_path / "a", one(), {"0": ELEMENTS.tobytes()}, {"0": 6}, pickle_protocol=protocol)
+    np.testing.assert_array_equal(load_weights(tmp_path / "a")["w"], ELEMENTS.reshape(2, 3))
+
+
+# The tar archive of PyTorch 0.1
+
+def test_tar_archive_is_read(tmp_path):
+    arrays = {"conv1.weight": ELEMENTS.reshape(1, 2, 3, 1), "fc.bias": np.array([1, -2], np.float64)}
+    write_tar(tmp_path / "a.pth", arrays)
+    back = load_weights(tmp_path / "a.pth")
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array)
+        assert back[name].dtype == array.dtype
+
+
+def test_views_in_a_tar_archive(tmp_path):
+    write_tar(tmp_path / "a.pth", {"w": ELEMENTS}, views=[(900, 100, 2, 3)], storage=900, shape=(3,))
+    np.testing.assert_array_equal(load_weights(tmp_path / "a.pth")["w"], [2, 3, 4])
+    for view in [(900, 100, 4, 3), (900, 100, -1, 3), (900, 100, 0, 1 << 60), (900, 7, 0, 1)]:
+        write_tar(tmp_path / "a.pth", {"w": ELEMENTS}, views=[view], storage=900, shape=(3,))
+        with pytest.raises(CheckpointError, match=r"a\.pth: "):
+            load_weights(tmp_path / "a.pth")
+
+
+@given(part=st.floats(0, 1, exclude_max=True))
+def test_truncated_tar_archive_is_refused(scratch, part):
+    write_tar(scratch, {"w": ELEMENTS})
+    content = scratch.read_bytes().rstrip(b"\0")
+    scratch.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(CheckpointError, match=r"weights\.pth: "):
+        load_weights(scratch)
+
+
+def test_other_tar_archives_are_refused(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.add(__file__, "photo.py")
+    with pytest.raises(CheckpointError, match=r"a\.tar: a tar archive of photo\.py; unpack it"):
+        load_weights(tmp_path / "a.tar")
 
 
 @every_format

@@ -73,12 +73,6 @@ def test_prefix_that_not_all_names_have_is_kept(tmp_path):
     assert_same(load_weights(tmp_path / "a"), arrays)
 
 
-def test_two_dictionaries_without_a_known_name_are_ambiguous(tmp_path):
-    write("zip", tmp_path / "a", wrap=lambda tree: {"generator": tree, "critic": tree})
-    with pytest.raises(CheckpointError, match="holds no named weights"):
-        load_weights(tmp_path / "a")
-
-
 def test_facts_are_returned_and_optimizer_arrays_are_not(tmp_path):
     save_checkpoint(tmp_path / "a", {**ARRAYS, "optimizer/fc.bias": np.ones(2)}, {"classes": ["a", "b"]})
     arrays, facts = read_weights(tmp_path / "a")
@@ -97,10 +91,33 @@ def test_files_of_other_formats_are_refused(tmp_path, content, reason):
         load_weights(tmp_path / "a.pth")
 
 
-@pytest.mark.parametrize("name", ["nothing", "."])
-def test_missing_file_and_folder_are_refused(tmp_path, name):
+def test_missing_file_and_folder_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no such file"):
-        load_weights(tmp_path / name)
+        load_weights(tmp_path / "nothing")
+    with pytest.raises(IsADirectoryError, match="this is a folder, not a file"):
+        load_weights(tmp_path)
+    write("npz", tmp_path / "best.npz")
+    with pytest.raises(IsADirectoryError, match=r"a folder.*such as best\.npz"):
+        load_weights(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_impossible_names_are_refused(name):
+    with pytest.raises(CheckpointError, match="is not the name of a file"):
+        load_weights(name)
+
+
+@pytest.mark.parametrize("name", [None, 3, b"a.pth", ["a.pth"], True])
+def test_what_is_no_path_is_refused(name):
+    with pytest.raises(TypeError, match="path must be text or a Path, not"):
+        load_weights(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipe_is_refused_without_blocking(tmp_path):
+    os.mkfifo(tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="a pipe or a device"):
+        load_weights(tmp_path / "a.pth")
 
 
 def test_oversized_file_is_refused_unread(tmp_path):
@@ -217,6 +234,7 @@ def test_all_mismatches_are_listed_and_nothing_is_loaded():
                  "other is unexpected"):
         assert part in str(caught.value)
     assert "new_head" not in str(caught.value)
+    assert "more mismatches" not in str(caught.value)
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
 

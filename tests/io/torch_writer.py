@@ -1,7 +1,9 @@
 """Files in both formats of `torch.save`, written by hand from the description of the formats."""
 
+import io
 import pickle
 import struct
+import tarfile
 import zipfile
 
 from minidl.io.torch_file import LEGACY_MAGIC
@@ -68,11 +70,31 @@ def write_zip(path, tree, storages, folder="archive", compression=zipfile.ZIP_ST
         archive.writestr(f"{folder}/version", "3\n")
 
 
-def write_legacy(path, tree, storages, counts, little_endian=True, protocol=1001):
+def write_legacy(path, tree, storages, counts, little_endian=True, protocol=1001, pickle_protocol=2):
     """The same in the old format; `counts` has the number of elements by key."""
     system = {"protocol_version": 1001, "little_endian": little_endian, "type_sizes": {"int": 4}}
-    parts = [LEGACY_MAGIC, pickle.dumps(protocol, 2), pickle.dumps(system, 2),
+    magic = pickle.dumps(pickle.loads(LEGACY_MAGIC), pickle_protocol)
+    parts = [magic, pickle.dumps(protocol, pickle_protocol), pickle.dumps(system, pickle_protocol),
              tree if isinstance(tree, bytes) else pickled(tree), pickle.dumps(list(storages), 2)]
     for key, elements in storages.items():
         parts += [struct.pack("<q", counts[key]), elements]
     path.write_bytes(b"".join(parts))
+
+
+def write_tar(path, arrays, views=(), storage=None, shape=None):
+    """{name: array} as PyTorch 0.1 wrote it: tensors and storages are numbered, and the pickle has the numbers."""
+    storages, tensors, tree = pickled(len(arrays)), pickled(len(arrays)), b"\x80\x02}"
+    for i, (name, array) in enumerate(arrays.items()):
+        kind, sizes = TYPES[array.dtype.name], shape or array.shape
+        strides = [step // array.itemsize for step in array.strides]
+        storages += pickled((100 + i, "cpu", Name(f"torch {kind}Storage")))
+        storages += struct.pack("<q", array.size) + array.tobytes()
+        tensors += pickled((200 + i, storage or 100 + i, Name(f"torch {kind}Tensor")))
+        tensors += struct.pack(f"<q{2 * len(sizes)}qq", len(sizes), *sizes, *strides, 0)
+        tree += encoded(name) + encoded(str(200 + i)) + b"Qs"
+    parts = {"sys_info": b"", "pickle": tree + b".", "tensors": tensors, "storages": storages + pickled(list(views))}
+    with tarfile.open(path, "w:", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in parts.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
