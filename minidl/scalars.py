@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
+PYTHON = frozenset({bool, int, float, str, type(None)})
+
 
 def plain(value: Any) -> Any:
     """Python's numbers in place of others, also in lists and dictionaries; a NumPy array becomes a list.
 
     Any other value is returned as it is.
     """
-    if isinstance(value, int | float | str) and not isinstance(value, np.generic):
+    if type(value) in PYTHON:
         return value
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
@@ -33,6 +35,8 @@ def plain(value: Any) -> Any:
 
 def number(owner: str, setting: str, value: Any, least: float = -math.inf, most: float = math.inf) -> float:
     """A setting as a Python float; it must be a finite number from `least` to `most`."""
+    if type(value) is float and least <= value <= most and math.isfinite(value):         # the usual case, quickly
+        return value
     chosen = plain(value)
     is_number = isinstance(chosen, Real) and not isinstance(chosen, bool) and math.isfinite(chosen)
     if is_number and least <= float(chosen) <= most:
@@ -45,6 +49,8 @@ def number(owner: str, setting: str, value: Any, least: float = -math.inf, most:
 
 def whole(owner: str, setting: str, value: Any, least: float = 1) -> int:
     """A setting as a Python int; it must be a whole number of at least `least`, which may be -infinity."""
+    if type(value) is int and value >= least:                                            # the usual case, quickly
+        return value
     chosen = plain(value)
     if isinstance(chosen, Integral) and not isinstance(chosen, bool) and int(chosen) >= least:
         return int(chosen)

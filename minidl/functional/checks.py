@@ -21,12 +21,15 @@ Padding: TypeAlias = Pair | str                              # the same, or "sam
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 REDUCTIONS = ("mean", "sum", "none")
+ONLY_INTEGERS = frozenset({int})
 
 
 # Numbers
 
 def unwrapped(value: Any) -> Any:
     """`plain`, with lists and arrays as tuples, which can be hashed."""
+    if type(value) is int or (type(value) is tuple and ONLY_INTEGERS.issuperset(map(type, value))):
+        return value                                         # the usual cases, quickly
     chosen = plain(value)
     return tuple(map(unwrapped, chosen)) if isinstance(chosen, tuple | list) else chosen
 
@@ -96,6 +99,8 @@ def axes_of(x: Any, axis: Axis, name: str) -> tuple[int, ...]:
     """`axis` as a tuple of integers from 0 to x.ndim - 1; None stands for all axes."""
     if axis is None:
         return tuple(range(x.ndim))
+    if type(axis) is int and -x.ndim <= axis < x.ndim:       # the usual case, quickly
+        return (axis % x.ndim,)
     numbers = unwrapped(axis)
     axes = numbers if isinstance(numbers, tuple) else (numbers,)
     for i in axes:

@@ -74,11 +74,13 @@ def test_a_changed_value_is_noticed_or_not_needed(name, backend):
 
 
 @backends
+@pytest.mark.parametrize("ones", [False, True], ids=["gradient", "ones"])
 @each
-def test_every_gradient_has_memory_of_its_own(name, backend):
+def test_every_gradient_has_memory_of_its_own(name, backend, ones):
     """Changing one in place changes neither another, nor the gradient passed in, nor a second walk."""
     with kernels.using(backend):
         xs, out, gradient = recorded(name)
+        gradient = np.ones_like(gradient) if ones else gradient
         other = Tensor(np.ones(out.shape, out.dtype), requires_grad=True)
         both = out + other
         first = gradients([*xs, other], both, gradient)
