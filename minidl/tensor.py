@@ -309,7 +309,7 @@ def propagate(node: Node, grads: dict[Node, Array]) -> None:
         if parent is not None and share is not None:
             if callable(share):
                 if written:
-                    writes.check_unwritten(share, node.order, node.name)
+                    writes.check_unwritten(share, node.order, node.name, node.backward)
                 share = share()
             share = unbroadcast(share, parent, node.name)
             if parent in grads:

@@ -211,6 +211,19 @@ def test_running_statistics_may_move_before_backward():
     np.testing.assert_array_equal(x.grad, before)
 
 
+def test_memory_that_was_changed_and_freed_may_become_a_gradient():
+    w = Tensor(np.ones((4, 3), np.float32), requires_grad=True)
+    for rows in range(1, 9):
+        loss = F.linear(Tensor(np.ones((rows, 4), np.float32), requires_grad=True), w.T).sum()
+        with no_grad():
+            others = [Tensor(np.zeros((rows, columns), np.float32)) for columns in (3, 4) for _ in range(20)]
+            for other in others:
+                other += 1
+            del other, others
+        loss.backward()
+    np.testing.assert_array_equal(w.grad, np.full((4, 3), 36))
+
+
 def test_which_arrays_a_function_reads():
     """Those that only a lambda reads belong to the lambda; what a comprehension or a called function reads counts."""
     a, b, c, d = (np.full(1, i) for i in range(4))
@@ -223,6 +236,7 @@ def test_which_arrays_a_function_reads():
         parts = [x + a for x in (grad,)]
         return parts, (lambda: b), held, call()
     assert sorted(int(x[0]) for x in arrays_read(backward)) == [0, 2, 3]
+    assert sorted(int(x[0]) for x in arrays_read(backward, all_variables=True)) == [0, 1, 2, 3]
     assert [int(x[0]) for x in arrays_read(backward(a)[1])] == [1]
     assert list(arrays_read(F.relu)) == []
     assert list(arrays_read(print)) == []
