@@ -184,6 +184,7 @@ def memory_pool():
     """The pool from which kernels take memory; an empty one if only array code is used."""
     if kernels.settings.backend == "plain":
         return SimpleNamespace(live_bytes=0, high_water_bytes=0, total_bytes=0)
+    kernels.cpu_kernels()
     from minidl.kernels.cpu.runtime.memory_pool import pool  # imported late: it loads Numba
     return pool
 

@@ -8,9 +8,13 @@ same signatures, so an op asks once, `kernels = backend(x)`, and its backward ke
 multiplications of a convolution at the cost of precision. Both are settings of the calling thread.
 """
 
+import functools
+import importlib
+
 import numpy as np
 
 from minidl.kernels.geometry import Taps, Window
+from minidl.kernels.own_thread import in_own_thread
 from minidl.kernels.parameters import Arrays
 from minidl.kernels.settings import settings, use, using
 from minidl.kernels.training import expect_training
@@ -23,7 +27,15 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 def backend(x):
     """The package of kernels for the array `x`, by where it lives, its dtype, and the settings of this thread."""
     if settings.backend != "plain" and isinstance(x, np.ndarray) and x.dtype in FLOATS:
-        from minidl.kernels import cpu  # imported late: Numba takes longer to load than all the rest
-        return cpu
+        return cpu_kernels()
     from minidl.kernels import plain
     return plain
+
+
+@functools.cache
+def cpu_kernels():
+    """The package `cpu`, imported late, because Numba takes longer to load than all the rest.
+
+    An import that a signal handler interrupts would leave both half loaded.
+    """
+    return in_own_thread(functools.partial(importlib.import_module, "minidl.kernels.cpu"))

@@ -12,7 +12,8 @@ import pytest
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
     pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
 
-from minidl.kernels.cpu.runtime import cache, compiling, progress
+from minidl.kernels import own_thread
+from minidl.kernels.cpu.runtime import cache, progress
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.work import share
 
@@ -55,7 +56,7 @@ def test_a_kernel_that_cannot_be_compiled_is_not_locked():
 
 
 @pytest.mark.parametrize("thread", [True, False], ids=["no more threads", "a thread"])
-def test_compiling_in_a_thread_of_its_own(monkeypatch, thread):
+def test_a_job_in_a_thread_of_its_own(monkeypatch, thread):
     """What it returns or raises is the caller's; where no thread can be started, it happens in the caller's."""
     names = []
 
@@ -67,10 +68,10 @@ def test_compiling_in_a_thread_of_its_own(monkeypatch, thread):
 
     if thread:
         monkeypatch.setattr(threading.Thread, "start", lambda self: exec("raise RuntimeError"))
-    assert compiling.in_own_thread(job) == 5
+    assert own_thread.in_own_thread(job) == 5
     with pytest.raises(KeyError, match="reason"):
-        compiling.in_own_thread(job)
-    assert set(names) == {"MainThread" if thread else "minidl-compile"}
+        own_thread.in_own_thread(job)
+    assert set(names) == {"MainThread" if thread else "minidl-work"}
 
 
 def test_every_thread_does_its_share_once():

@@ -122,6 +122,41 @@ print(train() == quiet, len(handled) > 9, all(right))
 """) == ["True", "True", "True"]
 
 
+@pytest.mark.parametrize("raising", [False, True])
+def test_a_handler_interrupts_the_first_operation(raising):
+    """It comes while Numba is imported, which is complete afterwards."""
+    done = subprocess.run([sys.executable, "-c", f"""
+import signal
+import numpy as np
+import minidl.functional as F
+from minidl import Tensor
+
+x = Tensor(np.array([-1, 2], np.float32))
+handled, busy = [], []
+
+def handler(*_):
+    if {raising} and len(handled) < 9:
+        handled.append([0, 2])
+        raise KeyboardInterrupt
+    if not busy:
+        busy.append(True)
+        handled.append(F.relu(x).data.tolist())
+        busy.clear()
+
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+out = None
+while out is None:
+    try:
+        out = F.relu(x).data.tolist()
+    except KeyboardInterrupt:
+        pass
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(out == [0, 2], len(handled) > 0, all(found == [0, 2] for found in handled))
+"""], text=True, check=False, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=PATIENCE)
+    assert (done.returncode, done.stdout.split()) == (0, ["True", "True", "True"]), done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("raising", [False, True])
 def test_a_handler_runs_operations_while_kernels_are_compiled(tmp_path, raising):
