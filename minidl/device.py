@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minidl.scalars import plain
+
 # An array of NumPy or CuPy. Type checkers see NumPy's, whose interface CuPy's arrays share.
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -117,7 +119,7 @@ _seeds, _restarts = np.random.default_rng(0), 0
 def manual_seed(seed: int) -> None:
     """Restart the stream of random numbers: the same seed gives the same results, bit for bit."""
     global _seeds, _restarts
-    _seeds, _restarts = np.random.default_rng(seed), _restarts + 1
+    _seeds, _restarts = np.random.default_rng(plain(seed)), _restarts + 1
 
 
 def restarts() -> int:

@@ -22,7 +22,7 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
-    elif getattr(value, "shape", None) == ():
+    elif getattr(value, "shape", None) == () and hasattr(value, "item"):                   # a Tensor, not a dtype
         value = value.item()
     if isinstance(value, Real) and not isinstance(value, int | float):           # a fraction, or a long double
         return int(value) if isinstance(value, Integral) else float(value)

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.tiny
 ROOT = Path(__file__).parent.parent
 KERNELS = Path("minidl/kernels")
 FLOORS = [                                            # lowest first
-    {"version", "device", "flags", "scalars", "scope", "text"},
+    {"version", "flags", "scalars", "scope", "text"},
+    {"device"},
     {"arrays", "errors", "modes", "writes"},
     {"kernels.*"},                                    # the files beside kernels/__init__.py
     {"kernels.plain"},
@@ -45,7 +46,7 @@ FLOORS = [                                            # lowest first
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
     "version": 10, "device": 160, "scalars": 70, "text": 45, "errors": 80, "flags": 70, "arrays": 60, "modes": 70,
-    "writes": 80, "scope": 90, "kernels": 40, "kernels.*": 230, "kernels.plain": 850, "kernels.cpu": 1240,
+    "writes": 90, "scope": 90, "kernels": 50, "kernels.*": 250, "kernels.plain": 850, "kernels.cpu": 1240,
     "kernels.cpu.runtime": 1160, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120, "kernels.cpu.gemm": 550,
     "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850, "kernels.cpu.softmax": 540, "tensor": 420,
     "functional": 2400, "nn": 1680, "optim": 900, "profiling": 290, "testing": 350, "io": 2450, "summary": 120,

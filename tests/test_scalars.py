@@ -64,3 +64,4 @@ def test_numbers_in_containers():
     assert plain(np.array([[1, 2]])) == [[1, 2]]
     assert [type(plain(x)) for x in (np.longdouble(0.5), Fraction(1, 2), np.float16(0.5), np.str_("a"), True)] == [
         float, float, float, str, bool]
+    assert plain(np.dtype(np.float32)) == np.dtype(np.float32)

@@ -7,7 +7,6 @@ to its images. Everything here is NumPy. Read `loader.py` next for how batches r
 """
 
 import copy
-import numbers
 import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 
 from minidl.data.protocol import Batch, check_dataset, make_batch, parameters_of
 from minidl.io.checks import per_channel
+from minidl.scalars import plain
 
 
 class ImageDataset:
@@ -87,7 +87,7 @@ class ImageDataset:
 
     def take(self, n: int) -> "Subset":
         """The first `n` images; all images if there are fewer."""
-        if operator.index(n) < 0:
+        if operator.index(n := plain(n)) < 0:
             raise ValueError(f"cannot take {n} images")
         return self.subset(np.arange(min(n, len(self))))
 
@@ -97,11 +97,12 @@ class ImageDataset:
         `part` is a fraction (float in 0..1) or a number of images (int). The shuffle depends only on `seed` and the
         size of the set; it does not preserve the proportions of the classes.
         """
-        fraction = isinstance(part, numbers.Real) and not isinstance(part, numbers.Integral)
+        part = plain(part)
+        fraction = isinstance(part, float)
         if not 0 <= part <= (1 if fraction else len(self)):
             raise ValueError(f"cannot split {part} off {len(self)} images")
-        count = round(float(part) * len(self)) if fraction else operator.index(part)  # type: ignore[arg-type]
-        order = np.random.default_rng(seed).permutation(len(self))
+        count = round(part * len(self)) if fraction else operator.index(part)  # type: ignore[call-overload]
+        order = np.random.default_rng(plain(seed)).permutation(len(self))
         return self.subset(order[:count]), self.subset(order[count:])
 
 

@@ -10,6 +10,8 @@ from functools import cache
 
 import numpy as np
 
+from minidl.scalars import plain
+
 from .dataset import ImageDataset
 
 SIZE = 28
@@ -61,6 +63,7 @@ def drawn_digits(count: int, seed: int = 0) -> ImageDataset:
     Every ten consecutive images contain each class once. The same seed gives the same digits on one machine; on another
     machine a pixel may round to the next grey level.
     """
+    count, seed = plain(count), plain(seed)
     if operator.index(count) < 1:
         raise ValueError(f"count must be at least 1, not {count}")
     chunks = [_chunk(np.random.default_rng((seed, number))) for number in range(-(-count // CHUNK))]

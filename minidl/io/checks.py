@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.scalars import plain
+
 BRIGHTEST = 1.0                                  # pixels are in 0..1, and so are their mean and standard deviation
 
 
@@ -23,6 +25,7 @@ def as_path(owner: str, path: str | os.PathLike[str], kind: type[ValueError] = V
 
 def is_whole(value: Any, least: int = 0, most: float = math.inf) -> bool:
     """Whether a value is an integer from `least` to `most`, and not a bool."""
+    value = plain(value)
     return isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most
 
 

@@ -40,7 +40,7 @@ def predict(model: Module, images: np.ndarray, device: str | Device = "cpu") -> 
     if hasattr(images, "batch"):
         raise TypeError(f"predict: images must be an array (N, C, H, W), not {type(images).__name__}; give "
                         "dataset.batch(range(len(dataset)))[0]")
-    images = np.asarray(images) if isinstance(images, list | tuple) else images
+    images = Tensor(images).data if isinstance(images, list | tuple) else images
     if images.ndim < 2:
         raise ValueError(f"predict: images must be an array (N, C, H, W), not {images.shape}")
     with eval_mode(model), no_grad():

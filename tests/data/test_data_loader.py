@@ -218,6 +218,11 @@ def test_invalid_arguments_are_refused(name, value):
         DataLoader(Numbers(4), **{name: value})
 
 
+def test_arrays_without_axes_are_numbers():
+    loader = DataLoader(Numbers(10), np.array(4), shuffle=True, seed=np.array(7), prefetch=np.array(0))
+    assert epoch_of(loader) == epoch_of(DataLoader(Numbers(10), 4, shuffle=True, seed=7))
+
+
 def test_negative_epoch_is_refused():
     loader = DataLoader(Numbers(4))
     with pytest.raises(ValueError, match="epoch must be"):

@@ -178,5 +178,7 @@ def test_numpy_numbers_are_sizes():
     data = make()
     assert len(data.take(np.int64(3))) == len(data.split(np.uint8(3), seed=np.int64(1))[0]) == 3
     assert len(data.split(np.float32(0.5))[0]) == len(data.split(np.float64(0.5))[1]) == 5
+    assert len(data.take(np.array(3))) == len(data.split(np.array(3), seed=np.array(1))[0]) == 3
+    assert len(data.split(np.array(0.5))[0]) == 5
     assert data[np.int64(2)][1] == 2
-    assert len(drawn_digits(np.int64(7), seed=np.int64(1))) == 7
+    assert len(drawn_digits(np.int64(7), seed=np.int64(1))) == len(drawn_digits(np.array(7), np.array(1))) == 7

@@ -100,7 +100,8 @@ def test_predict_what_is_no_images(images, error, message):
 
 def test_predict_a_list_of_images():
     images = toy_run.DIGITS.batch(range(3))[0]
-    np.testing.assert_array_equal(predict(toy_run.net(), list(images)), predict(toy_run.net(), images))
+    for a_list in (list(images), images.tolist()):
+        np.testing.assert_array_equal(predict(toy_run.net(), a_list), predict(toy_run.net(), images))
 
 
 @pytest.mark.parametrize("batches", [[], iter(())])
