@@ -22,6 +22,11 @@ def write(text: str, file: TextIO | None = None, *, end: str = "\n", flush: bool
         file.flush()
 
 
+def on_terminal() -> bool:
+    """Whether stderr is a terminal; there may be no stderr, or a stream that has only what `print` needs."""
+    return hasattr(sys.stderr, "isatty") and sys.stderr.isatty()
+
+
 def write_bytes(content: bytes) -> None:
     """Write bytes to stdout, whatever its encoding."""
     if sys.stdout is None:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from minidl.text import write
+from minidl.text import on_terminal, write
 
 pytestmark = pytest.mark.tiny
 
@@ -25,3 +25,19 @@ def test_stdout_is_the_default_and_may_be_missing(capsys, monkeypatch):
     assert capsys.readouterr().out == "one\ntwo"
     monkeypatch.setattr(sys, "stdout", None)
     write("three")
+
+
+class Cell:
+    """The output of a notebook, for example."""
+
+    def write(self, text):
+        return len(text)
+
+    def flush(self):
+        pass
+
+
+@pytest.mark.parametrize("stream", [None, Cell(), io.StringIO()])
+def test_what_is_no_terminal(monkeypatch, stream):
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert not on_terminal()

@@ -50,6 +50,7 @@ def load(name: str, split: str = "train", root: str | Path | None = None, downlo
     if name == "cifar10":
         return cifar10(root, split, download)
     if name == "digits":
-        check_root(root, "the digits are drawn, and need no files")
+        if root is not None:
+            check_root(root, "the digits are drawn, and need no files")
         return digits(split)
     raise ValueError(f"unknown data set {name!r}; there are {', '.join(NAMES)}")

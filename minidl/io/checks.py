@@ -18,7 +18,11 @@ def as_path(owner: str, path: str | os.PathLike[str], kind: type[ValueError] = V
     """`path` as a Path. Raises TypeError if it is neither text nor a Path, and `kind` if no file can have that name."""
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"{owner}: path must be text or a Path, not {type(path).__name__}")
-    if path == "" or "\0" in str(path):
+    try:
+        name = os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise kind(f"{str(path)!r} is not the name of a file where the locale's encoding is {error.encoding}") from None
+    if not name or b"\0" in name:
         raise kind(f"{str(path)!r} is not the name of a file")
     return Path(path)
 

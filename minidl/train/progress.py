@@ -10,7 +10,7 @@ import time
 
 from tqdm import tqdm
 
-from minidl.text import write
+from minidl.text import on_terminal, write
 from minidl.train.log import Row
 from minidl.train.run import Position
 
@@ -26,7 +26,7 @@ class Progress:
     def __init__(self, epochs: int, images: int, position: Position, log_interval: float) -> None:
         self.epochs, self.images = epochs, images
         self.start_time, self.start, self.due = 0.0, 0, 0.0          # set at the end of the first step
-        terminal = sys.stderr is not None and sys.stderr.isatty()
+        terminal = on_terminal()
         self.interval = REFRESH if terminal else log_interval or float("inf")
         self.bar = tqdm(total=epochs * images, initial=self.done(position), unit=" images", unit_scale=True,
                         leave=False, dynamic_ncols=True, mininterval=0, disable=not terminal)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidl.data import digits, drawn_digits
+from minidl.data import digits, drawn_digits, load
 
 
 def softmax_regression(images, labels, epochs=15, lr=0.02):
@@ -76,3 +76,11 @@ def test_splits_differ():
 def test_invalid_arguments_are_refused(count, seed, error):
     with pytest.raises(error):
         drawn_digits(count, seed)
+
+
+def test_the_digits_need_no_folder(monkeypatch, tmp_path):
+    """One that is named must exist all the same, but the environment names it for other data sets, too."""
+    monkeypatch.setenv("MINIDL_DATA", str(tmp_path / "later"))
+    assert len(load("digits", "test")) == 2000
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        load("digits", "test", tmp_path / "typo")

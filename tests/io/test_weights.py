@@ -107,6 +107,12 @@ def test_impossible_names_are_refused(name):
         load_weights(name)
 
 
+def test_names_that_the_locale_lacks_are_refused(monkeypatch):
+    monkeypatch.setattr(os, "fsencode", lambda path: path.encode("ascii"))
+    with pytest.raises(CheckpointError, match=r"'é\.pth' is not the name of a file where the locale's encoding is ascii"):
+        load_weights("é.pth")
+
+
 @pytest.mark.parametrize("name", [None, 3, b"a.pth", ["a.pth"], True])
 def test_what_is_no_path_is_refused(name):
     with pytest.raises(TypeError, match="path must be text or a Path, not"):

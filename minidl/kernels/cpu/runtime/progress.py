@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from numba.core import event
 
 from minidl.kernels.cpu.runtime.second_process import start_second_process
+from minidl.text import on_terminal
 
 CLEAR = "\r\033[K"
 names = {}                      # of the watched kernels, by their functions
@@ -31,7 +32,7 @@ class Progress(event.Listener):
         start_second_process()
         if sys.stderr is None:
             return
-        if sys.stderr.isatty():
+        if on_terminal():
             print(f"{CLEAR}minidl: compiling kernels for this processor: {len(self.done)} done, "
                   f"{self.seconds:.1f} s, now {name} ...", end="", file=sys.stderr, flush=True)
         elif not self.shown:
@@ -47,7 +48,7 @@ class Progress(event.Listener):
         spent, self.began = time.perf_counter() - self.began, None
         self.seconds += spent
         self.done.append((name, spent))
-        if sys.stderr is not None and sys.stderr.isatty():
+        if on_terminal():
             print(CLEAR, end="", file=sys.stderr, flush=True)
 
 
