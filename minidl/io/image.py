@@ -170,7 +170,7 @@ class Preprocessing(Steps):
                 and shape[0] in MODES):
             what = f"its input shape is {shape!r:.60}, not (C, H, W), so images cannot be prepared for it; "
             raise CheckpointError(f"{what}give save_model input=(C, H, W), and classes, mean and std",
-                                  f"{what}`minidl convert FILE -o NEW --input C,H,W --classes NAMES --mean X,... --std "
+                                  f"{what}`minidl convert FILE -o NEW --input C,H,W --classes FILE --mean X,... --std "
                                   "X,...` adds it, with --input 3,32,32 for example")
         resize = about.get("resize", max(shape[1:]))
         if not is_whole(resize, 1, MAX_SIDE) or resize < max(shape[1:]):

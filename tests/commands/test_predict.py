@@ -320,7 +320,7 @@ def test_convert_writes_a_model_file(capsys, tmp_path):
     (["--model", "lenet5", "--set", "widht=1"], "no setting 'widht'"),
     (["--model", "lenet5", "--set", "num_classes=4"], "for 10 classes and the model is for 4"),
     (["--model", "simple_cnn"], "is missing"),
-    (["--model", "lenet5", "--classes", "nothing"], "No such file or directory: nothing"),
+    (["--model", "lenet5", "--classes", "nothing"], "--classes nothing: there is no such file; it takes a text file"),
     (["--model", "lenet5", "--classes", __file__], "the network has 10 classes, but the number of class names is"),
     (["--model", "lenet5", "--input", "3,28,28"], "--input 3,28,28 does not fit the network, which has in_channels=1"),
     (["--model", "lenet5", "--mean", "0.5,0.5"], "mean must be one finite number per channel, 1 in all"),

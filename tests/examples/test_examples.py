@@ -171,7 +171,7 @@ def test_a_signal_saves_and_says_how_to_resume(tmp_path, number, code):
     assert process.returncode == code
     *_, last = err.splitlines()
     assert last.startswith(f"train_lenet_mnist.py: stopped by {signal.Signals(number).name} after step ")
-    assert last.endswith("of epoch 1; the run is saved, and --resume runs/lenet_mnist continues")
+    assert last.endswith("of epoch 1; the run is saved, and --resume runs/lenet_mnist continues it")
     assert "Traceback" not in err + out
     assert position(folder)["step"] > 0
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 import minidl
 import minidl.functional as F
+from minidl.errors import sentence
 from minidl.io import load_checkpoint
 from minidl.optim import SGD
 from minidl.train import Evaluation, evaluate, fit, in_order, load_weights
@@ -239,9 +240,12 @@ def poisoned(number):
 
 
 def test_nan_loss_stops_the_run_and_keeps_the_checkpoint(tmp_path):
-    message = rf"epoch 2, step 3: the loss is nan. --resume {tmp_path} .* --detect-nan"
-    with pytest.raises(minidl.NonFiniteError, match=message):
+    message = r"epoch 2, step 3: the loss is nan\. fit\(\.\.\., resume=True\) continues .*; detect_nan=True names"
+    with pytest.raises(minidl.NonFiniteError, match=message) as caught:
         toy_run.train(tmp_path, loss=poisoned(toy_run.STEPS + 3), validation_set=None)
+    assert "--" not in str(caught.value)
+    assert f"the loss is nan. --resume {tmp_path} continues" in sentence(caught.value)
+    assert "; --detect-nan names" in sentence(caught.value)
     assert load_checkpoint(tmp_path / "last.safetensors")[1]["position"]["epoch"] == 1
     assert len(toy_run.train(tmp_path, validation_set=None, resume=True)) == 3
 
@@ -250,7 +254,7 @@ def test_detect_nan_names_the_layer(tmp_path):
     model = toy_run.net()
     model.fc.weight.data[...] = 3e38             # still finite, but the output is not
     optimizer = SGD(model.named_parameters(), 0.1)
-    message = r"epoch 1, step 1: the output of linear is not finite: .* in layer fc\. --resume"
+    message = r"epoch 1, step 1: the output of linear is not finite: .* in layer fc\. fit\("
     with pytest.raises(minidl.NonFiniteError, match=message):
         fit(model, optimizer, toy_run.TRAIN_SET, output_dir=tmp_path, epochs=1, detect_nan=True)
 
