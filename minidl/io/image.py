@@ -21,7 +21,7 @@ from minidl.io.checks import as_path, is_whole, per_channel
 from minidl.io.foreign import in_its_place
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")       # none for which Pillow starts other programs
-NO_IMAGE = f"not an image, or not in one of the formats {', '.join(FORMATS)}"
+NO_IMAGE = f"not an image, or of a kind that is not read; formats: {', '.join(FORMATS)}"
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 100_000_000                         # 300 MB once decoded; as many as the largest cameras have
 MAX_SIDE = 1 << 14                               # of a network's input
