@@ -327,7 +327,7 @@ def test_convert_writes_a_model_file(capsys, tmp_path):
     (["--model", "lenet5", "--std", "0"], "std must be positive, not (0.0,)"),
     (["--model", "lenet5", "--mean", "127.5"], "(127.5) is for pixels in 0..255; divided by 255 it is (0.5)"),
     (["--model", "lenet5", "--std", "57.375"], "divided by 255 it is (0.225)"),
-    (["--model", "lenet5", "--set", "num_classes=4"], "`minidl convert --set num_classes=10` makes the network of the weights"),
+    (["--model", "lenet5", "--set", "num_classes=4"], "`minidl convert --set num_classes=10` makes"),
     (["--model", "lenet5", "--key", "net"], "only files of PyTorch hold dictionaries"),
     (["--model", "lenet5", "--key", "net."], "none of its names begins with 'net.'"),
     (["--model", "lenet5", "-o", "."], "cannot write .: Is a directory"),
