@@ -299,7 +299,7 @@ def propagate(node: Node, grads: dict[Node, Array]) -> None:
         return
     written = writes.latest > node.order             # perhaps into an array that is needed now
     if written:
-        writes.check_unwritten(node.backward, node.order, node.name)
+        writes.check_unwritten(node.backward, node.backward, node.order, node.name)
     shares = node.backward(gradient)
     shares = shares if isinstance(shares, tuple) else (shares,)
     if any(parent is not None for parent in node.parents[len(shares):]):
@@ -309,7 +309,7 @@ def propagate(node: Node, grads: dict[Node, Array]) -> None:
         if parent is not None and share is not None:
             if callable(share):
                 if written:
-                    writes.check_unwritten(share, node.order, node.name)
+                    writes.check_unwritten(share, node.backward, node.order, node.name)
                 share = share()
             share = unbroadcast(share, parent, node.name)
             if parent in grads:
