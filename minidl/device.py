@@ -111,6 +111,15 @@ def memory_of(array: Array) -> Any:
     return array
 
 
+def shares_memory(gradient: Array, others: list[Array]) -> bool:
+    """Whether a gradient shares memory with another one, or with itself, as one does that has been broadcast."""
+    memory = memory_of(gradient)
+    for other in others:
+        if memory_of(other) is memory:
+            return True
+    return 0 in gradient.strides
+
+
 _seeds = np.random.default_rng(0)
 
 

@@ -44,8 +44,8 @@ FLOORS = [                                            # lowest first
     {"__main__"},
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
-    "version": 10, "device": 150, "scalars": 70, "text": 45, "errors": 80, "flags": 70, "arrays": 60, "modes": 70,
-    "writes": 80, "scope": 90,
+    "version": 10, "device": 150, "scalars": 70, "text": 45, "errors": 80, "flags": 70, "arrays": 100, "modes": 70,
+    "writes": 90, "scope": 90,
     "kernels": 40, "kernels.*": 230, "kernels.plain": 850,
     "kernels.cpu": 1240, "kernels.cpu.runtime": 960, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120,
     "kernels.cpu.gemm": 550, "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850,
