@@ -300,7 +300,7 @@ def backpropagate(root: Node, gradient: Array, retain_graph: bool = False) -> No
     for node in newest_first(root):
         if node in grads:
             if node.keeps_grad:
-                node.grad = grads[node] if node.grad is None else accumulate(node.grad, grads[node])
+                node.grad = grads[node] if node.grad is None else no_scalar(accumulate(node.grad, grads[node]))
             try:
                 watched(propagate, "backward", node.name)(node, grads)
             except MemoryError as error:
