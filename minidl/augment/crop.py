@@ -106,8 +106,9 @@ class RandomResizedCrop(Transform):
         return (draws.integers(0, h - heights), heights, h), (draws.integers(0, w - widths), widths, w)
 
     def apply(self, images: np.ndarray, rows: Any, columns: Any) -> np.ndarray:
-        return backend(images).blend_each(images, *(
-            resizing(first, lengths, n, out) for (first, lengths, n), out in zip((rows, columns), self.size, strict=True)))
+        taps = [resizing(first, lengths, n, out)
+                for (first, lengths, n), out in zip((rows, columns), self.size, strict=True)]
+        return backend(images).blend_each(images, *taps)
 
     def apply_to_masks(self, masks: np.ndarray, rows: Any, columns: Any) -> np.ndarray:
         nearest = [np.floor(first[:, None] + (np.arange(out) + 0.5) * (lengths / out)[:, None]).astype(np.int64)

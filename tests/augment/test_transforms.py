@@ -209,7 +209,7 @@ def test_elastic_deformation_is_smooth():
 
 
 def test_every_change_of_randaugment():
-    images, signs = batch(size=(40, 40)), np.where(np.arange(16) % 2, 1.0, -1.0)
+    images, signs = batch(size=(40, 40)) // 2 + 50, np.where(np.arange(16) % 2, 1.0, -1.0)
     masks = images[:, 0] % 2
     for name, change in CHANGES.items():
         none, same = change(images, masks, 0.0, signs, 0)
@@ -218,8 +218,8 @@ def test_every_change_of_randaugment():
             np.testing.assert_array_equal(same, masks, err_msg=name)
         changed, _ = change(images, masks, 1.0, signs, 0)
         assert name == "identity" or not np.array_equal(changed, images)
-    assert CHANGES["posterize"](images, None, 1.0, signs, 0)[0].max() == 240
-    stretched = CHANGES["autocontrast"]((images // 4 + 90).astype(np.uint8), None, 0.0, signs, 0)[0]
+    assert CHANGES["posterize"](images, None, 1.0, signs, 0)[0].max() % 16 == 0
+    stretched = CHANGES["autocontrast"](images, None, 0.0, signs, 0)[0]
     assert (stretched.min((2, 3)) == 0).all()
     assert (stretched.max((2, 3)) == 255).all()
 
