@@ -9,7 +9,7 @@ import numpy as np
 from minidl.augment.crop import border_named, brightness
 from minidl.augment.draws import Draws
 from minidl.augment.transform import Transform, interval
-from minidl.kernels import backend
+from minidl.kernels import host_backend
 
 INTERPOLATIONS = ("bilinear", "nearest")
 
@@ -53,10 +53,10 @@ class RandomAffine(Transform):
             draws.uniform(*(self.scale or (1.0, 1.0))), (draws.uniform(*self.shear_x), draws.uniform(*self.shear_y))),)
 
     def apply(self, images: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-        return backend(images).warp(images, matrices, images.shape[2:], self.bilinear, self.border, self.fill)
+        return host_backend().warp(images, matrices, images.shape[2:], self.bilinear, self.border, self.fill)
 
     def apply_to_masks(self, masks: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-        return backend(masks).warp(masks, matrices, masks.shape[2:], False, self.border, 0)
+        return host_backend().warp(masks, matrices, masks.shape[2:], False, self.border, 0)
 
 
 class RandomRotation(RandomAffine):
@@ -117,13 +117,13 @@ class ElasticTransform(Transform):
         noise = np.stack([np.random.Generator(np.random.Philox(key=int(key))).random((2, h, w), np.float32)
                           for key in keys]) if n else np.empty((0, 2, h, w), np.float32)
         weights = np.tile(gaussian(self.sigma, int(4 * self.sigma + 0.5)), (n, 1))
-        return (backend(noise).blur(self.alpha * (2 * noise - 1), weights),)
+        return (host_backend().blur(self.alpha * (2 * noise - 1), weights),)
 
     def apply(self, images: np.ndarray, fields: np.ndarray) -> np.ndarray:
-        return backend(images).displace(images, fields, self.bilinear, self.border, self.fill)
+        return host_backend().displace(images, fields, self.bilinear, self.border, self.fill)
 
     def apply_to_masks(self, masks: np.ndarray, fields: np.ndarray) -> np.ndarray:
-        return backend(masks).displace(masks, fields, False, self.border, 0)
+        return host_backend().displace(masks, fields, False, self.border, 0)
 
 
 def gaussian(sigma: Any, reach: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from minidl.augment.affine import gaussian
 from minidl.augment.draws import Draws
 from minidl.augment.transform import Transform, bounds, interval, probability
-from minidl.kernels import backend
+from minidl.kernels import host_backend
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)       # ITU-R BT.601: the brightness of red, green and blue
 
@@ -47,7 +47,7 @@ class ColorJitter(Transform):
         for step in order.T:
             own, shift = one_change(step, factors, np.einsum("nck,nk->nc", matrices, means) + offsets)
             matrices, offsets = own @ matrices, np.einsum("nck,nk->nc", own, offsets) + shift
-        return backend(images).mix_channels(images, matrices, offsets)
+        return host_backend().mix_channels(images, matrices, offsets)
 
 
 def one_change(kinds: np.ndarray, factors: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +95,7 @@ class RandomGrayscale(Transform):
         if images.shape[1] == 1:
             return images.copy()
         matrices = np.where(chosen[:, None, None], np.tile(LUMA, (3, 1)), np.eye(3))
-        return backend(images).mix_channels(images, matrices, np.zeros((len(images), 3)))
+        return host_backend().mix_channels(images, matrices, np.zeros((len(images), 3)))
 
 
 class GaussianBlur(Transform):
@@ -115,7 +115,7 @@ class GaussianBlur(Transform):
         return (gaussian(draws.uniform(*self.sigma), self.kernel_size // 2),)
 
     def apply(self, images: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        return backend(images).blur(images, weights)
+        return host_backend().blur(images, weights)
 
 
 class GaussianNoise(Transform):
@@ -131,7 +131,7 @@ class GaussianNoise(Transform):
         return draws.bits(), draws.uniform(*self.sigma) * 255
 
     def apply(self, images: np.ndarray, keys: np.ndarray, deviations: np.ndarray) -> np.ndarray:
-        return backend(images).add_noise(images, keys, deviations)
+        return host_backend().add_noise(images, keys, deviations)
 
 
 def check_colours(name: str, channels: int) -> None:

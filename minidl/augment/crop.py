@@ -7,7 +7,7 @@ import numpy as np
 
 from minidl.augment.draws import Draws
 from minidl.augment.transform import Transform, probability
-from minidl.kernels import Taps, backend
+from minidl.kernels import Taps, host_backend
 from minidl.kernels.plain.augmentation import CONSTANT, REFLECT, REPLICATE, inside
 
 BORDERS = {"constant": CONSTANT, "reflect": REFLECT, "edge": REPLICATE}
@@ -19,10 +19,10 @@ class Gather(Transform):
     fill = 0
 
     def apply(self, images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        return backend(images).gather(images, rows, columns, self.fill)
+        return host_backend().gather(images, rows, columns, self.fill)
 
     def apply_to_masks(self, masks: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        return backend(masks).gather(masks, rows, columns, 0)
+        return host_backend().gather(masks, rows, columns, 0)
 
 
 class RandomCrop(Gather):
@@ -108,12 +108,12 @@ class RandomResizedCrop(Transform):
     def apply(self, images: np.ndarray, rows: Any, columns: Any) -> np.ndarray:
         taps = [resizing(first, lengths, n, out)
                 for (first, lengths, n), out in zip((rows, columns), self.size, strict=True)]
-        return backend(images).blend_each(images, *taps)
+        return host_backend().blend_each(images, *taps)
 
     def apply_to_masks(self, masks: np.ndarray, rows: Any, columns: Any) -> np.ndarray:
         nearest = [np.floor(first[:, None] + (np.arange(out) + 0.5) * (lengths / out)[:, None]).astype(np.int64)
                    for (first, lengths, _), out in zip((rows, columns), self.size, strict=True)]
-        return backend(masks).gather(masks, *nearest, 0)
+        return host_backend().gather(masks, *nearest, 0)
 
 
 def resizing(first: np.ndarray, lengths: np.ndarray, n: int, out: int) -> Taps:

@@ -10,7 +10,7 @@ from minidl.augment.colour import LUMA, check_colours
 from minidl.augment.crop import border_named, brightness
 from minidl.augment.draws import Draws
 from minidl.augment.transform import Transform
-from minidl.kernels import backend
+from minidl.kernels import host_backend
 
 LEVELS = 30                                     # the largest magnitude
 
@@ -65,8 +65,8 @@ def moved(angle: float = 0, shear_x: float = 0, shear_y: float = 0, across: floa
                                   (shear_x * s, shear_y * s))
         constant = border_named("RandAugment", "constant")
         if masks is not None:
-            masks = backend(masks).warp(masks[:, None], matrices, (h, w), False, constant, 0)[:, 0]
-        return backend(images).warp(images, matrices, (h, w), True, constant, fill), masks
+            masks = host_backend().warp(masks[:, None], matrices, (h, w), False, constant, 0)[:, 0]
+        return host_backend().warp(images, matrices, (h, w), True, constant, fill), masks
     return change
 
 
@@ -109,7 +109,7 @@ def tabled(table: Callable[[np.ndarray, float], np.ndarray]) -> Change:
     """Each byte looked up in the table (N, C, 256) that `table(images, strength)` makes."""
     def change(images, masks, strength, signs, fill):
         tables = np.broadcast_to(table(images, strength), (*images.shape[:2], 256))
-        return backend(images).look_up(images, np.ascontiguousarray(tables)), masks
+        return host_backend().look_up(images, np.ascontiguousarray(tables)), masks
     return change
 
 

@@ -80,15 +80,21 @@ def sample(images, n, i, j, bilinear, border, fill, target):
         for c in range(images.shape[1]):
             out[n, c, y, x] = pixel(images, n, c, row, column, fill)
         return
-    top, left = math.floor(i), math.floor(j)
+    one, top, left = np.float32(1), math.floor(i), math.floor(j)
     v, u = np.float32(i - top), np.float32(j - left)
+    weights = ((one - v) * (one - u), (one - v) * u, v * (one - u), v * u)
+    if 0 <= top < h - 1 and 0 <= left < w - 1:
+        for c in range(images.shape[1]):
+            x0, x1 = np.float32(images[n, c, top, left]), np.float32(images[n, c, top, left + 1])
+            x2, x3 = np.float32(images[n, c, top + 1, left]), np.float32(images[n, c, top + 1, left + 1])
+            out[n, c, y, x] = rounded(weights[0] * x0 + weights[1] * x1 + weights[2] * x2 + weights[3] * x3, out)
+        return
     first, second = inside(top, h, border), inside(top + 1, h, border)
     before, after = inside(left, w, border), inside(left + 1, w, border)
-    one = np.float32(1)
     for c in range(images.shape[1]):
-        upper = pixel(images, n, c, first, before, fill) * (one - u) + pixel(images, n, c, first, after, fill) * u
-        lower = pixel(images, n, c, second, before, fill) * (one - u) + pixel(images, n, c, second, after, fill) * u
-        out[n, c, y, x] = rounded(upper * (one - v) + lower * v, out)
+        x0, x1 = pixel(images, n, c, first, before, fill), pixel(images, n, c, first, after, fill)
+        x2, x3 = pixel(images, n, c, second, before, fill), pixel(images, n, c, second, after, fill)
+        out[n, c, y, x] = rounded(weights[0] * x0 + weights[1] * x1 + weights[2] * x2 + weights[3] * x3, out)
 
 
 @inner
@@ -115,7 +121,7 @@ def rounded(value, like):
     """A float as an element of `like`: bytes are rounded and limited to 0..255."""
     if like.itemsize > 1:
         return like.dtype.type(value)
-    return like.dtype.type(min(max(math.floor(value + np.float32(0.5)), 0), 255))
+    return like.dtype.type(int(min(max(value + np.float32(0.5), np.float32(0)), np.float32(255))))
 
 
 def blend_each(images, rows, columns):
