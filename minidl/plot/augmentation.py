@@ -15,7 +15,7 @@ def augmentation_grid(images: Any, transform: Transform, versions: int = 7, seed
     """
     images = np.asarray(images)
     if images.ndim != 4 or not len(images) or images.shape[1] not in (1, 3):
-        raise ValueError(f"augmentation_grid: images must be (N, 1 or 3, H, W) with N of at least 1, not {images.shape}")
+        raise ValueError(f"augmentation_grid: images must be (N, 1 or 3, H, W) with N from 1 on, not {images.shape}")
     if not isinstance(versions, int) or versions < 1:
         raise ValueError(f"augmentation_grid: versions={versions!r} must be a whole number of at least 1")
     indices = np.arange(len(images))
