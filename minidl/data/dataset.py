@@ -106,8 +106,8 @@ class ImageDataset:
                                  "evaluation need images of one size")
         changed = self._changed(transform=transform)
         if transform is not None and not {"seed", "**"} & parameters_of(changed):
-            raise TypeError(f"augmented: {type(self).__name__}.batch takes no `epoch` and `seed`, without which nothing "
-                            "is augmented; let it take them, and pass them on to super().batch")
+            raise TypeError(f"augmented: {type(self).__name__}.batch takes no `epoch` and `seed`, without which "
+                            "nothing is augmented; let it take them, and pass them on to super().batch")
         return changed
 
     def normalized(self, mean: Sequence[float], std: Sequence[float]) -> Self:

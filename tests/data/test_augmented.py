@@ -91,7 +91,7 @@ def test_a_subclass_must_pass_the_seed_on(dataset):
             return -images, labels
 
     arrays = dataset.images, dataset.labels, dataset.classes
-    with pytest.raises(TypeError, match=r"Inverted.batch takes no `epoch` and `seed`, without which nothing is augmented"):
+    with pytest.raises(TypeError, match=r"Inverted.batch takes no `epoch` and `seed`, without which nothing"):
         Inverted(*arrays).augmented(FLIP)
     expected = epochs(DataLoader(dataset.augmented(FLIP), 20, seed=1), 1)[0]
     np.testing.assert_array_equal(epochs(DataLoader(Passing(*arrays).augmented(FLIP), 20, seed=1), 1)[0], -expected)
