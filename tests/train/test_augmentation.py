@@ -87,5 +87,5 @@ def test_a_transform_is_part_of_the_recipe(tmp_path, monkeypatch):
     toy_run.train(tmp_path / "parts", resume=True)
     assert_same_end(tmp_path / "parts", tmp_path / "whole")
     monkeypatch.setattr(toy_run, "TRAIN_SET", toy_run.TRAIN_SET.augmented(RandomCrop(28, padding=2)))
-    with pytest.raises(CheckpointError, match=r"transform='RandomCrop\(size=\(28, 28\), padding=3\)' \(now 'RandomCrop"):
+    with pytest.raises(CheckpointError, match=r"transform='RandomCrop.*padding=3\)' \(now 'RandomCrop"):
         toy_run.train(tmp_path / "parts", resume=True)
