@@ -24,8 +24,9 @@ def main():
     minidl.manual_seed(0)
     model = zoo.simple_cnn()
     optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    loader = data.DataLoader(data.load("digits"), batch_size=128, shuffle=True)
     for epoch in range(args.epochs):
-        for images, labels in data.DataLoader(data.load("digits"), batch_size=128, shuffle=True):
+        for images, labels in loader:
             loss = F.cross_entropy(model(Tensor(images)), labels)
             optimizer.zero_grad()
             loss.backward()

@@ -18,8 +18,9 @@ from zoo.lenet import lenet5
 def main():
     parser = train.training_parser("lenet_mnist", __doc__.partition("\n")[0], epochs=8, batch_size=128, lr=0.05,
                                    momentum=0.9, weight_decay=5e-4, validation=5000)
-    parser.add_argument("--dataset", choices=["auto", *data.NAMES], default="auto",
-                        help="auto: mnist if it is on disk or can be downloaded, else digits")
+    parser.add_argument("--dataset", choices=["auto", *data.NAMES],
+                        help="auto: mnist if it is on disk or can be downloaded, else digits (default: mnist with "
+                        "--data-dir, else auto)")
     args = train.parse(parser)
     device = minidl.Device.parse(args.device)
 
@@ -41,11 +42,12 @@ def main():
 
 def load(args):
     """The name of the data set, its training images and its test images."""
-    name = "mnist" if args.dataset == "auto" else args.dataset
+    wanted = args.dataset or ("auto" if args.data_dir is None else "mnist")
+    name = "mnist" if wanted == "auto" else wanted
     try:
         return name, data.load(name, "train", args.data_dir), data.load(name, "test", args.data_dir)
     except data.DownloadError as error:
-        if args.dataset != "auto":
+        if wanted != "auto":
             raise
         print(f"{error}\n\nTHIS IS NOT MNIST: MNIST is not available, so the network is trained on digits "
               "drawn by a program. Accuracy on them says nothing about MNIST.\n", file=sys.stderr)

@@ -120,13 +120,23 @@ def shares_memory(gradient: Array, others: list[Array]) -> bool:
     return 0 in gradient.strides
 
 
-_seeds = np.random.default_rng(0)
+_seeds, _restarts = np.random.default_rng(0), 0
 
 
 def manual_seed(seed: int) -> None:
     """Restart the stream of random numbers: the same seed gives the same results, bit for bit."""
-    global _seeds
-    _seeds = np.random.default_rng(seed)
+    global _seeds, _restarts
+    _seeds, _restarts = np.random.default_rng(seed), _restarts + 1
+
+
+def restarts() -> int:
+    """How often `manual_seed` was called: what keeps a seed from the stream draws another after it."""
+    return _restarts
+
+
+def draw_seed() -> int:
+    """A seed from the stream."""
+    return int(_seeds.integers(2**63))
 
 
 def random_state() -> dict[str, Any]:
@@ -144,7 +154,7 @@ def generator(xp: Any = np) -> Any:
 
     GPU generators are seeded from this CPU stream too, so saving its state saves all of them.
     """
-    seed = int(_seeds.integers(2**63))
+    seed = draw_seed()
     if xp.__name__ == "cupy":
         return xp.random.Generator(xp.random.Philox4x3210(seed))     # seeds faster than CuPy's default generator
     return xp.random.default_rng(seed)

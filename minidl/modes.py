@@ -27,8 +27,9 @@ def watched(function: Callable[..., Any], phase: str, name: str) -> Callable[...
 @scope
 def no_grad() -> Iterator[None]:
     """Record no operations in this thread: `with no_grad():`, or as a decorator, `@no_grad`."""
-    before, mode.recording = mode.recording, False
-    try:
+    before = mode.recording
+    try:                                            # from here on, also if a signal handler raises an exception
+        mode.recording = False
         yield
     finally:
         mode.recording = before
@@ -44,8 +45,9 @@ class NonFiniteError(FloatingPointError):
 @scope
 def detect_nonfinite() -> Iterator[None]:
     """Raise NonFiniteError at the first operation whose output or gradient is not finite. Slow: for debugging."""
-    before, mode.finite_only = mode.finite_only, True
+    before = mode.finite_only
     try:
+        mode.finite_only = True
         yield
     finally:
         mode.finite_only = before

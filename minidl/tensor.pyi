@@ -145,7 +145,7 @@ class Tensor:
     def log_softmax(self, /, axis: int=-1) -> Tensor:
         """log(softmax(x)) along `axis`, computed as x - logsumexp(x): accurate even where softmax would round to 0."""
     def sum(self, /, axis: Axis=None, keepdims: bool=False) -> Tensor:
-        """The sum over `axis`."""
+        """The sum over `axis`; that of integers or booleans is an int64, as in PyTorch."""
     def mean(self, /, axis: Axis=None, keepdims: bool=False) -> Tensor:
         """The mean over `axis`."""
     def var(self, /, axis: Axis=None, keepdims: bool=False, *, correction: int=1) -> Tensor:

@@ -1,7 +1,7 @@
 """Data sets and batches.   load("mnist", "train") -> ImageDataset;  DataLoader(dataset, 128, shuffle=True)
 
-Nothing here depends on tensors or devices: a data set is bytes in memory, a batch is two NumPy arrays. Read
-`dataset.py` first, then `loader.py`. `vision.py`, `cifar.py` and `idx.py` find, download and read the files.
+Nothing here depends on tensors: a data set is bytes in memory, a batch is two NumPy arrays. Read `dataset.py` first,
+then `protocol.py` and `loader.py`. `vision.py`, `cifar.py` and `idx.py` find, download and read the files.
 """
 
 from pathlib import Path
@@ -9,10 +9,13 @@ from pathlib import Path
 from minidl.io.download import DownloadError, data_root
 
 from .cifar import cifar10
-from .dataset import ImageDataset
+from .dataset import ImageDataset, Subset
 from .digits import digits, drawn_digits
 from .idx import DataError, read_idx
+from .image_folder import ImageFolder, Splits, image_folder, image_splits
 from .loader import DataLoader
+from .protocol import random_generator
+from .root import check_root
 from .vision import fashion_mnist, mnist
 
 __all__ = [
@@ -21,13 +24,19 @@ __all__ = [
     "DataLoader",
     "DownloadError",
     "ImageDataset",
+    "ImageFolder",
+    "Splits",
+    "Subset",
     "cifar10",
     "data_root",
     "digits",
     "drawn_digits",
     "fashion_mnist",
+    "image_folder",
+    "image_splits",
     "load",
     "mnist",
+    "random_generator",
     "read_idx",
 ]
 
@@ -35,7 +44,10 @@ NAMES = ("mnist", "fashion", "cifar10", "digits")
 
 
 def load(name: str, split: str = "train", root: str | Path | None = None, download: bool = True) -> ImageDataset:
-    """The data set called `name`: "mnist", "fashion", "cifar10" or "digits"; `split` is "train" or "test"."""
+    """The data set called `name`: "mnist", "fashion", "cifar10" or "digits"; `split` is "train" or "test".
+
+    `root` is the folder of data sets, which must exist; by default $MINIDL_DATA, else the user's cache.
+    """
     if name == "mnist":
         return mnist(root, split, download)
     if name == "fashion":
@@ -43,5 +55,6 @@ def load(name: str, split: str = "train", root: str | Path | None = None, downlo
     if name == "cifar10":
         return cifar10(root, split, download)
     if name == "digits":
+        check_root(root, "the digits are drawn, and need no files")
         return digits(split)
     raise ValueError(f"unknown data set {name!r}; there are {', '.join(NAMES)}")

@@ -20,6 +20,7 @@ from minidl.io.pickles import PickleError, read_pickle
 
 from .dataset import ImageDataset
 from .idx import DataError
+from .root import check_root
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 MD5 = "c58f30108f718f92721af3b95e74349a"
@@ -39,14 +40,15 @@ def cifar10(root: str | Path | None = None, split: str = "train", download: bool
     """
     if split not in BATCHES:
         raise ValueError(f"split must be one of {', '.join(BATCHES)}, not {split!r}")
-    root = data_root(root)
-    contents = find(root, BATCHES[split])
+    folder = data_root(root)
+    needed = f"CIFAR-10 ({split}) needs {ARCHIVE}.gz, or {' and '.join(BATCHES[split])} in {FOLDER}, in {folder}"
+    check_root(root, needed)
+    contents = find(folder, BATCHES[split])
     if contents is None:
-        needed = f"CIFAR-10 ({split}) needs {ARCHIVE}.gz, or {' and '.join(BATCHES[split])} in {FOLDER}, in {root}"
         if not download:
             raise FileNotFoundError(f"{needed}; download=True fetches it.")
         try:
-            contents = unpacked(fetch(f"{ARCHIVE}.gz", [URL], f"md5:{MD5}", root), BATCHES[split])
+            contents = unpacked(fetch(f"{ARCHIVE}.gz", [URL], f"md5:{MD5}", folder), BATCHES[split])
         except DownloadError as error:
             raise DownloadError(f"{error}\n{needed}: put it there by hand.") from error
     batches = [read_batch(place, content) for place, content in contents]
@@ -94,8 +96,12 @@ def read_batch(place: Any, content: bytes) -> tuple[np.ndarray, np.ndarray]:
     try:
         batch = read_pickle(content, NAMES)
         batch = {key.decode() if isinstance(key, bytes) else key: value for key, value in batch.items()}
+        missing = [name for name in ("data", "labels") if name not in batch]
+        if missing:
+            other = "; this is CIFAR-100, which is not supported" if "fine_labels" in batch else ""
+            raise PickleError(f"it has no entry {' and '.join(map(repr, missing))}{other}")
         images, labels = batch["data"].pixels, np.array(batch["labels"])
-    except (PickleError, KeyError, AttributeError, ValueError) as error:
+    except (PickleError, AttributeError, ValueError) as error:
         raise DataError(f"{place}: not a batch of CIFAR-10 ({error}). Delete it and download it again.") from error
     if images.ndim != 2 or images.shape[1] != 3 * 32 * 32 or labels.shape != images.shape[:1]:
         raise DataError(f"{place}: holds images {images.shape} and labels {labels.shape}, not (N, 3072) and (N,)")
@@ -127,7 +133,7 @@ class Kind:
 def pixels(content: bytes | str, kind: Kind, shape: tuple[int, ...], order: Any = "C", *_: Any) -> Pixels:
     """Pixels created with their state, as newer pickles do."""
     if kind.name not in ("u1", "|u1"):
-        raise PickleError(f"its elements are {kind.name!r}, not bytes")
+        raise PickleError(f"its pixels are numbers of the type {kind.name!r}, not bytes")
     content = content.encode("latin-1") if isinstance(content, str) else content       # Python 2's strings are bytes
     array = Pixels()
     array.pixels = np.frombuffer(content, np.uint8).reshape(shape, order=order)

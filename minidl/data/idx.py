@@ -40,6 +40,8 @@ def read_idx(path: str | Path, ndim: int | None = None) -> np.ndarray:
         problem = str(error)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         problem = f"damaged gzip data ({error})"
+    except IsADirectoryError:
+        raise DataError(f"{path}: this is a folder, not a file. Put the file there in its place.") from None
     raise DataError(f"{path}: {problem}. Delete it and download it again.") from None
 
 

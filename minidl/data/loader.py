@@ -1,56 +1,50 @@
-"""Batches, prepared ahead by a thread.
+"""Batches for training and evaluation, prepared ahead by a thread (`prefetch.py`).
 
 The order of an epoch depends only on the seed and the number of the epoch. A run is therefore resumed exactly by
-setting `loader.epoch`, and the batches do not depend on how many are prepared ahead. One thread is enough: NumPy
-releases the GIL while it gathers and scales images, which takes a small fraction of a training step.
+setting `loader.epoch`, and within an epoch by `loader.batches(first)`. The batches do not depend on how many are
+prepared ahead.
 """
 
-import contextlib
-import os
-from collections import deque
+import functools
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+import minidl.device
+from minidl.data.prefetch import prefetched
+from minidl.data.protocol import Batch, Dataset, check_dataset, make_batch, parameters_of
 from minidl.io.checks import is_whole
-
-Batch = tuple[np.ndarray, np.ndarray]
-
-# The cores that this process may use. OpenMP may bind the main thread to one core (OMP_PROC_BIND); threads started
-# later inherit the binding and would compete for that core, so the set is read first.
-AFFINITY = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-
-
-class Dataset(Protocol):
-    """What a DataLoader needs of a data set, such as ImageDataset."""
-
-    def __len__(self) -> int: ...
-
-    def batch(self, indices: np.ndarray, /) -> Batch: ...
 
 
 class DataLoader:
     """Iterates over (images float32 (n, C, H, W), labels int64 (n,)), one epoch at a time.
 
-    dataset     anything with `len()` and `batch(indices)`
+    dataset     anything with `len()` and `batch(indices)`, see `Dataset`
     batch_size  images per batch; the last batch of an epoch may be smaller
-    shuffle     whether each epoch has its own random order, determined by `seed`
+    shuffle     whether each epoch has its own random order
+    seed        determines the orders, and the random numbers of a set that augments its images. Without it, a seed is
+                drawn from the stream of `minidl.manual_seed` when it is first needed. Calling `manual_seed` later
+                begins anew, with another seed and epoch 0
     drop_last   leave out a smaller last batch
     prefetch    the number of batches that a thread prepares ahead; 0 for no thread
+    augment     whether the data set is told the epoch, without which it does not augment; False for evaluation
 
-    `epoch` is the number of the epoch that the next `iter` starts; set it to resume a run.
+    `epoch` is the number of the epoch that the next `iter` starts; set it to resume a run. Build a loader once, outside
+    the loop over epochs. Raises TypeError for what is not a data set, ValueError for other wrong arguments.
     """
 
-    def __init__(self, dataset: Dataset, batch_size: int = 128, shuffle: bool = False, seed: int = 0,
-                 drop_last: bool = False, prefetch: int = 2) -> None:
+    def __init__(self, dataset: Dataset, batch_size: int = 128, shuffle: bool = False, seed: int | None = None,
+                 drop_last: bool = False, prefetch: int = 2, augment: bool = True) -> None:
+        check_dataset(dataset)
         self.dataset = dataset
         self.batch_size = _checked("batch_size", batch_size, 1)
-        self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
-        self.seed = _checked("seed", seed, 0)
+        self.shuffle, self.drop_last, self.augment = bool(shuffle), bool(drop_last), bool(augment)
+        self.seed = None if seed is None else _checked("seed", seed, 0)
         self.prefetch = _checked("prefetch", prefetch, 0)
         self.epoch = 0
+        self._drawn: int | None = None                       # the seed, and
+        self._restarts: int | None = None                    # how often the stream had been restarted
         if len(self) == 0:
             raise ValueError(
                 f"no batches: {len(dataset)} images, batch_size={batch_size}, drop_last={self.drop_last}"
@@ -62,7 +56,7 @@ class DataLoader:
 
     @epoch.setter
     def epoch(self, number: int) -> None:
-        self._epoch = _checked("epoch", number, 0)
+        self._epoch, self._chosen = _checked("epoch", number, 0), True
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -70,42 +64,56 @@ class DataLoader:
         return full + bool(left and not self.drop_last)
 
     def __iter__(self) -> Iterator[Batch]:
-        order = self._order(self.epoch)
-        self.epoch += 1
-        slices = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(len(self))]
-        return self._prefetched(slices) if self.prefetch else map(self.dataset.batch, slices)
+        return self.batches()
 
-    def _order(self, epoch: int) -> np.ndarray:
+    def batches(self, first: int = 0) -> Iterator[Batch]:
+        """The batches of this epoch from number `first` on; those before it are not made."""
+        first = _checked("first", first, 0)
+        self._follow_stream()
+        order, known = self._order(), self._known()
+        self._epoch, self._chosen = self._epoch + 1, False
+        slices = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(first, len(self))]
+        make = functools.partial(_batch, self.dataset, known)
+        return prefetched(make, slices, self.prefetch) if self.prefetch else map(make, slices)
+
+    def _order(self) -> np.ndarray:
         count = len(self.dataset)
         if not self.shuffle:
             return np.arange(count)
-        return np.random.default_rng((self.seed, epoch)).permutation(count)
+        return np.random.default_rng((self._seed(), self.epoch)).permutation(count)
 
-    def _prefetched(self, slices: list[np.ndarray]) -> Iterator[Batch]:
-        """The batch of each slice, while the thread prepares the next ones.
+    def _known(self) -> dict[str, int]:
+        """What the data set is told. A seed is drawn only if it asks for one: others leave the stream as it is."""
+        if not self.augment:
+            return {}
+        asked = parameters_of(self.dataset)
+        return {"epoch": self.epoch} | ({"seed": self._seed()} if {"seed", "**"} & asked else {})
 
-        A consumer that stops early closes this generator, at the latest when it drops the last reference; `finally`
-        then ends the thread.
-        """
-        pool = ThreadPoolExecutor(1, "minidl-data", initializer=_use_every_core)
-        waiting: deque[Future[Batch]] = deque()
-        try:
-            for indices in slices:
-                waiting.append(pool.submit(self.dataset.batch, indices))
-                if len(waiting) > self.prefetch:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            # without waiting: the thread ends after its current batch, and the consumer need not wait for that
-            pool.shutdown(wait=False, cancel_futures=True)
+    def _seed(self) -> int:
+        """The seed given, or else the one drawn."""
+        if self.seed is not None:
+            return self.seed
+        if self._drawn is None:
+            self._drawn = minidl.device.draw_seed()
+        return self._drawn
+
+    def _follow_stream(self) -> None:
+        """Begin anew after `manual_seed`, unless there is a seed of its own; an epoch that was set since then stays."""
+        before, self._restarts = self._restarts, minidl.device.restarts()
+        if self.seed is None and before not in (None, self._restarts):
+            self._drawn = None
+            if not self._chosen:
+                self._epoch = 0
 
 
-def _use_every_core() -> None:
-    """Allow the calling thread to run on every core of the process."""
-    if AFFINITY is not None:
-        with contextlib.suppress(OSError):  # the process may have lost cores in the meantime
-            os.sched_setaffinity(0, AFFINITY)
+def _batch(dataset: Dataset, known: dict[str, int], indices: np.ndarray) -> Batch:
+    """One batch. An exception gets a note that says of which images."""
+    try:
+        return make_batch(dataset, indices, **known)
+    except Exception as error:
+        shown = ", ".join(map(str, indices[:16].tolist())) + (", ..." if len(indices) > 16 else "")
+        error.add_note(f"while the DataLoader made a batch of the {len(indices)} images at {shown}")
+        raise
 
 
 def _checked(name: str, value: Any, least: int) -> int:

@@ -1,7 +1,8 @@
 """MNIST and Fashion-MNIST: 60,000 training and 10,000 test images of 28x28 grey pixels each, ten classes.
 
 The files are where torchvision puts them, so both libraries can share them: `<root>/MNIST/raw/train-images-idx3-ubyte`,
-with or without `.gz`. Existing files are used as they are, if images and labels match; missing ones are downloaded.
+with or without `.gz`. Each may also be called train-images.idx3-ubyte, and be in a folder of its own name, as in
+Kaggle's archive. Existing files are used as they are, if images and labels match; missing ones are downloaded.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from minidl.io.download import DownloadError, data_root, fetch
 
 from .dataset import ImageDataset
 from .idx import DataError, read_idx
+from .root import check_root
 
 SPLITS = {"train": "train", "test": "t10k"}  # "10k": the first 10,000 images of a larger test set
 
@@ -87,9 +89,10 @@ def _load(source: Source, root: str | Path | None, split: str, download: bool) -
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
     folder = data_root(root) / source.folder / "raw"
     names = [f"{SPLITS[split]}-images-idx3-ubyte", f"{SPLITS[split]}-labels-idx1-ubyte"]
+    check_root(root, needs(source, split, names, folder))
     missing = [name for name in names if _present(folder, name) is None]
     if missing:
-        needed = f"{source.name} ({split}) needs {' and '.join(f'{name}.gz' for name in missing)} in {folder}"
+        needed = needs(source, split, missing, folder) + found_elsewhere(missing, folder)
         if not download:
             raise FileNotFoundError(f"{needed}, with or without .gz; download=True fetches them.")
         _download(source, missing, folder, needed)
@@ -101,9 +104,23 @@ def _load(source: Source, root: str | Path | None, split: str, download: bool) -
     )
 
 
+def needs(source: Source, split: str, names: Sequence[str], folder: Path) -> str:
+    """Which files belong where, in words."""
+    return f"{source.name} ({split}) needs {' and '.join(f'{name}.gz' for name in names)} in {folder}"
+
+
 def _present(folder: Path, name: str) -> Path | None:
     """The path of a file, preferably uncompressed, which is faster to read; None if there is none."""
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.exists()), None)
+    names = (name, name.replace("-idx", ".idx"))
+    places = [folder / each for each in names] + [folder / f"{each}.gz" for each in names]
+    places += [folder / each / each for each in names]                     # Kaggle's archive has such folders
+    return next((path for path in places if path.is_file()), None)
+
+
+def found_elsewhere(names: Sequence[str], folder: Path) -> str:
+    """A hint, if files of these names are in a folder above the one they belong in; else nothing."""
+    above = [place for place in folder.parents[:2] for name in names if _present(place, name)]
+    return f" (such files are in {above[0]}: move them)" if above else ""
 
 
 def _download(source: Source, names: Sequence[str], folder: Path, needed: str) -> None:

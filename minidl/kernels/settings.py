@@ -42,8 +42,8 @@ def use(backend=None, *, winograd=None):
 def using(backend=None, *, winograd=None):
     """`use`, for the length of a `with` block: `with kernels.using("plain"):`"""
     before = settings.backend, settings.winograd
-    use(backend, winograd=winograd)
     try:
+        use(backend, winograd=winograd)
         yield
     finally:
         settings.backend, settings.winograd = before

@@ -82,10 +82,10 @@ def evaluate(model: Module, batches: Iterable[tuple[np.ndarray, np.ndarray]], cl
 
 
 def in_order(dataset: ImageDataset, prefetch: int = 2) -> DataLoader:
-    """Every image of a data set once, in order, in large batches. Raises ValueError if it is empty."""
+    """Every image of a data set once, in order, not augmented, in large batches. Raises ValueError if it is empty."""
     if len(dataset) == 0:
         raise ValueError(f"in_order: there are no images in {dataset!r}")
-    return DataLoader(dataset, BATCH, prefetch=prefetch)
+    return DataLoader(dataset, BATCH, prefetch=prefetch, augment=False)
 
 
 @contextmanager

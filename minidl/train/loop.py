@@ -4,7 +4,6 @@
 checkpoint, and `interrupt.py` stops a run without losing anything.
 """
 
-import itertools
 import math
 import time
 from contextlib import nullcontext
@@ -70,7 +69,7 @@ class Loop:
         self.loader.epoch = position.epoch
         watch = detect_nonfinite() if settings.detect_nan else nullcontext()
         with watch, np.errstate(over="ignore", invalid="ignore"):    # `explain` says more than NumPy's warnings
-            for images, labels in self.interruption.between(itertools.islice(self.loader, position.step, None)):
+            for images, labels in self.interruption.between(self.loader.batches(first=position.step)):
                 self.step(images, labels)
                 self.progress.step(position)
                 if time.perf_counter() - self.saved >= settings.checkpoint_interval:

@@ -1,7 +1,10 @@
 """DataLoader: the contents of an epoch, reproducibility, and that its thread always ends."""
 
+import copy
 import gc
 import os
+import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidl.data import DataLoader, ImageDataset
+import minidl
+from minidl.data import DataLoader, ImageDataset, drawn_digits
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_threads_of_other_tests():
+    """Runs that other tests have killed keep theirs until their exceptions are collected."""
+    gc.collect()
 
 
 class Numbers:
@@ -218,3 +228,97 @@ def test_negative_epoch_is_refused():
 def test_epoch_without_batches_is_refused(count, settings):
     with pytest.raises(ValueError, match=f"no batches: {count} images"):
         DataLoader(Numbers(count), **settings)
+
+
+# The seed
+
+def orders(loader, epochs=2):
+    return [epoch_of(loader) for _ in range(epochs)]
+
+
+def shuffled(seed=None):
+    return DataLoader(Numbers(30), 4, shuffle=True, seed=seed)
+
+
+def test_epochs_of_one_loader_differ():
+    assert len(set(map(str, orders(shuffled(), 4)))) == 4
+
+
+def test_without_a_seed_the_order_follows_manual_seed():
+    found = []
+    for seed in (1, 2, 1):
+        minidl.manual_seed(seed)
+        found.append(orders(shuffled()))
+    assert found[0] == found[2] != found[1]
+
+
+def test_the_seed_is_drawn_when_it_is_needed():
+    """So that `manual_seed` counts, also between building a loader and using it, and later: it begins anew."""
+    loader, found = shuffled(), []
+    for seed in (1, 2, 1):
+        minidl.manual_seed(seed)
+        found.append(orders(loader))
+    assert found[0] == found[2] != found[1]
+    assert loader.epoch == 2
+    minidl.manual_seed(1)
+    loader.epoch = 1
+    assert epoch_of(loader) == found[0][1]
+
+
+def test_a_loader_with_a_seed_goes_on_after_manual_seed():
+    loader = shuffled(seed=1)
+    first = epoch_of(loader)
+    minidl.manual_seed(1)
+    assert epoch_of(loader) != first
+    assert loader.epoch == 2
+
+
+def test_loaders_without_a_seed_differ():
+    minidl.manual_seed(0)
+    assert orders(shuffled()) != orders(shuffled())
+
+
+def test_with_a_seed_the_order_depends_on_nothing_else():
+    minidl.manual_seed(1)
+    first = orders(shuffled(np.int64(7)))
+    minidl.manual_seed(2)
+    assert orders(shuffled(7)) == first != orders(shuffled(0))
+
+
+def test_loaders_that_need_no_seed_leave_the_random_numbers_alone():
+    minidl.manual_seed(1)
+    before = minidl.device.random_state()
+    digits = drawn_digits(20)
+    list(shuffled(3)), list(DataLoader(Numbers(30), 4)), list(DataLoader(Numbers(30), augment=False))
+    list(DataLoader(digits, 4)), list(DataLoader(digits.take(9).subset([3, 5])))
+    assert minidl.device.random_state() == before
+
+
+def test_a_copy_goes_on_as_the_loader_does():
+    loader = shuffled()
+    epoch_of(loader)
+    twin = pickle.loads(pickle.dumps(copy.deepcopy(loader)))
+    assert orders(twin) == orders(loader)
+
+
+def test_a_handler_may_use_a_loader_while_another_waits():
+    """In a process of its own, which a lock that is not re-entrant would hang."""
+    code = """
+import signal
+from minidl.data import DataLoader, drawn_digits
+digits, found = drawn_digits(60), []
+def handler(*_):
+    found.append(len(list(DataLoader(digits, 20))))
+signal.signal(signal.SIGALRM, handler)
+whole = [labels.tolist() for _, labels in DataLoader(digits, 1)]
+for _ in range(60):
+    signal.setitimer(signal.ITIMER_REAL, 0.002)
+    assert [labels.tolist() for _, labels in DataLoader(digits, 1)] == whole
+    while signal.getitimer(signal.ITIMER_REAL)[0]:
+        pass
+print(set(found))
+"""
+    if not hasattr(signal, "setitimer"):
+        pytest.skip("this system has no timers")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "{3}\n", "")

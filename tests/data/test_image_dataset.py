@@ -1,11 +1,13 @@
 """ImageDataset compared with plain array arithmetic, and the arguments that it refuses."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidl.data import ImageDataset
+from minidl.data import ImageDataset, drawn_digits
 
 MEAN, STD = (0.2, 0.5), (0.3, 0.4)
 
@@ -130,3 +132,51 @@ def test_index_out_of_range_is_refused():
 def test_negative_take_is_refused():
     with pytest.raises(ValueError, match="-1"):
         make().take(-1)
+
+
+@pytest.mark.parametrize(("error", "message", "arguments"), [
+    (ValueError, r"\(4, 28, 28, 3\) looks like \(N, H, W, C\); convert with images\.transpose\(0, 3, 1, 2\)",
+     (np.zeros((4, 28, 28, 3), np.uint8), [0] * 4, "ab")),
+    (ValueError, "looks like", (np.zeros((4, 32, 5, 1), np.uint8), [0] * 4, "ab")),
+    (ValueError, r"images\[:, None\] has one channel", (IMAGES[:, 0], [0] * 4, "ab")),
+    (TypeError, r"scale pixels to 0\.\.255 and convert with \.astype\(numpy\.uint8\)", (IMAGES / 1, [0] * 4, "ab")),
+    (ValueError, "these differ in shape: resize or crop them", ([IMAGES[0], IMAGES[0, :, 1:]], [0, 0], "ab")),
+    (TypeError, "whole numbers, not object", (IMAGES, np.zeros(4, object), "ab")),
+    (TypeError, r"not bool; convert with \.astype\(numpy\.int64\)", (IMAGES, [True] * 4, "ab")),
+])
+def test_an_error_says_what_to_do(error, message, arguments):
+    with pytest.raises(error, match=message):
+        ImageDataset(*arguments)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 3), (4, 4, 4), (1, 1, 1), (3, 224, 3), (9, 5, 5)])
+def test_small_images_are_not_taken_for_channels_last(shape):
+    assert ImageDataset(np.zeros((2, *shape), np.uint8), [0, 0], "a").image_shape == shape
+
+
+@pytest.mark.parametrize("labels", [
+    [np.int8(1), np.uint16(0)], (1, 0), np.array([1, 0], ">i2"), np.array([1, 0], np.uint64), np.ma.array([1, 0]),
+], ids=lambda labels: str(getattr(labels, "dtype", type(labels).__name__)))
+def test_labels_of_many_kinds_become_native_integers(labels):
+    data = ImageDataset([np.zeros((1, 2, 2), np.uint8)] * 2, labels, "ab")
+    assert (type(data.labels), data.labels.dtype.str, data.labels.tolist()) == (np.ndarray, "<i8", [1, 0])
+
+
+@pytest.mark.parametrize(("classes", "names"), [
+    (np.unique([5, 3, 7]), ("3", "5", "7")), (range(3), ("0", "1", "2")),
+    ([b"cat", b"dog", b"owl"], ("cat", "dog", "owl")), (np.array(["a", "b", "c"]), ("a", "b", "c")),
+])
+def test_facts_of_a_data_set_are_python_values(classes, names):
+    """They are stored as JSON with the weights."""
+    data = ImageDataset(IMAGES[:2], [0, 1], classes, np.str_("toys"), np.float32(0.5), [np.float64(0.25)])
+    facts = json.loads(json.dumps([data.classes, data.name, data.mean, data.std, data.image_shape]))
+    assert facts == [list(names), "toys", [0.5], [0.25], [1, 2, 2]]
+    assert {type(name) for name in data.classes} == {str}
+
+
+def test_numpy_numbers_are_sizes():
+    data = make()
+    assert len(data.take(np.int64(3))) == len(data.split(np.uint8(3), seed=np.int64(1))[0]) == 3
+    assert len(data.split(np.float32(0.5))[0]) == len(data.split(np.float64(0.5))[1]) == 5
+    assert data[np.int64(2)][1] == 2
+    assert len(drawn_digits(np.int64(7), seed=np.int64(1))) == 7

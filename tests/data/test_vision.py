@@ -1,5 +1,6 @@
 """MNIST and Fashion-MNIST from handmade files, and from the real ones if they are present."""
 
+import gzip
 import hashlib
 import os
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from idx_files import idx_bytes, write_pair
 
-from minidl.data import DataError, DownloadError, ImageDataset, load, vision
+from minidl.data import DataError, DownloadError, ImageDataset, load, read_idx, vision
 from minidl.io import download
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 28, 28), dtype=np.uint8)
@@ -134,3 +135,53 @@ def test_real_files_match_their_checksums_and_statistics(name):
     assert abs(pixels.std() - train.std[0]) < 1e-4
     mnist_counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert np.bincount(test.labels).tolist() == (mnist_counts if name == "mnist" else [1000] * 10)
+
+
+@pytest.mark.parametrize("layout", [
+    lambda raw, name: raw / name / name,                                    # Kaggle's archive
+    lambda raw, name: raw / name.replace("-idx", ".idx"),
+    lambda raw, name: raw / f"{name.replace('-idx', '.idx')}.gz",
+], ids=["in folders", "a dot", "a dot, packed"])
+def test_other_usual_names_are_found(tmp_path, offline, layout):
+    raw = tmp_path / "MNIST" / "raw"
+    for name, content in (("train-images-idx3-ubyte", IMAGES), ("train-labels-idx1-ubyte", LABELS)):
+        path = layout(raw, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(idx_bytes(content)) if path.suffix == ".gz" else idx_bytes(content))
+    np.testing.assert_array_equal(load("mnist", root=tmp_path).labels, LABELS)
+    assert offline == []
+
+
+@pytest.mark.parametrize("place", ["", "MNIST"])
+def test_files_in_the_wrong_folder_are_mentioned(tmp_path, offline, place):
+    write_pair(tmp_path / place, "train", IMAGES, LABELS)
+    with pytest.raises(DownloadError, match=rf"raw \(such files are in {tmp_path / place}: move them\): put them"):
+        load("mnist", root=tmp_path)
+
+
+def test_a_folder_in_the_place_of_a_file_is_missing_or_refused(tmp_path, offline):
+    raw = tmp_path / "MNIST" / "raw"
+    write_pair(raw, "train", IMAGES, LABELS)
+    (raw / "train-images-idx3-ubyte.gz").unlink()
+    (raw / "train-images-idx3-ubyte").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"needs train-images-idx3-ubyte\.gz in "):
+        load("mnist", root=tmp_path, download=False)
+    with pytest.raises(DataError, match="raw: this is a folder, not a file"):
+        read_idx(raw)
+
+
+@pytest.mark.parametrize("name", [*FOLDERS, "cifar10", "digits"])
+@pytest.mark.parametrize("download", [True, False])
+def test_a_root_that_is_not_there_is_refused(tmp_path, monkeypatch, offline, name, download):
+    """Named in the call or in the environment; no request is made, and no folder."""
+    with pytest.raises(FileNotFoundError, match=r"but there is no folder '.*typo'; make it"):
+        load(name, root=tmp_path / "typo", download=download)
+    with pytest.raises(FileNotFoundError, match="but there is no folder ''; make it"):
+        load(name, root="", download=download)
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="file' is not a folder"):
+        load(name, root=str(tmp_path / "file"), download=download)
+    monkeypatch.setenv("MINIDL_DATA", str(tmp_path / "typo"))
+    with pytest.raises(FileNotFoundError, match=r"no folder '.*typo' \(\$MINIDL_DATA\)"):
+        load(name, download=download)
+    assert (offline, os.listdir(tmp_path)) == ([], ["file"])

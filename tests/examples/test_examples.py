@@ -10,10 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from minidl import data
+import minidl
+from minidl import data, nn
 from minidl.io import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +66,7 @@ def test_train_then_evaluate(tmp_path):
 
 
 def test_dry_run_without_mnist_warns_falls_back_and_leaves_no_files(tmp_path):
-    err, out, code = run(tmp_path, "--dry-run", "--data-dir", str(tmp_path))
+    err, out, code = run(tmp_path, "--dry-run", "--dataset", "auto", "--data-dir", str(tmp_path))
     assert code == 0
     assert "THIS IS NOT MNIST" in err
     assert "train-images-idx3-ubyte.gz" in err
@@ -72,11 +74,40 @@ def test_dry_run_without_mnist_warns_falls_back_and_leaves_no_files(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_data_set_requested_by_name_is_never_replaced(tmp_path):
-    err, out, code = run(tmp_path, "--dataset", "mnist", "--data-dir", str(tmp_path / "nowhere"))
+@pytest.mark.parametrize("name", [(), ("--dataset", "mnist")], ids=["a folder", "a folder and a name"])
+def test_a_data_set_that_is_asked_for_is_never_replaced(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    err, out, code = run(tmp_path, *name, "--data-dir", "empty")
     assert (code, out) == (2, "")
-    assert f"train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz in {tmp_path}/nowhere/MNIST/raw" in err
+    assert "train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz in empty/MNIST/raw: put them there" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("line", "problem"), [
+    ("lenet_mnist --data-dir nowhere", "there is no folder 'nowhere'"),
+    ("lenet_mnist --data-dir nowhere --dataset auto", "there is no folder 'nowhere'"),
+    ("lenet_mnist --data-dir nowhere --dataset digits", "there is no folder 'nowhere'"),
+    ("lenet_mnist --data-dir nowhere --dataset cifar10", "there is no folder 'nowhere'"),
+    ("lenet_mnist --data-dir file --dataset auto", "'file' is not a folder"),
+    ("lenet_mnist --data-dir= --dataset auto", "there is no folder ''"),
+    ("lenet_mnist", "there is no folder 'nowhere/at/all' ($MINIDL_DATA)"),
+    ("fashion_mnist --data-dir nowhere", "there is no folder 'nowhere'"),
+    ("fashion_mnist", "there is no folder 'nowhere/at/all' ($MINIDL_DATA)"),
+])
+def test_a_folder_of_data_that_is_not_there_is_an_error(tmp_path, monkeypatch, capsys, line, problem):
+    """Named by the flag, or else by the environment."""
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINIDL_DATA", "nowhere/at/all")
+    script, *flags = line.split()
+    monkeypatch.setattr(sys, "argv", [f"train_{script}.py", *flags])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(ROOT / "examples" / f"train_{script}.py"), run_name="__main__")
+    out, err = capsys.readouterr()
+    assert (caught.value.code, out) == (2, "")
+    assert f"but {problem}; " in err
+    assert len(err.splitlines()) == 1
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_a_damaged_file_is_named(tmp_path):
@@ -164,6 +195,21 @@ def test_kill_9_at_random_moments(tmp_path):
             key: array.tobytes() for key, array in killed.items()}
 
 
+def test_every_epoch_of_the_readme_has_another_order(monkeypatch):
+    """Its loop is run as it stands there, with few digits, and the network replaced by one that remembers."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = readme.partition("## Twenty lines\n\n```python\n")[2].partition("```")[0]
+    seen = []
+    monkeypatch.setattr(data, "load", lambda name: data.drawn_digits(130))
+    monkeypatch.setattr(nn.Sequential, "forward", lambda self, x: seen.append(x.numpy().copy()) or self[-1](
+        minidl.functional.adaptive_avg_pool2d(x, 14).reshape(len(x.data), -1)[:, :1] * np.ones((1, 1568), np.float32)))
+    exec(code, {})
+    first, second = (np.concatenate(seen[i:i + 2]) for i in (0, 2))
+    assert len(seen) == 6
+    assert not np.array_equal(first, second)
+    assert sorted(image.tobytes() for image in first) == sorted(image.tobytes() for image in second)
+
+
 @pytest.fixture
 def small_sets(monkeypatch):
     """Replaces every data set by a few drawn digits."""
@@ -175,6 +221,21 @@ def test_fashion(tmp_path, monkeypatch, capsys, small_sets):
     monkeypatch.setattr(sys, "argv", ["train_fashion_mnist.py", "--dry-run", "--validation", "20", "-b", "20"])
     with pytest.raises(SystemExit) as caught:
         runpy.run_path(str(ROOT / "examples" / "train_fashion_mnist.py"), run_name="__main__")
+    assert caught.value.code is None
+    assert capsys.readouterr().out.endswith("a dry run: nothing is kept\n")
+
+
+@pytest.mark.parametrize("flags", ["", "--augment none", "--augment randaugment --cutout 8 --model resnet20"])
+def test_cifar10(tmp_path, monkeypatch, capsys, flags):
+    """On a few images of noise."""
+    rng = np.random.default_rng(0)
+    noise = data.ImageDataset(rng.integers(0, 256, (60, 3, 32, 32)).astype(np.uint8), np.arange(60) % 10, "abcdefghij")
+    monkeypatch.setattr(data, "load", lambda name, split="train", root=None: noise)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train_cifar10.py", "--dry-run", "--validation", "20", "-b", "20",
+                                      *flags.split()])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(ROOT / "examples" / "train_cifar10.py"), run_name="__main__")
     assert caught.value.code is None
     assert capsys.readouterr().out.endswith("a dry run: nothing is kept\n")
 

@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
     pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
 
-from minidl.kernels.cpu.runtime import cache, progress
+from minidl.kernels.cpu.runtime import cache, compiling, progress
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.work import share
 
@@ -37,6 +38,39 @@ def run(folder, code=RELU, **environment):
     """A fresh process whose compiled kernels lie in `folder`."""
     environment = os.environ | {"NUMBA_CACHE_DIR": str(folder), "PYTHONPATH": str(ROOT)} | environment
     return subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=False)
+
+
+@kernel
+def unable(thread, threads, out):
+    out[0] = "text"
+
+
+def test_a_kernel_that_cannot_be_compiled_is_not_locked():
+    """A second try would wait for the lock of the first, and so would other processes."""
+    for _ in range(2):
+        with pytest.raises(Exception, match="unable"):
+            unable(np.zeros(1))
+    folder = pathlib.Path(cache.KernelCache(who_did_it.__wrapped__)._cache_path)
+    assert not list(folder.glob("*unable*.lock"))
+
+
+@pytest.mark.parametrize("thread", [True, False], ids=["no more threads", "a thread"])
+def test_compiling_in_a_thread_of_its_own(monkeypatch, thread):
+    """What it returns or raises is the caller's; where no thread can be started, it happens in the caller's."""
+    names = []
+
+    def job():
+        names.append(threading.current_thread().name)
+        if len(names) == 2:
+            raise KeyError("reason")
+        return 5
+
+    if thread:
+        monkeypatch.setattr(threading.Thread, "start", lambda self: exec("raise RuntimeError"))
+    assert compiling.in_own_thread(job) == 5
+    with pytest.raises(KeyError, match="reason"):
+        compiling.in_own_thread(job)
+    assert set(names) == {"MainThread" if thread else "minidl-compile"}
 
 
 def test_every_thread_does_its_share_once():

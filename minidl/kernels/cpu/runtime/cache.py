@@ -79,7 +79,7 @@ class KernelCache(FunctionCache):
             self.lock, waited = lock(path.with_suffix(".lock"), self.waits)
             found = self.read(path, target_context) if waited else None
             if found is not None:
-                unlock(self.lock)
+                self.release()
         return found
 
     def read(self, path, target_context):
@@ -104,8 +104,12 @@ class KernelCache(FunctionCache):
         except OSError as error:
             warn_once(error)
         finally:
-            unlock(self.lock)
-            self.lock = None
+            self.release()
+
+    def release(self):
+        """Let other processes compile the kernel, whether it is now kept on disk or compiling has failed."""
+        unlock(self.lock)
+        self.lock = None
 
     def remove_outdated(self, path):
         """Remove this kernel's files of other sources."""
@@ -142,9 +146,10 @@ def lock(path, waits):
 
 
 def unlock(file):
-    """Release a lock."""
+    """Release a lock, also where a process that was forked meanwhile holds a copy of the open file."""
     if file is not None:
         Path(file.name).unlink(missing_ok=True)
+        fcntl.flock(file, fcntl.LOCK_UN)
         file.close()
 
 

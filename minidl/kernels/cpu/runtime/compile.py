@@ -15,21 +15,20 @@ the user sees.
 """
 
 import functools
-import threading
 import types
 
 import numba
 
-from minidl.kernels.cpu.runtime import progress
+from minidl.kernels.cpu.runtime import fork, progress, threads
 from minidl.kernels.cpu.runtime.cache import KernelCache, warn_once
+from minidl.kernels.cpu.runtime.compiling import compiling
 from minidl.kernels.cpu.runtime.inner import OPTIONS, inner
 from minidl.kernels.cpu.runtime.launcher import launcher, on_all_threads
-from minidl.kernels.cpu.runtime.threads import return_to_main_core, thread_count
 
 if numba.config.DISABLE_JIT:
     raise ImportError("the cpu backend needs Numba's compiler: unset NUMBA_DISABLE_JIT, or use the plain backend")
 
-pool = threading.Lock()                      # one kernel runs at a time: they would share the same cores
+fork.prepare()
 
 
 def kernel(part):
@@ -45,13 +44,14 @@ def kernel(part):
         entry._cache = KernelCache(entry.py_func)
     except RuntimeError as error:            # no folder to cache in
         warn_once(error)
+    entry._compile_for_args = compiling(entry._compile_for_args, entry._cache)
 
     @functools.wraps(part)
     def run(*arguments):
-        with pool:
-            threads = thread_count()
-            return_to_main_core()
-            failed = entry(launcher().address, threads, *arguments)
+        with threads.turn:
+            count = threads.count or threads.thread_count()
+            threads.return_to_main_core()
+            failed = entry(launcher().address, count, *arguments)
         if failed:
             raise out_of_memory(part)
 

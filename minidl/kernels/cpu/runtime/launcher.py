@@ -20,6 +20,7 @@ from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 
 from minidl.kernels.cpu.runtime.cache import KernelCache
+from minidl.kernels.cpu.runtime.compiling import compiling
 
 WORD = ir.IntType(64)
 PART = ir.FunctionType(ir.VoidType(), [WORD, WORD, WORD])            # (thread, threads, address of the arguments)
@@ -49,7 +50,7 @@ def compiled(function, signature, **options):
     made = CFunc(function, sigutils.normalize_signature(signature), locals={}, options={"nopython": True, **options})
     with suppress(RuntimeError):                     # no folder to cache in
         made._cache = KernelCache(function)
-    made.compile()
+    compiling(made.compile, made._cache)()
     return made
 
 

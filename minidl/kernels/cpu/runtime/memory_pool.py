@@ -41,42 +41,69 @@ class MemoryPool:
     def __init__(self):
         self.cached, self.cached_bytes = [], 0
         self.live_bytes = self.peak_bytes = self.total_bytes = self.high_water_bytes = 0
-        self.lock = threading.RLock()      # re-entrant: garbage collected while it is held may call free
+        self.lock = threading.RLock()      # re-entrant: a signal handler or a finalizer may run while it is held
 
     def allocate(self, size):
-        """A cached block of `size` bytes, or up to an eighth more; else a new one."""
+        """A cached block of `size` bytes, or up to an eighth more; else a new one.
+
+        A signal handler may allocate and free after any call made here, so that each statement that changes a count or
+        takes a block is one step: it calls nothing between reading and writing.
+        """
         with self.lock:
             memory = self.take_cached(size)
             if memory is None:
                 memory = self.allocate_new(size)
-            self.total_bytes += len(memory)
-            self.live_bytes += len(memory)
-            self.peak_bytes = max(self.peak_bytes, self.live_bytes)
-            self.high_water_bytes = max(self.high_water_bytes, self.live_bytes)
+            size = len(memory)
+            self.total_bytes += size
+            self.live_bytes += size
+            if self.live_bytes > self.peak_bytes:
+                self.peak_bytes = self.live_bytes
+            if self.live_bytes > self.high_water_bytes:
+                self.high_water_bytes = self.live_bytes
             return memory
 
     def take_cached(self, size):
         """Remove a fitting block from the cache and return it; None if there is none."""
         largest = size + size // 8
-        for i in range(len(self.cached) - 1, -1, -1):
-            if size <= len(self.cached[i]) <= largest:
-                self.cached_bytes -= len(self.cached[i])
-                return self.cached.pop(i)
+        try:
+            for i in range(len(self.cached) - 1, -1, -1):
+                if size <= len(self.cached[i]) <= largest:
+                    memory = self.cached.pop(i)
+                    found = len(memory)
+                    self.cached_bytes -= found
+                    if size <= found <= largest:
+                        return memory
+                    self.cache(memory)             # another one: a handler has changed the list meanwhile
+        except IndexError:                         # so, too
+            pass
         return None
 
     def allocate_new(self, size):
         """A new block. If that makes too many bytes, the least recently freed cached blocks are released."""
-        memory, live = aligned(size).view(Memory), self.live_bytes + size
-        while self.cached and live + self.cached_bytes > max(live, self.peak_bytes) + SLACK:
-            self.cached_bytes -= len(self.cached.pop(0))
+        memory = aligned(size).view(Memory)
+        while self.excess(size) > 0 and self.cached:
+            released = self.cached.pop(0)
+            released = len(released)
+            self.cached_bytes -= released
         return memory
+
+    def excess(self, size):
+        """How many bytes more than allowed there would be with `size` more in use."""
+        live = self.live_bytes + size
+        return live + self.cached_bytes - max(live, self.peak_bytes) - SLACK
+
+    def cache(self, memory):
+        """Keep a block for reuse."""
+        size = len(memory)
+        self.cached.append(memory)
+        self.cached_bytes += size
 
     def free(self, memory):
         """Cache a block that is no longer in use."""
+        size = len(memory)
         with self.lock:
-            self.cached.append(memory)
-            self.cached_bytes += len(memory)
-            self.live_bytes -= len(memory)
+            self.cache(memory)
+            self.live_bytes -= size
 
     def clear(self):
         """Release all cached blocks to the system, and start a new peak."""

@@ -18,6 +18,7 @@ from minidl.kernels.training import expected
 
 SWITCH = "MINIDL_COMPILE_AHEAD"
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []      # before OpenMP binds threads
+PROCESS = os.getpid()
 started = []                                 # the process
 
 
@@ -25,7 +26,8 @@ def start_second_process():
     """Start it, if training is expected and there is a core for it; at most once."""
     python = sys.executable and not getattr(sys, "frozen", False)        # a frozen program would start itself again
     wanted = python and expected and not started and os.environ.get(SWITCH, "1") != "0"
-    if not wanted or wanted_threads() < 2 or multiprocessing.parent_process() is not None:
+    is_child = os.getpid() != PROCESS or multiprocessing.parent_process() is not None      # one of several, perhaps
+    if not wanted or is_child or wanted_threads() < 2:
         return
     optimizer, shapes = expected[0]
     environment = os.environ | {SWITCH: "0", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]]),
