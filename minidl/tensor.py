@@ -38,6 +38,7 @@ Operand: TypeAlias = Any
 # What an operation returns beside its output: see `op`.
 Backward: TypeAlias = Callable[[Array], Any]
 P = ParamSpec("P")
+NUMBERS = frozenset({bool, int, float})
 
 
 class Tensor:
@@ -265,21 +266,22 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
 
     @functools.wraps(function)
     def recorded(*inputs: Any, **settings: Any) -> Tensor:
-        more: tuple[Any, ...] = ()                  # settings without a name, such as a kernel size
-        if 0 < tensors < len(inputs):
+        more: tuple[Any, ...] = ()
+        if 0 < tensors < len(inputs):               # settings follow without a name, such as a kernel size
             inputs, more = inputs[:tensors], inputs[tensors:]
         arrays = [x.array if isinstance(x, Tensor) else as_operand(name, x) for x in inputs]
         check_same_device(name, arrays)
-        if arrays and type(arrays[0]) in (float, int, bool) and not any(hasattr(x, "dtype") for x in arrays):
+        if arrays and arrays[0].__class__ in NUMBERS and not any(hasattr(x, "dtype") for x in arrays):
             arrays[0] = as_array(arrays[0])         # of numbers alone: float32
+        arrays += more
         try:
-            out, backward = watched(function, "forward", name)(*arrays, *more, **settings)
+            out, backward = watched(function, "forward", name)(*arrays, **settings)
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
             if re.match(r"\w+: ", str(error)):      # it already begins with a name
                 raise
-            raise named(error, name, (*arrays, *more)) from error
+            raise named(error, name, arrays) from error
         except AttributeError as error:
-            check_arrays(name, arrays, error)
+            check_arrays(name, arrays[:len(inputs)], error)
             raise
         if mode.finite_only:
             check_finite(out, name, "output")

@@ -17,6 +17,7 @@ from minidl.modes import check_finite, mode, watched
 Operand: TypeAlias = Any
 Backward: TypeAlias = Callable[[Array], Any]
 P = ParamSpec('P')
+NUMBERS: Any
 
 class Tensor:
     __array_ufunc__ = None
