@@ -259,8 +259,9 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
     """Turn a function of arrays into an operation on tensors that records itself on the tape.
 
     `function` returns its output and `backward`, which maps the gradient of the output to one gradient for each
-    positional argument, in order. A gradient returned as a `lambda` is computed only if it is needed. The message of
-    a ValueError, TypeError, IndexError or MemoryError gets the operation's name in front.
+    positional argument, in order. A gradient returned as a `lambda` is computed only if it is needed. What follows a
+    `/` in its signature are settings, which it gets as they are. The message of a ValueError, TypeError, IndexError or
+    MemoryError gets the operation's name in front.
     """
     name, tensors = function.__name__.lstrip("_"), function.__code__.co_posonlyargcount
 
