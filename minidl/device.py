@@ -23,7 +23,6 @@ class DeviceError(RuntimeError):
     """The requested device is not available on this machine. `for_command` is the text for commands, with flags."""
 
     exit_code = 2                                # of a command that ends with it, see `errors.py`
-
     for_command: str | None = None
 
 
@@ -118,6 +117,15 @@ def memory_of(array: Array) -> Any:
     while isinstance(base, np.ndarray):
         array, base = base, base.base
     return array
+
+
+def shares_memory(gradient: Array, others: list[Array]) -> bool:
+    """Whether a gradient shares memory with another one, or with itself, as one does that has been broadcast."""
+    memory = memory_of(gradient)
+    for other in others:
+        if memory_of(other) is memory:
+            return True
+    return 0 in gradient.strides
 
 
 _seeds, _restarts = np.random.default_rng(0), 0

@@ -91,7 +91,7 @@ def choose(found: list[Found], key: str | None, shapes: Shapes | None) -> Found 
     candidates = usual[:1] or candidates
     if len({id(one.entries) for one in candidates}) > 1:
         several = f"it holds several dictionaries of weights: {listing(candidates)}; choose one with "
-        path = next(one.path for one in candidates if one.path)
+        path = next((one.path for one in candidates if one.path), "")
         raise CheckpointError(f"{several}load_weights(path, key={path!r})",
                               f"{several}`minidl convert --key {quote(path)}`")
     return candidates[0] if candidates else None

@@ -198,6 +198,8 @@ class Module:
 
         A tensor that changes loses its gradient. The state that an optimizer keeps for it follows at the next step.
         """
+        if dtype is not None and np.dtype(dtype).kind != "f":
+            raise TypeError(f"to: dtype={dtype!r} must be a floating-point type; buffers of integers stay as they are")
         target = None if device is None else Device.parse(device)
         for _, tensor in once((name, tensor) for name, tensor, *_ in tensors(self)):
             array = tensor.data

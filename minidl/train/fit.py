@@ -93,6 +93,8 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
     """
     names = ("epochs", "batch_size", "seed", "patience", "accumulate", "ema_decay")
     later = {name: getattr(s, name) for name in ("drop_last", "freeze") if getattr(s, name)}
+    if getattr(train_set, "transform", None) is not None:
+        later["transform"] = " ".join(repr(train_set.transform).split())
     return {**(s.recipe or {}), **{name: getattr(s, name) for name in names}, **later,
             "optimizer": type(optimizer).__name__, "schedule": s.schedule and type(s.schedule).__name__,
             "train_images": len(train_set), "validation_images": len(validation_set or ())}

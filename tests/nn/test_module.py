@@ -156,6 +156,15 @@ def test_without_strict_what_fits_is_loaded_and_the_rest_returned():
     assert model.bias.item() == 5
 
 
+def test_to_a_dtype_that_weights_cannot_have():
+    model = nn.Linear(2, 2)
+    for dtype in (int, bool, "float16"):
+        with pytest.raises(TypeError, match="float"):
+            model.to(dtype=dtype)
+        assert model.weight.dtype == np.float32
+        assert model.weight.requires_grad
+
+
 def test_to_another_dtype_and_back():
     model = nn.Sequential(nn.Conv2d(2, 3, 2), nn.BatchNorm2d(3))
     weight = model[0].weight

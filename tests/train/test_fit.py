@@ -203,6 +203,12 @@ def test_dry_run_leaves_nothing(tmp_path, monkeypatch, capsys):
     assert "a dry run: nothing is kept" in capsys.readouterr().out
 
 
+def test_patience_needs_a_validation_set(tmp_path):
+    with pytest.raises(ValueError, match="patience needs a validation_set") as error:
+        toy_run.train(tmp_path, patience=3, validation_set=None)
+    assert sentence(error.value).startswith("--patience needs --validation N")
+
+
 def test_lines_without_a_terminal(tmp_path, capsys):
     toy_run.train(tmp_path, log_interval=1e-9)
     out, err = capsys.readouterr()
@@ -248,6 +254,13 @@ def test_nan_loss_stops_the_run_and_keeps_the_checkpoint(tmp_path):
     assert "; --detect-nan names" in sentence(caught.value)
     assert load_checkpoint(tmp_path / "last.safetensors")[1]["position"]["epoch"] == 1
     assert len(toy_run.train(tmp_path, validation_set=None, resume=True)) == 3
+
+
+def test_errors_of_a_dry_run_do_not_tell_how_to_resume(tmp_path):
+    with pytest.raises(minidl.NonFiniteError, match="the loss is nan") as error:
+        toy_run.train(tmp_path / "run", dry_run=True, loss=poisoned(1))
+    for text in (str(error.value), sentence(error.value)):
+        assert "resume" not in text
 
 
 def test_detect_nan_names_the_layer(tmp_path):
