@@ -10,6 +10,7 @@ import numpy as np
 
 from minidl.device import CPU, Array, device_of
 
+ON_CPU = frozenset({np.ndarray, float, int, bool, tuple, type(None)})
 PLAIN = frozenset("?bBhHiIlLqQfd")              # NumPy's letters for bool, integers, float32 and float64
 
 
@@ -77,6 +78,11 @@ def check_arrays(name: str, arrays: Any, error: Exception) -> None:
 
 def check_same_device(name: str, arrays: Any) -> None:
     """Raise ValueError unless all arrays live on one device."""
+    for x in arrays:
+        if x.__class__ not in ON_CPU:
+            break
+    else:                                           # the usual case, quickly
+        return
     places = {device_of(x) for x in arrays if x.__class__ is not np.ndarray and hasattr(x, "dtype")}
     if not places:
         return

@@ -111,7 +111,7 @@ def device_of(array: Array) -> Device:
 
 def memory_of(array: Array) -> Any:
     """The object that owns the memory of `array`: the same one for all arrays that share it."""
-    if not isinstance(array, np.ndarray):
+    if array.__class__ is not np.ndarray and not isinstance(array, np.ndarray):
         return array.data.mem  # type: ignore[attr-defined]
     base = array.base
     while isinstance(base, np.ndarray):
