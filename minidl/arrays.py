@@ -1,4 +1,4 @@
-"""Which arrays and numbers tensors and operations accept from outside, and how they are made plain.
+"""Which arrays and numbers tensors and operations accept from outside, how they are made plain, and what is refused.
 
 An array of another byte order, or of a subclass such as numpy.matrix, means the same elements, so it is converted. What
 would compute something else, or only in part, is refused: half precision, complex numbers, text, masked arrays.
@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl.device import Array
+from minidl.device import CPU, Array, device_of
 
+ON_CPU = frozenset({np.ndarray, float, int, bool, tuple, type(None)})
 PLAIN = frozenset("?bBhHiIlLqQfd")              # NumPy's letters for bool, integers, float32 and float64
 
 
@@ -34,6 +35,11 @@ def check_dtype(dtype: np.dtype[Any], data: Any) -> None:
     if dtype.kind == "f" and dtype.itemsize not in (4, 8):
         raise TypeError(f"{dtype.name} is not supported; a tensor of floats is float32 or float64, so convert with "
                         ".astype(numpy.float32)")
+    check_numbers(dtype, data)
+
+
+def check_numbers(dtype: np.dtype[Any], data: Any) -> None:
+    """Raise TypeError unless the elements of `data` are real numbers or booleans."""
     if dtype.kind not in "fiub":
         raise TypeError(f"a tensor needs numbers, not {type(data).__name__} ({dtype})")
 
@@ -44,3 +50,51 @@ def python_number(x: np.generic) -> bool | int | float:
     if kind not in "fiub":
         raise TypeError(f"a tensor needs numbers, not {x!r}")
     return float(x) if kind == "f" else bool(x) if kind == "b" else int(x)
+
+
+def no_scalar(out: Array) -> Array:
+    """`out` as an array: NumPy's results without axes, such as the sum of all elements, are scalars."""
+    return np.asarray(out) if isinstance(out, np.generic) else out
+
+
+def broadcasts(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
+    """Whether an array of `shape` can be broadcast to the shape `larger`."""
+    extra = len(larger) - len(shape)
+    return extra >= 0 and all(n in (1, m) for n, m in zip(shape, larger[extra:], strict=True))
+
+
+def check_floating(array: Array) -> None:
+    """Raise TypeError unless a tensor of this array can require a gradient."""
+    if array.dtype.kind != "f":
+        raise TypeError(f"only floating-point tensors can require a gradient, not {array.dtype}")
+
+
+def check_arrays(name: str, arrays: Any, error: Exception) -> None:
+    """Raise TypeError, caused by `error`, if an input is no array: a number, or None."""
+    for x in arrays:
+        if not hasattr(x, "dtype"):
+            raise TypeError(f"{name}: {x!r} is given for an input that must be a Tensor or an array") from error
+
+
+def check_same_device(name: str, arrays: Any) -> None:
+    """Raise ValueError unless all arrays live on one device."""
+    for x in arrays:
+        if x.__class__ not in ON_CPU:
+            break
+    else:                                           # the usual case, quickly
+        return
+    places = {device_of(x) for x in arrays if x.__class__ is not np.ndarray and hasattr(x, "dtype")}
+    if not places:
+        return
+    places |= {CPU for x in arrays if isinstance(x, np.ndarray)}
+    if len(places) > 1:
+        names = " and ".join(sorted(map(str, places)))
+        raise ValueError(f"{name}: its inputs are on {names}; move them to one device with .to(device)")
+
+
+def named(error: Exception, name: str, arrays: Any) -> Exception:
+    """`error` with the operation's name before and the shapes of its inputs after its message."""
+    shapes = ", ".join(str(x.shape) if hasattr(x, "shape") else repr(x) for x in arrays)
+    kind = next((k for k in (IndexError, TypeError, MemoryError) if isinstance(error, k)), ValueError)
+    remedy = "; reduce the batch size or the image size" if kind is MemoryError else ""
+    return kind(f"{name}: {str(error) or 'out of memory'} (inputs: {shapes}){remedy}")

@@ -20,6 +20,7 @@ COMMANDS = {
     "summary": "list the layers of a network and what each costs",
     "draw": "draw a network as a picture (SVG)",
     "look": "show a network's filters, its feature maps of an image, and Grad-CAM",
+    "train": "train a network on a data set, or on folders of photographs",
     "predict": "classify images with a model file",
     "convert": "make a model file from published weights",
     "compile": "compile the CPU kernels of networks ahead of time",

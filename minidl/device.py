@@ -18,13 +18,21 @@ from minidl.scalars import plain
 # An array of NumPy or CuPy. Type checkers see NumPy's, whose interface CuPy's arrays share.
 Array: TypeAlias = np.ndarray[Any, Any]
 
-INSTALL_HINT = "install CuPy for your driver with `pip install minidl[cuda13]` or `minidl[cuda12]`, or use device 'cpu'"
+INSTALL_HINT = "install CuPy for your driver with `pip install minidl[cuda13]` or `minidl[cuda12]`"
 
 
 class DeviceError(RuntimeError):
-    """The requested device is not available on this machine."""
+    """The requested device is not available on this machine. `for_command` is the text for commands, with flags."""
 
     exit_code = 2                                # of a command that ends with it, see `errors.py`
+    for_command: str | None = None
+
+
+def unusable(problem: str) -> DeviceError:
+    """The error for a GPU that cannot be used, unlike the CPU."""
+    error = DeviceError(f"{problem}, or use device 'cpu'")
+    error.for_command = f"{problem}, or use --device cpu"
+    return error
 
 
 @dataclass(frozen=True)
@@ -55,11 +63,11 @@ class Device:
         try:
             count = importlib.import_module("cupy").cuda.runtime.getDeviceCount()
         except ImportError:
-            raise DeviceError(f"device {self}: CuPy is not installed; {INSTALL_HINT}") from None
+            raise unusable(f"device {self}: CuPy is not installed; {INSTALL_HINT}") from None
         except Exception as error:            # without a driver, CuPy raises its own CUDARuntimeError
-            raise DeviceError(f"device {self}: no usable NVIDIA driver ({error}); use device 'cpu'") from None
+            raise unusable(f"device {self}: no usable NVIDIA driver ({error}); install one") from None
         if self.index >= count:
-            raise DeviceError(f"device {self}: this machine has {count} GPU(s), numbered from 0")
+            raise unusable(f"device {self}: this machine has {count} GPU(s), numbered from 0; use one of them")
 
     def put(self, array: Array) -> Array:
         """`array` on this device: the same array if it is already there, otherwise a copy."""
@@ -105,12 +113,21 @@ def device_of(array: Array) -> Device:
 
 def memory_of(array: Array) -> Any:
     """The object that owns the memory of `array`: the same one for all arrays that share it."""
-    if not isinstance(array, np.ndarray):
+    if array.__class__ is not np.ndarray and not isinstance(array, np.ndarray):
         return array.data.mem  # type: ignore[attr-defined]
     base = array.base
     while isinstance(base, np.ndarray):
         array, base = base, base.base
     return array
+
+
+def shares_memory(gradient: Array, others: list[Array]) -> bool:
+    """Whether a gradient shares memory with another one, or with itself, as one does that has been broadcast."""
+    memory = memory_of(gradient)
+    for other in others:
+        if memory_of(other) is memory:
+            return True
+    return 0 in gradient.strides
 
 
 _seeds, _restarts = np.random.default_rng(0), 0

@@ -14,8 +14,11 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from minidl.text import write
+
+Problem = TypeVar("Problem", bound=BaseException)
 
 
 def run(main: Callable[[], int | None], program: str, interrupted: str = "stopped") -> int | None:
@@ -45,6 +48,12 @@ def run(main: Callable[[], int | None], program: str, interrupted: str = "stoppe
         return code
 
 
+def for_command(error: Problem, text: str) -> Problem:
+    """`error` with `text` for whoever typed a command, where flags take the place of arguments in Python."""
+    error.for_command = text                     # type: ignore[attr-defined]
+    return error
+
+
 def discard_output() -> None:
     """Let what is still to be written to stdout vanish: it cannot be written, and Python would try again at its end."""
     with suppress(OSError, ValueError, AttributeError):              # no stdout, or one without a descriptor
@@ -64,7 +73,7 @@ def exit_code(error: BaseException) -> int | None:
 def sentence(error: BaseException) -> str:
     """The text of an error, for a user. An OSError's own text begins with its number, which helps nobody.
 
-    An error may have an attribute `for_command`: its text where flags take the place of arguments in Python.
+    An error may have another text for commands, in the attribute that the function `for_command` sets.
     """
     if text := getattr(error, "for_command", None):
         return text

@@ -17,8 +17,19 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from minidl import writes
-from minidl.arrays import check_dtype, plain, python_number
-from minidl.device import CPU, Array, Device, array_module, device_of, is_array, memory_of
+from minidl.arrays import (
+    broadcasts,
+    check_arrays,
+    check_dtype,
+    check_floating,
+    check_numbers,
+    check_same_device,
+    named,
+    no_scalar,
+    plain,
+    python_number,
+)
+from minidl.device import CPU, Array, Device, array_module, device_of, is_array, shares_memory
 from minidl.modes import check_finite, mode, watched
 
 # What an operation takes: a Tensor, an array or a number where it is called, an array or a number inside its function.
@@ -27,6 +38,7 @@ Operand: TypeAlias = Any
 # What an operation returns beside its output: see `op`.
 Backward: TypeAlias = Callable[[Array], Any]
 P = ParamSpec("P")
+NUMBERS = frozenset({bool, int, float})
 
 
 class Tensor:
@@ -37,16 +49,16 @@ class Tensor:
     device         "cpu", "gpu" or "gpu:1"; by default the device of `data`
     """
 
-    __slots__ = ("__weakref__", "data", "node")
+    __slots__ = ("__weakref__", "array", "node")
     __array_ufunc__ = None                          # so that `array * tensor` calls Tensor.__rmul__
-    data: Array
+    array: Array                                    # the elements; read directly where each call counts
     node: "Node | None"
 
     def __init__(self, data: ArrayLike, requires_grad: bool = False, *, dtype: DTypeLike | None = None,
                  device: str | Device | None = None):
-        self.data = as_array(data, dtype)
+        self.array = as_array(data, dtype)
         if device is not None:
-            self.data = Device.parse(device).put(self.data)
+            self.array = Device.parse(device).put(self.array)
         self.node = None
         if requires_grad:
             self.requires_grad = True
@@ -55,36 +67,50 @@ class Tensor:
     def made_by(cls, out: Array, node: "Node | None") -> "Tensor":
         """A tensor of `out`, the output of the operation that `node` records (None: not recorded)."""
         tensor = cls.__new__(cls)
-        tensor.data = no_scalar(out)
+        tensor.array = no_scalar(out)
         tensor.node = node
         return tensor
 
     # Properties
 
     @property
+    def data(self) -> Array:
+        """The elements: an array. Can be set to another one, which is then shared, not copied."""
+        return self.array
+
+    @data.setter
+    def data(self, data: ArrayLike) -> None:
+        array, leaf = as_array(data), self.node if self.is_leaf else None
+        if leaf is not None and (array.shape, array.dtype) != (leaf.shape, leaf.dtype):
+            check_floating(array)
+            self.node = Node("leaf", array.shape, array.dtype)
+            self.node.grad = leaf.grad
+        self.array = array
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
-        return self.data.shape
+        return self.array.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the elements."""
-        return self.data.dtype
+        return self.array.dtype
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self.data.ndim
+        return self.array.ndim
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self.data.size
+        return self.array.size
 
     @property
     def device(self) -> Device:
         """The device on which the data lives."""
-        return device_of(self.data)
+        return device_of(self.array)
 
     @property
     def is_leaf(self) -> bool:
@@ -100,10 +126,10 @@ class Tensor:
     def requires_grad(self, required: bool) -> None:
         if not self.is_leaf:
             raise RuntimeError(f"requires_grad can be set on leaves only; this is the output of {self.node.name}")
-        if required and self.data.dtype.kind != "f":
-            raise TypeError(f"only floating-point tensors can require a gradient, not {self.data.dtype}")
+        if required:
+            check_floating(self.array)
         if bool(required) != self.requires_grad:
-            self.node = Node("leaf", self.data.shape, self.data.dtype) if required else None
+            self.node = Node("leaf", self.array.shape, self.array.dtype) if required else None
 
     @property
     def grad(self) -> Array | None:
@@ -115,8 +141,8 @@ class Tensor:
         if self.node is None:
             raise RuntimeError("this tensor has requires_grad=False, so it cannot have a gradient")
         array = None if array is None else as_array(array)
-        if array is not None and array.shape != self.data.shape:
-            raise ValueError(f"a gradient of shape {array.shape} does not match a tensor of shape {self.data.shape}")
+        if array is not None and array.shape != self.array.shape:
+            raise ValueError(f"a gradient of shape {array.shape} does not match a tensor of shape {self.array.shape}")
         self.node.grad = array
 
     # Methods; functional/methods.py adds the operators and all other methods
@@ -132,14 +158,14 @@ class Tensor:
             raise RuntimeError("backward: nothing to differentiate; no input had requires_grad=True, "
                                "or the computation ran under no_grad")
         if gradient is None:
-            if self.data.size != 1:
+            if self.array.size != 1:
                 raise RuntimeError(f"backward: a tensor of shape {self.shape} needs backward(gradient=...) of that "
                                    "shape; only a tensor of one element, such as a loss, can omit it")
-            gradient = array_module(self.data).ones_like(self.data)
+            gradient = array_module(self.array).ones_like(self.array)
         gradient = gradient.data if isinstance(gradient, Tensor) else as_array(gradient, self.dtype)
         if gradient.shape != self.shape:
             raise ValueError(f"backward: the gradient's shape {gradient.shape} is not the tensor's {self.shape}")
-        check_same_device("backward", (self.data, gradient))
+        check_same_device("backward", (self.array, gradient))
         backpropagate(self.node, gradient.astype(self.dtype, copy=self.node.keeps_grad), retain_graph)
 
     def retain_grad(self) -> None:
@@ -150,35 +176,35 @@ class Tensor:
 
     def detach(self) -> "Tensor":
         """A tensor with the same data and no history."""
-        return Tensor.made_by(self.data, None)
+        return Tensor.made_by(self.array, None)
 
     def numpy(self) -> Array:
         """The data as a NumPy array: shared if it is on the CPU, otherwise a copy."""
-        return CPU.put(self.data)
+        return CPU.put(self.array)
 
     def item(self) -> Any:
         """The only element, as a Python number."""
-        if self.data.size != 1:
+        if self.array.size != 1:
             raise ValueError(f"item: a tensor of shape {self.shape} does not have exactly one element")
-        return self.data.item()
+        return self.array.item()
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         if self.device != CPU:
             raise TypeError(f"this tensor is on {self.device}; use tensor.numpy(), which copies it to the CPU")
-        return np.array(self.data, dtype=dtype, copy=copy)
+        return np.array(self.array, dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self.data.__dlpack__(**options)
+        return self.array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
-        return self.data.__dlpack_device__()
+        return self.array.__dlpack_device__()
 
     def __reduce__(self) -> Any:
         """Copies and pickles contain the data only: loading creates a new node on the tape of the loading process."""
         if not self.is_leaf:
             raise RuntimeError(f"only leaves can be copied or pickled; this is the output of {self.node.name}, "
                                "so use .detach()")
-        return type(self), (self.data, self.requires_grad)
+        return type(self), (self.array, self.requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         """A copy of the data and, unlike in a pickle, of the gradient, which an optimizer copied along may need."""
@@ -189,7 +215,7 @@ class Tensor:
         return twin
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self.array)
 
     def __iter__(self) -> Iterator["Tensor"]:
         return (self[i] for i in range(len(self)))
@@ -233,23 +259,31 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
     """Turn a function of arrays into an operation on tensors that records itself on the tape.
 
     `function` returns its output and `backward`, which maps the gradient of the output to one gradient for each
-    positional argument, in order. A gradient returned as a `lambda` is computed only if it is needed. The message of
-    a ValueError, TypeError, IndexError or MemoryError gets the operation's name in front.
+    positional argument, in order. A gradient returned as a `lambda` is computed only if it is needed. What follows a
+    `/` in its signature are settings, which it gets as they are. The message of a ValueError, TypeError, IndexError or
+    MemoryError gets the operation's name in front.
     """
     name, tensors = function.__name__.lstrip("_"), function.__code__.co_posonlyargcount
 
     @functools.wraps(function)
     def recorded(*inputs: Any, **settings: Any) -> Tensor:
-        if 0 < tensors < len(inputs):               # settings follow, such as a kernel size; one may be a list
-            inputs = inputs[:tensors] + tuple(tuple(x) if isinstance(x, list) else x for x in inputs[tensors:])
-        arrays = [x.data if isinstance(x, Tensor) else as_operand(name, x) for x in inputs]
+        more: tuple[Any, ...] = ()
+        if 0 < tensors < len(inputs):               # settings follow without a name, such as a kernel size
+            inputs, more = inputs[:tensors], inputs[tensors:]
+        arrays = [x.array if isinstance(x, Tensor) else as_operand(name, x) for x in inputs]
         check_same_device(name, arrays)
+        if arrays and arrays[0].__class__ in NUMBERS and not any(hasattr(x, "dtype") for x in arrays):
+            arrays[0] = as_array(arrays[0])         # of numbers alone: float32
+        arrays += more
         try:
             out, backward = watched(function, "forward", name)(*arrays, **settings)
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
             if re.match(r"\w+: ", str(error)):      # it already begins with a name
                 raise
             raise named(error, name, arrays) from error
+        except AttributeError as error:
+            check_arrays(name, arrays[:len(inputs)], error)
+            raise
         if mode.finite_only:
             check_finite(out, name, "output")
         parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
@@ -269,7 +303,7 @@ def backpropagate(root: Node, gradient: Array, retain_graph: bool = False) -> No
     for node in newest_first(root):
         if node in grads:
             if node.keeps_grad:
-                node.grad = grads[node] if node.grad is None else accumulate(node.grad, grads[node])
+                node.grad = grads[node] if node.grad is None else no_scalar(accumulate(node.grad, grads[node]))
             try:
                 watched(propagate, "backward", node.name)(node, grads)
             except MemoryError as error:
@@ -299,7 +333,7 @@ def propagate(node: Node, grads: dict[Node, Array]) -> None:
         return
     written = writes.latest > node.order             # perhaps into an array that is needed now
     if written:
-        writes.check_unwritten(node.backward, node.order, node.name)
+        writes.check_unwritten(node.backward, node.backward, node.order, node.name)
     shares = node.backward(gradient)
     shares = shares if isinstance(shares, tuple) else (shares,)
     if any(parent is not None for parent in node.parents[len(shares):]):
@@ -309,7 +343,7 @@ def propagate(node: Node, grads: dict[Node, Array]) -> None:
         if parent is not None and share is not None:
             if callable(share):
                 if written:
-                    writes.check_unwritten(share, node.order, node.name, node.backward)
+                    writes.check_unwritten(share, node.backward, node.order, node.name)
                 share = share()
             share = unbroadcast(share, parent, node.name)
             if parent in grads:
@@ -318,15 +352,6 @@ def propagate(node: Node, grads: dict[Node, Array]) -> None:
                 share = share.copy()
             grads[parent] = share
             others.append(share)
-
-
-def shares_memory(gradient: Array, others: list[Array]) -> bool:
-    """Whether a gradient shares memory with another one, or with itself, as one does that has been broadcast."""
-    memory = memory_of(gradient)
-    for other in others:
-        if memory_of(other) is memory:
-            return True
-    return 0 in gradient.strides
 
 
 # The sum of two gradients of one node, always a new array: `add`, for example, gives one array to both of its inputs.
@@ -355,17 +380,6 @@ def unbroadcast(grad: Array, parent: Node, name: str) -> Array:
     return grad.astype(parent.dtype, copy=False)
 
 
-def no_scalar(out: Array) -> Array:
-    """`out` as an array: NumPy's results without axes, such as the sum of all elements, are scalars."""
-    return np.asarray(out) if isinstance(out, np.generic) else out
-
-
-def broadcasts(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
-    """Whether an array of `shape` can be broadcast to the shape `larger`."""
-    extra = len(larger) - len(shape)
-    return extra >= 0 and all(n in (1, m) for n, m in zip(shape, larger[extra:], strict=True))
-
-
 def spent(grad: Array) -> Any:
     """Takes the place of `backward` in a node that a backward pass has released."""
     raise RuntimeError("backward: this graph was released by an earlier backward(); "
@@ -377,7 +391,10 @@ def as_array(data: ArrayLike, dtype: DTypeLike | None = None) -> Array:
     if isinstance(data, Tensor):
         data = data.data
     if is_array(data):
-        return plain(data if dtype is None else data.astype(dtype, copy=False))
+        if dtype is None:
+            return plain(data)
+        check_numbers(data.dtype, data)
+        return plain(data.astype(dtype, copy=False))
     array = np.asarray(data)
     check_dtype(array.dtype, data)
     if dtype is None and array.dtype.kind != "b" and not hasattr(data, "__array__"):
@@ -386,8 +403,8 @@ def as_array(data: ArrayLike, dtype: DTypeLike | None = None) -> Array:
 
 
 def as_operand(name: str, x: Operand) -> Any:
-    """An input of an operation that is not a Tensor: an array, None, a number, or a tuple such as a shape."""
-    if x is None or (isinstance(x, int | float | tuple) and not isinstance(x, np.generic)):
+    """An input of an operation that is not a Tensor: an array, None or a number."""
+    if x is None or (isinstance(x, int | float) and not isinstance(x, np.generic)):
         return x
     try:
         if isinstance(x, np.generic):
@@ -398,22 +415,3 @@ def as_operand(name: str, x: Operand) -> Any:
         raise TypeError(f"{name}: {error}") from None
     raise TypeError(f"{name}: a {type(x).__qualname__} is neither a Tensor nor an array nor a number; "
                     "numpy.asarray makes an array of a list")
-
-
-def check_same_device(name: str, arrays: Any) -> None:
-    """Raise ValueError unless all arrays live on one device."""
-    places = {device_of(x) for x in arrays if x.__class__ is not np.ndarray and hasattr(x, "dtype")}
-    if not places:
-        return
-    places |= {CPU for x in arrays if isinstance(x, np.ndarray)}
-    if len(places) > 1:
-        names = " and ".join(sorted(map(str, places)))
-        raise ValueError(f"{name}: its inputs are on {names}; move them to one device with .to(device)")
-
-
-def named(error: Exception, name: str, arrays: Any) -> Exception:
-    """`error` with the operation's name before and the shapes of its inputs after its message."""
-    shapes = ", ".join(str(x.shape) if hasattr(x, "shape") else repr(x) for x in arrays)
-    kind = next((k for k in (IndexError, TypeError, MemoryError) if isinstance(error, k)), ValueError)
-    remedy = "; reduce the batch size or the image size" if kind is MemoryError else ""
-    return kind(f"{name}: {str(error) or 'out of memory'} (inputs: {shapes}){remedy}")

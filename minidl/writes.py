@@ -10,7 +10,7 @@ import dis
 import functools
 import itertools
 from collections.abc import Iterator
-from types import CodeType, FunctionType
+from types import CellType, CodeType, FunctionType
 from typing import Any
 
 from minidl.device import Array, is_array, memory_of
@@ -27,47 +27,51 @@ def written(*arrays: Array) -> None:
     """Note that these arrays have been written in place."""
     global latest
     now = next(clock)
-    if now > latest:                            # another thread may have noted a later write since
-        latest = now
     for array in arrays:
         times[id(memory_of(array))] = now
+    if now > latest:                            # unless another thread has noted a later write meanwhile
+        latest = now
 
 
-def check_unwritten(function: Any, since: int, name: str, keeper: Any = None) -> None:
-    """Raise RuntimeError if `function`, made by the operation `name`, reads an array written after the time `since`.
+def check_unwritten(function: Any, backward: Any, since: int, name: str) -> None:
+    """Raise RuntimeError if `function` reads an array of the forward pass that was written after the time `since`.
 
-    Arrays that are younger than the operation do not count: a `function` that is made in its `backward`, the `keeper`,
-    reads the gradient, too, whose memory may have the id of memory that was written and freed.
+    `function` is the `backward` of the operation `name`, or one of the gradients that it has returned as a `lambda`.
     """
-    kept = None if keeper is None else {id(memory_of(x)) for x in arrays_read(keeper, all_variables=True)}
-    for array in arrays_read(function):
-        memory = id(memory_of(array))
-        if times.get(memory, -1) > since and (kept is None or memory in kept):
+    for array in arrays_read(function, backward):
+        if times.get(id(memory_of(array)), -1) > since:
             raise RuntimeError(
                 f"backward of {name}: an array of shape {array.shape} that it needs has been changed in place since "
                 f"{name} was computed, by an optimizer's step, load_state_dict or an operator such as +=; "
                 "call backward before the change, or compute the output again after it")
 
 
-def arrays_read(function: Any, all_variables: bool = False) -> Iterator[Array]:
-    """The arrays from enclosing functions that a function reads, also through other functions that it calls.
+def arrays_read(function: Any, backward: Any) -> Iterator[Array]:
+    """The arrays of the forward pass that a function reads, also through other functions that it calls.
 
-    With `all_variables`, those that only a `lambda` inside it reads are among them.
+    Only `backward` holds them. What else the function reads, such as `grad`, is new, and so is never written; its
+    memory may have the id of older memory that was.
     """
-    seen, pending = set(), [function]
+    held, seen = {id(cell) for cell in cells_of(backward)}, set()
+    pending = [(function, function is backward)]
     while pending:
-        value = pending.pop()
-        if is_array(value):
+        value, old = pending.pop()
+        if is_array(value) and old:
             yield value
         elif isinstance(value, tuple | list):
-            pending += value
+            pending += [(item, old) for item in value]
         elif isinstance(value, dict):
-            pending += value.values()
+            pending += [(item, old) for item in value.values()]
         elif isinstance(value, FunctionType) and value not in seen:
             seen.add(value)
-            cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
-            pending += [cell.cell_contents for name, cell in cells
-                        if all_variables or name in names_read(value.__code__)]
+            cells = zip(value.__code__.co_freevars, cells_of(value), strict=True)
+            read = names_read(value.__code__)
+            pending += [(cell.cell_contents, old or id(cell) in held) for name, cell in cells if name in read]
+
+
+def cells_of(function: Any) -> tuple[CellType, ...]:
+    """The variables of enclosing functions that a function can read."""
+    return getattr(function, "__closure__", None) or ()
 
 
 @functools.lru_cache(maxsize=4096)

@@ -218,3 +218,12 @@ def test_float32_throughout():
     loss = (y**2).mean() + x.var() + F.logsumexp(x)
     loss.backward()
     assert y.dtype == loss.dtype == x.grad.dtype == np.float32
+
+
+def test_the_gradient_of_a_tensor_without_axes_stays_an_array():
+    """NumPy's sum of two arrays without axes is a scalar."""
+    x = Tensor(np.array(3, np.float32), requires_grad=True)
+    for count in (1, 2, 3):
+        (x * 2 + x).backward()
+        assert type(x.grad) is np.ndarray
+        assert x.grad == 3 * count

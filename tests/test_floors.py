@@ -35,7 +35,7 @@ FLOORS = [                                            # lowest first
     {"kernels", "tensor"},                            # the tape needs no kernels
     {"functional"},
     {"nn", "optim", "profiling", "testing"},
-    {"io", "summary"},
+    {"augment", "io", "summary"},
     {"data", "plot"},
     {"train"},
     {"minidl"},                                       # minidl/__init__.py: what a user imports
@@ -45,13 +45,13 @@ FLOORS = [                                            # lowest first
     {"__main__"},
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
-    "version": 10, "device": 160, "scalars": 70, "text": 45, "errors": 80, "flags": 70, "arrays": 60, "modes": 70,
-    "writes": 90, "scope": 90, "kernels": 50, "kernels.*": 250, "kernels.plain": 850, "kernels.cpu": 1240,
+    "version": 10, "device": 175, "scalars": 70, "text": 45, "errors": 90, "flags": 70, "arrays": 100, "modes": 70,
+    "writes": 90, "scope": 90, "kernels": 60, "kernels.*": 250, "kernels.plain": 1000, "kernels.cpu": 1500,
     "kernels.cpu.runtime": 1160, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120, "kernels.cpu.gemm": 550,
     "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850, "kernels.cpu.softmax": 540, "tensor": 420,
     "functional": 2400, "nn": 1680, "optim": 900, "profiling": 290, "testing": 350, "io": 2450, "summary": 120,
-    "data": 1150, "plot": 1250, "train": 1490, "minidl": 40, "zoo": 1750, "examples": 300, "commands": 700,
-    "cli": 70, "__main__": 10,
+    "data": 1560, "plot": 1250, "train": 1520, "minidl": 40, "zoo": 1750, "examples": 300, "commands": 800,
+    "cli": 70, "__main__": 10, "augment": 1050,
 }
 LEVEL = {package: level for level, packages in enumerate(FLOORS) for package in packages}
 FILES = sorted(path.relative_to(ROOT) for folder in ("minidl", "zoo", "examples")

@@ -44,6 +44,62 @@ def test_data_that_are_not_numbers(data):
         Tensor(data)
 
 
+@pytest.mark.parametrize("data", [np.array(["1"]), np.array([1], object), np.ones(1, complex), ["1"]], ids=repr)
+def test_a_dtype_does_not_make_numbers_of_them(data):
+    with pytest.raises(TypeError, match=r"a tensor needs numbers, not "):
+        Tensor(data, dtype=np.float32)
+
+
+def test_setting_the_data():
+    """What is set is made an array as in Tensor(...): a NumPy calculation without axes gives a scalar, for example."""
+    x = Tensor(np.array(3, np.float32), requires_grad=True)
+    before, x.grad = x.node, np.ones((), np.float32)
+    x.data = x.data * 2
+    assert type(x.data) is np.ndarray
+    assert x.node is before
+    (x * x).backward()
+    assert x.grad == 13
+    array = np.ones(3, np.float32)
+    x.data = array
+    assert x.data is array
+    x.data = Tensor(array)
+    assert x.data is array
+    for bad in ("text", np.ones(2, np.float16), np.ones(2, int)):
+        with pytest.raises(TypeError):
+            x.data = bad
+        assert x.data is array
+
+
+def test_a_leaf_that_gets_another_shape_or_dtype_is_differentiated_in_it():
+    x = Tensor(np.ones(2, np.float32), requires_grad=True)
+    x.data = np.full(3, 2.0)
+    (x * x).sum().backward()
+    assert x.grad.dtype == np.float64
+    assert x.grad.tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize("function", [F.exp, F.sum, F.relu, lambda x: F.clamp(x, min=0), lambda x: F.mul(x, 2)])
+@pytest.mark.parametrize("number", [1, 1.5, np.float64(1.5)])
+def test_numbers_alone_are_float32(function, number):
+    assert function(number).dtype == np.float32
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda x: F.add(x, (1, 2)), "add: a tuple is neither a Tensor nor an array nor a number"),
+    (lambda x: x * (1, 2), "mul: a tuple is neither"),
+    (lambda x: (1, 2) - x, "sub: a tuple is neither"),
+    (lambda x: x < (1, 2), "lt: a tuple is neither"),
+    (lambda x: F.relu((1.0, 2.0)), "relu: a tuple is neither"),
+    (lambda x: F.mse_loss(x, (1.0, 2.0)), "mse_loss: a tuple is neither"),
+    (lambda x: F.mse_loss(x, None), "mse_loss: None is given for an input that must be a Tensor or an array"),
+    (lambda x: F.linear(x, 2.5), "linear: 2.5 is given for an input that must be"),
+    (lambda x: F.conv2d(None, x), "conv2d: None is given for"),
+])
+def test_inputs_that_are_no_arrays(call, words):
+    with pytest.raises(TypeError, match=f"^{words}"):
+        call(Tensor(np.ones(2, np.float32)))
+
+
 def test_properties():
     x = Tensor(np.zeros((2, 3), np.float32), requires_grad=True)
     assert (x.shape, x.dtype, x.ndim, x.size, str(x.device), len(x)) == ((2, 3), np.float32, 2, 6, "cpu", 2)
@@ -165,7 +221,8 @@ def test_leaves_are_copied_and_pickled():
 def test_a_pickle_from_a_process_that_had_made_more_nodes(monkeypatch):
     """Its new node is older than the nodes computed from it here, whatever its order was in the other process."""
     pickled = pickle.dumps(Tensor([1.0], requires_grad=True))
-    monkeypatch.setattr(writes, "clock", itertools.count())
+    for name, value in (("clock", itertools.count()), ("latest", -1), ("times", {})):
+        monkeypatch.setattr(writes, name, value)
     x = pickle.loads(pickled)
     (x * 3).backward()
     assert x.grad.tolist() == [3]

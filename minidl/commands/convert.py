@@ -68,6 +68,9 @@ def lines_of(path: str) -> list[str]:
     """The lines of a text file, without a byte order mark, and without empty lines at the end."""
     try:
         return Path(path).read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"--classes {path:.60}: there is no such file; it takes a text file with the name of "
+                                "one class per line") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file in UTF-8 ({error})") from error
 

@@ -12,6 +12,7 @@ from .cifar import cifar10
 from .dataset import ImageDataset, Subset
 from .digits import digits, drawn_digits
 from .idx import DataError, read_idx
+from .image_folder import ImageFolder, Splits, image_folder, image_splits
 from .loader import DataLoader
 from .protocol import random_generator
 from .root import check_root
@@ -23,12 +24,16 @@ __all__ = [
     "DataLoader",
     "DownloadError",
     "ImageDataset",
+    "ImageFolder",
+    "Splits",
     "Subset",
     "cifar10",
     "data_root",
     "digits",
     "drawn_digits",
     "fashion_mnist",
+    "image_folder",
+    "image_splits",
     "load",
     "mnist",
     "random_generator",

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minidl.io.download import DownloadError, data_root, fetch
+from minidl.io.foreign import in_its_place
 from minidl.io.pickles import PickleError, read_pickle
 
 from .dataset import ImageDataset
@@ -70,6 +71,8 @@ def find(root: Path, names: Sequence[str]) -> list[tuple[Any, bytes]] | None:
 def unpacked(archive: Path, names: Sequence[str]) -> list[tuple[Any, bytes]]:
     """The same from an archive."""
     found: dict[str, bytes] = {}
+    if archive.is_dir():
+        raise DataError(f"{archive}: this is a folder, not a file. Put the file there in its place.")
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
@@ -80,9 +83,16 @@ def unpacked(archive: Path, names: Sequence[str]) -> list[tuple[Any, bytes]]:
                 if len(found) == len(names):
                     return [(f"{archive}: {name}", found[name]) for name in names]
     except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-        raise DataError(f"{archive}: a damaged archive ({error}). Delete it and download it again.") from error
+        raise DataError(f"{archive}: {damage(archive, error)}. Delete it and download it again.") from error
     missing = " and ".join(name for name in names if name not in found)
     raise DataError(f"{archive}: does not hold {missing}. Delete it and download it again.")
+
+
+def damage(archive: Path, error: Exception) -> str:
+    """Why an archive cannot be read."""
+    with archive.open("rb") as file:
+        text = in_its_place(file.read(256))
+    return f"not an archive; it {text}" if text else f"a damaged archive ({str(error).partition(chr(10))[0]})"
 
 
 def check_size(path: Path, size: int) -> None:

@@ -9,10 +9,11 @@ to its images. Everything here is NumPy. Read `loader.py` next for how batches r
 import copy
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from minidl.augment import Draws, Transform
 from minidl.data.protocol import Batch, check_dataset, make_batch, parameters_of
 from minidl.io.checks import per_channel
 from minidl.scalars import plain
@@ -49,6 +50,7 @@ class ImageDataset:
         self._scale = np.array([1 / (255 * s) for s in self.std], np.float32).reshape(-1, 1, 1)
         self._shift = np.array([-m / s for m, s in zip(self.mean, self.std, strict=True)], np.float32)
         self._shift = self._shift.reshape(-1, 1, 1)
+        self.transform: Transform | None = None
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -67,19 +69,57 @@ class ImageDataset:
         shape = "x".join(map(str, self.image_shape))
         return f"{type(self).__name__}({self.name!r}, {len(self)} images of {shape}, {len(self.classes)} classes)"
 
-    def batch(self, indices: Sequence[int] | np.ndarray, epoch: int | None = None) -> Batch:
+    def batch(self, indices: Sequence[int] | np.ndarray, epoch: int | None = None, seed: int = 0) -> Batch:
         """Normalised images float32 (n, C, H, W) and labels int64 (n,), both new arrays.
 
-        They are the same in each epoch. A subclass that augments them takes `seed`, too, and draws from
-        `random_generator(seed, epoch, index)` for each image (`protocol.py`). Raises IndexError for an index outside
-        the set.
+        With an epoch they are augmented, if the set is `augmented`. A subclass that augments them in its own way draws
+        from `random_generator(seed, epoch, index)` for each image (`protocol.py`). Raises IndexError for an index
+        outside the set.
         """
         indices = _positions(indices)
+        images = self.images[indices]
+        if self.transform is not None and epoch is not None:
+            images = self.transform(images, draws=Draws(seed, epoch, np.arange(len(self))[indices]))
         # gathering bytes and scaling in place takes less than half the time of a lookup table of 256 floats
-        images = self.images[indices].astype(np.float32)
+        images = images.astype(np.float32)
         images *= self._scale
         images += self._shift
         return images, self.labels[indices]
+
+    @property
+    def batch_parameters(self) -> frozenset[str] | None:
+        """What a loader tells `batch`: the seed only if it is needed. None for a subclass: what its `batch` takes."""
+        if type(self).batch is not ImageDataset.batch:
+            return None
+        return frozenset({"epoch"} if self.transform is None else {"epoch", "seed"})
+
+    def augmented(self, transform: Transform | None) -> Self:
+        """The same images, which a DataLoader changes at random by a transform of `minidl.augment`; None for no change.
+
+        The changes depend on the loader's seed, the epoch and the image alone. In evaluation images stay as they are,
+        so the transform must keep their size, or ValueError is raised.
+        """
+        if transform is not None:
+            size = transform(np.empty((0, *self.image_shape), np.uint8), draws=Draws(0, 0, [])).shape[1:]
+            if size != self.image_shape:
+                raise ValueError(f"augmented: {transform!r} changes images {self.image_shape} to {size}; training and "
+                                 "evaluation need images of one size")
+        changed = self._changed(transform=transform)
+        if transform is not None and not {"seed", "**"} & parameters_of(changed):
+            raise TypeError(f"augmented: {type(self).__name__}.batch takes no `epoch` and `seed`, without which "
+                            "nothing is augmented; let it take them, and pass them on to super().batch")
+        return changed
+
+    def normalized(self, mean: Sequence[float], std: Sequence[float]) -> Self:
+        """The same images, normalised by another mean and standard deviation per channel, for pixels in 0..1."""
+        fresh = ImageDataset(self.images[:0], self.labels[:0], self.classes, self.name, mean, std)
+        return self._changed(mean=fresh.mean, std=fresh.std, _scale=fresh._scale, _shift=fresh._shift)
+
+    def _changed(self, **attributes: Any) -> Self:
+        """A copy (not of the arrays) with other attributes."""
+        twin = copy.copy(self)
+        vars(twin).update(attributes)
+        return twin
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> "Subset":
         """The images at `indices`, in that order."""
@@ -104,6 +144,25 @@ class ImageDataset:
         count = round(part * len(self)) if fraction else operator.index(part)  # type: ignore[call-overload]
         order = np.random.default_rng(plain(seed)).permutation(len(self))
         return self.subset(order[:count]), self.subset(order[count:])
+
+    def stratified_split(self, part: float, seed: int = 0) -> tuple["Subset", "Subset"]:
+        """Shuffle and split each class in two, in the same proportion: `part` of its images, then the rest.
+
+        Of a class with two images or more, each side gets at least one.
+        """
+        part = plain(part)
+        if not isinstance(part, int | float) or not 0 <= part <= 1:
+            raise ValueError(f"cannot split the part {part!r} off each class; it must be from 0 to 1")
+        rng = np.random.default_rng(plain(seed))
+        first, second = [], []
+        for label in range(len(self.classes)):
+            members = rng.permutation(np.flatnonzero(self.labels == label))
+            count = round(part * len(members))
+            if len(members) > 1 and 0 < part < 1:
+                count = min(max(count, 1), len(members) - 1)
+            first.append(members[:count])
+            second.append(members[count:])
+        return self.subset(np.sort(np.concatenate(first))), self.subset(np.sort(np.concatenate(second)))
 
 
 class Subset(ImageDataset):
@@ -134,6 +193,9 @@ class Subset(ImageDataset):
 
     def __copy__(self) -> "Subset":
         return Subset(self.dataset, self.indices)
+
+    def _changed(self, **attributes: Any) -> "Subset":  # type: ignore[override]
+        return Subset(self.dataset._changed(**attributes), self.indices)
 
     @property
     def images(self) -> np.ndarray:  # type: ignore[override]

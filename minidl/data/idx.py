@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.io.foreign import in_its_place
+
 UINT8 = 0x08
 MAX_DIMENSIONS = 4
 MAX_SIZE = 1 << 30  # bytes; twenty times the largest file of MNIST
@@ -86,7 +88,8 @@ def _read_shape(stream: Any, ndim: int | None) -> tuple[int, ...]:
     """The sizes in the header."""
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
-        start = f"starts with the bytes {magic.hex(' ')}" if magic else "is empty"
+        text = in_its_place(magic + stream.read(252))
+        start = text or (f"starts with the bytes {magic.hex(' ')}" if magic else "is empty")
         raise DataError(f"not an IDX file: it {start}")
     if magic[2] != UINT8:
         raise DataError(f"its elements have type code 0x{magic[2]:02x}; only 0x08, unsigned bytes, is supported")

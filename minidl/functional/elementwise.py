@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minidl.arrays import check_dtype
+from minidl.arrays import check_dtype, check_same_device
 from minidl.device import Array, Device, array_module, device_of
 from minidl.functional.checks import real
 from minidl.functional.promotion import floating, promoted
-from minidl.tensor import Backward, Operand, Tensor, as_operand, check_same_device, op
+from minidl.tensor import Backward, Operand, Tensor, as_operand, op
 
 
 @op

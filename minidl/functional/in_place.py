@@ -9,10 +9,11 @@ import operator
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from minidl.arrays import check_same_device, named
 from minidl.device import array_module
 from minidl.functional.shape import index_of
 from minidl.modes import mode
-from minidl.tensor import Operand, Tensor, as_operand, check_same_device, named
+from minidl.tensor import Operand, Tensor, as_operand
 from minidl.writes import written
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl.device import array_module
+from minidl.functional.activation import log_softmax
 from minidl.functional.checks import (
     Reduction,
     check_constant,
@@ -18,11 +19,12 @@ from minidl.functional.checks import (
     fraction,
     not_negative,
 )
+from minidl.functional.elementwise import add, mul, neg, where
 from minidl.functional.promotion import floating, promoted
-from minidl.functional.reduction import sum_of
+from minidl.functional.reduction import mean, sum, sum_of
 from minidl.kernels import backend
 from minidl.scalars import whole
-from minidl.tensor import Operand, Tensor, op
+from minidl.tensor import Operand, Tensor, as_array, op
 
 
 def cross_entropy(logits: Operand, target: Operand, /, weight: Operand = None, *, ignore_index: int = -100,
@@ -30,12 +32,16 @@ def cross_entropy(logits: Operand, target: Operand, /, weight: Operand = None, *
     """-log softmax(logits)[target]: the negative log-likelihood of the true class.
 
     logits (N, C) or (N, C, ...), target integers (N,) or (N, ...) from 0 to C - 1  ->  () or the target's shape
+    The target may also be probabilities of the classes, floats of the shape of the logits, as MixUp gives; then it is
+    -sum over c of target[c] * log softmax(logits)[c], and the mean divides by the number of targets.
     weight           (C,), one factor per class; the mean divides by the sum of the factors of the targets
     ignore_index     targets of this value contribute nothing, whatever their logits are; nor do classes of weight 0
     label_smoothing  s: the target distribution is 1 - s for the true class plus s / C for every class
                      (Szegedy et al., "Rethinking the Inception architecture", CVPR 2016, section 7)
     """
     check_constant("cross_entropy", weight=weight)
+    if getattr(getattr(target, "dtype", None), "kind", "") == "f" and target.shape == logits.shape:
+        return of_probabilities(logits, target, weight, reduction, label_smoothing)
     return _cross_entropy(logits, target, weight, ignore_index=ignore_index, reduction=reduction,
                           label_smoothing=label_smoothing)
 
@@ -60,6 +66,21 @@ def _cross_entropy(logits, target, weight, /, *, ignore_index, reduction, label_
     if reduction == "none":
         return losses, backward
     return sum_of(losses, 1 if reduction == "sum" else total), backward
+
+
+def of_probabilities(logits: Operand, target: Operand, weight: Operand, reduction: Reduction,
+                     label_smoothing: float) -> Tensor:
+    """The cross entropy of probabilities, composed of other functions, so the target has a gradient too."""
+    name = "cross_entropy"
+    check_scores(name, logits)
+    check_reduction(name, reduction)
+    smoothing, classes = fraction(name, "label_smoothing", label_smoothing), logits.shape[1]
+    factors = as_array(class_weights(name, weight, as_array(logits))).reshape(-1, *(1,) * (logits.ndim - 2))
+    shares = mul(add(mul(target, 1 - smoothing), smoothing / classes), factors)
+    logp = log_softmax(logits, axis=1)
+    pointless = (as_array(shares) == 0) & ~array_module(logp.data).isfinite(logp.data)      # 0 * -inf counts as 0
+    losses = neg(sum(mul(shares, where(pointless, 0.0, logp)), axis=1))
+    return losses if reduction == "none" else sum(losses) if reduction == "sum" else mean(losses)
 
 
 def nll_loss(log_probabilities: Operand, target: Operand, /, weight: Operand = None, *, ignore_index: int = -100,

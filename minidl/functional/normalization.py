@@ -6,6 +6,7 @@ computes no moments.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from minidl.device import Array, array_module
@@ -20,7 +21,7 @@ from minidl.functional.checks import (
 )
 from minidl.kernels import backend
 from minidl.scalars import number, whole
-from minidl.tensor import Operand, op
+from minidl.tensor import Operand, Tensor, op
 
 
 @op
@@ -90,9 +91,8 @@ def check_several(x: Array) -> None:
         raise ValueError(f"batch_norm: x {x.shape} has {count} elements per channel; training needs at least two")
 
 
-@op
-def layer_norm(x: Operand, normalized_shape: int | tuple[int, ...], weight: Operand = None, bias: Operand = None, /,
-               eps: float = 1e-5):
+def layer_norm(x: Operand, /, normalized_shape: int | Sequence[int], weight: Operand = None, bias: Operand = None,
+               eps: float = 1e-5) -> Tensor:
     """(x - mean) / sqrt(var + eps) * weight + bias, with the moments of the last axes of each example.
 
     x (..., *normalized_shape), weight and bias of shape `normalized_shape` or None  ->  the shape of x
@@ -100,17 +100,22 @@ def layer_norm(x: Operand, normalized_shape: int | tuple[int, ...], weight: Oper
     """
     shape = unwrapped(normalized_shape)
     shape = wholes("layer_norm", "normalized_shape", shape if isinstance(shape, tuple) else (shape,))
+    return _layer_norm(x, weight, bias, shape=shape, eps=not_negative("layer_norm", "eps", eps))
+
+
+@op
+def _layer_norm(x: Operand, weight: Operand, bias: Operand, /, *, shape: tuple[int, ...], eps: float):
+    """`layer_norm` with a shape of Python's numbers."""
     if not shape or 0 in shape or x.shape[-len(shape):] != shape:
         raise ValueError(f"layer_norm: x {x.shape} must end in normalized_shape={shape}, with no axis of length 0")
     check_affine("layer_norm", x, weight, bias, shape)
-    kernels, xp, eps = backend(x), array_module(x), not_negative("layer_norm", "eps", eps)
+    kernels, xp = backend(x), array_module(x)
     scale = xp.ones(shape, dtype=x.dtype) if weight is None else weight
     shift = xp.zeros(shape, dtype=x.dtype) if bias is None else bias
     out, mean, deviation = kernels.layer_norm(x, scale, shift, eps)
 
     def backward(grad):
-        dx, dweight, dbias = kernels.layer_norm_gradient(grad, x, scale, mean, deviation)
-        return dx, None, dweight, dbias
+        return kernels.layer_norm_gradient(grad, x, scale, mean, deviation)
     return out, backward
 
 

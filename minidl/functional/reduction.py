@@ -46,13 +46,13 @@ def sum_of(x: Any, divisor: Any = 1) -> Any:
 
 @op
 def sum(x: Operand, /, axis: Axis = None, keepdims: bool = False):
-    """The sum over `axis`."""
+    """The sum over `axis`; that of integers or booleans is an int64, as in PyTorch."""
     axes, shape, xp = axes_of(x, axis, "sum"), x.shape, array_module(x)
 
     def backward(grad):
         return xp.broadcast_to(restored(grad, shape, axes), shape)
     if x.dtype.kind != "f":
-        return x.sum(axes, keepdims=keepdims), backward
+        return x.sum(axes, dtype=xp.int64, keepdims=keepdims), backward
     return reduced(backend(x).axis_sums(x, axes).astype(x.dtype, copy=False), x, axes, keepdims), backward
 
 

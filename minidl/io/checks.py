@@ -11,7 +11,7 @@ import numpy as np
 
 from minidl.scalars import plain
 
-BRIGHTEST = 1.0                                  # pixels are in 0..1, and so are their mean and standard deviation
+BRIGHTEST = 2.0                                  # a larger mean or deviation is for pixels in 0..255, not in 0..1
 
 
 def as_path(owner: str, path: str | os.PathLike[str], kind: type[ValueError] = ValueError) -> Path:

@@ -29,7 +29,7 @@ CHECKPOINT = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"                     # the end o
 TENSORS = {                                      # kinds of objects that are tensors, but not plain ones
     r"torch\.(Q|qu?int|per_|_utils\._rebuild_qtensor|\w*quant)": ("quantized", "tensor.dequantize()"),
     r"torch\._utils\._rebuild_sparse|torch\.sparse": ("sparse", "tensor.to_dense()"),
-    r"torch\.Complex": ("complex", "torch.view_as_real(tensor)"),
+    r"torch\.[Cc]omplex": ("complex", "torch.view_as_real(tensor)"),
     r"torch\._utils\._rebuild_meta": ("on the meta device, without elements", "the model built on the CPU"),
     r"torch\.float\d|torch\.bits|torch\.u?int\d": ("of a type that NumPy lacks", "tensor.float()"),
     r"torch\._utils\._rebuild_|torch\.\w*[Ss]torage": ("of a special kind", "tensor.cpu().contiguous()"),

@@ -21,7 +21,7 @@ from minidl.io.checks import as_path, is_whole, per_channel
 from minidl.io.foreign import in_its_place
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")       # none for which Pillow starts other programs
-NO_IMAGE = f"not an image, or not in one of the formats {', '.join(FORMATS)}"
+NO_IMAGE = f"not an image, or of a kind that is not read; formats: {', '.join(FORMATS)}"
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 100_000_000                         # 300 MB once decoded; as many as the largest cameras have
 MAX_SIDE = 1 << 14                               # of a network's input
@@ -170,7 +170,7 @@ class Preprocessing(Steps):
                 and shape[0] in MODES):
             what = f"its input shape is {shape!r:.60}, not (C, H, W), so images cannot be prepared for it; "
             raise CheckpointError(f"{what}give save_model input=(C, H, W), and classes, mean and std",
-                                  f"{what}`minidl convert FILE -o NEW --input C,H,W --classes NAMES --mean X,... --std "
+                                  f"{what}`minidl convert FILE -o NEW --input C,H,W --classes FILE --mean X,... --std "
                                   "X,...` adds it, with --input 3,32,32 for example")
         resize = about.get("resize", max(shape[1:]))
         if not is_whole(resize, 1, MAX_SIDE) or resize < max(shape[1:]):

@@ -87,9 +87,9 @@ def fault(about: dict[str, Any]) -> str | None:
     if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
         return "its classes are not a list of names"
     if not (isinstance(shape, list) and len(shape) == 3 and all(is_whole(n, 1, LARGEST) for n in shape)):
-        return f"its input shape is {shape!r:.60}, not (C, H, W)"
+        return f"its input shape is {shape!r:.60}, not (C, H, W), each from 1 to {LARGEST}"
     if not is_whole(resize, 1, LARGEST):
-        return f"its images are resized to {resize!r:.60}, which is not a whole number of at least 1"
+        return f"its images are resized to {resize!r:.60}, which is not a whole number from 1 to {LARGEST}"
     return None
 
 

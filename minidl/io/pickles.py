@@ -4,10 +4,11 @@ A pickle is a program for a small stack machine: push this, make a tuple of that
 Python's own reader imports any name it meets, so a file can run anything. The machine in this file knows only the
 instructions that plain data needs, and a name means only what the caller's table assigns to it. A name that is not in
 the table is refused, or becomes an `Opaque`, which remembers the name and does nothing. The machine imports nothing,
-looks up no attribute, and trusts no length beyond the bytes in the file.
+looks up no attribute, trusts no length beyond the bytes in the file, and stops after MOST instructions.
 """
 
 import io
+import itertools
 import pickletools
 import re
 from collections.abc import Callable, Mapping
@@ -40,6 +41,8 @@ class Opaque:
     name    "module.name"
     items   what was stored in it by key, if it is an instance of an unknown kind of dictionary
     """
+
+    __slots__ = ("items", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -85,6 +88,7 @@ LITERALS = {
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 PLAIN = (str, bytes, int, float, type(None))     # bool is an int
 LONGEST = 1 << 64                                # of an integer that is a key
+MOST = 1 << 21                                   # instructions; those of weights have thousands
 
 # An Opaque runs nothing, whatever its name. A file that calls one of these was made to do harm, and is refused
 HARMFUL = re.compile(r"""
@@ -117,7 +121,7 @@ def run(source: Any, names: Mapping[str, Any], persistent: Callable[[Any], Any] 
         del stack[start:]
         return items
 
-    for instruction, argument, _ in pickletools.genops(source):
+    for instruction, argument, _ in itertools.islice(pickletools.genops(source), MOST):
         match instruction.name:
             case name if name in LITERALS:
                 stack.append(argument)
@@ -203,7 +207,7 @@ def run(source: Any, names: Mapping[str, Any], persistent: Callable[[Any], Any] 
                 return value
             case name:
                 raise PickleError(f"it uses the instruction {name}, which data does not need")
-    raise PickleError("a damaged pickle (it does not end)")
+    raise PickleError(f"a damaged pickle (it does not end, or has more than {MOST} instructions)")
 
 
 def top(stack: list[Any], kind: type) -> Any:

@@ -6,6 +6,7 @@ dictionary of tensors with names of layers; if there are several, the one under 
 """
 
 from collections.abc import Iterable, Mapping
+from shlex import quote
 from typing import Any, NamedTuple
 
 from minidl.io.checkpoint import CheckpointError
@@ -90,8 +91,9 @@ def choose(found: list[Found], key: str | None, shapes: Shapes | None) -> Found 
     candidates = usual[:1] or candidates
     if len({id(one.entries) for one in candidates}) > 1:
         several = f"it holds several dictionaries of weights: {listing(candidates)}; choose one with "
-        path = candidates[0].path
-        raise CheckpointError(f"{several}load_weights(path, key={path!r})", f"{several}--key {path}")
+        path = next((one.path for one in candidates if one.path), "")
+        raise CheckpointError(f"{several}load_weights(path, key={path!r})",
+                              f"{several}`minidl convert --key {quote(path)}`")
     return candidates[0] if candidates else None
 
 

@@ -127,7 +127,8 @@ def open_torch_tar(path: Path) -> Iterator[tuple[Any, Array]]:
     with refusing(path), in_memory(path) as memory:
         parts = tar_parts(memory)
         if not set(parts) >= TAR_PARTS:
-            raise CheckpointError(f"a tar archive of {', '.join(sorted(parts)[:5])}; unpack it, and name a file in it")
+            names = ", ".join(f"{name:.40}" for name in sorted(parts)[:5])
+            raise CheckpointError(f"a tar archive of {names or 'nothing'}; unpack it, and name a file in it")
         views, places = tar_storages(memory, parts["storages"])
         tensors = tar_tensors(memory, parts["tensors"], views)
 
@@ -191,15 +192,15 @@ class Contents:
     def __init__(self, content: Callable[[Storage], bytes]) -> None:
         self.content = content
         self.read: dict[Storage, np.ndarray] = {}
+        self.negated: dict[Storage, np.ndarray] = {}
 
     def array(self, tensor: StoredTensor) -> np.ndarray:
         """The array of a StoredTensor: a view of its storage, so that a stride of 0 takes no memory."""
-        elements = self.elements(tensor.storage)
+        elements = self.negatives(tensor.storage) if tensor.negative else self.elements(tensor.storage)
         if 0 in tensor.shape:
             return np.empty(tensor.shape, elements.dtype)
         strides = [step * elements.itemsize for step in tensor.strides]
-        array = as_strided(elements[tensor.offset:], tensor.shape, strides, writeable=False)
-        return negated(array) if tensor.negative else array
+        return as_strided(elements[tensor.offset:], tensor.shape, strides, writeable=False)
 
     def elements(self, storage: Storage) -> np.ndarray:
         """All elements of a storage.   (length,)"""
@@ -211,13 +212,11 @@ class Contents:
                 self.read[storage] = np.frombuffer(content, storage.dtype, storage.length)
         return self.read[storage]
 
-
-def negated(array: np.ndarray) -> np.ndarray:
-    """-array, as large as its own elements are: an axis of stride 0 stays one."""
-    own = array[tuple(slice(None, 1 if step == 0 else None) for step in array.strides)]
-    negative = np.broadcast_to(-own, array.shape)
-    negative.flags.writeable = False
-    return negative
+    def negatives(self, storage: Storage) -> np.ndarray:
+        """Minus all elements of a storage, for tensors whose negative bit is set.   (length,)"""
+        if storage not in self.negated:
+            self.negated[storage] = -self.elements(storage)
+        return self.negated[storage]
 
 
 @contextmanager

@@ -9,6 +9,7 @@ a file is executed (see `pickles.py`), and either all of a model's weights are r
 import os
 import zipfile
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -169,7 +170,7 @@ def other_head(path: str | Path, text: str, head: list[str], theirs: int, ours: 
     """The error for weights that are for another number of classes, and fit otherwise."""
     whole = f"{path}: {text}\nThey are for {theirs} classes and the model is for {ours}: "
     return CheckpointError(f"{whole}new_head=True keeps the model's own {' and '.join(head)}, and loads the rest",
-                           f"{whole}--set num_classes={theirs} makes the network of the weights")
+                           f"{whole}`minidl convert --set num_classes={theirs}` makes the network of the weights")
 
 
 def misfit(path: str | Path, text: str, prefix: str | None) -> CheckpointError:
@@ -177,7 +178,8 @@ def misfit(path: str | Path, text: str, prefix: str | None) -> CheckpointError:
     if prefix is None:
         return CheckpointError(f"{path}: {text}")
     whole = f"{path}: {text}\nAll names fit that begin with {prefix!r}: choose them with "
-    return CheckpointError(f"{whole}load_weights(path, key={prefix!r})", f"{whole}--key {prefix}")
+    return CheckpointError(f"{whole}load_weights(path, key={prefix!r})",
+                           f"{whole}`minidl convert --key {quote(prefix)}`")
 
 
 def shortened(text: str) -> str:

@@ -19,14 +19,22 @@ from minidl.kernels.parameters import Arrays
 from minidl.kernels.settings import settings, use, using
 from minidl.kernels.training import expect_training
 
-__all__ = ["Arrays", "Taps", "Window", "backend", "expect_training", "settings", "use", "using"]
+__all__ = ["Arrays", "Taps", "Window", "backend", "expect_training", "host_backend", "settings", "use", "using"]
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def backend(x):
     """The package of kernels for the array `x`, by where it lives, its dtype, and the settings of this thread."""
-    if settings.backend != "plain" and isinstance(x, np.ndarray) and x.dtype in FLOATS:
+    if isinstance(x, np.ndarray) and x.dtype in FLOATS:
+        return host_backend()
+    from minidl.kernels import plain
+    return plain
+
+
+def host_backend():
+    """The package for NumPy arrays of any dtype, by the settings of this thread: for what works on bytes, too."""
+    if settings.backend != "plain":
         return cpu_kernels()
     from minidl.kernels import plain
     return plain

@@ -198,6 +198,8 @@ class Module:
 
         A tensor that changes loses its gradient. The state that an optimizer keeps for it follows at the next step.
         """
+        if dtype is not None and np.dtype(dtype).kind != "f":
+            raise TypeError(f"to: dtype={dtype!r} must be a floating-point type; buffers of integers stay as they are")
         target = None if device is None else Device.parse(device)
         for _, tensor in once((name, tensor) for name, tensor, *_ in tensors(self)):
             array = tensor.data
@@ -336,6 +338,12 @@ def misfit(name: str, tensor: Tensor, array: np.ndarray) -> str | None:
     """Why `array` cannot be copied into `tensor`, as a sentence; None if it can."""
     if array.shape != tensor.shape:
         return f"{name} has the shape {array.shape}, not {tensor.shape}"
-    if not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
+    counts = array.dtype.kind == "f" and tensor.dtype.kind == "i" and holds_integers(array)
+    if not np.can_cast(array.dtype, tensor.dtype, "same_kind") and not counts:
         return f"{name} has the dtype {array.dtype}, not {tensor.dtype}"
     return None
+
+
+def holds_integers(array: np.ndarray) -> bool:
+    """Whether all elements are integers, whatever their dtype."""
+    return bool((np.isfinite(array) & (array == np.trunc(array))).all())

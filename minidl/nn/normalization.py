@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 import minidl.functional as F
-from minidl.device import array_module
 from minidl.functional.normalization import channel_moments
 from minidl.nn.activation import ReLU, ReLU6
 from minidl.nn.layers import unless
@@ -70,8 +69,7 @@ class BatchNorm(Module):
 
         They become new arrays, because a graph whose backward is still to come may hold the old ones.
         """
-        batches = self.num_batches_tracked.data + 1
-        self.num_batches_tracked.data = array_module(mean).asarray(batches)        # a NumPy sum is a scalar
+        batches = self.num_batches_tracked.data = self.num_batches_tracked.data + 1
         momentum = 1 / int(batches) if self.momentum is None else float(self.momentum)   # NumPy's would promote
         self.running_mean.data = self.running_mean.data * (1 - momentum) + mean * momentum
         self.running_var.data = self.running_var.data * (1 - momentum) + var * (momentum * n / (n - 1))

@@ -152,8 +152,7 @@ class Optimizer:
                 self.seen[i] = [group[key] for key in self.settings]
         arrays = [p.data for p in self.parameters if p.grad is not None]
         if not same(arrays, self.batched):
-            self.batches = self.make_batches()
-            self.batched = arrays = [p.data for p in self.parameters if p.grad is not None]
+            self.batches, self.batched = self.make_batches(), arrays
         for batch in self.batches:
             for state in batch.states:
                 state["steps"] += 1
@@ -166,8 +165,6 @@ class Optimizer:
         parts: dict[Any, list[Any]] = {}
         for group, name, p, state in self.members():
             if p.grad is not None:
-                if isinstance(p.data, np.generic):       # after p.data = p.data * 2, if it has no axes
-                    p.data = np.asarray(p.data)
                 if p.grad.shape != p.shape:
                     raise ValueError(f"{type(self).__name__}: {name} has the shape {p.shape}, but its gradient "
                                      f"{p.grad.shape}; call zero_grad() when a parameter gets another array")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import minidl.functional as F
+from minidl.errors import for_command
 from minidl.modes import no_grad
 from minidl.nn import Module
 from minidl.nn.observe import restored
@@ -69,7 +70,8 @@ def cam_of(model: Module, x: Any, layer: str | None = None,
         scores = logits.reshape(logits.shape[1], -1).sum(1)
         target = int(scores.numpy().argmax()) if target is None else target
         if not 0 <= target < len(scores):
-            raise ValueError(f"grad_cam: target={target} is not a class; the classes are 0 to {len(scores) - 1}")
+            problem = f"{target} is not a class; the classes are 0 to {len(scores) - 1}"
+            raise for_command(ValueError(f"grad_cam: target={problem}"), f"--target {problem}")
         maps = images_of("grad_cam", layer, seen)
         score = scores[target]
         if score.requires_grad:
@@ -140,5 +142,6 @@ def find(function: str, known: dict[str, Any], layer: str) -> str:
     if layer not in known:
         near = difflib.get_close_matches(layer, known, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"the layers are {', '.join(filter(None, known))}"
-        raise ValueError(f"{function}: there is no layer {layer!r}; {hint}")
+        raise for_command(ValueError(f"{function}: there is no layer {layer!r}; {hint}"),
+                          f"--layer {layer}: there is no such layer; {hint}")
     return layer

@@ -3,7 +3,7 @@
 Training scripts take their flags, their messages and their exit codes from `arguments.py`.
 """
 
-from minidl.train.arguments import fit_settings, parse, run_main, training_parser
+from minidl.train.arguments import add_training_arguments, fit_settings, parse, run_main, settled, training_parser
 from minidl.train.evaluation import Evaluation, evaluate, in_order, loss_of, predict
 from minidl.train.fit import fit
 from minidl.train.folder import RunError
@@ -19,6 +19,7 @@ __all__ = [
     "RunError",
     "Settings",
     "accuracy",
+    "add_training_arguments",
     "confusion_matrix",
     "evaluate",
     "fit",
@@ -31,5 +32,6 @@ __all__ = [
     "predict",
     "report",
     "run_main",
+    "settled",
     "training_parser",
 ]

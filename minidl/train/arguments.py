@@ -26,6 +26,14 @@ def training_parser(name: str, description: str, *, epochs: int, batch_size: int
                     weight_decay: float = 0.0, validation: int = 0) -> argparse.ArgumentParser:
     """A parser with the common flags; `name` is that of the run's folder, the rest are defaults."""
     parser = argparse.ArgumentParser(description=description)
+    add_training_arguments(parser, name, epochs=epochs, batch_size=batch_size, lr=lr, momentum=momentum,
+                           weight_decay=weight_decay, validation=validation)
+    return parser
+
+
+def add_training_arguments(parser: argparse.ArgumentParser, name: str, *, epochs: int, batch_size: int,
+                           lr: float | None, momentum: float, weight_decay: float, validation: int | None) -> None:
+    """Add the common flags to a parser; None as a default means that the program chooses."""
     parser.set_defaults(name=name)
     positive, not_negative = number(lambda x: x > 0, "above 0"), number(lambda x: x >= 0, "of at least 0")
     below_one = number(lambda x: 0 <= x < 1, "from 0 up to, but not including, 1")
@@ -66,12 +74,15 @@ def training_parser(name: str, description: str, *, epochs: int, batch_size: int
     parser.add_argument("--detect-nan", action="store_true",
                         help="name the layer in which NaN or infinity first appears; slow")
     parser.add_argument("--dry-run", action="store_true", help="take a few steps as a test, and keep nothing")
-    return parser
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The parsed flags; `output_dir` is a Path, `resume` a bool and, with --evaluate, `weights` the file to test."""
-    args = parser.parse_args(argv)
+    """The parsed flags, `settled`."""
+    return settled(parser.parse_args(argv))
+
+
+def settled(args: argparse.Namespace) -> argparse.Namespace:
+    """The flags; `output_dir` is a Path, `resume` a bool and, with --evaluate, `weights` the file to test."""
     args.weights = None
     if args.evaluate and args.resume not in (None, "auto") and Path(args.resume).is_file():
         args.weights = Path(args.resume)

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from minidl.data import DataLoader
+from minidl.errors import for_command
 from minidl.modes import no_grad
 from minidl.nn import Module
 from minidl.nn.module import tensors
@@ -67,14 +68,20 @@ def check_batch_norms(model: Module, modes: Modes, images: int, shape: tuple[int
     for name, module in model.named_modules():
         if isinstance(module, BatchNorm) and (module.training or module.running_mean is None) and (
                 pixels.get(id(module), 1 if module.ndim == 2 else 2) == 1):
-            remedies = ["another batch_size"] + ["fewer parts (accumulate)"] * (s.accumulate > 1)
-            if 1 not in part_sizes(images, s.batch_size, s.accumulate, drop_last=True):
-                remedies.append("drop_last=True")
-            parts = f", accumulate={s.accumulate}" if s.accumulate > 1 else ""
-            raise ValueError(
-                f"fit: {images} images with batch_size={s.batch_size}{parts} leave a single image in a step, of which "
-                f"{name or 'the model'} ({type(module).__name__}) would see one value per channel, without a variance; "
-                f"choose {' or '.join(remedies)}")
+            raise single(f"{name or 'the model'} ({type(module).__name__})", images, s)
+
+
+def single(layer: str, images: int, s: Settings) -> ValueError:
+    """The error for a batch norm that sees a single image."""
+    droppable = 1 not in part_sizes(images, s.batch_size, s.accumulate, drop_last=True)
+
+    def text(size: str, parts: str, drop: str) -> str:
+        remedies = [f"another {size}"] + [f"a smaller {parts}"] * (s.accumulate > 1) + [drop] * droppable
+        divided = f", in {s.accumulate} parts," if s.accumulate > 1 else ""
+        return (f"fit: {images} images in batches of {s.batch_size}{divided} leave a single image in a step, of which "
+                f"{layer} would see one value per channel, without a variance; choose {' or '.join(remedies)}")
+    return for_command(ValueError(text("batch_size", "accumulate", "drop_last=True")),
+                       text("--batch-size", "--accumulate", "--drop-last").removeprefix("fit: "))
 
 
 def part_sizes(images: int, batch_size: int, accumulate: int, drop_last: bool) -> set[int]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl.data import DataLoader, ImageDataset
+from minidl.errors import for_command
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer
 from minidl.text import write
@@ -50,7 +51,9 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
     check_data(train_set, validation_set, test_set)
     validation_set, test_set = validation_set or None, test_set or None
     if s.patience is not None and validation_set is None:
-        raise ValueError("fit: patience needs a validation_set; without it no epoch is better than another")
+        reason = "without it no epoch is better than another"
+        raise for_command(ValueError(f"fit: patience needs a validation_set; {reason}"),
+                          f"--patience needs --validation N, the images held out for it; {reason}")
     if s.dry_run:
         few = 2 * s.batch_size
         train_set, validation_set = train_set.take(few), validation_set and validation_set.take(few)
@@ -90,6 +93,8 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
     """
     names = ("epochs", "batch_size", "seed", "patience", "accumulate", "ema_decay")
     later = {name: getattr(s, name) for name in ("drop_last", "freeze") if getattr(s, name)}
+    if getattr(train_set, "transform", None) is not None:
+        later["transform"] = " ".join(repr(train_set.transform).split())
     return {**(s.recipe or {}), **{name: getattr(s, name) for name in names}, **later,
             "optimizer": type(optimizer).__name__, "schedule": s.schedule and type(s.schedule).__name__,
             "train_images": len(train_set), "validation_images": len(validation_set or ())}
@@ -98,7 +103,7 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
 def begin(run: Run, folder: RunFolder, resume: bool) -> RunFolder:
     """Open the folder, and either restore the run from it or save the run's initial state; returns the folder."""
     if folder.holds_run and not resume:
-        raise RunError(f"{folder.path} already holds a run: resume it, or name another folder")
+        raise RunError(f"{folder.path} already holds a run: resume=True continues it, another output_dir starts one")
     folder.prepare(run.recipe)
     if folder.holds_run:
         run.load(folder.last)

@@ -14,6 +14,7 @@ import numpy as np
 
 from minidl.data import DataLoader, ImageDataset
 from minidl.device import Device
+from minidl.errors import for_command
 from minidl.modes import NonFiniteError, detect_nonfinite
 from minidl.optim.schedules import needs_metric
 from minidl.tensor import Tensor
@@ -56,11 +57,9 @@ class Loop:
             self.interruption.check()
         except Interrupted as stop:
             self.save()
-            message = f"{stop} after {self.run.position}; the run is saved, and --resume {self.folder.path} continues"
-            raise Interrupted(message, stop.signal) from None
+            raise self.stopped(stop) from None
         except NonFiniteError as error:
-            error.args = (self.explain(error),)
-            raise
+            raise self.explained(error) from None
 
     def train_epoch(self) -> None:
         """Take the remaining steps of this epoch."""
@@ -161,14 +160,27 @@ class Loop:
             draw_curves(self.folder.curves, position.rows, position.best["epoch"], self.folder.path.name)
             self.drawn = time.perf_counter()
 
-    def explain(self, error: NonFiniteError) -> str:
-        """Where values stopped being finite, and what can be done about it."""
+    def stopped(self, stop: Interrupted) -> Interrupted:
+        """The interruption, with where it came and how to continue."""
+        text = f"{stop} after {self.run.position}; "
+        if self.settings.dry_run:
+            return Interrupted(f"{text}of a dry run, nothing is kept", stop.signal)
+        error = Interrupted(f"{text}the run is saved in {self.folder.path}, and fit(..., resume=True) continues it",
+                            stop.signal)
+        return for_command(error, f"{text}the run is saved, and --resume {self.folder.path} continues it")
+
+    def explained(self, error: NonFiniteError) -> NonFiniteError:
+        """The error, with where values stopped being finite and what can be done about it."""
         position, names = self.run.position, {id(module): name for name, module in self.run.model.named_modules()}
         layer = "" if error.module is None else f" in layer {names.get(id(error.module)) or 'the model itself'}"
-        advice = "" if self.settings.detect_nan else " adding --detect-nan names the layer where it first appears;"
-        return (f"epoch {position.epoch + 1}, step {position.step + 1}: {error}{layer}. "
-                f"--resume {self.folder.path} continues from the last good checkpoint;{advice} "
-                "a smaller learning rate may help")
+        place = f"epoch {position.epoch + 1}, step {position.step + 1}: {error}{layer}. "
+
+        def advice(resume: str, detect: str) -> str:
+            kept = "" if self.settings.dry_run else f"{resume} continues from the last good checkpoint; "
+            more = "" if self.settings.detect_nan else f"{detect} names the layer where it first appears; "
+            return f"{place}{kept}{more}a smaller learning rate may help"
+        error.args = (advice("fit(..., resume=True)", "detect_nan=True"),)
+        return for_command(error, advice(f"--resume {self.folder.path}", "--detect-nan"))
 
 
 def merit(row: Row) -> tuple[float, float]:

@@ -320,14 +320,14 @@ def test_convert_writes_a_model_file(capsys, tmp_path):
     (["--model", "lenet5", "--set", "widht=1"], "no setting 'widht'"),
     (["--model", "lenet5", "--set", "num_classes=4"], "for 10 classes and the model is for 4"),
     (["--model", "simple_cnn"], "is missing"),
-    (["--model", "lenet5", "--classes", "nothing"], "No such file or directory: nothing"),
+    (["--model", "lenet5", "--classes", "nothing"], "--classes nothing: there is no such file; it takes a text file"),
     (["--model", "lenet5", "--classes", __file__], "the network has 10 classes, but the number of class names is"),
     (["--model", "lenet5", "--input", "3,28,28"], "--input 3,28,28 does not fit the network, which has in_channels=1"),
     (["--model", "lenet5", "--mean", "0.5,0.5"], "mean must be one finite number per channel, 1 in all"),
     (["--model", "lenet5", "--std", "0"], "std must be positive, not (0.0,)"),
     (["--model", "lenet5", "--mean", "127.5"], "(127.5) is for pixels in 0..255; divided by 255 it is (0.5)"),
     (["--model", "lenet5", "--std", "57.375"], "divided by 255 it is (0.225)"),
-    (["--model", "lenet5", "--set", "num_classes=4"], "--set num_classes=10 makes the network of the weights"),
+    (["--model", "lenet5", "--set", "num_classes=4"], "`minidl convert --set num_classes=10` makes"),
     (["--model", "lenet5", "--key", "net"], "only files of PyTorch hold dictionaries"),
     (["--model", "lenet5", "--key", "net."], "none of its names begins with 'net.'"),
     (["--model", "lenet5", "-o", "."], "cannot write .: Is a directory"),
@@ -372,7 +372,7 @@ def test_convert_chooses_the_weights_that_fit(capsys, tmp_path):
               {tensor.identity[2]: content for tensor, content in arrays.values()})
     code, _, err = run(capsys, "convert", tmp_path / "w.pth", "-o", tmp_path / "m")
     assert code == 2
-    assert "choose one with --key netD" in err
+    assert "choose one with `minidl convert --key netD`" in err
     for more in ([], ["--key", "netG"]):
         assert run(capsys, "convert", tmp_path / "w.pth", "--model", "lenet5", "-o", tmp_path / "m", *more)[0] == 0
         np.testing.assert_array_equal(zoo.load(tmp_path / "m").conv1.weight.numpy(), model.conv1.weight.numpy())

@@ -133,6 +133,21 @@ def test_damaged_batch_is_refused(tmp_path, monkeypatch, content, reason):
     assert not (tmp_path / "harmed").exists()
 
 
+@pytest.mark.parametrize(("content", "reason"), [
+    ("<!DOCTYPE html>", "not an archive; it is a web page"), ("version https://git-lfs", "not an archive; .* Git LFS"),
+    ("", "a damaged archive")])
+def test_what_is_in_the_place_of_the_archive_is_named(tmp_path, content, reason):
+    (tmp_path / "cifar-10-python.tar.gz").write_text(content)
+    with pytest.raises(DataError, match=rf"tar\.gz: {reason}"):
+        load("cifar10", "test", root=tmp_path)
+
+
+def test_folder_in_the_place_of_the_archive_is_named(tmp_path):
+    (tmp_path / "cifar-10-python.tar.gz").mkdir()
+    with pytest.raises(DataError, match=r"tar\.gz: this is a folder, not a file"):
+        load("cifar10", "test", root=tmp_path)
+
+
 def test_damaged_archive_is_refused(tmp_path):
     path = tmp_path / "cifar-10-python.tar.gz"
     write_archive(path, "w:gz", {name: python_2(name) for name in IMAGES})

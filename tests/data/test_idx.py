@@ -64,7 +64,9 @@ def test_random_bytes_raise_only_data_error(path, noise):
     ("content", "problem"),
     [
         (b"", "not an IDX file: it is empty"),
-        (b"<html>404</html>", "not an IDX file: it starts with the bytes 3c 68 74 6d"),
+        (b"<html>404</html>", "not an IDX file: it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1", "not an IDX file: it is a pointer of Git LFS"),
+        (b"GIF89a", "not an IDX file: it starts with the bytes 47 49 46 38"),
         (bytes([0, 0, 0x0D, 1, 0, 0, 0, 0]), "type code 0x0d"),
         (bytes([0, 0, 8, 0]), "0 dimensions"),
         (bytes([0, 0, 8, 255]) + bytes(1020), "255 dimensions"),

@@ -171,7 +171,7 @@ def test_a_signal_saves_and_says_how_to_resume(tmp_path, number, code):
     assert process.returncode == code
     *_, last = err.splitlines()
     assert last.startswith(f"train_lenet_mnist.py: stopped by {signal.Signals(number).name} after step ")
-    assert last.endswith("of epoch 1; the run is saved, and --resume runs/lenet_mnist continues")
+    assert last.endswith("of epoch 1; the run is saved, and --resume runs/lenet_mnist continues it")
     assert "Traceback" not in err + out
     assert position(folder)["step"] > 0
 
@@ -221,6 +221,21 @@ def test_fashion(tmp_path, monkeypatch, capsys, small_sets):
     monkeypatch.setattr(sys, "argv", ["train_fashion_mnist.py", "--dry-run", "--validation", "20", "-b", "20"])
     with pytest.raises(SystemExit) as caught:
         runpy.run_path(str(ROOT / "examples" / "train_fashion_mnist.py"), run_name="__main__")
+    assert caught.value.code is None
+    assert capsys.readouterr().out.endswith("a dry run: nothing is kept\n")
+
+
+@pytest.mark.parametrize("flags", ["", "--augment none", "--augment randaugment --cutout 8 --model resnet20"])
+def test_cifar10(tmp_path, monkeypatch, capsys, flags):
+    """On a few images of noise."""
+    rng = np.random.default_rng(0)
+    noise = data.ImageDataset(rng.integers(0, 256, (60, 3, 32, 32)).astype(np.uint8), np.arange(60) % 10, "abcdefghij")
+    monkeypatch.setattr(data, "load", lambda name, split="train", root=None: noise)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train_cifar10.py", "--dry-run", "--validation", "20", "-b", "20",
+                                      *flags.split()])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(ROOT / "examples" / "train_cifar10.py"), run_name="__main__")
     assert caught.value.code is None
     assert capsys.readouterr().out.endswith("a dry run: nothing is kept\n")
 

@@ -99,6 +99,7 @@ def test_nan_propagates(xp):
 def test_sums_of_whole_numbers_and_booleans(xp):
     assert F.sum(xp.ones((2, 3), dtype=xp.int32)).item() == 6
     assert F.sum(xp.ones((2, 3)) > 0, 0).numpy().tolist() == [2, 2, 2]
+    assert F.sum(xp.ones((2, 3), dtype=xp.uint8)).dtype == np.int64
 
 
 @pytest.mark.parametrize("function", [F.sum, F.amax, F.amin, F.logsumexp])

@@ -218,7 +218,7 @@ def test_several_dictionaries_are_listed_and_one_can_be_chosen(tmp_path):
     with pytest.raises(CheckpointError) as caught:
         load_weights(tmp_path / "a")
     assert "netG (2 tensors), netD (1 tensors); choose one with load_weights(path, key='netG')" in str(caught.value)
-    assert caught.value.for_command.endswith("choose one with --key netG")
+    assert caught.value.for_command.endswith("choose one with `minidl convert --key netG`")
     assert_same(load_weights(tmp_path / "a", key="netG"))
     assert_same(load_weights(tmp_path / "a", key="netD"), OTHER)
     with pytest.raises(CheckpointError, match=r"no dictionary of weights 'netX'; there are netG \(2 tensors\), netD"):

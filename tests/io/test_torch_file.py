@@ -242,6 +242,18 @@ def test_compressed_bomb_allocates_no_memory(tmp_path, monkeypatch):
         tracemalloc.stop()
 
 
+def test_pickle_of_too_many_instructions_is_refused(tmp_path):
+    """Compressed, they are a thousandth as large as the time that they take."""
+    write_zip(tmp_path / "bomb.pth", b"\x80\x02" + b"N0" * 2_000_000 + b"N.", {}, compression=zipfile.ZIP_DEFLATED)
+    with pytest.raises(CheckpointError, match=r"bomb\.pth: .*more than 2097152 instructions"):
+        load_weights(tmp_path / "bomb.pth")
+
+
+def test_history_of_a_million_numbers_beside_the_weights(tmp_path):
+    write_zip(tmp_path / "a.pth", {"history": [1] * 1_000_000, "net": one()}, {"0": ELEMENTS.tobytes()})
+    np.testing.assert_array_equal(load_weights(tmp_path / "a.pth")["w"], ELEMENTS.reshape(2, 3))
+
+
 def without_checksums(content):
     """A zip archive whose checksums are 0, as torch.serialization.set_crc32_options(False) leaves them."""
     content = bytearray(content)
@@ -397,6 +409,23 @@ def test_negative_bit_of_an_expanded_tensor_takes_no_memory(tmp_path):
     write_zip(tmp_path / "a", b"\x80\x02}" + encoded("w") + tensor + b"s.", {"0": ELEMENTS.tobytes()})
     back = load_weights(tmp_path / "a")["w"]
     assert (back.shape, back[-1, 0]) == ((1 << 28, 1), -5)
+
+
+def test_negative_bit_of_an_overlapping_view_takes_no_memory(tmp_path):
+    """A million windows of a thousand elements each: 4 GB, if each element were negated where it is seen."""
+    windows = ((1 << 20) - 1000, 1000)
+    geometry = encoded(0) + encoded(windows) + encoded((1, 1))
+    tensor = called("torch._utils _rebuild_tensor_v2", stored_as("Float", 1 << 20), geometry, b"\x89", HOOKS,
+                    encoded({"neg": True}))
+    elements = np.arange(1 << 20, dtype=np.float32)
+    write_zip(tmp_path / "a", b"\x80\x02}" + encoded("w") + tensor + b"s.", {"0": elements.tobytes()})
+    tracemalloc.start()
+    try:
+        back = load_weights(tmp_path / "a")["w"]
+        assert tracemalloc.get_traced_memory()[1] < 1 << 26
+    finally:
+        tracemalloc.stop()
+    assert (back.shape, back[-1, -1], back[3, 4]) == (windows, -elements[-2], -7)
 
 
 @pytest.mark.parametrize("protocol", [1, 2, 3, 4, 5])

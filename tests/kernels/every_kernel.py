@@ -11,7 +11,7 @@ import sys
 import numpy as np
 
 from minidl.functional.resize import linear
-from minidl.kernels import Arrays, Window, cpu
+from minidl.kernels import Arrays, Taps, Window, cpu
 from minidl.kernels.cpu.scalar_functions import ACTIVATIONS
 
 DTYPES = ("float32", "float64")
@@ -103,7 +103,25 @@ def results(dtype):
         p, logs = cpu.softmax(x, 1), cpu.log_softmax(x, 1)
         out |= {f"p {shape}": p, f"p {shape}, gradient": cpu.softmax_gradient(grad, p, 1),
                 f"log p {shape}": logs, f"log p {shape}, gradient": cpu.log_softmax_gradient(grad, logs, 1)}
-    return out | updates(draw)
+    return out | updates(draw) | augmented(rng, draw)
+
+
+def augmented(rng, draw):
+    """Images, of floats where they are computed: bytes could be rounded to either side."""
+    images, n = draw(3, 3, 20, 24), 3
+    rows, columns = rng.integers(-1, 20, (n, 9)), rng.integers(-1, 24, (n, 11))
+    taps = [Taps(rng.integers(0, size, (n, 7, 3)), rng.random((n, 7, 3))) for size in (20, 24)]
+    codes, tables = (rng.integers(0, 256, shape).astype(np.uint8) for shape in (images.shape, (n, 3, 256)))
+    return {
+        "gather": cpu.gather(images, rows, columns, 7),
+        "warp": cpu.warp(images, rng.normal(0, 1, (n, 2, 3)) * [1, 1, 9], (18, 19), True, 1, 0),
+        "displace": cpu.displace(images, rng.normal(0, 3, (n, 2, 20, 24)), True, 2, 0),
+        "blend": cpu.blend_each(images, *taps),
+        "look up": cpu.look_up(codes, tables),
+        "mix": cpu.mix_channels(images, rng.random((n, 3, 3)), rng.random((n, 3))),
+        "blur": cpu.blur(images, rng.random((n, 5))),
+        "noise": cpu.add_noise(images, rng.integers(0, 2**63, n).astype(np.uint64), rng.random(n)),
+    }
 
 
 def updates(draw):

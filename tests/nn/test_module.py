@@ -139,10 +139,30 @@ def test_a_state_that_does_not_fit_is_reported_in_full_and_changes_nothing():
         np.testing.assert_array_equal(array, before[name])
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_counts_of_a_state_that_was_saved_in_another_precision(dtype):
+    model = nn.BatchNorm1d(2)
+    state = {name: (array + 3).astype(dtype) for name, array in model.state_dict().items()}
+    model.load_state_dict(state)
+    assert (model.num_batches_tracked.dtype, model.num_batches_tracked.item()) == (np.int64, 3)
+    for count in (0.5, np.nan, np.inf):
+        with pytest.raises(ValueError, match=f"num_batches_tracked has the dtype {np.dtype(dtype)}, not int64"):
+            model.load_state_dict({**state, "num_batches_tracked": np.array(count, dtype)})
+
+
 def test_without_strict_what_fits_is_loaded_and_the_rest_returned():
     model = nn.Linear(2, 1)
     assert model.load_state_dict({"bias": [5.0], "other": [1.0]}, strict=False) == (["weight"], ["other"])
     assert model.bias.item() == 5
+
+
+def test_to_a_dtype_that_weights_cannot_have():
+    model = nn.Linear(2, 2)
+    for dtype in (int, bool, "float16"):
+        with pytest.raises(TypeError, match="float"):
+            model.to(dtype=dtype)
+        assert model.weight.dtype == np.float32
+        assert model.weight.requires_grad
 
 
 def test_to_another_dtype_and_back():

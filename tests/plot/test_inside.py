@@ -141,6 +141,8 @@ def test_on_the_command_line(tmp_path, capsys):
     for name in ("filters.png", "maps.png", "grad_cam.png"):
         assert min(read_image(tmp_path / "out" / name).size) > 100
     assert main(["look", photo, "--model", model, "-o", str(tmp_path / "out"), "--layer", "block"]) == 2
-    assert "did you mean blocks" in capsys.readouterr().err
+    assert "look: --layer block: there is no such layer; did you mean blocks" in capsys.readouterr().err
+    assert main(["look", photo, "--model", model, "-o", str(tmp_path / "out"), "--target", "10"]) == 2
+    assert "look: --target 10 is not a class; the classes are 0 to 9" in capsys.readouterr().err
     assert main(["draw", model, "-o", str(tmp_path / "m.svg")]) == 0
     assert "simple_cnn" in (tmp_path / "m.svg").read_text()

@@ -5,7 +5,9 @@ import pytest
 import toy_run
 from test_resume import assert_same_end, killed_at, saved
 
+from minidl.augment import RandomCrop
 from minidl.data import ImageDataset, random_generator
+from minidl.io import CheckpointError
 from minidl.train.loop import Loop
 
 
@@ -73,3 +75,17 @@ def test_preparing_ahead_makes_no_difference(tmp_path, uninterrupted):
 def test_another_seed_makes_one(tmp_path, uninterrupted):
     train(tmp_path, seed=2)
     assert saved(tmp_path, "last.safetensors")[0] != saved(uninterrupted[0], "last.safetensors")[0]
+
+
+def test_a_transform_is_part_of_the_recipe(tmp_path, monkeypatch):
+    """A run with it is killed and resumed exactly; another transform is another run."""
+    transform = RandomCrop(28, padding=3)
+    monkeypatch.setattr(toy_run, "TRAIN_SET", toy_run.TRAIN_SET.augmented(transform))
+    toy_run.train(tmp_path / "whole")
+    with killed_at(Loop, "step", 5):
+        toy_run.train(tmp_path / "parts", checkpoint_interval=0)
+    toy_run.train(tmp_path / "parts", resume=True)
+    assert_same_end(tmp_path / "parts", tmp_path / "whole")
+    monkeypatch.setattr(toy_run, "TRAIN_SET", toy_run.TRAIN_SET.augmented(RandomCrop(28, padding=2)))
+    with pytest.raises(CheckpointError, match=r"transform='RandomCrop.*padding=3\)' \(now 'RandomCrop"):
+        toy_run.train(tmp_path / "parts", resume=True)

@@ -13,6 +13,7 @@ from PIL import Image
 
 import minidl
 import minidl.functional as F
+from minidl.errors import sentence
 from minidl.io import load_checkpoint
 from minidl.optim import SGD
 from minidl.train import Evaluation, evaluate, fit, in_order, load_weights
@@ -202,6 +203,12 @@ def test_dry_run_leaves_nothing(tmp_path, monkeypatch, capsys):
     assert "a dry run: nothing is kept" in capsys.readouterr().out
 
 
+def test_patience_needs_a_validation_set(tmp_path):
+    with pytest.raises(ValueError, match="patience needs a validation_set") as error:
+        toy_run.train(tmp_path, patience=3, validation_set=None)
+    assert sentence(error.value).startswith("--patience needs --validation N")
+
+
 def test_lines_without_a_terminal(tmp_path, capsys):
     toy_run.train(tmp_path, log_interval=1e-9)
     out, err = capsys.readouterr()
@@ -239,18 +246,28 @@ def poisoned(number):
 
 
 def test_nan_loss_stops_the_run_and_keeps_the_checkpoint(tmp_path):
-    message = rf"epoch 2, step 3: the loss is nan. --resume {tmp_path} .* --detect-nan"
-    with pytest.raises(minidl.NonFiniteError, match=message):
+    message = r"epoch 2, step 3: the loss is nan\. fit\(\.\.\., resume=True\) continues .*; detect_nan=True names"
+    with pytest.raises(minidl.NonFiniteError, match=message) as caught:
         toy_run.train(tmp_path, loss=poisoned(toy_run.STEPS + 3), validation_set=None)
+    assert "--" not in str(caught.value)
+    assert f"the loss is nan. --resume {tmp_path} continues" in sentence(caught.value)
+    assert "; --detect-nan names" in sentence(caught.value)
     assert load_checkpoint(tmp_path / "last.safetensors")[1]["position"]["epoch"] == 1
     assert len(toy_run.train(tmp_path, validation_set=None, resume=True)) == 3
+
+
+def test_errors_of_a_dry_run_do_not_tell_how_to_resume(tmp_path):
+    with pytest.raises(minidl.NonFiniteError, match="the loss is nan") as error:
+        toy_run.train(tmp_path / "run", dry_run=True, loss=poisoned(1))
+    for text in (str(error.value), sentence(error.value)):
+        assert "resume" not in text
 
 
 def test_detect_nan_names_the_layer(tmp_path):
     model = toy_run.net()
     model.fc.weight.data[...] = 3e38             # still finite, but the output is not
     optimizer = SGD(model.named_parameters(), 0.1)
-    message = r"epoch 1, step 1: the output of linear is not finite: .* in layer fc\. --resume"
+    message = r"epoch 1, step 1: the output of linear is not finite: .* in layer fc\. fit\("
     with pytest.raises(minidl.NonFiniteError, match=message):
         fit(model, optimizer, toy_run.TRAIN_SET, output_dir=tmp_path, epochs=1, detect_nan=True)
 

@@ -1,6 +1,7 @@
 """What `fit` refuses before it trains, and which settings it converts."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import minidl.nn as nn
 import minidl.optim as optim
 from minidl import Tensor
 from minidl.data import DataLoader, ImageDataset
+from minidl.errors import sentence
 from minidl.train import Settings, fit
 from minidl.train.checks import part_sizes
 from minidl.train.folder import for_json
@@ -51,10 +53,10 @@ def deep(norm):
     (lambda: small(nn.BatchNorm1d(8, track_running_stats=False)), r"2 \(BatchNorm1d\)"),
 ])
 @pytest.mark.parametrize(("count", "settings", "remedies"), [
-    (65, {}, r"65 images with batch_size=32 leave .* choose another batch_size or drop_last=True$"),
+    (65, {}, r"65 images in batches of 32 leave .* choose another batch_size or drop_last=True$"),
     (64, {"batch_size": 1}, "choose another batch_size$"),
-    (64, {"accumulate": 32}, r"accumulate=32 leave .* choose another batch_size or fewer parts \(accumulate\)$"),
-    (66, {"accumulate": 2}, r"another batch_size or fewer parts \(accumulate\) or drop_last=True$"),
+    (64, {"accumulate": 32}, r"in 32 parts, leave .* choose another batch_size or a smaller accumulate$"),
+    (66, {"accumulate": 2}, "another batch_size or a smaller accumulate or drop_last=True$"),
 ])
 def test_a_single_value_per_channel_is_refused_before_training(tmp_path, model, layer, count, settings, remedies):
     model = model()
@@ -62,6 +64,9 @@ def test_a_single_value_per_channel_is_refused_before_training(tmp_path, model, 
     with pytest.raises(ValueError, match=rf"^fit: .*{remedies}") as error:
         train(tmp_path / "run", model, count, **settings)
     assert error.match(layer)
+    flags = re.sub("(batch_size|accumulate|drop_last)(=True)?", lambda name: f"--{name[1].replace('_', '-')}",
+                   str(error.value).partition("choose")[2])
+    assert sentence(error.value).endswith(flags)
     assert not (tmp_path / "run").exists()
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[name])

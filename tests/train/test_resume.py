@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import toy_run
 
+from minidl.errors import sentence
 from minidl.io import CheckpointError, load_checkpoint, save_checkpoint
 from minidl.optim import SGD, Adam, AdamW, CosineAnnealingLR, ReduceLROnPlateau
 from minidl.train import Interrupted, RunError, fit
@@ -129,12 +130,13 @@ def test_signal_finishes_the_step_and_saves(tmp_path, monkeypatch, uninterrupted
         original(loop, images, labels)
 
     handler = signal.getsignal(number)
-    resumable = r"the run is saved, and --resume .* continues"
+    resumable = rf"the run is saved in {tmp_path}, and fit\(\.\.\., resume=True\) continues it$"
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "step", step_and_signal)
         with pytest.raises(Interrupted, match=resumable) as caught:
             toy_run.train(tmp_path)
     assert caught.value.signal == number
+    assert sentence(caught.value).endswith(f"the run is saved, and --resume {tmp_path} continues it")
     assert signal.getsignal(number) is handler
     position = load_checkpoint(tmp_path / "last.safetensors")[1]["position"]
     assert 7 * position["epoch"] + position["step"] == step

@@ -22,6 +22,7 @@ import inspect
 from minidl.kernels import plain
 from minidl.kernels.cpu.activation import activation, activation_gradient, relu, relu_gradient
 from minidl.kernels.cpu.add import add
+from minidl.kernels.cpu.augmentation import add_noise, blend_each, blur, displace, gather, look_up, mix_channels, warp
 from minidl.kernels.cpu.average_pooling import avg_pool2d, avg_pool2d_gradient
 from minidl.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from minidl.kernels.cpu.gemm.matmul import matmul
@@ -43,16 +44,21 @@ __all__ = [
     "activation_gradient",
     "adam",
     "add",
+    "add_noise",
     "avg_pool2d",
     "avg_pool2d_gradient",
     "axis_sums",
     "batch_norm",
     "batch_norm_gradient",
+    "blend_each",
+    "blur",
     "channel_moments",
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
     "cross_entropy",
+    "displace",
+    "gather",
     "group_norm",
     "group_norm_gradient",
     "layer_norm",
@@ -62,9 +68,11 @@ __all__ = [
     "local_response_norm_gradient",
     "log_softmax",
     "log_softmax_gradient",
+    "look_up",
     "matmul",
     "max_pool2d",
     "max_pool2d_gradient",
+    "mix_channels",
     "relu",
     "relu_gradient",
     "resample",
@@ -73,6 +81,7 @@ __all__ = [
     "sgd",
     "softmax",
     "softmax_gradient",
+    "warp",
 ]
 
 for name in __all__:

@@ -6,6 +6,7 @@ signatures, in modules of the same names, and is tested against these. Start wit
 
 from minidl.kernels.plain.activation import activation, activation_gradient, relu, relu_gradient
 from minidl.kernels.plain.add import add
+from minidl.kernels.plain.augmentation import add_noise, blend_each, blur, displace, gather, look_up, mix_channels, warp
 from minidl.kernels.plain.average_pooling import avg_pool2d, avg_pool2d_gradient
 from minidl.kernels.plain.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from minidl.kernels.plain.cross_entropy import cross_entropy
@@ -33,16 +34,21 @@ __all__ = [
     "activation_gradient",
     "adam",
     "add",
+    "add_noise",
     "avg_pool2d",
     "avg_pool2d_gradient",
     "axis_sums",
     "batch_norm",
     "batch_norm_gradient",
+    "blend_each",
+    "blur",
     "channel_moments",
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
     "cross_entropy",
+    "displace",
+    "gather",
     "group_norm",
     "group_norm_gradient",
     "layer_norm",
@@ -52,9 +58,11 @@ __all__ = [
     "local_response_norm_gradient",
     "log_softmax",
     "log_softmax_gradient",
+    "look_up",
     "matmul",
     "max_pool2d",
     "max_pool2d_gradient",
+    "mix_channels",
     "relu",
     "relu_gradient",
     "resample",
@@ -63,4 +71,5 @@ __all__ = [
     "sgd",
     "softmax",
     "softmax_gradient",
+    "warp",
 ]

@@ -1,0 +1,215 @@
+"""Data sets from folders of photographs: the name of a folder is the class of the images in and below it.
+
+    photos/cat/1.jpg                       photos/train/cat/1.jpg
+    photos/dog/more/2.png        or        photos/val/cat/7.jpg, photos/test/dog/9.png
+
+Each image is decoded once, by several threads, and kept as bytes of the size that the network takes: in memory, or in
+a file that later runs find again (`folder_cache.py`). Images that cannot be read are left out and reported.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from minidl.data.dataset import ImageDataset, Subset
+from minidl.data.folder_cache import room_for
+from minidl.io.checks import is_whole
+from minidl.io.find import Photograph, Search, is_visible
+from minidl.io.image import MODES, centre_crop, read_image, resized
+
+PARTS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
+SHOWN = 8                                        # images that cannot be read, named one by one in `problems`
+
+
+class ImageFolder(ImageDataset):
+    """Images from files: an ImageDataset with the `paths` of its images, and `skipped`, those that cannot be read."""
+
+    paths: list[str]
+    skipped: list[Photograph]
+
+    def problems(self) -> str:
+        """A summary of the images that were left out, for people; empty if there are none."""
+        if not self.skipped:
+            return ""
+        lines = [f"  {path}: {error}" for path, error in self.skipped[:SHOWN]]
+        more = len(self.skipped) - len(lines)
+        return "\n".join([f"{self.name}: {len(self.skipped)} of {len(self) + len(self.skipped)} images cannot be read "
+                          "and are left out:", *lines, *([f"  and {more} more"] if more else [])])
+
+
+class Splits(NamedTuple):
+    """The parts of a data set: `validation` and `test` are None if there are none."""
+
+    train: ImageDataset
+    validation: ImageDataset | None
+    test: ImageDataset | None
+
+
+def image_folder(root: str | Path, size: int | Sequence[int], *, resize: int | None = None, channels: int = 3,
+                 classes: Sequence[str] | None = None, cache: str | Path | None = None,
+                 workers: int | None = None, progress: Callable[[int, int], None] | None = None) -> ImageFolder:
+    """The images in <root>/<class>/, with the mean and standard deviation of their channels.
+
+    size      (height, width) of the images in the set, or one number for both: the centre of each image
+    resize    the length to which the shorter side is resized first; by default the larger of `size`
+    channels  3 for colour, 1 for grey
+    classes   the names of the classes; by default the folders, sorted
+    cache     a folder for the decoded images, which are then read from disk as they are needed, also by later runs;
+              without it they are in memory
+    workers   the number of threads that decode; by default one for each core
+    progress  called with (images done, images in all) from time to time
+    Raises FileNotFoundError or NotADirectoryError for the root, ValueError if it has no images in folders of classes,
+    if a class has none, or if there is a single class; MemoryError if the images do not fit.
+    """
+    root = Path(root).expanduser()
+    height, width = size_of(size)
+    shorter = max(height, width) if resize is None else resize
+    if not is_whole(shorter, max(height, width)):
+        raise ValueError(f"image_folder: resize={resize!r} must be a whole number of at least {max(height, width)}, "
+                         "the larger of `size`")
+    if channels not in MODES:
+        raise ValueError(f"image_folder: channels={channels!r} must be 1 (grey) or 3 (red, green, blue)")
+    search = Search()
+    names = class_names(root, search) if classes is None else list(map(str, classes))
+    files = [(path, label) for label, name in enumerate(names) for path in images_below(search, root / name)]
+    skipped = [Photograph(path, reason) for path, reason in search.unreadable.items()]
+    check_classes(root, names, [label for _, label in files], skipped)
+    shape = (channels, height, width)
+
+    def decode(path: str) -> np.ndarray:
+        image = centre_crop(resized(read_image(path, channels), int(shorter)), height, width)
+        return np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
+
+    paths = [path for path, _ in files]
+    images, faults = decoded(paths, shape, f"{shorter}", decode, cache, workers, progress)
+    good = [i for i in range(len(files)) if i not in faults]
+    labels = np.array([files[i][1] for i in good], np.int64)
+    skipped += [Photograph(paths[i], fault) for i, fault in faults.items()]
+    check_classes(root, names, labels.tolist(), skipped)
+    mean, std = statistics(images)
+    dataset = ImageFolder(images, labels, names, root.name, mean, std)
+    dataset.paths, dataset.skipped = [paths[i] for i in good], skipped
+    return dataset
+
+
+def image_splits(root: str | Path, size: int | Sequence[int], *, validation: float = 0.2, seed: int = 0,
+                 **settings: object) -> Splits:
+    """The parts of a folder: <root>/train, val (or valid, validation) and test where they exist, else split here.
+
+    validation   the part of each class that is set apart for validation where there is no folder for it; 0 for none
+    seed         determines which images these are
+    settings     of `image_folder`. Mean and standard deviation are those of the training images, for all parts
+    """
+    root = Path(root).expanduser()
+    if not 0 <= validation < 1:
+        raise ValueError(f"image_splits: validation={validation!r} must be from 0 to 1, a part of the images")
+    if not (root / "train").is_dir():
+        return Splits(*split(image_folder(root, size, **settings), validation, seed), None)  # type: ignore[arg-type]
+    train = image_folder(root / "train", size, **settings)  # type: ignore[arg-type]
+    others: dict[str, ImageDataset | None] = {}
+    for part in ("validation", "test"):
+        folder = next((root / name for name in PARTS[part] if (root / name).is_dir()), None)
+        others[part] = None if folder is None else image_folder(
+            folder, size, **{**settings, "classes": train.classes}).normalized(train.mean, train.std)  # type: ignore[arg-type]
+    if others["validation"] is None:
+        return Splits(*split(train, validation, seed), others["test"])
+    return Splits(train, others["validation"], others["test"])
+
+
+def split(dataset: ImageDataset, validation: float, seed: int) -> tuple[ImageDataset, Subset | None]:
+    """(training, validation): the same part of each class, at least one image of it, goes to validation."""
+    if validation == 0:
+        return dataset, None
+    rest, chosen = dataset.stratified_split(1 - validation, seed)
+    return rest, chosen
+
+
+def size_of(size: int | Sequence[int]) -> tuple[int, int]:
+    """(height, width)"""
+    both = tuple(size) if isinstance(size, Sequence) else (size, size)
+    if len(both) != 2 or not all(is_whole(n, 1) for n in both):
+        raise ValueError(f"image_folder: size={size!r} must be a whole number of at least 1, or two, (height, width)")
+    return int(both[0]), int(both[1])
+
+
+def class_names(root: Path, search: Search) -> list[str]:
+    """The names of the visible folders in `root`, sorted."""
+    if not root.is_dir():
+        kind = NotADirectoryError if root.exists() else FileNotFoundError
+        raise kind(f"image_folder: {str(root)!r} is {'not a folder' if root.exists() else 'missing'}; it must hold one "
+                   "folder of images for each class")
+    return sorted(entry.name for entry in search.entries(str(root)) if is_visible(entry.name) and entry.is_dir())
+
+
+def images_below(search: Search, folder: Path) -> Iterator[str]:
+    """The images in and below the folder of a class, sorted, each once."""
+    return iter(search.once(search.below(str(folder)))) if folder.is_dir() else iter(())
+
+
+def check_classes(root: Path, names: Sequence[str], labels: Sequence[int], skipped: Sequence[Photograph]) -> None:
+    """Raise ValueError unless there are at least two classes, and images of each."""
+    because = "".join(f"\n  {path}: {error}" for path, error in skipped[:SHOWN])
+    if len(names) < 2:
+        found = f"only the class {names[0]!r}" if names else "no folders"
+        raise ValueError(f"image_folder: {str(root)!r} has {found}; a classifier needs at least two folders, one for "
+                         f"each class, with images in them{because}")
+    empty = [name for label, name in enumerate(names) if label not in set(labels)]
+    if empty:
+        raise ValueError(f"image_folder: {str(root)!r} has no readable images of the class{'es' * (len(empty) > 1)} "
+                         f"{', '.join(map(repr, empty[:SHOWN]))}; remove the empty folder, or add images{because}")
+
+
+def decoded(paths: Sequence[str], shape: tuple[int, ...], how: str, decode: Callable[[str], np.ndarray],
+            cache: str | Path | None, workers: int | None,
+            progress: Callable[[int, int], None] | None) -> tuple[np.ndarray, dict[int, str]]:
+    """(the images that can be read, {index: why another cannot}), decoded by threads or taken from the cache."""
+    store = room_for(paths, shape, how, cache)
+    if store.is_complete:
+        return store.images, store.faults
+    report = progress or (lambda done, total: None)
+
+    def one(i: int) -> tuple[int, np.ndarray | str]:
+        try:
+            return i, decode(paths[i])
+        except (OSError, ValueError) as error:
+            return i, reason(error, paths[i])
+
+    pool = ThreadPoolExecutor(workers or cores(), "minidl-decode")
+    try:
+        for done, (i, image) in enumerate(pool.map(one, range(len(paths))), 1):
+            store.put(i, image)
+            if done % 64 == 0 or done == len(paths):
+                report(done, len(paths))
+        return store.finish()
+    except BaseException:
+        store.discard()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def reason(error: Exception, path: str) -> str:
+    """What an error says, without the path."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text.removeprefix(f"{path}: ")
+
+
+def statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
+    """The mean and the standard deviation of each channel of images bytes (N, C, H, W), for pixels in 0..1."""
+    counts = np.zeros((images.shape[1], 256), np.int64)
+    for first in range(0, len(images), 256):
+        for c, channel in enumerate(images[first:first + 256].swapaxes(0, 1)):
+            counts[c] += np.bincount(channel.ravel(), minlength=256)
+    values, weights = np.arange(256) / 255, counts / counts.sum(1, keepdims=True)
+    mean = weights @ values
+    std = np.sqrt(np.maximum(weights @ values**2 - mean**2, 0))
+    return mean.tolist(), np.where(std > 0, std, 1.0).tolist()
