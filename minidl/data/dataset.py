@@ -141,7 +141,7 @@ class ImageDataset:
         fraction = isinstance(part, float)
         if not 0 <= part <= (1 if fraction else len(self)):
             raise ValueError(f"cannot split {part} off {len(self)} images")
-        count = round(part * len(self)) if fraction else operator.index(part)  # type: ignore[call-overload]
+        count = round(part * len(self)) if fraction else operator.index(part)  # type: ignore[arg-type]
         order = np.random.default_rng(plain(seed)).permutation(len(self))
         return self.subset(order[:count]), self.subset(order[count:])
 
