@@ -127,7 +127,8 @@ def shares_memory(gradient: Array, others: list[Array]) -> bool:
     for other in others:
         if memory_of(other) is memory:
             return True
-    return 0 in gradient.strides
+    return 0 in gradient.strides and any(n > 1 and not stride
+                                         for n, stride in zip(gradient.shape, gradient.strides, strict=True))
 
 
 _seeds, _restarts = np.random.default_rng(0), 0

@@ -349,7 +349,7 @@ def propagate(node: Node, grads: dict[Node, Array]) -> None:
             if parent in grads:
                 share = no_scalar(accumulate(grads[parent], share))
             elif parent.keeps_grad and shares_memory(share, others):
-                share = share.copy()
+                share = share.copy(order="K")
             grads[parent] = share
             others.append(share)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import minidl.functional as F
-from minidl import Tensor
+from minidl import Tensor, nn
+from minidl.kernels import Arrays
 from minidl.tensor import op
 
 
@@ -227,3 +228,30 @@ def test_the_gradient_of_a_tensor_without_axes_stays_an_array():
         (x * 2 + x).backward()
         assert type(x.grad) is np.ndarray
         assert x.grad == 3 * count
+
+
+@pytest.mark.parametrize(("layer", "shape"), [
+    (nn.Conv2d(4, 8, 3), (2, 4, 6, 6)), (nn.Conv2d(4, 8, 1), (2, 4, 6, 6)), (nn.Conv2d(4, 4, 3, groups=4), (2, 4, 6, 6)),
+    (nn.Conv2d(1, 6, 5), (2, 1, 8, 8)), (nn.ConvTranspose2d(4, 3, 2), (2, 4, 6, 6)), (nn.Linear(5, 7), (3, 5)),
+    (nn.BatchNorm2d(4), (2, 4, 6, 6)), (nn.LayerNorm((4, 6)), (3, 4, 6)), (nn.GroupNorm(2, 4), (2, 4, 6, 6)),
+], ids=repr)  # fmt: skip
+def test_gradients_have_the_memory_order_of_their_parameters(layer, shape):
+    """So that an optimizer updates all of them in one pass; an axis of length 1 may have any stride, also 0."""
+    layer(Tensor(np.ones(shape, np.float32))).sum().backward()
+    for p in layer.parameters():
+        assert Arrays([p.grad]).order == Arrays([p.data]).order
+
+
+def test_only_shared_gradients_are_copied():
+    """A gradient with a stride of 0 along an axis of length 1 is no broadcast view."""
+    made = []
+
+    @op
+    def twice(x, /):
+        def backward(grad):
+            made.append(np.lib.stride_tricks.as_strided(2 * grad, grad.shape, (grad.strides[0], 0)))
+            return made[-1]
+        return 2 * x, backward
+    x = Tensor(np.ones((3, 1)), requires_grad=True)
+    twice(x).backward(np.ones((3, 1)))
+    assert x.grad is made[0]
