@@ -231,7 +231,8 @@ def test_the_gradient_of_a_tensor_without_axes_stays_an_array():
 
 
 @pytest.mark.parametrize(("layer", "shape"), [
-    (nn.Conv2d(4, 8, 3), (2, 4, 6, 6)), (nn.Conv2d(4, 8, 1), (2, 4, 6, 6)), (nn.Conv2d(4, 4, 3, groups=4), (2, 4, 6, 6)),
+    (nn.Conv2d(4, 8, 3), (2, 4, 6, 6)), (nn.Conv2d(4, 8, 1), (2, 4, 6, 6)),
+    (nn.Conv2d(4, 4, 3, groups=4), (2, 4, 6, 6)),
     (nn.Conv2d(1, 6, 5), (2, 1, 8, 8)), (nn.ConvTranspose2d(4, 3, 2), (2, 4, 6, 6)), (nn.Linear(5, 7), (3, 5)),
     (nn.BatchNorm2d(4), (2, 4, 6, 6)), (nn.LayerNorm((4, 6)), (3, 4, 6)), (nn.GroupNorm(2, 4), (2, 4, 6, 6)),
 ], ids=repr)  # fmt: skip
