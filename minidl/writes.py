@@ -66,7 +66,15 @@ def arrays_read(function: Any, backward: Any) -> Iterator[Array]:
             seen.add(value)
             cells = zip(value.__code__.co_freevars, cells_of(value), strict=True)
             read = names_read(value.__code__)
-            pending += [(cell.cell_contents, old or id(cell) in held) for name, cell in cells if name in read]
+            pending += [(contents(cell), old or id(cell) in held) for name, cell in cells if name in read]
+
+
+def contents(cell: CellType) -> Any:
+    """The value of a variable; None if it has none yet, or no more."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
 
 
 def cells_of(function: Any) -> tuple[CellType, ...]:

@@ -46,7 +46,7 @@ FLOORS = [                                            # lowest first
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
     "version": 10, "device": 175, "scalars": 70, "text": 45, "errors": 90, "flags": 70, "arrays": 100, "modes": 70,
-    "writes": 90, "scope": 90, "kernels": 60, "kernels.*": 250, "kernels.plain": 1000, "kernels.cpu": 1500,
+    "writes": 100, "scope": 90, "kernels": 60, "kernels.*": 250, "kernels.plain": 1000, "kernels.cpu": 1500,
     "kernels.cpu.runtime": 1160, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120, "kernels.cpu.gemm": 550,
     "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850, "kernels.cpu.softmax": 540, "tensor": 420,
     "functional": 2400, "nn": 1680, "optim": 900, "profiling": 290, "testing": 350, "io": 2450, "summary": 120,

@@ -8,6 +8,7 @@ import strict_array
 
 import minidl.functional as F
 from minidl import Tensor, nn, no_grad, optim
+from minidl.tensor import op
 from minidl.writes import arrays_read
 
 OPERATORS = {"+": operator.iadd, "-": operator.isub, "*": operator.imul, "/": operator.itruediv, "**": operator.ipow}
@@ -244,3 +245,21 @@ def test_which_arrays_a_function_reads():
     assert [int(x[0]) for x in arrays_read(backward(a)[1], backward)] == [1]
     assert list(arrays_read(F.relu, F.relu)) == []
     assert list(arrays_read(print, print)) == []
+
+
+def test_a_variable_without_a_value():
+    """A backward may have a branch that is never reached, with a variable that is never set."""
+    @op
+    def twice(x, /, *, keep=False):
+        if keep:
+            kept = x
+
+        def backward(grad):
+            return grad * kept if keep else 2 * grad
+        return 2 * x, backward
+    x, other = leaf(1.0), leaf(1.0)
+    y = twice(x)
+    with no_grad():
+        other += 1
+    y.backward()
+    assert x.grad.tolist() == [2]
