@@ -51,7 +51,7 @@ def test_every_parameter_gets_a_gradient_and_eight_images_are_overfitted(name):
         if isinstance(layer, nn.Dropout):
             layer.p = 0.0                                            # it would prevent overfitting
     optimizer = optim.Adam(model.parameters(), lr=lr)
-    for step in range(60):
+    for step in range(90):
         optimizer.zero_grad()
         outputs = model(images)
         loss_of(model)(outputs, labels).backward()
@@ -60,7 +60,7 @@ def test_every_parameter_gets_a_gradient_and_eight_images_are_overfitted(name):
         if (outputs.data.argmax(1) == labels).all():
             return
         optimizer.step()
-    pytest.fail(f"{(outputs.data.argmax(1) == labels).mean():.0%} accuracy after 60 steps")
+    pytest.fail(f"{(outputs.data.argmax(1) == labels).mean():.0%} accuracy after 90 steps")
 
 
 @every_network
