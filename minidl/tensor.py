@@ -280,6 +280,8 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
             if re.match(r"\w+: ", str(error)):      # it already begins with a name
                 raise
+            if inputs and inputs[0] is None:
+                check_arrays(name, arrays[:1], error)
             raise named(error, name, arrays) from error
         except AttributeError as error:
             check_arrays(name, arrays[:len(inputs)], error)

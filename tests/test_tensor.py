@@ -254,3 +254,12 @@ def test_an_op_keeps_its_name_docstring_and_error_messages():
     with pytest.raises(ValueError, match=r"^twice: too many axes \(inputs: \(1, 1\)\)$") as caught:
         twice(np.ones((1, 1)))
     assert str(caught.value.__cause__) == "too many axes"
+
+
+@pytest.mark.parametrize(("function", "settings"), [
+    (F.relu, ()), (F.exp, ()), (F.neg, ()), (F.sum, ()), (F.sigmoid, ()), (F.softmax, ()), (F.max_pool2d, (2,)),
+    (F.flatten, ()), (F.squeeze, ()), (F.unsqueeze, (0,)), (F.transpose, (0, 1)),
+])
+def test_none_is_no_input(function, settings):
+    with pytest.raises(TypeError, match=r"^\w+: None is given for an input that must be a Tensor or an array"):
+        function(None, *settings)

@@ -95,6 +95,12 @@ def above_zero(name: str, ceiling: Any) -> float | None:
 
 # Arrays
 
+def check_array(name: str, x: Any) -> None:
+    """Raise TypeError unless x is a Tensor or an array: for functions that are composed of operations."""
+    if not hasattr(x, "ndim"):
+        raise TypeError(f"{name}: {x!r:.60} is given for an input that must be a Tensor or an array")
+
+
 def axes_of(x: Any, axis: Axis, name: str) -> tuple[int, ...]:
     """`axis` as a tuple of integers from 0 to x.ndim - 1; None stands for all axes."""
     if axis is None:

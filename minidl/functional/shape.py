@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minidl.device import array_module
-from minidl.functional.checks import Axis, axes_of, wholes
+from minidl.functional.checks import Axis, axes_of, check_array, wholes
 from minidl.functional.promotion import in_common_dtype
 from minidl.scalars import whole
 from minidl.tensor import Operand, Tensor, op
@@ -24,6 +24,7 @@ def reshape(x: Operand, /, *, shape: Sequence[int]):
 
 def flatten(x: Operand, /, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """x with the axes from start_dim to end_dim merged into one.   flatten(x, 1): (N, C, H, W) -> (N, C*H*W)"""
+    check_array("flatten", x)
     start, end = axes_of(x, start_dim, "flatten")[0], axes_of(x, end_dim, "flatten")[0]
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in a tensor of shape {x.shape}")
@@ -45,6 +46,7 @@ def permute(x: Operand, /, *, axes: Sequence[int]):
 
 def transpose(x: Operand, dim0: int, dim1: int, /) -> Tensor:
     """x with the axes dim0 and dim1 swapped."""
+    check_array("transpose", x)
     axes = list(range(x.ndim))
     i, j = axes_of(x, dim0, "transpose")[0], axes_of(x, dim1, "transpose")[0]
     axes[i], axes[j] = j, i
@@ -53,12 +55,14 @@ def transpose(x: Operand, dim0: int, dim1: int, /) -> Tensor:
 
 def squeeze(x: Operand, /, axis: Axis = None) -> Tensor:
     """x without its axes of length 1; with `axis`, only the axes it names are removed, if their length is 1."""
+    check_array("squeeze", x)
     axes = axes_of(x, axis, "squeeze")
     return reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if i not in axes or n != 1))
 
 
 def unsqueeze(x: Operand, axis: int, /) -> Tensor:
     """x with a new axis of length 1 at position `axis`."""
+    check_array("unsqueeze", x)
     axis = whole("unsqueeze", "axis", axis, -math.inf)
     if not -x.ndim - 1 <= axis <= x.ndim:
         raise IndexError(f"unsqueeze: no position {axis} in a tensor of shape {x.shape}")
