@@ -259,6 +259,7 @@ def test_an_op_keeps_its_name_docstring_and_error_messages():
 @pytest.mark.parametrize(("function", "settings"), [
     (F.relu, ()), (F.exp, ()), (F.neg, ()), (F.sum, ()), (F.sigmoid, ()), (F.softmax, ()), (F.max_pool2d, (2,)),
     (F.flatten, ()), (F.squeeze, ()), (F.unsqueeze, (0,)), (F.transpose, (0, 1)),
+    (F.dice_loss, (np.zeros(1, int),)),
 ])
 def test_none_is_no_input(function, settings):
     with pytest.raises(TypeError, match=r"^\w+: None is given for an input that must be a Tensor or an array"):

@@ -11,6 +11,7 @@ from minidl.device import array_module
 from minidl.functional.activation import sigmoid, softmax
 from minidl.functional.checks import (
     Reduction,
+    check_array,
     check_constant,
     check_reduction,
     check_scores,
@@ -38,6 +39,7 @@ def dice_loss(logits: Operand, target: Operand, /, *, smooth: float = 1.0, ignor
     Milletari et al., "V-Net", 3DV 2016, section 3.
     """
     name = "dice_loss"
+    check_array(name, logits)
     check_scores(name, logits)
     target, ignore_index = as_array(target), whole(name, "ignore_index", ignore_index, -math.inf)
     check_target(name, (len(logits), max(2, logits.shape[1]), *logits.shape[2:]), target, ignore_index)

@@ -23,8 +23,13 @@ def reshape(x: Operand, /, *, shape: Sequence[int]):
 
 
 def flatten(x: Operand, /, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """x with the axes from start_dim to end_dim merged into one.   flatten(x, 1): (N, C, H, W) -> (N, C*H*W)"""
+    """x with the axes from start_dim to end_dim merged into one.   flatten(x, 1): (N, C, H, W) -> (N, C*H*W)
+
+    A tensor without axes gets one of length 1.
+    """
     check_array("flatten", x)
+    if x.ndim == 0:
+        return reshape(x, shape=(1,))
     start, end = axes_of(x, start_dim, "flatten")[0], axes_of(x, end_dim, "flatten")[0]
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in a tensor of shape {x.shape}")

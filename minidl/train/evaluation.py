@@ -11,11 +11,11 @@ import numpy as np
 
 import minidl.functional as F
 from minidl.data import DataLoader, ImageDataset
-from minidl.device import Device
+from minidl.device import Device, is_array
 from minidl.modes import no_grad
 from minidl.nn import Module
 from minidl.nn.shapes import on_empty_batch
-from minidl.tensor import Tensor
+from minidl.tensor import Tensor, as_array
 from minidl.train.metrics import accuracy, confusion_matrix
 
 BATCH = 1000                                    # images per batch; without gradients, memory allows many
@@ -40,7 +40,7 @@ def predict(model: Module, images: np.ndarray, device: str | Device = "cpu") -> 
     if hasattr(images, "batch"):
         raise TypeError(f"predict: images must be an array (N, C, H, W), not {type(images).__name__}; give "
                         "dataset.batch(range(len(dataset)))[0]")
-    images = Tensor(images).data if isinstance(images, list | tuple) else images
+    images = images if is_array(images) else as_array(images)
     if images.ndim < 2:
         raise ValueError(f"predict: images must be an array (N, C, H, W), not {images.shape}")
     with eval_mode(model), no_grad():

@@ -175,3 +175,11 @@ BAD = [
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call(np.ones((2, 3)))
+
+
+def test_flatten_of_a_tensor_without_axes():
+    x = Tensor(3.0, requires_grad=True)
+    out = F.flatten(x)
+    assert out.shape == (1,)
+    out.sum().backward()
+    assert x.grad.shape == ()

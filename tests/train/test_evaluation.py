@@ -89,6 +89,7 @@ def test_predict_no_vectors():
 
 
 @pytest.mark.parametrize(("images", "error", "message"), [
+    (None, TypeError, r"a tensor needs numbers, not NoneType"),
     ([], ValueError, r"predict: images must be an array \(N, C, H, W\), not \(0,\)"),
     (np.zeros(3, np.float32), ValueError, r"predict: images must be an array \(N, C, H, W\), not \(3,\)"),
     (toy_run.DIGITS, TypeError, r"predict: images must be an array .*, not ImageDataset; give dataset\.batch"),
