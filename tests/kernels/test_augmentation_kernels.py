@@ -1,9 +1,14 @@
 """The augmentation kernels against the plain functions: equal except for rounding, in any size."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
+    pytest.skip("the cpu backend needs Numba's compiler", allow_module_level=True)
 
 from minidl.kernels import Taps, cpu, plain
 from minidl.kernels.plain.augmentation import inside
