@@ -14,7 +14,7 @@ ON_CPU = frozenset({np.ndarray, float, int, bool, tuple, type(None)})
 PLAIN = frozenset("?bBhHiIlLqQfd")              # NumPy's letters for bool, integers, float32 and float64
 
 
-def plain(array: Array) -> Array:
+def plain_array(array: Array) -> Array:
     """`array` as an array of NumPy's or CuPy's own class and of the machine's byte order; itself if it is one.
 
     Raises TypeError for element types that tensors do not have.

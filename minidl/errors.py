@@ -49,7 +49,7 @@ def run(main: Callable[[], int | None], program: str, interrupted: str = "stoppe
 
 
 def for_command(error: Problem, text: str) -> Problem:
-    """`error` with `text` for whoever typed a command, where flags take the place of arguments in Python."""
+    """`error` with `text` for users of the command line, with flags in place of Python's arguments."""
     error.for_command = text                     # type: ignore[attr-defined]
     return error
 

@@ -26,7 +26,7 @@ from minidl.arrays import (
     check_same_device,
     named,
     no_scalar,
-    plain,
+    plain_array,
     python_number,
 )
 from minidl.device import CPU, Array, Device, array_module, device_of, is_array, shares_memory
@@ -394,14 +394,14 @@ def as_array(data: ArrayLike, dtype: DTypeLike | None = None) -> Array:
         data = data.data
     if is_array(data):
         if dtype is None:
-            return plain(data)
+            return plain_array(data)
         check_numbers(data.dtype, data)
-        return plain(data.astype(dtype, copy=False))
+        return plain_array(data.astype(dtype, copy=False))
     array = np.asarray(data)
     check_dtype(array.dtype, data)
     if dtype is None and array.dtype.kind != "b" and not hasattr(data, "__array__"):
         dtype = np.float32
-    return plain(array if dtype is None else array.astype(dtype))
+    return plain_array(array if dtype is None else array.astype(dtype))
 
 
 def as_operand(name: str, x: Operand) -> Any:
@@ -412,7 +412,7 @@ def as_operand(name: str, x: Operand) -> Any:
         if isinstance(x, np.generic):
             return python_number(x)
         if is_array(x):
-            return plain(x)
+            return plain_array(x)
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None
     raise TypeError(f"{name}: a {type(x).__qualname__} is neither a Tensor nor an array nor a number; "

@@ -8,7 +8,7 @@ import strict_array
 
 import minidl.functional as F
 from minidl import Tensor, nn
-from minidl.arrays import plain
+from minidl.arrays import plain_array
 
 ROWS = np.array([[-1.5, 2.0], [3.0, -4.0]], np.float32)
 
@@ -123,7 +123,7 @@ def test_scalars_are_python_numbers(number):
 
 
 def test_arrays_of_other_libraries_are_checked_too():
-    assert plain(strict_array.ones(2)).dtype == np.float64
+    assert plain_array(strict_array.ones(2)).dtype == np.float64
     with pytest.raises(TypeError, match=r"^float16 is not supported"):
         Tensor(strict_array.ones(2, dtype=np.float16))
 

@@ -7,8 +7,10 @@ import numpy as np
 
 from minidl.augment.draws import Draws
 from minidl.augment.transform import Transform, probability
+from minidl.functional.checks import is_whole
 from minidl.kernels import Taps, host_backend
 from minidl.kernels.plain.augmentation import CONSTANT, REFLECT, REPLICATE, inside
+from minidl.scalars import plain
 
 BORDERS = {"constant": CONSTANT, "reflect": REFLECT, "edge": REPLICATE}
 
@@ -142,17 +144,18 @@ def flipped(chosen: np.ndarray, n: int) -> np.ndarray:
 
 def size_pair(name: str, size: Any) -> tuple[int, int]:
     """(height, width) from one whole number or two, at least 1."""
-    both = tuple(size) if isinstance(size, tuple | list) else (size, size)
-    if len(both) != 2 or not all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1 for n in both):
+    chosen = plain(size)
+    both = tuple(chosen) if isinstance(chosen, tuple | list) else (chosen, chosen)
+    if len(both) != 2 or not all(is_whole(n) and n >= 1 for n in both):
         raise ValueError(f"{name}: size={size!r} must be a whole number of at least 1, or two, (height, width)")
     return int(both[0]), int(both[1])
 
 
 def sides(name: str, padding: Any) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) from one whole number, (horizontal, vertical), or four."""
-    given = tuple(padding) if isinstance(padding, tuple | list) else (padding,)
-    if len(given) not in (1, 2, 4) or not all(
-            isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 0 for n in given):
+    chosen = plain(padding)
+    given = tuple(chosen) if isinstance(chosen, tuple | list) else (chosen,)
+    if len(given) not in (1, 2, 4) or not all(is_whole(n) and n >= 0 for n in given):
         raise ValueError(f"{name}: padding={padding!r} must be a whole number of at least 0, or two, or four")
     left, top, right, bottom = (int(n) for n in given * (4 // len(given)))
     return left, top, right, bottom
@@ -160,9 +163,10 @@ def sides(name: str, padding: Any) -> tuple[int, int, int, int]:
 
 def brightness(name: str, fill: Any) -> int:
     """`fill` as a Python number from 0 to 255."""
-    if isinstance(fill, bool) or not isinstance(fill, int | np.integer) or not 0 <= fill <= 255:
+    chosen = plain(fill)
+    if not is_whole(chosen) or not 0 <= chosen <= 255:
         raise ValueError(f"{name}: fill={fill!r} must be a whole number from 0 to 255")
-    return int(fill)
+    return int(chosen)
 
 
 def border_named(name: str, mode: str) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 from minidl.augment.crop import brightness
 from minidl.augment.draws import Draws
 from minidl.augment.transform import Transform, probability
+from minidl.scalars import whole
 
 
 class Erase(Transform):
@@ -32,9 +33,8 @@ class Cutout(Erase):
     """
 
     def __init__(self, length: int, p: float = 1.0, value: int = 0) -> None:
-        if not isinstance(length, int | np.integer) or isinstance(length, bool) or length < 1:
-            raise ValueError(f"Cutout: length={length!r} must be a whole number of at least 1")
-        self.length, self.p, self.value = int(length), probability("Cutout", p), brightness("Cutout", value)
+        self.length, self.p = whole("Cutout", "length", length), probability("Cutout", p)
+        self.value = brightness("Cutout", value)
 
     def draw(self, draws: Draws, shape: tuple[int, ...]) -> tuple[Any, ...]:
         h, w = shape[2:]

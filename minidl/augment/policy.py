@@ -11,6 +11,7 @@ from minidl.augment.crop import border_named, brightness
 from minidl.augment.draws import Draws
 from minidl.augment.transform import Transform
 from minidl.kernels import host_backend
+from minidl.scalars import whole
 
 LEVELS = 30                                     # the largest magnitude
 
@@ -25,11 +26,10 @@ class RandAugment(Transform):
     """
 
     def __init__(self, num_ops: int = 2, magnitude: int = 9, fill: int = 0) -> None:
-        if not isinstance(num_ops, int | np.integer) or num_ops < 1:
-            raise ValueError(f"RandAugment: num_ops={num_ops!r} must be a whole number of at least 1")
         if isinstance(magnitude, bool) or not 0 <= magnitude <= LEVELS:
             raise ValueError(f"RandAugment: magnitude={magnitude!r} must be from 0 to {LEVELS}")
-        self.num_ops, self.magnitude, self.fill = int(num_ops), magnitude, brightness("RandAugment", fill)
+        self.num_ops, self.magnitude = whole("RandAugment", "num_ops", num_ops), magnitude
+        self.fill = brightness("RandAugment", fill)
 
     def run(self, images: np.ndarray, masks: np.ndarray | None, draws: Draws) -> tuple[np.ndarray, np.ndarray | None]:
         check_colours("RandAugment", images.shape[1])

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from minidl.augment.draws import Draws
+from minidl.functional.checks import is_real
+from minidl.scalars import plain
 
 
 class Transform:
@@ -135,14 +137,16 @@ def checked(name: str, images: Any, masks: Any) -> tuple[np.ndarray, np.ndarray 
 
 def probability(name: str, p: Any) -> float:
     """p as a Python number; ValueError unless it is from 0 to 1."""
-    if isinstance(p, bool) or not isinstance(p, int | float | np.number) or not 0 <= p <= 1:
+    chosen = plain(p)
+    if not is_real(chosen) or not 0 <= chosen <= 1:
         raise ValueError(f"{name}: p={p!r} must be from 0 to 1")
-    return float(p)
+    return float(chosen)
 
 
 def interval(name: str, setting: str, value: Any, center: float, least: float) -> tuple[float, float]:
     """(low, high) from a number v, which stands for center - v to center + v, or from two; not below `least`."""
-    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+    value = plain(value)
+    if is_real(value):
         if value < 0:
             raise ValueError(f"{name}: {setting}={value!r} must not be negative")
         return max(least, center - float(value)), center + float(value)
@@ -153,8 +157,8 @@ def interval(name: str, setting: str, value: Any, center: float, least: float) -
 
 def bounds(name: str, setting: str, value: Any, least: float, most: float) -> tuple[float, float]:
     """(low, high) from a number v, which stands for (v, v), or from two; both from `least` to `most`."""
+    value = plain(value)
     both = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(both) != 2 or any(isinstance(v, bool) or not isinstance(v, int | float | np.number) for v in both) or (
-            not least <= both[0] <= both[1] <= most):
+    if len(both) != 2 or not all(map(is_real, both)) or not least <= both[0] <= both[1] <= most:
         raise ValueError(f"{name}: {setting}={value!r} must be a number from {least} to {most}, or two, (low, high)")
     return float(both[0]), float(both[1])

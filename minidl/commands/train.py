@@ -75,8 +75,8 @@ def run(args: argparse.Namespace) -> None:
     if args.limit and args.limit < len(train_set):
         train_set, _ = train_set.stratified_split(args.limit / len(train_set), seed=args.seed)
     args.augment = args.augment or ("none" if known and args.data != "cifar10" else "standard")
-    steps = POLICIES[args.augment](train_set.image_shape[1])
-    train_set = train_set.augmented(augment.Compose(steps) if steps else None)
+    changes = POLICIES[args.augment](train_set.image_shape[1])
+    train_set = train_set.augmented(augment.Compose(changes) if changes else None)
     rate = args.lr or (FINE_TUNING_RATE if args.pretrained else RATE)
     optimizer = SGD(model.named_parameters(), rate, args.momentum, weight_decay=args.weight_decay, nesterov=True)
     steps_per_epoch = math.ceil(len(train_set) / args.batch_size)

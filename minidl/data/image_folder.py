@@ -15,8 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minidl.augment.crop import size_pair
 from minidl.data.dataset import ImageDataset, Subset
 from minidl.data.folder_cache import room_for
+from minidl.data.prefetch import AFFINITY, use_every_core
 from minidl.io.checks import is_whole
 from minidl.io.find import Photograph, Search, is_visible
 from minidl.io.image import MODES, centre_crop, read_image, resized
@@ -66,7 +68,7 @@ def image_folder(root: str | Path, size: int | Sequence[int], *, resize: int | N
     if a class has none, or if there is a single class; MemoryError if the images do not fit.
     """
     root = Path(root).expanduser()
-    height, width = size_of(size)
+    height, width = size_pair("image_folder", size)
     shorter = max(height, width) if resize is None else resize
     if not is_whole(shorter, max(height, width)):
         raise ValueError(f"image_folder: resize={resize!r} must be a whole number of at least {max(height, width)}, "
@@ -128,14 +130,6 @@ def split(dataset: ImageDataset, validation: float, seed: int) -> tuple[ImageDat
     return rest, chosen
 
 
-def size_of(size: int | Sequence[int]) -> tuple[int, int]:
-    """(height, width)"""
-    both = tuple(size) if isinstance(size, Sequence) else (size, size)
-    if len(both) != 2 or not all(is_whole(n, 1) for n in both):
-        raise ValueError(f"image_folder: size={size!r} must be a whole number of at least 1, or two, (height, width)")
-    return int(both[0]), int(both[1])
-
-
 def class_names(root: Path, search: Search) -> list[str]:
     """The names of the visible folders in `root`, sorted."""
     if not root.is_dir():
@@ -178,7 +172,7 @@ def decoded(paths: Sequence[str], shape: tuple[int, ...], how: str, decode: Call
         except (OSError, ValueError) as error:
             return i, reason(error, paths[i])
 
-    pool = ThreadPoolExecutor(workers or cores(), "minidl-decode")
+    pool = ThreadPoolExecutor(workers or cores(), "minidl-decode", initializer=use_every_core)
     try:
         for done, (i, image) in enumerate(pool.map(one, range(len(paths))), 1):
             store.put(i, image)
@@ -194,7 +188,7 @@ def decoded(paths: Sequence[str], shape: tuple[int, ...], how: str, decode: Call
 
 def cores() -> int:
     """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return os.cpu_count() or 1 if AFFINITY is None else len(AFFINITY)
 
 
 def reason(error: Exception, path: str) -> str:

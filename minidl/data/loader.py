@@ -28,7 +28,7 @@ class DataLoader:
                 begins anew, with another seed and epoch 0
     drop_last   leave out a smaller last batch
     prefetch    the number of batches that a thread prepares ahead; 0 for no thread
-    augment     whether the data set is told the epoch, without which it does not augment; False for evaluation
+    augment     whether to pass the epoch to the data set, which augments only if it gets one; False for evaluation
 
     `epoch` is the number of the epoch that the next `iter` starts; set it to resume a run. Build a loader once, outside
     the loop over epochs. Raises TypeError for what is not a data set, ValueError for other wrong arguments.
@@ -83,7 +83,7 @@ class DataLoader:
         return np.random.default_rng((self._seed(), self.epoch)).permutation(count)
 
     def _known(self) -> dict[str, int]:
-        """What the data set is told. A seed is drawn only if it asks for one: others leave the stream as it is."""
+        """What is passed to the data set. A seed is drawn from the stream only if its `batch` takes one."""
         if not self.augment:
             return {}
         asked = parameters_of(self.dataset)
@@ -107,7 +107,7 @@ class DataLoader:
 
 
 def _batch(dataset: Dataset, known: dict[str, int], indices: np.ndarray) -> Batch:
-    """One batch. An exception gets a note that says of which images."""
+    """One batch. An exception gets a note that lists the images."""
     try:
         return make_batch(dataset, indices, **known)
     except Exception as error:

@@ -27,7 +27,7 @@ OPTIMIZER, AVERAGE = "optimizer/", "average/"    # prefixes of arrays that are n
 class CheckpointError(ValueError):
     """A file is not a checkpoint, or does not fit; the message names the file.
 
-    `for_command` is the message for whoever typed a command, where flags take the place of arguments in Python.
+    `for_command` is the message for users of the command line, with flags in place of Python's arguments.
     """
 
     def __init__(self, message: str, for_command: str | None = None) -> None:

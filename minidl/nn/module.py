@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from minidl.arrays import plain
+from minidl.arrays import plain_array
 from minidl.device import Device, array_module
 from minidl.modes import NonFiniteError
 from minidl.nn.hooks import Hook, RemovableHandle, call_with_hooks, register
@@ -204,7 +204,7 @@ class Module:
         for _, tensor in once((name, tensor) for name, tensor, *_ in tensors(self)):
             array = tensor.data
             if dtype is not None and array.dtype.kind == "f":
-                array = plain(array.astype(dtype, copy=False))
+                array = plain_array(array.astype(dtype, copy=False))
             array = array if target is None else target.put(array)
             if array is not tensor.data:
                 required, tensor.node = tensor.requires_grad and tensor.is_leaf, None

@@ -290,6 +290,19 @@ def test_bad_settings(make, words):
         make()
 
 
+@pytest.mark.parametrize("number", [np.int64, np.float32, np.array])
+def test_settings_of_numpy(number):
+    """They become Python's numbers, so that they print alike."""
+    one = number(1)
+    assert repr(RandomHorizontalFlip(one)) == "RandomHorizontalFlip(p=1.0)"
+    assert repr(ColorJitter(one, hue=number(0))) == repr(ColorJitter(1, hue=0))
+    assert repr(GaussianNoise(one)) == "GaussianNoise(sigma=(1.0, 1.0))"
+    if number is not np.float32:
+        assert RandomCrop(number(8), padding=one, fill=number(9)).size == (8, 8)
+        assert repr(Cutout(number(4), value=one)) == "Cutout(length=4, value=1)"
+        assert RandAugment(one).num_ops == 1
+
+
 def test_bad_inputs():
     flip = RandomHorizontalFlip()
     with pytest.raises(TypeError, match=r"^RandomHorizontalFlip: images must be bytes \(uint8\), not float64; "):
