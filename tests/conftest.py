@@ -85,3 +85,15 @@ def same_seed():
 def xp(request):
     """An array library: NumPy, the strict stand-in for CuPy, and CuPy where there is a GPU."""
     return importlib.import_module(request.param)
+
+
+@pytest.fixture
+def locked_below(monkeypatch):
+    """Folders called "below" cannot be read, also by root."""
+    scandir = os.scandir
+
+    def locked(path):
+        if str(path).endswith("below"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+    monkeypatch.setattr(os, "scandir", locked)

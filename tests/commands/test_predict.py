@@ -190,14 +190,7 @@ def test_errors_do_not_go_to_stdout_where_stderr_is_closed(folder, model_file):
     assert len(json.loads(done.stdout)) == 2
 
 
-def test_folder_that_cannot_be_read_costs_nothing(capsys, folder, model_file, monkeypatch):
-    scandir = os.scandir
-
-    def locked(path):
-        if str(path).endswith("below"):
-            raise PermissionError(13, "Permission denied", path)
-        return scandir(path)
-    monkeypatch.setattr(os, "scandir", locked)
+def test_folder_that_cannot_be_read_costs_nothing(capsys, folder, model_file, locked_below):
     code, out, err = run(capsys, "predict", "images", "", "a\0b", "x" * 5000, "--model", model_file, "--json")
     assert code == 1
     assert [list(result)[1] for result in json.loads(out)] == ["predictions"] * 2 + ["error"] * 4

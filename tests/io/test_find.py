@@ -115,14 +115,7 @@ def test_broken_links_are_kept_to_be_reported():
 
 
 @pytest.mark.parametrize("pattern", ["p", "p/**/*.*"])
-def test_folder_that_cannot_be_read_is_reported_and_costs_nothing(monkeypatch, pattern):
-    scandir = os.scandir
-
-    def locked(path):
-        if str(path).endswith("below"):
-            raise PermissionError(13, "Permission denied", path)
-        return scandir(path)
-    monkeypatch.setattr(os, "scandir", locked)
+def test_folder_that_cannot_be_read_is_reported_and_costs_nothing(locked_below, pattern):
     assert photographs([pattern])[-1] == Photograph(os.path.join("p", "below"), "Permission denied")
     assert found("p") == ["p/a.JPG", "p/b.png"]
 
