@@ -26,10 +26,17 @@ OF_PHOTOGRAPHS = "mobilenet_v1"
 RATE, FINE_TUNING_RATE = 0.05, 0.01              # peak learning rates
 HELD_OUT = 0.1                                   # of a known training set, for validation
 HELD_OUT_OF_FOLDERS = 0.2
+
+
+def shifted(size: int) -> augment.Transform:
+    """A crop that moves the image by up to an eighth of its size."""
+    return augment.RandomCrop(size, padding=size // 8, padding_mode="reflect")
+
+
 POLICIES: dict[str, Callable[[int], list[augment.Transform]]] = {
     "none": lambda size: [],
-    "standard": lambda size: [augment.RandomCrop(size, padding=size // 8, padding_mode="reflect"),
-                              augment.RandomHorizontalFlip()],
+    "crop": lambda size: [shifted(size)],                    # digits and letters, which a flip makes others
+    "standard": lambda size: [shifted(size), augment.RandomHorizontalFlip()],
     "strong": lambda size: [augment.RandomResizedCrop(size, scale=(0.3, 1.0)), augment.RandomHorizontalFlip(),
                             augment.RandAugment()],
 }
