@@ -12,10 +12,13 @@ from .cifar import cifar10
 from .dataset import ImageDataset, Subset
 from .digits import digits, drawn_digits
 from .idx import DataError, read_idx
-from .image_folder import ImageFolder, Splits, image_folder, image_splits
+from .image_folder import ImageFolder, image_folder, image_splits
+from .image_masks import ImageMasks, image_masks, mask_splits
 from .loader import DataLoader
+from .parts import Splits
 from .protocol import random_generator
 from .root import check_root
+from .segmentation import SegmentationDataset
 from .vision import fashion_mnist, mnist
 
 __all__ = [
@@ -25,6 +28,8 @@ __all__ = [
     "DownloadError",
     "ImageDataset",
     "ImageFolder",
+    "ImageMasks",
+    "SegmentationDataset",
     "Splits",
     "Subset",
     "cifar10",
@@ -33,8 +38,10 @@ __all__ = [
     "drawn_digits",
     "fashion_mnist",
     "image_folder",
+    "image_masks",
     "image_splits",
     "load",
+    "mask_splits",
     "mnist",
     "random_generator",
     "read_idx",
