@@ -19,6 +19,7 @@ from minidl.io.checks import per_channel
 from minidl.scalars import number, plain
 
 CHUNK = 1 << 20                                  # labels that are counted at a time
+MOST_BITS = 40                                   # of the number of images in a set
 
 
 class ImageDataset:
@@ -72,17 +73,20 @@ class ImageDataset:
         shape = "x".join(map(str, self.image_shape))
         return f"{type(self).__name__}({self.name!r}, {len(self)} images of {shape}, {len(self.classes)} classes)"
 
-    def batch(self, indices: Sequence[int] | np.ndarray, epoch: int | None = None, seed: int = 0) -> Batch:
+    def batch(self, indices: Sequence[int] | np.ndarray, epoch: int | None = None, seed: int = 0,
+              visits: np.ndarray | None = None) -> Batch:
         """Normalised images float32 (n, C, H, W) and labels int64 (n,), both new arrays.
 
         With an epoch they are augmented, if the set is `augmented`. A subclass that augments them in its own way draws
-        from `random_generator(seed, epoch, index)` for each image (`protocol.py`). Raises IndexError for an index
-        outside the set.
+        from `random_generator(seed, epoch, index)` for each image (`protocol.py`). `visits` (n,) tells how often each
+        image was in the epoch before, so that it is augmented differently. Raises IndexError for an index outside the
+        set.
         """
         indices = _positions(indices)
         images, labels = self.images[indices], self.labels[indices]
         if self.transform is not None and epoch is not None:
-            images, labels = self._transformed(images, labels, Draws(seed, epoch, np.arange(len(self))[indices]))
+            numbers = np.arange(len(self))[indices] + (0 if visits is None else visits << MOST_BITS)
+            images, labels = self._transformed(images, labels, Draws(seed, epoch, numbers))
         # gathering bytes and scaling in place takes less than half the time of a lookup table of 256 floats
         images = images.astype(np.float32)
         images *= self._scale
@@ -103,7 +107,7 @@ class ImageDataset:
         """What a loader tells `batch`: the seed only if it is needed. None for a subclass: what its `batch` takes."""
         if type(self).batch is not ImageDataset.batch:
             return None
-        return frozenset({"epoch"} if self.transform is None else {"epoch", "seed"})
+        return frozenset({"epoch"} if self.transform is None else {"epoch", "seed", "visits"})
 
     def augmented(self, transform: Transform | None) -> Self:
         """The same images, which a DataLoader changes at random by a transform of `minidl.augment`; None for no change.
@@ -273,8 +277,9 @@ class Subset(ImageDataset):
         """Those of the set: a seed is drawn for it only if it asks for one."""
         return parameters_of(self.dataset)
 
-    def batch(self, indices: Sequence[int] | np.ndarray, epoch: int | None = None, seed: int = 0) -> Batch:
-        known = {} if epoch is None else {"epoch": epoch, "seed": seed}
+    def batch(self, indices: Sequence[int] | np.ndarray, epoch: int | None = None, seed: int = 0,
+              visits: np.ndarray | None = None) -> Batch:
+        known = {} if epoch is None else {"epoch": epoch, "seed": seed, "visits": visits}
         return make_batch(self.dataset, self.indices[_positions(indices)], **known)
 
     def _part(self, array: np.ndarray) -> np.ndarray:

@@ -9,8 +9,7 @@ position of the value among those given or found. Images and masks are decoded o
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,25 +18,17 @@ from PIL import Image
 
 from minidl.augment.crop import size_pair
 from minidl.data.idx import DataError
-from minidl.data.image_folder import SHOWN, FromFiles, cores, decoded, existing_folder, part_folder, statistics
+from minidl.data.image_folder import SHOWN, FromFiles, decoded, existing_folder, part_folder, statistics
+from minidl.data.mask_classes import Classes, MaskClasses, Pair
 from minidl.data.parts import Splits
-from minidl.data.segmentation import IGNORED, SegmentationDataset
+from minidl.data.segmentation import SegmentationDataset
 from minidl.io.checks import is_whole
 from minidl.io.find import Photograph, Search
 from minidl.io.image import MODES, ImageError, centre_crop, read_image, resized
-from minidl.io.mask import read_mask, shown, value_of
+from minidl.io.mask import read_mask
 from minidl.scalars import plain
 
 IMAGES, MASKS = ("images", "image", "imgs", "img"), ("masks", "mask", "labels", "label")
-Classes = Mapping[Any, str] | Sequence[str]
-
-
-class Pair(NamedTuple):
-    """The files of an image and of its mask."""
-
-    image: str
-    mask: str
-
 
 class ImageMasks(FromFiles, SegmentationDataset):
     """Images and masks from files: the `mask_paths` belong to the `paths`, and `values` maps values to class names."""
@@ -71,19 +62,14 @@ def image_masks(images_folder: str | Path, masks_folder: str | Path | None = Non
     search = Search()
     pairs = paired(search, *folders)
     skipped = [Photograph(path, reason) for path, reason in search.unreadable.items()]
-    ignored = [value_of(value) for value in listed(ignore)]
-    table = (value_table(classes) if classes is not None else
-             {value: shown(value) for value in values_found(pairs, workers) if value not in ignored})
-    if not 2 <= len(table) <= IGNORED:
-        raise DataError(f"image_masks: the masks in {str(folders[1])!r} have {len(table)} classes "
-                        f"({', '.join(table.values())[:60]}), not 2 to {IGNORED}; give `classes`, as {{value: name}}")
+    values = MaskClasses.of(pairs, classes, ignore, workers)
     crop = Crop.of(pairs, size, resize, channels)
 
     def decode(path: str) -> np.ndarray:
-        return crop.read(Pair(path, mask_of[path]), channels, table, ignored)
+        return crop.read(Pair(path, mask_of[path]), channels, values)
 
     paths, mask_of = [pair.image for pair in pairs], dict(pairs)
-    how = f"masks {crop.shorter} {list(table)} {ignored}"
+    how = f"masks {crop.shorter} {list(values.names)} {values.ignored}"
     planes, faults = decoded(paths, (channels + 1, crop.height, crop.width), how, decode, cache, workers, progress,
                              beside=[pair.mask for pair in pairs])
     skipped += [Photograph(paths[i], fault) for i, fault in faults.items()]
@@ -91,9 +77,9 @@ def image_masks(images_folder: str | Path, masks_folder: str | Path | None = Non
         because = "".join(f"\n  {path}: {error}" for path, error in skipped[:SHOWN])
         raise ValueError(f"image_masks: no image in {str(folders[0])!r} can be read with its mask{because}")
     images, masks = planes[:, :channels], planes[:, channels]
-    dataset = ImageMasks(images, masks, table.values(), folders[0].resolve().parent.name, *statistics(images))
+    dataset = ImageMasks(images, masks, values.names.values(), folders[0].resolve().parent.name, *statistics(images))
     dataset.paths, dataset.skipped = [path for i, path in enumerate(paths) if i not in faults], skipped
-    dataset.mask_paths, dataset.values = [mask_of[path] for path in dataset.paths], table
+    dataset.mask_paths, dataset.values = [mask_of[path] for path in dataset.paths], values.names
     return dataset
 
 
@@ -196,7 +182,7 @@ class Crop(NamedTuple):
                              f"{max(height, width)}, the larger of `size`")
         return cls(height, width, int(shorter), "")
 
-    def read(self, pair: Pair, channels: int, table: Mapping[int, str], ignored: Sequence[int]) -> np.ndarray:
+    def read(self, pair: Pair, channels: int, values: MaskClasses) -> np.ndarray:
         """The planes of an image, and its mask as the last: bytes (C + 1, H, W)."""
         image = read_image(pair.image, channels)
         try:
@@ -208,7 +194,7 @@ class Crop(NamedTuple):
         if mask.shape != (image.height, image.width):
             raise DataError(f"{pair.mask}: a mask of {mask.shape[1]} x {mask.shape[0]} pixels for {pair.image}, an "
                             f"image of {image.width} x {image.height}; each pixel needs its class")
-        of_class = Image.fromarray(indices(mask, table, ignored, pair))
+        of_class = Image.fromarray(values.classes_of(mask, pair))
         if self.shorter is not None:
             image = centre_crop(resized(image, self.shorter), self.height, self.width)
             of_class = centre_crop(of_class.resize(resized_size(of_class, self.shorter), Image.Resampling.NEAREST),
@@ -236,61 +222,3 @@ def first_image(pairs: Sequence[Pair], channels: int) -> tuple[Image.Image, str]
         except (OSError, ImageError) as error:
             reason = reason or str(error)
     raise ValueError(f"image_masks: none of {len(pairs):,} images can be read: {reason}")
-
-
-def indices(mask: np.ndarray, table: Mapping[int, str], ignored: Sequence[int], pair: Pair) -> np.ndarray:
-    """The classes of values: bytes, with IGNORED for what is to be ignored."""
-    known = np.array([*table, *ignored], np.int64)
-    classes = np.array([*range(len(table)), *[IGNORED] * len(ignored)], np.uint8)
-    order = np.argsort(known)
-    places = order[np.minimum(np.searchsorted(known[order], mask), len(known) - 1)]
-    unknown = np.unique(mask[known[places] != mask]).tolist()
-    if unknown:
-        values = ", ".join(map(shown, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-        names = ", ".join(f"{shown(value)}: {name!r}" for value, name in [*table.items()][:5])
-        more = ", ..." if len(table) > 5 else ""
-        several = "s" * (len(unknown) > 1)
-        raise DataError(f"{pair.mask}: the mask of {pair.image} has the value{several} {values}, of no class; the "
-                        f" classes are {{{names}{more}}}. Give `classes` with all values, or `ignore`")
-    return classes[places]
-
-
-# Classes
-
-def values_found(pairs: Sequence[Pair], workers: int | None) -> list[int]:
-    """The values that occur in masks, sorted; masks that cannot be read are left to others."""
-    def one(pair: Pair) -> list[int]:
-        try:
-            return np.unique(read_mask(pair.mask)).tolist()
-        except (OSError, ImageError):
-            return []
-
-    found: set[int] = set()
-    with ThreadPoolExecutor(workers or cores(), "minidl-decode") as pool:
-        for pair, values in zip(pairs, pool.map(one, pairs), strict=True):
-            found.update(values)
-            if len(found) > IGNORED + 1:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise DataError(f"{pair.mask}: with this mask of {pair.image}, masks have more than {IGNORED} "
-                                "different values; are they photographs? Else give `classes`, as {value: name}")
-    return sorted(found)
-
-
-def value_table(classes: Classes) -> dict[int, str]:
-    """{value: name} of each class, in order."""
-    if isinstance(classes, str):
-        raise ValueError(f"image_masks: classes={classes!r} must be {{value: name}}, or a list of names")
-    pairs = [(value_of(value), str(name)) for value, name in classes.items()] if isinstance(classes, Mapping) else [
-        (value, str(name)) for value, name in enumerate(classes)]
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        raise ValueError(f"image_masks: classes={classes!r} name a value twice")
-    return table
-
-
-def listed(ignore: Any) -> list[Any]:
-    """The values to be ignored: none, one number or colour, or a list of them."""
-    ignore = plain(ignore)
-    if ignore is None:
-        return []
-    return list(ignore) if isinstance(ignore, list | set) else [ignore]

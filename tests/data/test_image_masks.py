@@ -125,7 +125,9 @@ def test_size_and_resize(tmp_path):
                             ({"size": 0}, "size="), ({"classes": "ab"}, "classes='ab' must be {value: name}"),
                             ({"classes": {1.5: "a"}}, "1.5 is no value of a mask"),
                             ({"classes": {0: "a", (0, 0, 0): "b"}}, "name a value twice"),
-                            ({"classes": ["a"]}, "have 1 classes"), ({"ignore": (1, 2)}, r"\(1, 2\) is no value")):
+                            ({"classes": ["a"]}, "have 1 classes"),
+                            ({"classes": ["a", "b"], "ignore": 1}, "ignore=1, but 1 is a class, too"),
+                            ({"ignore": (1, 2)}, r"\(1, 2\) is no value")):
         with pytest.raises(ValueError, match=words):
             image_masks(tmp_path, **settings)
 
