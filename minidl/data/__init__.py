@@ -8,7 +8,7 @@ from pathlib import Path
 
 from minidl.io.download import DownloadError, data_root
 
-from .cifar import cifar10
+from .cifar import cifar10, cifar100
 from .dataset import ImageDataset, Subset
 from .digits import digits, drawn_digits
 from .idx import DataError, read_idx
@@ -33,6 +33,7 @@ __all__ = [
     "Splits",
     "Subset",
     "cifar10",
+    "cifar100",
     "data_root",
     "digits",
     "drawn_digits",
@@ -47,11 +48,11 @@ __all__ = [
     "read_idx",
 ]
 
-NAMES = ("mnist", "fashion", "cifar10", "digits")
+NAMES = ("mnist", "fashion", "cifar10", "cifar100", "digits")
 
 
 def load(name: str, split: str = "train", root: str | Path | None = None, download: bool = True) -> ImageDataset:
-    """The data set called `name`: "mnist", "fashion", "cifar10" or "digits"; `split` is "train" or "test".
+    """The data set called `name`, one of NAMES; `split` is "train" or "test".
 
     `root` is the folder of data sets, which must exist; by default $MINIDL_DATA, else the user's cache.
     """
@@ -61,6 +62,8 @@ def load(name: str, split: str = "train", root: str | Path | None = None, downlo
         return fashion_mnist(root, split, download)
     if name == "cifar10":
         return cifar10(root, split, download)
+    if name == "cifar100":
+        return cifar100(root, split, download)
     if name == "digits":
         if root is not None:
             check_root(root, "the digits are drawn, and need no files")
