@@ -1,6 +1,7 @@
 """What a model predicts, and how good that is. Read `evaluation.py` first, then `metrics.py`."""
 
-from minidl.evaluation.evaluation import Evaluation, Loss, evaluate, in_order, loss_of, predict
+from minidl.evaluation.decisions import Loss, decided, loss_of
+from minidl.evaluation.evaluation import Evaluation, evaluate, in_order, predict
 from minidl.evaluation.metrics import accuracy, confusion_matrix, precision_recall_f1
 
 __all__ = [
@@ -8,6 +9,7 @@ __all__ = [
     "Loss",
     "accuracy",
     "confusion_matrix",
+    "decided",
     "evaluate",
     "in_order",
     "loss_of",

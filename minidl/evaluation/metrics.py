@@ -42,6 +42,26 @@ def precision_recall_f1(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     return fraction(correct, predicted), fraction(correct, true), fraction(2 * correct, predicted + true)
 
 
+def iou(confusion: np.ndarray) -> np.ndarray:
+    """Intersection over union of the true and the predicted pixels of each class.   (C, C)  ->  float64 (C,)
+
+    TP / (TP + FP + FN), the index of Jaccard, 1901.
+    """
+    correct = confusion.diagonal()
+    return fraction(correct, confusion.sum(0) + confusion.sum(1) - correct)
+
+
+def dice(confusion: np.ndarray) -> np.ndarray:
+    """2 * TP / (2 * TP + FP + FN) of each class, which is its F1.   (C, C)  ->  float64 (C,)   Dice, 1945."""
+    return precision_recall_f1(confusion)[2]
+
+
+def mean_over_classes(values: np.ndarray, confusion: np.ndarray) -> float:
+    """The unweighted mean of (C,) values over the classes that are true or predicted somewhere; 0 without any."""
+    occur = confusion.sum(0) + confusion.sum(1) > 0
+    return float(values[occur].mean()) if occur.any() else 0.0
+
+
 def fraction(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """numerator / denominator, and 0 where the denominator is 0."""
     return np.where(denominator == 0, 0.0, numerator / np.where(denominator == 0, 1, denominator))
