@@ -18,13 +18,13 @@ import minidl.device
 from minidl.data import DataLoader, ImageDataset
 from minidl.data.protocol import Batch
 from minidl.device import Device
+from minidl.evaluation import Loss, loss_of
 from minidl.nn import Module
 from minidl.optim import Optimizer
 from minidl.plot.figure import new_figure, write_png
 from minidl.scalars import number, whole
 from minidl.tensor import Tensor
 from minidl.train.checks import check_data, check_training
-from minidl.train.evaluation import Loss, loss_of
 from minidl.train.freezing import Modes, frozen
 
 WIDTH = 0.04                                     # standard deviation of the window, as a part of the planned steps
