@@ -14,24 +14,42 @@ from minidl.evaluation import (
     predict,
 )
 from minidl.report import report
-from minidl.train.arguments import add_training_arguments, fit_settings, parse, run_main, settled, training_parser
+from minidl.train.arguments import (
+    add_recipe_arguments,
+    add_training_arguments,
+    adder,
+    fit_settings,
+    parse,
+    run_main,
+    settled,
+    training_parser,
+)
+from minidl.train.by_flags import fit_by_flags, search_by_flags
 from minidl.train.fit import fit
 from minidl.train.folder import RunError
 from minidl.train.interrupt import Interrupted
 from minidl.train.losses import segmentation_loss
+from minidl.train.lr_finder import RateSearch, find_lr
+from minidl.train.recipes import fill_in
 from minidl.train.run import load_weights
 from minidl.train.settings import Settings
 
 __all__ = [
     "Evaluation",
     "Interrupted",
+    "RateSearch",
     "RunError",
     "Settings",
     "accuracy",
+    "add_recipe_arguments",
     "add_training_arguments",
+    "adder",
     "confusion_matrix",
     "evaluate",
+    "fill_in",
+    "find_lr",
     "fit",
+    "fit_by_flags",
     "fit_settings",
     "in_order",
     "load_weights",
@@ -41,6 +59,7 @@ __all__ = [
     "predict",
     "report",
     "run_main",
+    "search_by_flags",
     "segmentation_loss",
     "settled",
     "training_parser",
