@@ -15,16 +15,19 @@ from minidl.evaluation import (
 )
 from minidl.report import report
 from minidl.train.arguments import add_training_arguments, fit_settings, parse, run_main, settled, training_parser
+from minidl.train.callbacks import Callback
 from minidl.train.fit import fit
 from minidl.train.folder import RunError
 from minidl.train.interrupt import Interrupted
 from minidl.train.losses import segmentation_loss
-from minidl.train.run import load_weights
+from minidl.train.run import Run, load_weights
 from minidl.train.settings import Settings
 
 __all__ = [
+    "Callback",
     "Evaluation",
     "Interrupted",
+    "Run",
     "RunError",
     "Settings",
     "accuracy",
