@@ -57,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                          help="a setting of the network, such as width=0.5; may be repeated")
     network.add_argument("--pretrained", metavar="PATH", help="start from these weights, except for the last layer: a "
                          "file, or the name of published weights")
-    network.add_argument("--freeze", action="append", default=[], metavar="LAYER", help="leave the weights of this "
-                         "part of the network as they are; may be given several times")
+    network.add_argument("--freeze", action="append", default=[], metavar="LAYER[=N]", help="leave the weights of this "
+                         "part of the network as they are, in the first N epochs or in all; may be given several times")
     images = parser.add_argument_group("data")
     images.add_argument("--size", type=whole(), metavar="N", help="height and width of the images for the network "
                         "(default: those that they have, if the network takes them, and what it was designed for if "
@@ -100,7 +100,19 @@ def run(args: argparse.Namespace) -> None:
     changes = POLICIES[args.augment](sets.train.image_shape[1:])
     changes += [augment.Cutout(args.cutout)] if args.cutout else []
     train_set = sets.train.augmented(augment.Compose(changes) if changes else None)
-    train.fit_by_flags(args, model, train_set, sets.validation, reported, freeze=tuple(args.freeze), **loss)
+    train.fit_by_flags(args, model, train_set, sets.validation, reported, freeze=dict(map(frozen, args.freeze)),
+                       **loss)
+
+
+def frozen(text: str) -> tuple[str, int | None]:
+    """("blocks", 3) from "blocks=3", and ("blocks", None) from "blocks"."""
+    name, equals, epochs = text.partition("=")
+    if not equals:
+        return name, None
+    try:
+        return name, whole()(epochs)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"--freeze {text}: {error}") from None
 
 
 def folder_name(source: str) -> str:

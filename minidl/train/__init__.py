@@ -25,19 +25,22 @@ from minidl.train.arguments import (
     training_parser,
 )
 from minidl.train.by_flags import fit_by_flags, search_by_flags
+from minidl.train.callbacks import Callback
 from minidl.train.fit import fit
 from minidl.train.folder import RunError
 from minidl.train.interrupt import Interrupted
 from minidl.train.losses import segmentation_loss
 from minidl.train.lr_finder import RateSearch, find_lr
 from minidl.train.recipes import fill_in
-from minidl.train.run import load_weights
+from minidl.train.run import Run, load_weights
 from minidl.train.settings import Settings
 
 __all__ = [
+    "Callback",
     "Evaluation",
     "Interrupted",
     "RateSearch",
+    "Run",
     "RunError",
     "Settings",
     "accuracy",

@@ -28,6 +28,8 @@ LATER = {"gamma": None, "layer_lr": [], "milestones": None, "norm_decay": True, 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("onecycle", "cosine", "step", "multistep", "exponential", "poly", "warm-restarts", "plateau", "constant")
 
+OWN = "(default: the network's own)"
+
 Add = Callable[..., None]
 
 
@@ -64,16 +66,21 @@ def adder(parser: argparse.ArgumentParser, title: str) -> Add:
     return add
 
 
+def own(default: Any) -> str:
+    """What the help says where a script leaves the default to the recipe of the network."""
+    return f" {OWN}" if default is None else ""
+
+
 positive, not_negative = number(lambda x: x > 0, "above 0"), number(lambda x: x >= 0, "of at least 0")
 below_one = number(lambda x: 0 <= x < 1, "from 0 up to, but not including, 1")
 
 
 def add_data(add: Add, batch_size: int | None, validation: int | None) -> None:
     add("--data-dir", metavar="DIR", help="the folder of data sets (default: $MINIDL_DATA, else the user's cache)")
-    add("-b", "--batch-size", type=whole(), default=batch_size, metavar="N", help="images per step")
+    add("-b", "--batch-size", type=whole(), default=batch_size, metavar="N", help=f"images per step{own(batch_size)}")
     add("--drop-last", action="store_true", default=False,
         help="leave out the last batch of an epoch if it is smaller")
-    add("--limit", type=whole(), metavar="N", help="use only the first N training images")
+    add("--limit", type=whole(), metavar="N", help="use only N of the training images")
     add("--validation", type=whole(0), default=validation, metavar="N",
         help="training images held out for validation; 0 for none")
     add("--balanced", action="store_true", default=False, help="every class equally often in each epoch")
@@ -83,10 +90,10 @@ def add_data(add: Add, batch_size: int | None, validation: int | None) -> None:
 
 def add_optimization(add: Add, epochs: int, lr: float | None, momentum: float, weight_decay: float | None) -> None:
     add("--epochs", type=whole(), default=epochs, metavar="N", help="passes over the training images")
-    add("--lr", type=positive, default=lr, metavar="X", help="peak learning rate")
+    add("--lr", type=positive, default=lr, metavar="X", help=f"peak learning rate{own(lr)}")
     add("--momentum", type=below_one, default=momentum, metavar="X", help="momentum of SGD and RMSprop")
     add("--wd", "--weight-decay", type=not_negative, default=weight_decay, metavar="X", dest="weight_decay",
-        help="weight decay (L2)")
+        help=f"weight decay (L2){own(weight_decay)}")
     add("--clip-norm", type=positive, metavar="X", help="scale down gradients whose norm is larger than this")
     add("--accumulate", type=whole(), default=1, metavar="N",
         help="split each batch into N parts and add up their gradients, to save memory")
@@ -128,9 +135,10 @@ def add_checks(add: Add) -> None:
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags from which `fit_by_flags` makes optimizer, schedule and loss."""
     add = adder(parser, "optimization")
-    add("--optimizer", choices=OPTIMIZERS, help="(default: the network's own; it determines the default learning rate "
-        "and weight decay, too)")
-    add("--schedule", choices=SCHEDULES, default="onecycle", dest="schedule_kind", help="how the learning rate changes")
+    add("--optimizer", choices=OPTIMIZERS, metavar="NAME", help=f"{', '.join(OPTIMIZERS)} {OWN}; learning "
+        "rate and weight decay have defaults for each")
+    add("--schedule", choices=SCHEDULES, default="onecycle", dest="schedule_kind", metavar="NAME",
+        help=f"how the learning rate changes: {', '.join(SCHEDULES)}")
     add("--warmup", type=whole(0), default=0, metavar="N",
         help="epochs in which the learning rate rises first; of onecycle, its rising part")
     add("--milestones", type=numbers_of_epochs, metavar="N,N", help="the epochs after which multistep multiplies the "

@@ -2,7 +2,6 @@
 
 import math
 from argparse import Namespace
-from collections.abc import Sequence
 from typing import Any
 
 from minidl.data import DataLoader, ImageDataset
@@ -53,7 +52,7 @@ def fit_by_flags(args: Namespace, model: Module, train_set: ImageDataset, valida
 
 
 def search_by_flags(args: Namespace, model: Module, optimizer: Optimizer, train_set: ImageDataset,
-                    freeze: Sequence[str] = (), **settings: Any) -> None:
+                    freeze: Any = (), **settings: Any) -> None:
     """`find_lr` with the settings of the flags: writes lr_finder.png into the run's folder, and prints the result."""
     found = find_lr(model, optimizer, train_set, batch_size=args.batch_size, device=args.device, seed=args.seed,
                     prefetch=args.prefetch, freeze=freeze, loss=settings.get("loss"))

@@ -34,8 +34,6 @@ class RunFolder:
 
     last = property(lambda self: self.path / LAST)
     best = property(lambda self: self.path / BEST)
-    log = property(lambda self: self.path / "log.csv")
-    curves = property(lambda self: self.path / "curves.png")
     holds_run = property(lambda self: self.last.is_file())
 
     def prepare(self, recipe: dict[str, Any]) -> None:

@@ -7,10 +7,11 @@ losses are smoothed by a window that reaches as far ahead as back.
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,8 @@ from minidl.plot.figure import new_figure, write_png
 from minidl.scalars import number, whole
 from minidl.tensor import Tensor
 from minidl.train.checks import check_data, check_training
-from minidl.train.freezing import Modes, frozen
+from minidl.train.freezing import Freezing
+from minidl.train.settings import frozen_epochs
 
 WIDTH = 0.04                                     # standard deviation of the window, as a part of the planned steps
 EXPLODED = 4.0                                   # the search ends when the loss is this many times the least mean
@@ -67,7 +69,7 @@ class RateSearch:
 
 
 def find_lr(model: Module, optimizer: Optimizer, train_set: ImageDataset, *, loss: Loss | None = None,
-            batch_size: int = 64, start: float = 1e-6, end: float = 10.0, steps: int = 100, freeze: Sequence[str] = (),
+            batch_size: int = 64, start: float = 1e-6, end: float = 10.0, steps: int = 100, freeze: Any = (),
             device: str | Device = "cpu", seed: int = 0, prefetch: int = 2) -> RateSearch:
     """Take steps whose learning rate grows exponentially from `start` to `end`, and return it with the smoothed loss.
 
@@ -92,8 +94,8 @@ def find_lr(model: Module, optimizer: Optimizer, train_set: ImageDataset, *, los
     with random_numbers_kept(), closing(endless(loader)) as batches:
         trial, learner = copy.deepcopy((model, optimizer))
         trial.to(device)
-        with frozen(trial, freeze) as still, np.errstate(over="ignore", invalid="ignore"):
-            Modes(trial, still).train()
+        with Freezing(trial, frozen_epochs(freeze)) as freezing, np.errstate(over="ignore", invalid="ignore"):
+            freezing.train(0)
             losses = search(trial, learner, batches, rates, loss or loss_of(trial), Device.parse(device))
     if len(losses) < 2:
         raise ValueError(f"find_lr: the loss is not finite at the smallest learning rate, start={start:g}, already")
