@@ -150,8 +150,9 @@ def network(args: argparse.Namespace, kind: str, sets: Splits) -> tuple[nn.Modul
     size = args.size
     if size is None and kind != "masks":
         size = size_for(args.model, model, (channels, *sets.train.image_shape[1:]))
+    height, width = sets.train.image_shape[1:] if size is None else (size, size)
+    check_output(args.model, model, (channels, height, width), kind)
     sets = each(sets, lambda part: adapted(part, channels, size))
-    check_output(args.model, model, sets.train, kind)
     if facts.get("mean") and facts.get("std"):
         sets = each(sets, lambda part: part.normalized(facts["mean"], facts["std"]))
     return model, sets
@@ -188,9 +189,8 @@ def output_shape(model: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...] | 
         model.train(mode)
 
 
-def check_output(name: str, model: nn.Module, train_set: ImageDataset, kind: str) -> None:
-    """Raise ValueError unless the network gives what the labels of the set need: classes of images or of pixels."""
-    images = train_set.image_shape
+def check_output(name: str, model: nn.Module, images: tuple[int, ...], kind: str) -> None:
+    """Raise ValueError unless the network gives what the labels of such images need: classes of images or of pixels."""
     shape, wanted = output_shape(model, images), images[1:] if kind == "masks" else ()
     if shape is None:
         try:

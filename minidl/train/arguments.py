@@ -142,7 +142,7 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     add("--warmup", type=whole(0), default=0, metavar="N",
         help="epochs in which the learning rate rises first; of onecycle, its rising part")
     add("--milestones", type=numbers_of_epochs, metavar="N,N", help="the epochs after which multistep multiplies the "
-        "learning rate by gamma (default: at half and three quarters of them)")
+        "learning rate by gamma (default: after half and three quarters of them)")
     add("--gamma", type=positive, metavar="X", help="the factor of step, multistep and plateau (default: 0.1), and "
         "that of each epoch of exponential (default: so that 0.01 of the learning rate is left)")
     add("--layer-lr", type=factor, action="append", default=[], metavar="LAYER=X",
