@@ -1,6 +1,7 @@
 """What a model predicts, and how good that is. Read `metrics.py` first, then `gather.py` and `evaluation.py`."""
 
-from minidl.evaluation.evaluation import Evaluation, Loss, evaluate, in_order, loss_of, predict
+from minidl.evaluation.decisions import Loss, decided, loss_of
+from minidl.evaluation.evaluation import Evaluation, evaluate, in_order, predict
 from minidl.evaluation.gather import Images, Masks
 from minidl.evaluation.metrics import (
     accuracy,
@@ -26,6 +27,7 @@ __all__ = [
     "balanced_accuracy",
     "calibration",
     "confusion_matrix",
+    "decided",
     "dice",
     "evaluate",
     "expected_calibration_error",

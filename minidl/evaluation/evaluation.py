@@ -4,17 +4,16 @@ Evaluation records no gradients and changes no weights: the model is in eval mod
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-import minidl.functional as F
 from minidl.data import DataLoader, ImageDataset
-from minidl.device import Device, array_module, is_array
+from minidl.device import Device, is_array
 from minidl.evaluation import metrics
+from minidl.evaluation.decisions import UNKNOWN, Loss, loss_of
 from minidl.evaluation.gather import Gathered, Images, Masks
 from minidl.evaluation.mirrored import Mirrored
 from minidl.modes import no_grad
@@ -24,8 +23,6 @@ from minidl.tensor import Tensor, as_array
 
 BATCH = 1000                                    # images per batch; without gradients, memory allows many
 PIXELS = 1 << 20                                # per batch, of large images
-
-Loss = Callable[[Any, Any], Tensor]
 
 
 @dataclass(frozen=True)
@@ -96,25 +93,9 @@ def predict(model: Module, images: np.ndarray, device: str | Device = "cpu") -> 
     return np.concatenate(parts)
 
 
-def loss_of(model: Module) -> Loss:
-    """The loss that a model is trained with: its method `loss(outputs, labels)`, if it has one, else cross entropy.
-
-    Networks with several outputs in training mode, such as GoogLeNet, have their own.
-    """
-    own = getattr(model, "loss", None)
-    return own if callable(own) else cross_entropy
-
-
-def cross_entropy(logits: Tensor, labels: Any) -> Tensor:
-    """`F.cross_entropy`; a single logit (N, 1) or (N, 1, H, W) is that of class 1 against class 0."""
-    if logits.shape[1] == 1:
-        logits = F.cat([array_module(logits.data).zeros_like(logits.data), logits], 1)
-    return F.cross_entropy(logits, labels)
-
-
 def evaluate(model: Module, batches: Iterable[tuple[np.ndarray, np.ndarray]], classes: int,
              device: str | Device = "cpu", loss: Loss | None = None, *, tta: bool = False,
-             ignore_index: int = -100) -> Evaluation:
+             ignore_index: int = UNKNOWN) -> Evaluation:
     """Compare a model's predictions with the labels, in one pass.   batches of (images (n, C, H, W), labels)
 
     labels        (n,), or masks (n, H, W) with logits (n, classes, H, W). A single logit means two classes, and class 1

@@ -18,6 +18,7 @@ from minidl.train.arguments import add_training_arguments, fit_settings, parse, 
 from minidl.train.fit import fit
 from minidl.train.folder import RunError
 from minidl.train.interrupt import Interrupted
+from minidl.train.losses import segmentation_loss
 from minidl.train.run import load_weights
 from minidl.train.settings import Settings
 
@@ -40,6 +41,7 @@ __all__ = [
     "predict",
     "report",
     "run_main",
+    "segmentation_loss",
     "settled",
     "training_parser",
 ]

@@ -9,7 +9,8 @@ import minidl.functional as F
 from minidl import Tensor, nn
 from minidl.data import DataLoader
 from minidl.evaluation import Mirrored, metrics
-from minidl.evaluation.evaluation import batch_size, cross_entropy
+from minidl.evaluation.decisions import cross_entropy
+from minidl.evaluation.evaluation import batch_size
 from minidl.train import evaluate, in_order, loss_of, predict
 
 
