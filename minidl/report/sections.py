@@ -93,9 +93,9 @@ def curves(facts: Facts) -> Html | None:
     """The learning curves."""
     if not facts.rows:
         return None
+    note = f"The best of {len(facts.rows)} epochs is epoch {facts.best}; its weights are reported on."
     return section("Learning curves", plots.curves(facts.rows, facts.best),
-                   note=f"The best of {len(facts.rows)} epochs is epoch {facts.best}; its weights are reported on."
-                   if len(facts.rows) > 1 else None)
+                   note=note if facts.best and len(facts.rows) > 1 else None)
 
 
 def calibration(result: Evaluation, counted: str) -> Html | None:
