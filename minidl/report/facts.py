@@ -23,7 +23,7 @@ class Facts:
     rows      the rows of log.csv
     args      the content of args.json: recipe, command, date, versions
     counts    {part: how many images, or pixels of masks, each class has}
-    tta       whether the model also saw mirror images
+    tta       whether, and how, the model saw each image several times
     """
 
     name: str = ""
@@ -31,7 +31,7 @@ class Facts:
     rows: list[Row] = field(default_factory=list)
     args: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, np.ndarray] = field(default_factory=dict)
-    tta: bool = False
+    tta: bool | str = False
 
     @property
     def best(self) -> int | None:
@@ -53,7 +53,7 @@ class Facts:
 
 
 def facts_of(run: str | Path | None, part: str = "test", sets: Mapping[str, Any] | None = None,
-             tta: bool = False) -> Facts:
+             tta: bool | str = False) -> Facts:
     """The facts in the folder of a run, as far as it has any, and the class counts of data sets {part: set}."""
     folder = None if run is None else Path(run)
     counts = {name: found for name, dataset in (sets or {}).items() if (found := class_counts(dataset)) is not None}

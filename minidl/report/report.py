@@ -15,7 +15,7 @@ from minidl.text import write as say
 
 def report(model: Module, dataset: ImageDataset, device: str | Device = "cpu", loss: Loss | None = None,
            folder: str | Path | None = None, *, part: str = "test", sets: Mapping[str, ImageDataset] | None = None,
-           run: str | Path | None = None, tta: bool = False) -> Evaluation:
+           run: str | Path | None = None, tta: bool | str = False) -> Evaluation:
     """Evaluate the model and print accuracy, each class's precision, recall and F1, and the confusion matrix.
 
     folder  the same goes into report.txt, metrics.json and confusion.png of this folder, if one is given, and with

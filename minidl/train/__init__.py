@@ -12,6 +12,7 @@ from minidl.evaluation import (
     loss_of,
     precision_recall_f1,
     predict,
+    predict_augmented,
 )
 from minidl.report import report
 from minidl.train.arguments import add_training_arguments, fit_settings, parse, run_main, settled, training_parser
@@ -42,6 +43,7 @@ __all__ = [
     "parse",
     "precision_recall_f1",
     "predict",
+    "predict_augmented",
     "report",
     "run_main",
     "segmentation_loss",

@@ -18,7 +18,7 @@ from minidl.train.folder import BEST, choose_folder
 from minidl.train.settings import Settings
 
 NO_FLAG = {"balanced", "callbacks", "class_weights", "clip_norm", "freeze", "label_smoothing", "loss", "mix", "monitor",
-           "recipe", "schedule", "schedule_every", "tensorboard"}
+           "overfit", "recipe", "schedule", "schedule_every", "tensorboard", "tta"}
 FLAGS = tuple(field.name for field in fields(Settings) if field.name not in NO_FLAG)
 APART = {*FLAGS, "data_dir", "evaluate", "weights"}     # not in the recipe: added by `fit`, or irrelevant
 
