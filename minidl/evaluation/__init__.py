@@ -1,7 +1,8 @@
 """What a model predicts, and how good that is. Read `metrics.py` first, then `gather.py` and `evaluation.py`."""
 
+from minidl.evaluation.augmented import Augmented
 from minidl.evaluation.decisions import Loss, decided, loss_of
-from minidl.evaluation.evaluation import Evaluation, evaluate, in_order, predict
+from minidl.evaluation.evaluation import Evaluation, evaluate, in_order, predict, predict_augmented
 from minidl.evaluation.gather import Images, Masks
 from minidl.evaluation.metrics import (
     accuracy,
@@ -15,14 +16,13 @@ from minidl.evaluation.metrics import (
     roc_auc,
     top_k,
 )
-from minidl.evaluation.mirrored import Mirrored
 
 __all__ = [
+    "Augmented",
     "Evaluation",
     "Images",
     "Loss",
     "Masks",
-    "Mirrored",
     "accuracy",
     "balanced_accuracy",
     "calibration",
@@ -36,6 +36,7 @@ __all__ = [
     "loss_of",
     "precision_recall_f1",
     "predict",
+    "predict_augmented",
     "roc_auc",
     "top_k",
 ]

@@ -12,6 +12,7 @@ from minidl.evaluation import (
     loss_of,
     precision_recall_f1,
     predict,
+    predict_augmented,
 )
 from minidl.report import report
 from minidl.train.arguments import (
@@ -60,6 +61,7 @@ __all__ = [
     "parse",
     "precision_recall_f1",
     "predict",
+    "predict_augmented",
     "report",
     "run_main",
     "search_by_flags",
