@@ -3,13 +3,21 @@
 Training scripts take their flags, their messages and their exit codes from `arguments.py`.
 """
 
+from minidl.evaluation import (
+    Evaluation,
+    accuracy,
+    confusion_matrix,
+    evaluate,
+    in_order,
+    loss_of,
+    precision_recall_f1,
+    predict,
+)
+from minidl.report import report
 from minidl.train.arguments import add_training_arguments, fit_settings, parse, run_main, settled, training_parser
-from minidl.train.evaluation import Evaluation, evaluate, in_order, loss_of, predict
 from minidl.train.fit import fit
 from minidl.train.folder import RunError
 from minidl.train.interrupt import Interrupted
-from minidl.train.metrics import accuracy, confusion_matrix, precision_recall_f1
-from minidl.train.report import report
 from minidl.train.run import load_weights
 from minidl.train.settings import Settings
 

@@ -12,15 +12,15 @@ from minidl.data import DataLoader, ImageDataset
 from minidl.errors import for_command
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer
+from minidl.report.log import Row, write_log
+from minidl.report.report import report
 from minidl.text import write
 from minidl.train.checks import check_batch_norms, check_data, check_length, check_training
 from minidl.train.folder import RunError, RunFolder
 from minidl.train.freezing import Modes, frozen
 from minidl.train.interrupt import Interruption
-from minidl.train.log import Row, write_log
 from minidl.train.loop import Loop
 from minidl.train.progress import Progress
-from minidl.train.report import report
 from minidl.train.run import Run, load_weights
 from minidl.train.settings import Settings
 
@@ -80,7 +80,7 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
         loop.draw()
         load_weights(model, folder.best)
         if test_set is not None:
-            report(model, test_set, s.device, s.loss, folder=folder)
+            report(model, test_set, s.device, s.loss, folder=folder.path)
     write("\na dry run: nothing is kept" if s.dry_run else f"\nresults are in {s.output_dir}/")
     return run.position.rows
 

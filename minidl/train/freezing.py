@@ -9,10 +9,10 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from minidl.evaluation.evaluation import set_modes
 from minidl.nn import Module
 from minidl.nn.module import modules, tensors
 from minidl.tensor import Tensor
-from minidl.train.evaluation import set_modes
 
 
 def parts(model: Module, names: Sequence[str]) -> tuple[list[Module], list[Tensor]]:

@@ -15,15 +15,15 @@ import numpy as np
 from minidl.data import DataLoader, ImageDataset
 from minidl.device import Device
 from minidl.errors import for_command
+from minidl.evaluation import Evaluation, evaluate, in_order, loss_of
 from minidl.modes import NonFiniteError, detect_nonfinite
 from minidl.optim.schedules import needs_metric
+from minidl.report.curves import draw_curves
+from minidl.report.log import Row, write_log
 from minidl.tensor import Tensor
-from minidl.train.evaluation import Evaluation, evaluate, in_order, loss_of
 from minidl.train.folder import RunFolder
 from minidl.train.freezing import Modes
 from minidl.train.interrupt import Interrupted, Interruption
-from minidl.train.log import Row, write_log
-from minidl.train.plots import draw_curves
 from minidl.train.progress import Progress
 from minidl.train.run import Run
 from minidl.train.settings import Settings

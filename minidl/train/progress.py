@@ -10,8 +10,8 @@ import time
 
 from tqdm import tqdm
 
+from minidl.report.log import Row
 from minidl.text import on_terminal, write
-from minidl.train.log import Row
 from minidl.train.run import Position
 
 REFRESH = 0.2                                    # seconds between updates of the bar

@@ -17,12 +17,12 @@ import numpy as np
 import minidl.device
 from minidl.io import CheckpointError, describe, load_checkpoint, load_into, read_weights, save_checkpoint
 from minidl.io.checkpoint import AVERAGE, OPTIMIZER, weights_among
+from minidl.io.json_file import for_json
 from minidl.modes import NonFiniteError
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer, ReduceLROnPlateau
 from minidl.optim.schedules import Schedule
-from minidl.train.folder import for_json
-from minidl.train.log import COLUMNS, Row
+from minidl.report.log import COLUMNS, Row
 
 
 @dataclass

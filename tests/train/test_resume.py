@@ -13,8 +13,8 @@ import toy_run
 from minidl.errors import sentence
 from minidl.io import CheckpointError, load_checkpoint, save_checkpoint
 from minidl.optim import SGD, Adam, AdamW, CosineAnnealingLR, ReduceLROnPlateau
+from minidl.report.log import COLUMNS
 from minidl.train import Interrupted, RunError, fit
-from minidl.train.log import COLUMNS
 from minidl.train.loop import Loop
 from minidl.train.run import Run
 

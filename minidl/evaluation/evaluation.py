@@ -12,11 +12,11 @@ import numpy as np
 import minidl.functional as F
 from minidl.data import DataLoader, ImageDataset
 from minidl.device import Device, is_array
+from minidl.evaluation.metrics import accuracy, confusion_matrix
 from minidl.modes import no_grad
 from minidl.nn import Module
 from minidl.nn.shapes import on_empty_batch
 from minidl.tensor import Tensor, as_array
-from minidl.train.metrics import accuracy, confusion_matrix
 
 BATCH = 1000                                    # images per batch; without gradients, memory allows many
 

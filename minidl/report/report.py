@@ -1,32 +1,33 @@
 """The final test: how a trained model performs on images that it has never seen."""
 
+from pathlib import Path
 from typing import Any
 
 from minidl.data import ImageDataset
 from minidl.device import Device
+from minidl.evaluation.evaluation import Evaluation, Loss, evaluate, in_order
+from minidl.evaluation.metrics import class_table, confusion_table, precision_recall_f1
 from minidl.io import replacing
+from minidl.io.json_file import write_json
 from minidl.nn import Module
+from minidl.report.confusion import draw_confusion
 from minidl.text import write
-from minidl.train.evaluation import Evaluation, Loss, evaluate, in_order
-from minidl.train.folder import RunFolder
-from minidl.train.metrics import class_table, confusion_table, precision_recall_f1
-from minidl.train.plots import draw_confusion
 
 
 def report(model: Module, dataset: ImageDataset, device: str | Device = "cpu", loss: Loss | None = None,
-           folder: RunFolder | None = None) -> Evaluation:
+           folder: str | Path | None = None) -> Evaluation:
     """Evaluate the model and print accuracy, each class's precision, recall and F1, and the confusion matrix.
 
-    With a RunFolder, the same goes into report.txt, metrics.json and confusion.png. Returns the Evaluation.
+    The same goes into report.txt, metrics.json and confusion.png of a folder, if one is given. Returns the Evaluation.
     """
     result = evaluate(model, in_order(dataset), len(dataset.classes), device, loss)
     text = as_text(result, dataset)
     write(f"\n{text}", flush=True)
     if folder is not None:
-        with replacing(folder.report) as file:
+        with replacing(Path(folder, "report.txt")) as file:
             file.write(f"{text}\n".encode("utf-8", "backslashreplace"))        # a name may come from a file's
-        folder.write_json("metrics.json", as_json(result, dataset))
-        draw_confusion(folder.confusion, result.confusion, dataset.classes, headline(result, dataset))
+        write_json(Path(folder, "metrics.json"), as_json(result, dataset))
+        draw_confusion(Path(folder, "confusion.png"), result.confusion, dataset.classes, headline(result, dataset))
     return result
 
 

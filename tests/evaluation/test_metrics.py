@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidl.train.metrics import (
+from minidl.evaluation.metrics import (
     accuracy,
     class_table,
     confusion_matrix,

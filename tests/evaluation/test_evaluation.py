@@ -30,7 +30,7 @@ def test_evaluate_agrees_with_one_image_at_a_time(one_by_one, batch_size):
 
 
 def test_predict_in_batches_agrees_with_one_image_at_a_time(one_by_one, monkeypatch):
-    monkeypatch.setattr("minidl.train.evaluation.BATCH", 64)
+    monkeypatch.setattr("minidl.evaluation.evaluation.BATCH", 64)
     out = predict(toy_run.net(), toy_run.DIGITS.batch(range(170))[0])
     np.testing.assert_allclose(out, one_by_one[0], rtol=1e-4, atol=1e-5)
 
