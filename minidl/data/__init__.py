@@ -11,11 +11,13 @@ from minidl.io.download import DownloadError, data_root
 from .cifar import cifar10
 from .dataset import ImageDataset, Subset
 from .digits import digits, drawn_digits
+from .features import FeatureDataset
 from .idx import DataError, read_idx
 from .image_folder import ImageFolder, Splits, image_folder, image_splits
 from .loader import DataLoader
 from .protocol import random_generator
 from .root import check_root
+from .unpack import folder_or_archive
 from .vision import fashion_mnist, mnist
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "DataError",
     "DataLoader",
     "DownloadError",
+    "FeatureDataset",
     "ImageDataset",
     "ImageFolder",
     "Splits",
@@ -32,6 +35,7 @@ __all__ = [
     "digits",
     "drawn_digits",
     "fashion_mnist",
+    "folder_or_archive",
     "image_folder",
     "image_splits",
     "load",

@@ -15,13 +15,16 @@ from minidl.evaluation import (
 )
 from minidl.report import report
 from minidl.train.arguments import add_training_arguments, fit_settings, parse, run_main, settled, training_parser
+from minidl.train.features import extract_features
 from minidl.train.fit import fit
 from minidl.train.folder import RunError
 from minidl.train.interrupt import Interrupted
 from minidl.train.run import load_weights
 from minidl.train.settings import Settings
+from minidl.train.top import TOPS, new_top, parts_below, with_top, without_top
 
 __all__ = [
+    "TOPS",
     "Evaluation",
     "Interrupted",
     "RunError",
@@ -30,16 +33,21 @@ __all__ = [
     "add_training_arguments",
     "confusion_matrix",
     "evaluate",
+    "extract_features",
     "fit",
     "fit_settings",
     "in_order",
     "load_weights",
     "loss_of",
+    "new_top",
     "parse",
+    "parts_below",
     "precision_recall_f1",
     "predict",
     "report",
     "run_main",
     "settled",
     "training_parser",
+    "with_top",
+    "without_top",
 ]
