@@ -21,7 +21,8 @@ from minidl.flags import whole
 from minidl.optim import SGD, OneCycleLR
 from minidl.text import write
 
-DEFAULTS = {"mnist": "lenet5", "fashion": "simple_cnn", "digits": "lenet5", "cifar10": "resnet20"}
+DEFAULTS = {"mnist": "lenet5", "fashion": "simple_cnn", "digits": "lenet5", "cifar10": "resnet20",
+            "cifar100": "resnet20"}
 OF_PHOTOGRAPHS = "mobilenet_v1"
 RATE, FINE_TUNING_RATE = 0.05, 0.01              # peak learning rates
 HELD_OUT = 0.1                                   # of a known training set, for validation
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=whole(), metavar="N", help="height and width of photographs for the network "
                         "(default: what it was designed for)")
     parser.add_argument("--augment", choices=POLICIES, help="changes of the training images (default: standard for "
-                        "photographs and cifar10, else none)")
+                        "photographs, cifar10 and cifar100, else none)")
     parser.add_argument("--cache", metavar="DIR", help="keep decoded photographs in this folder, not in memory")
     train.add_training_arguments(parser, "train", epochs=10, batch_size=64, lr=None, momentum=0.9, weight_decay=5e-4,
                                  validation=None)
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
     train_set = sets.train
     if args.limit and args.limit < len(train_set):
         train_set, _ = train_set.stratified_split(args.limit / len(train_set), seed=args.seed)
-    args.augment = args.augment or ("none" if known and args.data != "cifar10" else "standard")
+    args.augment = args.augment or ("none" if known and not args.data.startswith("cifar") else "standard")
     changes = POLICIES[args.augment](train_set.image_shape[1])
     train_set = train_set.augmented(augment.Compose(changes) if changes else None)
     rate = args.lr or (FINE_TUNING_RATE if args.pretrained else RATE)

@@ -6,11 +6,12 @@ from typing import Any
 from minidl.data import ImageDataset
 from minidl.device import Device
 from minidl.evaluation.evaluation import Evaluation, Loss, evaluate, in_order
-from minidl.evaluation.metrics import class_table, confusion_table, precision_recall_f1
+from minidl.evaluation.metrics import precision_recall_f1
 from minidl.io import replacing
 from minidl.io.json_file import write_json
 from minidl.nn import Module
 from minidl.report.confusion import draw_confusion
+from minidl.report.tables import class_table, confusion_table
 from minidl.text import write
 
 

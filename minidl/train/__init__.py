@@ -19,6 +19,7 @@ from minidl.train.features import extract_features
 from minidl.train.fit import fit
 from minidl.train.folder import RunError
 from minidl.train.interrupt import Interrupted
+from minidl.train.losses import segmentation_loss
 from minidl.train.run import load_weights
 from minidl.train.settings import Settings
 from minidl.train.top import TOPS, new_top, parts_below, with_top, without_top
@@ -46,6 +47,7 @@ __all__ = [
     "predict",
     "report",
     "run_main",
+    "segmentation_loss",
     "settled",
     "training_parser",
     "with_top",

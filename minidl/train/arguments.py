@@ -17,7 +17,8 @@ from minidl.flags import number, whole
 from minidl.train.folder import BEST, choose_folder
 from minidl.train.settings import Settings
 
-NO_FLAG = ("freeze", "loss", "recipe", "schedule", "schedule_every")
+NO_FLAG = ("class_weights", "freeze", "label_smoothing", "loss", "mix", "monitor", "recipe", "schedule",
+           "schedule_every")
 FLAGS = tuple(field.name for field in fields(Settings) if field.name not in NO_FLAG)
 APART = {*FLAGS, "data_dir", "evaluate", "weights"}     # not in the recipe: added by `fit`, or irrelevant
 

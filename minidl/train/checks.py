@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from minidl.data import DataLoader
 from minidl.errors import for_command
 from minidl.modes import no_grad
@@ -44,6 +46,20 @@ def check_data(train_set: Any, validation_set: Any, test_set: Any) -> None:
         if len(dataset) and len(dataset.classes) != len(train_set.classes):
             raise ValueError(f"fit: {name} has {len(dataset.classes)} classes, but train_set has "
                              f"{len(train_set.classes)}")
+
+
+def check_labels(train_set: Any, s: Settings) -> bool:
+    """Whether the labels are masks. Raises ValueError if the settings do not suit them."""
+    _, labels = train_set.batch(np.arange(1))
+    masks = np.ndim(labels) > 1
+    if masks and s.mix:
+        raise ValueError(f"fit: mix={s.mix} mixes the labels of images; masks cannot be mixed")
+    if not masks and s.monitor in ("iou", "dice"):
+        raise ValueError(f"fit: monitor={s.monitor!r} is of masks, but each image has one label; there are 'accuracy' "
+                         "and 'loss'")
+    if s.class_weights is not None and len(s.class_weights) != len(train_set.classes):
+        raise ValueError(f"fit: {len(s.class_weights)} class_weights for {len(train_set.classes)} classes")
+    return masks
 
 
 def check_length(s: Settings, batches: int) -> None:

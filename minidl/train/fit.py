@@ -15,11 +15,13 @@ from minidl.optim import ExponentialMovingAverage, Optimizer
 from minidl.report.log import Row, write_log
 from minidl.report.report import report
 from minidl.text import write
-from minidl.train.checks import check_batch_norms, check_data, check_length, check_training
+from minidl.train.checks import check_batch_norms, check_data, check_labels, check_length, check_training
 from minidl.train.folder import RunError, RunFolder
 from minidl.train.freezing import Modes, frozen
 from minidl.train.interrupt import Interruption
 from minidl.train.loop import Loop
+from minidl.train.losses import SegmentationLoss
+from minidl.train.mixing import Mixed
 from minidl.train.progress import Progress
 from minidl.train.run import Run, load_weights
 from minidl.train.settings import Settings
@@ -27,7 +29,7 @@ from minidl.train.settings import Settings
 
 def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation_set: ImageDataset | None = None,
         test_set: ImageDataset | None = None, **settings: Any) -> list[Row]:
-    """Train a classifier, save it and its results in a folder, and return the rows of the log.
+    """Train a classifier, of images or of pixels, save it with its results, and return the rows of the log.
 
     train_set       shuffled differently in each epoch
     validation_set  selects the best epoch; without it, or with an empty one, the last epoch is the best
@@ -60,8 +62,10 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
         test_set = test_set and test_set.take(few)
         s = replace(s, epochs=1, resume=False)
     model.to(s.device)
-    loader = DataLoader(train_set, s.batch_size, shuffle=True, seed=s.seed, drop_last=s.drop_last, prefetch=s.prefetch)
+    mixed = Mixed(train_set, s.mix) if s.mix else train_set
+    loader = DataLoader(mixed, s.batch_size, shuffle=True, seed=s.seed, drop_last=s.drop_last, prefetch=s.prefetch)
     about = describe_data(train_set)
+    masks = check_labels(train_set, s)
     check_length(s, len(loader))
     with (frozen(model, s.freeze) as still,
           tempfile.TemporaryDirectory() if s.dry_run else nullcontext(s.output_dir) as path):
@@ -75,7 +79,7 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
         if resting := modes.resting():
             write(f"in eval mode, and left in it: {', '.join(resting[:5])}{', ...' if len(resting) > 5 else ''}")
         with Interruption() as interruption, Progress(s.epochs, images, run.position, s.log_interval) as bar:
-            loop = Loop(run, folder, loader, validation_set, bar, interruption, s, modes)
+            loop = Loop(run, folder, loader, validation_set, bar, interruption, s, modes, masks)
             loop.go()
         loop.draw()
         load_weights(model, folder.best)
@@ -92,7 +96,12 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
     Settings that came later are left out while they are not used, so that earlier runs can be resumed.
     """
     names = ("epochs", "batch_size", "seed", "patience", "accumulate", "ema_decay")
-    later = {name: getattr(s, name) for name in ("drop_last", "freeze") if getattr(s, name)}
+    names_later = ("drop_last", "freeze", "label_smoothing", "class_weights", "monitor")
+    later = {name: getattr(s, name) for name in names_later if getattr(s, name)}
+    if s.mix:
+        later["mix"] = ", ".join(map(repr, s.mix))
+    if isinstance(s.loss, SegmentationLoss):     # other losses have no name
+        later["loss"] = repr(s.loss)
     if getattr(train_set, "transform", None) is not None:
         later["transform"] = " ".join(repr(train_set.transform).split())
     return {**(s.recipe or {}), **{name: getattr(s, name) for name in names}, **later,

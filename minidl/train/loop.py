@@ -6,6 +6,7 @@ checkpoint, and `interrupt.py` stops a run without losing anything.
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from minidl.data import DataLoader, ImageDataset
 from minidl.device import Device
 from minidl.errors import for_command
 from minidl.evaluation import Evaluation, evaluate, in_order, loss_of
+from minidl.evaluation.decisions import correct
+from minidl.evaluation.metrics import dice, iou, mean_over_classes
 from minidl.modes import NonFiniteError, detect_nonfinite
 from minidl.optim.schedules import needs_metric
 from minidl.report.curves import draw_curves
@@ -24,6 +27,7 @@ from minidl.tensor import Tensor
 from minidl.train.folder import RunFolder
 from minidl.train.freezing import Modes
 from minidl.train.interrupt import Interrupted, Interruption
+from minidl.train.losses import training_loss
 from minidl.train.progress import Progress
 from minidl.train.run import Run
 from minidl.train.settings import Settings
@@ -43,9 +47,13 @@ class Loop:
     interruption: Interruption
     settings: Settings
     modes: Modes
+    masks: bool = False                          # whether labels are masks
 
     def __post_init__(self) -> None:
-        self.device, self.loss = Device.parse(self.settings.device), self.settings.loss or loss_of(self.run.model)
+        self.device = Device.parse(self.settings.device)
+        self.loss = training_loss(self.run.model, self.settings, self.device)
+        self.evaluation_loss = self.settings.loss or loss_of(self.run.model)
+        self.monitor = self.settings.monitor or ("iou" if self.masks else "accuracy")
         self.clock = self.saved = self.drawn = time.perf_counter()
 
     def go(self) -> None:
@@ -100,7 +108,9 @@ class Loop:
         (loss if len(labels) == total else loss * (len(labels) / total)).backward()
         position.images += len(labels)
         position.loss += value * len(labels)
-        position.correct += int((logits.data.argmax(1) == labels).sum())
+        counted, right = correct(logits.data, labels)
+        position.counted += counted
+        position.correct += right
 
     def validate(self) -> Evaluation | None:
         """The Evaluation on the validation set; None without one."""
@@ -108,7 +118,8 @@ class Loop:
             return None
         batches = self.interruption.between(in_order(self.validation_set, self.loader.prefetch))
         with self.run.in_evaluation():
-            return evaluate(self.run.model, batches, len(self.validation_set.classes), self.device, self.loss)
+            return evaluate(self.run.model, batches, len(self.validation_set.classes), self.device,
+                            self.evaluation_loss)
 
     def end_epoch(self, validation: Evaluation | None) -> None:
         """Log the epoch, compare it with the best one, advance the schedule, and save."""
@@ -118,19 +129,22 @@ class Loop:
         row: Row = {
             "epoch": position.epoch + 1,
             "lr": self.run.optimizer.lr,
-            "train_loss": position.loss / position.images,
-            "train_accuracy": position.correct / position.images,
+            "train_loss": position.train_loss,
+            "train_accuracy": position.train_accuracy,
             "validation_loss": validation and validation.loss,
             "validation_accuracy": validation and validation.accuracy,
             "seconds": round(position.seconds, 3),
         }
+        if self.masks:
+            row["validation_iou"] = validation and mean(iou, validation)
+            row["validation_dice"] = validation and mean(dice, validation)
         if schedule and self.settings.schedule_every == "epoch":
             if needs_metric(schedule):
                 schedule.step(row["train_loss"] if validation is None else row["validation_loss"])
             else:
                 schedule.step()
         position.rows.append(row)
-        is_best = position.best is None or validation is None or merit(row) > merit(position.best)
+        is_best = position.best is None or validation is None or self.merit(row) > self.merit(position.best)
         position.begin_epoch()
         if is_best:
             position.best = row
@@ -140,6 +154,11 @@ class Loop:
         write_log(self.folder.log, position.rows)
         self.progress.epoch(row, is_best)
         self.draw(REDRAW)
+
+    def merit(self, row: Row) -> tuple[float, float]:
+        """The key by which epochs are compared: what the setting `monitor` says, then the loss."""
+        loss = row["validation_loss"]
+        return -loss if self.monitor == "loss" else row[f"validation_{self.monitor}"], -loss
 
     def tick(self) -> None:
         """Add the time since the last tick to the epoch's time."""
@@ -183,6 +202,6 @@ class Loop:
         return for_command(error, advice(f"--resume {self.folder.path}", "--detect-nan"))
 
 
-def merit(row: Row) -> tuple[float, float]:
-    """The key by which epochs are compared: validation accuracy, then validation loss."""
-    return row["validation_accuracy"], -row["validation_loss"]
+def mean(metric: Callable[[np.ndarray], np.ndarray], validation: Evaluation) -> float:
+    """The mean over the classes of a metric of each class."""
+    return mean_over_classes(metric(validation.confusion), validation.confusion)

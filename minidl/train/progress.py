@@ -53,8 +53,8 @@ class Progress:
 
     def show(self, position: Position, now: float) -> None:
         """One update of the bar, or one line."""
-        done, seen = self.done(position), position.images or 1
-        sums = f"loss {position.loss / seen:.4f}, accuracy {position.correct / seen:.2%}"
+        done = self.done(position)
+        sums = f"loss {position.train_loss:.4f}, accuracy {position.train_accuracy:.2%}"
         if not self.bar.disable:
             self.bar.set_description_str(f"epoch {position.epoch + 1}/{self.epochs}", refresh=False)
             self.bar.set_postfix_str(sums, refresh=False)
@@ -69,7 +69,8 @@ class Progress:
         """The line of a finished epoch, with the values of `log.csv`; * marks the best epoch so far."""
         line = f"epoch {row['epoch']:>{len(str(self.epochs))}}/{self.epochs}   train {summary(row, 'train')}"
         if row["validation_loss"] is not None:
-            line += f"   validation {summary(row, 'validation')}{' *' if best else '  '}"
+            of_masks = f" IoU {row['validation_iou']:.2%}" if "validation_iou" in row else ""
+            line += f"   validation {summary(row, 'validation')}{of_masks}{' *' if best else '  '}"
         self.say(f"{line}   {row['seconds']:.1f} s")
 
     def say(self, line: str) -> None:

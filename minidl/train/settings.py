@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from minidl.augment.mix import Mix
 from minidl.device import Device
 from minidl.optim import ReduceLROnPlateau
 from minidl.optim.schedules import Schedule, needs_metric
 from minidl.scalars import flag, number, plain, whole
 from minidl.tensor import Tensor
+from minidl.train.mixing import mixes_of
+
+MONITORS = ("accuracy", "loss", "iou", "dice")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +28,16 @@ class Settings:
     epochs               passes over the training set
     batch_size           images per step
     drop_last            leave out the last batch of an epoch if it is smaller
-    loss                 loss(logits, labels) -> the mean over the batch; by default the model's own method `loss`, if
-                         it has one, else cross entropy
+    loss                 loss(logits, labels) -> the mean over the batch, in training and in evaluation; by default the
+                         model's own method `loss`, if it has one, else cross entropy
+    label_smoothing, class_weights   of the default loss, in training alone: see `F.cross_entropy`
+    mix                  augment.MixUp(...) or augment.CutMix(...), or a list of which one is chosen for each batch
     schedule             the learning-rate schedule of the optimizer
     schedule_every       whether the schedule takes a step per "step" or per "epoch"
     device               "cpu", "gpu" or "gpu:1"
     seed                 seed for shuffling
+    monitor              what selects the best epoch: the "accuracy" or the "loss" of the validation set, or the mean
+                         "iou" or "dice" of masks; by default the accuracy, of masks the IoU
     patience             stop after this many epochs without improvement
     prefetch             the number of batches that a thread prepares ahead; 0 for no thread
     accumulate           split each batch into this many parts, processed one after another: the same step in less
@@ -51,10 +59,14 @@ class Settings:
     batch_size: int = 128
     drop_last: bool = False
     loss: Callable[[Any, Any], Tensor] | None = None
+    label_smoothing: float = 0.0
+    class_weights: Sequence[float] | None = None
+    mix: Mix | Sequence[Mix] | None = None
     schedule: Schedule | ReduceLROnPlateau | None = None
     schedule_every: Literal["step", "epoch"] = "step"
     device: str | Device = "cpu"
     seed: int = 0
+    monitor: Literal["accuracy", "loss", "iou", "dice"] | None = None
     patience: int | None = None
     prefetch: int = 2
     accumulate: int = 1
@@ -79,6 +91,13 @@ class Settings:
             self.change("patience", whole("fit", "patience", self.patience, 0))
         if self.ema_decay is not None:
             self.change("ema_decay", number("fit", "ema_decay", self.ema_decay, 0, 1))
+        self.change("label_smoothing", number("fit", "label_smoothing", self.label_smoothing, 0, 1))
+        if self.class_weights is not None:
+            weights = plain(self.class_weights)
+            if not isinstance(weights, list | tuple):
+                raise TypeError(f"fit: class_weights={weights!r} must be one number for each class")
+            self.change("class_weights", tuple(number("fit", "class_weights", each, 0) for each in weights))
+        self.change("mix", mixes_of(self.mix))
         self.change("recipe", plain(self.recipe))
         self.change("freeze", (self.freeze,) if isinstance(self.freeze, str) else tuple(self.freeze or ()))
         self.check()
@@ -95,6 +114,10 @@ class Settings:
             raise TypeError(f"fit: recipe={self.recipe!r} must be a dictionary of facts")
         if not all(isinstance(name, str) for name in self.freeze):
             raise TypeError(f"fit: freeze={self.freeze!r} must be names of parts of the model")
+        if self.loss is not None and (self.label_smoothing or self.class_weights):
+            raise ValueError("fit: label_smoothing and class_weights belong to the default loss; put them into `loss`")
+        if self.monitor not in (None, *MONITORS):
+            raise ValueError(f"fit: monitor={self.monitor!r} is none of {', '.join(map(repr, MONITORS))}")
         if self.schedule is not None and not callable(getattr(self.schedule, "step", None)):
             raise TypeError(f"fit: schedule={self.schedule!r} must be a schedule, such as optim.StepLR(optimizer, 10)")
         if self.schedule_every not in ("step", "epoch"):

@@ -33,7 +33,7 @@ def terminal(monkeypatch):
 def test_bar(terminal):
     screen = terminal(refresh=0)
     with Progress(5, 1000, Position(epoch=1), 10.0) as bar:
-        bar.step(Position(epoch=1, step=3, images=300, correct=240, loss=150.0))
+        bar.step(Position(epoch=1, step=3, images=300, counted=300, correct=240, loss=150.0))
         bar.epoch(ROW, best=True)
     shown = screen.getvalue()
     assert re.search(r"epoch 2/5: .*1\.30k/5\.00k .*\[00:00<.* images/s, loss 0\.5000, accuracy 80\.00%", shown)
