@@ -16,6 +16,8 @@ from minidl.evaluation.metrics import (
     top_k,
 )
 from minidl.evaluation.mirrored import Mirrored
+from minidl.evaluation.rand import RandError, connected_components, rand_error, rand_errors
+from minidl.evaluation.symmetries import Symmetric
 
 __all__ = [
     "Evaluation",
@@ -23,10 +25,13 @@ __all__ = [
     "Loss",
     "Masks",
     "Mirrored",
+    "RandError",
+    "Symmetric",
     "accuracy",
     "balanced_accuracy",
     "calibration",
     "confusion_matrix",
+    "connected_components",
     "decided",
     "dice",
     "evaluate",
@@ -36,6 +41,8 @@ __all__ = [
     "loss_of",
     "precision_recall_f1",
     "predict",
+    "rand_error",
+    "rand_errors",
     "roc_auc",
     "top_k",
 ]

@@ -3,9 +3,12 @@
 A membrane with a gap costs few pixels but merges two cells, and a stray line splits one. The Rand error counts that.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class RandError(NamedTuple):
@@ -59,8 +62,8 @@ def rand_error(truth: np.ndarray, predicted: np.ndarray) -> RandError:
     """
     truth, predicted = np.asarray(truth), np.asarray(predicted)
     if truth.shape != predicted.shape or truth.dtype.kind not in "iu" or predicted.dtype.kind not in "iu":
-        raise ValueError(f"rand_error: segments must be whole numbers of one shape, not {truth.dtype} {truth.shape} and "
-                         f"{predicted.dtype} {predicted.shape}")
+        raise ValueError(f"rand_error: segments must be whole numbers of one shape, not {truth.dtype} {truth.shape} "
+                         f"and {predicted.dtype} {predicted.shape}")
     inside = truth != 0
     true, found = truth[inside], predicted[inside]
     singles = int((found == 0).sum())
@@ -77,3 +80,19 @@ def squares(columns: np.ndarray) -> int:
     """The sum of n**2 over all distinct columns of an array (k, N), each of which occurs n times."""
     counts = np.unique(columns, axis=1, return_counts=True)[1].astype(np.int64)
     return int(counts @ counts)
+
+
+def rand_errors(masks: np.ndarray, probabilities: np.ndarray, thresholds: Sequence[float] = THRESHOLDS
+                ) -> dict[float, float]:
+    """{threshold: the mean Rand error of all images} for masks and the probabilities of class 1, both (N, H, W).
+
+    True segments are the connected parts of class 1, predicted ones those where the probability is above the threshold.
+    """
+    masks, probabilities = np.asarray(masks), np.asarray(probabilities)
+    if masks.shape != probabilities.shape or masks.ndim != 3 or not len(masks):
+        raise ValueError(f"rand_errors: masks {masks.shape} and probabilities {probabilities.shape} must be (N, H, W) "
+                         "with N from 1 on")
+    true = [connected_components(mask == 1) for mask in masks]
+    return {float(threshold): float(np.mean([rand_error(segments, connected_components(p > threshold)).error
+                                             for segments, p in zip(true, probabilities, strict=True)]))
+            for threshold in thresholds}

@@ -23,8 +23,8 @@ def segmentation_grid(images: np.ndarray, masks: np.ndarray, predictions: np.nda
     if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
         raise ValueError(f"segmentation_grid: images must be (N, 1 or 3, H, W) with N from 1 on, not {images.shape}")
     if not masks.shape == predictions.shape == (len(images), *images.shape[2:]):
-        raise ValueError(f"segmentation_grid: masks {masks.shape} and predictions {predictions.shape} do not fit images "
-                         f"{images.shape}")
+        raise ValueError(f"segmentation_grid: masks {masks.shape} and predictions {predictions.shape} do not fit "
+                         f"images {images.shape}")
     rows, height = len(images), images.shape[2] / images.shape[3]
     figure = new_figure(12.0, 0.4 + rows * (3.0 * height + 0.1), title)
     grid = figure.subplots(rows, 4, squeeze=False)

@@ -49,7 +49,9 @@ def extract_features(model: Module, dataset: ImageDataset, layer: str, device: s
     loaders = [DataLoader(dataset, batch_size, seed=whole(name, "seed", seed, 0), augment=copy > 0)
                for copy in range(copies + 1)]
     batches = functools.partial(batches_of, loaders)
-    path = None if cache is None else Path(cache).expanduser() / f"features-{key_of(model, layer, batches())}.safetensors"
+    path = None
+    if cache is not None:
+        path = Path(cache).expanduser() / f"features-{key_of(model, layer, batches())}.safetensors"
     total = len(dataset) * len(loaders)
     features = path and stored(path, total)
     if features is None:
