@@ -12,6 +12,7 @@ from minidl.evaluation import (
     loss_of,
     precision_recall_f1,
     predict,
+    predict_augmented,
 )
 from minidl.report import report
 from minidl.train.arguments import (
@@ -26,6 +27,7 @@ from minidl.train.arguments import (
 )
 from minidl.train.by_flags import fit_by_flags, search_by_flags
 from minidl.train.callbacks import Callback
+from minidl.train.features import extract_features
 from minidl.train.fit import fit
 from minidl.train.folder import RunError
 from minidl.train.interrupt import Interrupted
@@ -34,8 +36,10 @@ from minidl.train.lr_finder import RateSearch, find_lr
 from minidl.train.recipes import fill_in
 from minidl.train.run import Run, load_weights
 from minidl.train.settings import Settings
+from minidl.train.top import TOPS, new_top, parts_below, with_top, without_top
 
 __all__ = [
+    "TOPS",
     "Callback",
     "Evaluation",
     "Interrupted",
@@ -49,6 +53,7 @@ __all__ = [
     "adder",
     "confusion_matrix",
     "evaluate",
+    "extract_features",
     "fill_in",
     "find_lr",
     "fit",
@@ -57,13 +62,18 @@ __all__ = [
     "in_order",
     "load_weights",
     "loss_of",
+    "new_top",
     "parse",
+    "parts_below",
     "precision_recall_f1",
     "predict",
+    "predict_augmented",
     "report",
     "run_main",
     "search_by_flags",
     "segmentation_loss",
     "settled",
     "training_parser",
+    "with_top",
+    "without_top",
 ]

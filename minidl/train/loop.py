@@ -204,8 +204,8 @@ class Loop:
     def stopped(self, stop: Interrupted) -> Interrupted:
         """The interruption, with where it came and how to continue."""
         text = f"{stop} after {self.run.position}; "
-        if self.settings.dry_run:
-            return Interrupted(f"{text}of a dry run, nothing is kept", stop.signal)
+        if not self.settings.keeps:
+            return Interrupted(f"{text}nothing of this run is kept", stop.signal)
         error = Interrupted(f"{text}the run is saved in {self.folder.path}, and fit(..., resume=True) continues it",
                             stop.signal)
         return for_command(error, f"{text}the run is saved, and --resume {self.folder.path} continues it")
@@ -217,7 +217,7 @@ class Loop:
         place = f"epoch {position.epoch + 1}, step {position.step + 1}: {error}{layer}. "
 
         def advice(resume: str, detect: str) -> str:
-            kept = "" if self.settings.dry_run else f"{resume} continues from the last good checkpoint; "
+            kept = "" if not self.settings.keeps else f"{resume} continues from the last good checkpoint; "
             more = "" if self.settings.detect_nan else f"{detect} names the layer where it first appears; "
             return f"{place}{kept}{more}a smaller learning rate may help"
         error.args = (advice("fit(..., resume=True)", "detect_nan=True"),)

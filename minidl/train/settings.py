@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from minidl.augment.mix import Mix
 from minidl.device import Device
+from minidl.evaluation.augmented import VIEWS
 from minidl.optim import ReduceLROnPlateau
 from minidl.optim.schedules import Schedule, needs_metric
 from minidl.scalars import flag, number, plain, whole
@@ -56,7 +57,10 @@ class Settings:
     tensorboard          write the log for TensorBoard, too, into the folder `tensorboard` of the run
     log_interval         seconds between lines within an epoch when stderr is not a terminal; 0 for none
     detect_nan           check every operation's output for NaN and infinity; slow
+    tta                  report on the test set with test-time augmentation: True, or how (see `Augmented`)
     dry_run              take a few steps, write the report, and keep nothing
+    overfit              train on a single batch, not augmented, until its loss has fallen to a tenth, say whether it
+                         has, and keep nothing: a network that cannot do this has a fault
     recipe               further facts that the result depends on: stored in args.json, and compared on resuming
     """
 
@@ -86,13 +90,16 @@ class Settings:
     tensorboard: bool = False
     log_interval: float = 10.0
     detect_nan: bool = False
+    tta: bool | str = False
     dry_run: bool = False
+    overfit: bool = False
     recipe: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for name, least in {"epochs": 1, "batch_size": 1, "accumulate": 1, "seed": 0, "prefetch": 0}.items():
             self.change(name, whole("fit", name, getattr(self, name), least))
-        for name in ("drop_last", "resume", "detect_nan", "dry_run", "balanced", "tensorboard"):
+        for name in ("drop_last", "resume", "detect_nan", "dry_run", "overfit", "balanced",
+                     "tensorboard"):
             self.change(name, flag("fit", name, getattr(self, name)))
         for name in ("checkpoint_interval", "log_interval"):
             value = plain(getattr(self, name))
@@ -122,6 +129,11 @@ class Settings:
         """Set a field, which only `__post_init__` does."""
         object.__setattr__(self, name, value)
 
+    @property
+    def keeps(self) -> bool:
+        """Whether the run keeps its files."""
+        return not (self.dry_run or self.overfit)
+
     def check(self) -> None:
         """Raise unless the settings that are no numbers make sense, too."""
         if not isinstance(self.output_dir, str | os.PathLike):
@@ -133,6 +145,8 @@ class Settings:
                 raise TypeError(f"fit: {callback!r} in callbacks must be a train.Callback; an object, not a class")
         if self.loss is not None and (self.label_smoothing or self.class_weights):
             raise ValueError("fit: label_smoothing and class_weights belong to the default loss; put them into `loss`")
+        if not isinstance(self.tta, bool) and self.tta not in VIEWS:
+            raise ValueError(f"fit: tta={self.tta!r} must be True, False or one of {', '.join(map(repr, VIEWS))}")
         if self.monitor not in (None, *MONITORS):
             raise ValueError(f"fit: monitor={self.monitor!r} is none of {', '.join(map(repr, MONITORS))}")
         if self.schedule is not None and not callable(getattr(self.schedule, "step", None)):
