@@ -80,8 +80,7 @@ def run(args: argparse.Namespace) -> None:
     args.model = args.model or DEFAULTS[kind]
     args.name = args.data if kind in data.NAMES else folder_name(args.data)
     zoo.image_size(args.model)                   # report a wrong name before reading images
-    if args.loss and kind != "masks":
-        raise ValueError(f"--loss {args.loss} is for images with masks; classes are learned with cross entropy")
+    check_flags(args, kind)
     args = train.settled(args)
     train.fill_in(args, args.model, trained=args.pretrained is not None)
     sets = sets_for(args, kind)
@@ -102,6 +101,15 @@ def run(args: argparse.Namespace) -> None:
     train_set = sets.train.augmented(augment.Compose(changes) if changes else None)
     train.fit_by_flags(args, model, train_set, sets.validation, reported, freeze=dict(map(frozen, args.freeze)),
                        **loss)
+
+
+def check_flags(args: argparse.Namespace, kind: str) -> None:
+    """Raise ValueError for flags that this kind of data has no use for."""
+    if args.loss and kind != "masks":
+        raise ValueError(f"--loss {args.loss} is for images with masks; classes are learned with cross entropy")
+    for name in ("balanced", "mixup", "cutmix"):
+        if kind == "masks" and getattr(args, name):
+            raise ValueError(f"--{name} is for images with classes, and {args.data} holds images with masks")
 
 
 def frozen(text: str) -> tuple[str, int | None]:
@@ -196,7 +204,7 @@ def check_output(name: str, model: nn.Module, images: tuple[int, ...], kind: str
         try:
             on_empty_batch(model, images, model)
         except ValueError as error:
-            raise ValueError(f"{error}; --size N brings the images to N x N pixels") from None
+            raise ValueError(f"{error}; --size N brings images to N x N pixels") from None
     elif shape[1:] != wanted and kind == "masks":
         raise ValueError(f"{name} gives outputs {shape} for images {images}; masks need a class for each of their "
                          "pixels: use --model unet, with --set padded=true")

@@ -131,7 +131,7 @@ def add_run(add: Add, name: str) -> None:
 
 def add_checks(add: Add) -> None:
     add("--dry-run", action="store_true", default=False, help="take a few steps as a test, and keep nothing")
-    add("--overfit", action="store_true", default=False,
+    add("--overfit", "--overfit-batch", action="store_true", default=False,
         help="train on one batch only, to see whether the network can learn at all, and keep nothing")
     add("--detect-nan", action="store_true", default=False,
         help="name the layer in which NaN or infinity first appears; slow")
