@@ -96,7 +96,8 @@ def run(args: argparse.Namespace) -> None:
     if sets.test is None and reported is not None:
         write("there is no test set: the report is of the validation images, which also chose the best epoch")
     args.augment = args.augment or ("standard" if kind in STANDARD else "none")
-    changes = POLICIES[args.augment](sets.train.image_shape[1:])
+    height, width = sets.train.image_shape[1:]
+    changes = POLICIES[args.augment]((height, width))
     changes += [augment.Cutout(args.cutout)] if args.cutout else []
     train_set = sets.train.augmented(augment.Compose(changes) if changes else None)
     train.fit_by_flags(args, model, train_set, sets.validation, reported, freeze=dict(map(frozen, args.freeze)),
