@@ -177,7 +177,9 @@ def settled(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def fit_settings(args: argparse.Namespace) -> dict[str, Any]:
-    """The keyword arguments of `fit` that the flags determine."""
+    """The keyword arguments of `fit` that the flags determine. Raises ValueError if they ask for no training."""
+    if args.find_lr:                             # a script that can search has done so, and does not come here
+        raise ValueError("--find-lr: this script has no search for a learning rate; leave the flag out")
     mixes = [kind(strength) for kind, strength in ((augment.MixUp, args.mixup), (augment.CutMix, args.cutmix))
              if strength is not None]
     recipe = {name: value for name, value in vars(args).items() if name not in APART}

@@ -77,7 +77,7 @@ def find_lr(model: Module, optimizer: Optimizer, train_set: ImageDataset, *, los
     afterwards as before. Groups of parameters keep the proportions of their learning rates; the rates are those of the
     group with the largest.
 
-    loss, freeze, prefetch  as for `fit`
+    loss, freeze, prefetch  as for `fit`; images are not mixed, and targets not smoothed
     steps                   if they are more than an epoch has, the next one begins
     seed                    seed for shuffling
     Raises ValueError if the loss is not finite from the first steps on.
