@@ -3,7 +3,7 @@
 All logits of 50,000 images and 1,000 classes would be 200 MB, and those of masks much more.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -110,7 +110,8 @@ class Gathered:
 
     def each(self) -> Images | Masks:
         """The results of all images."""
-        columns = [None if column[0] is None else np.concatenate(column) for column in zip(*self.parts, strict=True)]
+        columns: list[Any] = [None if column[0] is None else np.concatenate(column)
+                              for column in zip(*self.parts, strict=True)]
         return type(self.parts[0])(*columns)
 
 
