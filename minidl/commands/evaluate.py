@@ -20,6 +20,7 @@ import zoo
 from minidl.commands.evaluation_sets import given_set, set_of_run
 from minidl.device import Device
 from minidl.evaluation import evaluate, in_order
+from minidl.evaluation.augmented import VIEWS
 from minidl.io.checkpoint import located
 from minidl.io.image import Preprocessing
 from minidl.io.json_file import for_json
@@ -38,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="DIR", help="write report.html, report.txt, metrics.json and confusion.png "
                         "into this folder")
     parser.add_argument("--device", default="cpu", help="cpu, gpu or gpu:1 (default: cpu)")
-    parser.add_argument("--tta", action="store_true", help="take the mean of the logits of each image and of its "
-                        "mirror image")
+    parser.add_argument("--tta", nargs="?", const=True, choices=VIEWS, default=False, metavar="VIEWS", help="test-time "
+                        f"augmentation: {', '.join(VIEWS)} (without a name: mirror, of masks turns)")
     parser.add_argument("--mask-class", type=mask_class, action="append", default=[], metavar="VALUE=NAME",
                         dest="mask_classes", help="the class that a value in masks stands for, such as 255=cell; given "
                         "once for each class (default: classes are called like their values)")

@@ -15,9 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from minidl import data
-from minidl.commands import train
+from minidl.commands.training_sets import adapted, kind_of, sets_for
 from minidl.data import ImageDataset, Subset
-from minidl.data.image_masks import IMAGES, MASKS
 from minidl.io.image import Preprocessing
 from minidl.report.facts import read_args
 from minidl.text import write
@@ -40,7 +39,7 @@ def given_set(source: str, expected: Preprocessing, classes: Sequence[str] | Non
         dataset, part = data.load(source, "test", data_dir), "test"
     else:
         dataset, part = folder_set(source, expected, mask_classes)
-    dataset = prepared(matched(dataset, classes, source), expected, source)
+    dataset = prepared(matched(dataset, classes, source), expected)
     return NamedSet(dataset, part, {part: dataset})
 
 
@@ -58,7 +57,7 @@ def folder_set(source: str, expected: Preprocessing, mask_classes: dict[int, str
         def advance(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
-        if has_masks(folder):
+        if kind_of(str(folder)) == "masks":
             dataset: Any = data.image_masks(folder, None, size, resize=expected.resize, channels=channels,
                                             classes=mask_classes or None, progress=advance)
         else:
@@ -66,11 +65,6 @@ def folder_set(source: str, expected: Preprocessing, mask_classes: dict[int, str
     if dataset.problems():
         write(dataset.problems())
     return dataset, part
-
-
-def has_masks(folder: Path) -> bool:
-    """Whether a folder holds images and masks, and not classes."""
-    return all(any((folder / name).is_dir() for name in names) for names in (IMAGES, MASKS))
 
 
 def set_of_run(run: Path, expected: Preprocessing, classes: Sequence[str] | None, data_dir: str | None) -> NamedSet:
@@ -85,21 +79,20 @@ def set_of_run(run: Path, expected: Preprocessing, classes: Sequence[str] | None
                          "folder of photographs")
     wanted = {"size": None, "validation": None, "seed": 0, "cache": None, "model": None, "limit": None, **recipe}
     args = argparse.Namespace(**{**wanted, "data": source, "data_dir": data_dir})
-    parts = train.known_sets(args) if source in data.NAMES else train.folder_sets(args)
-    sets = {name: prepared(matched(dataset, classes, source), expected, source) for name, dataset in zip(
-        ("training", "validation", "test"), parts, strict=True) if dataset is not None}
+    sets = {name: prepared(matched(dataset, classes, source), expected) for name, dataset in zip(
+        ("training", "validation", "test"), sets_for(args, kind_of(source)), strict=True) if dataset is not None}
     part = next((name for name in ("test", "validation") if name in sets), None)
     if part is None:
         raise ValueError(f"{run}: the run has neither test nor validation images; give DATA")
     return NamedSet(sets[part], part, sets)
 
 
-def prepared(dataset: ImageDataset, expected: Preprocessing, source: str) -> ImageDataset:
-    """The images normalised as the model expects."""
-    if dataset.image_shape[0] != expected.input[0]:
-        raise ValueError(f"the model takes images of {expected.input[0]} channels, and those of {source} have "
-                         f"{dataset.image_shape[0]}")
-    return dataset.normalized(expected.mean, expected.std)
+def prepared(dataset: ImageDataset, expected: Preprocessing) -> ImageDataset:
+    """The images of the size, with the channels and normalised as the model expects."""
+    channels, height, width = expected.input
+    masks = isinstance(dataset.labels, np.ndarray) and dataset.labels.ndim > 1
+    size = None if masks or height != width else height
+    return adapted(dataset, channels, size).normalized(expected.mean, expected.std)
 
 
 def matched(dataset: ImageDataset, classes: Sequence[str] | None, source: str) -> ImageDataset:

@@ -24,7 +24,7 @@ class Facts:
     args      the content of args.json: recipe, command, date, versions
     best      the number of the best epoch
     counts    {part: how many images, or pixels of masks, each class has}
-    tta       whether the model also saw mirror images
+    tta       whether, and how, the model saw each image several times
     """
 
     name: str = ""
@@ -33,7 +33,7 @@ class Facts:
     args: dict[str, Any] = field(default_factory=dict)
     best: int | None = None
     counts: dict[str, np.ndarray] = field(default_factory=dict)
-    tta: bool = False
+    tta: bool | str = False
 
     @property
     def seconds(self) -> float:
@@ -47,7 +47,7 @@ class Facts:
         return recipe if isinstance(recipe, dict) else {}
 
 
-def facts_of(run: str | Path | None, part: str = "test", sets: Mapping[str, Any] | None = None, tta: bool = False,
+def facts_of(run: str | Path | None, part: str = "test", sets: Mapping[str, Any] | None = None, tta: bool | str = False,
              best: int | None = None) -> Facts:
     """The facts in the folder of a run, as far as it has any, and the class counts of data sets {part: set}."""
     counts = {name: dataset.class_counts() for name, dataset in (sets or {}).items() if hasattr(dataset,

@@ -15,7 +15,7 @@ from minidl.text import write as say
 
 def report(model: Module, dataset: ImageDataset, device: str | Device = "cpu", loss: Loss | None = None,
            folder: str | Path | None = None, *, part: str = "test", sets: Mapping[str, ImageDataset] | None = None,
-           run: str | Path | None = None, best: int | None = None, tta: bool = False) -> Evaluation:
+           run: str | Path | None = None, best: int | None = None, tta: bool | str = False) -> Evaluation:
     """Evaluate the model and print accuracy, each class's precision, recall and F1, and the confusion matrix.
 
     folder  the same goes into report.txt, metrics.json and confusion.png of this folder, if one is given, and with
@@ -37,7 +37,7 @@ def report(model: Module, dataset: ImageDataset, device: str | Device = "cpu", l
 
 def report_run(model: Module, train_set: ImageDataset, validation_set: ImageDataset | None,
                test_set: ImageDataset | None, device: str | Device = "cpu", loss: Loss | None = None, *,
-               folder: str | Path, best: int | None = None) -> None:
+               folder: str | Path, best: int | None = None, tta: bool | str = False) -> None:
     """The report of a finished run: on the test set, else on the validation set, which it says.
 
     A run without both gets report.html with its curves and settings only.
@@ -50,4 +50,4 @@ def report_run(model: Module, train_set: ImageDataset, validation_set: ImageData
     if part is None:
         write(folder, model, None, None, facts_of(folder, sets=given, best=best))
     else:
-        report(model, given[part], device, loss, folder, part=part, sets=given, best=best)
+        report(model, given[part], device, loss, folder, part=part, sets=given, best=best, tta=tta)

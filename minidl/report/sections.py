@@ -141,7 +141,8 @@ def run_facts(model: Module | None, facts: Facts) -> dict[str, Any]:
     if isinstance(versions, dict):
         found["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
     if facts.tta:
-        found["test-time augmentation"] = "the mean of the logits of an image and of its mirror image"
+        how = f": {facts.tta}" if isinstance(facts.tta, str) else ""
+        found["test-time augmentation"] = f"the mean of the logits of several views of each image{how}"
     return found
 
 
