@@ -55,8 +55,8 @@ def facts_of(run: str | Path | None, part: str = "test", sets: Mapping[str, Any]
     if run is None:
         return Facts(part=part, counts=counts, tta=tta)
     folder = Path(run)
-    return Facts(folder.resolve().name, part, read_log(folder / "log.csv"), read_args(folder / "args.json"), best,
-                 counts, tta)
+    rows, args = read_log(folder / "log.csv"), read_args(folder / "args.json")
+    return Facts(folder.resolve().name if rows or args else "", part, rows, args, best, counts, tta)
 
 
 def read_args(path: Path) -> dict[str, Any]:
