@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "user's cache)")
 
 
-def run(args: argparse.Namespace) -> None:
-    """Evaluate the model, print the result, and write the report."""
+def run(args: argparse.Namespace) -> int:
+    """Evaluate the model, print the result, and write the report; the exit code is 1 if a file of it is missing."""
     path, device = model_file(args.model), Device.parse(args.device)
     model = zoo.load(path, device=device)
     try:
@@ -67,10 +67,11 @@ def run(args: argparse.Namespace) -> None:
         say(json.dumps(for_json(as_json(result, chosen.dataset, facts)), indent=1))
     else:
         say(as_text(result, chosen.dataset, facts))
-    if args.report is not None:
-        folder = Path(args.report)
-        folder.mkdir(parents=True, exist_ok=True)
-        write(folder, model, chosen.dataset, result, facts, device)
+    if args.report is None:
+        return 0
+    folder = Path(args.report).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    return 0 if write(folder, model, chosen.dataset, result, facts, device) else 1
 
 
 def mask_class(text: str) -> tuple[int, str]:

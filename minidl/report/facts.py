@@ -76,7 +76,7 @@ def read_log(path: Path) -> list[Row]:
         for row in rows:
             row["epoch"] = int(row["epoch"])
         return rows if all(set(COLUMNS) <= set(row) for row in rows) else []
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, csv.Error):
         return []
 
 

@@ -52,6 +52,16 @@ def test_a_run_knows_its_data(made, capsys, tmp_path):
     assert ">training</th>" in page
 
 
+def test_a_report_that_cannot_be_written(made, capsys, tmp_path):
+    (tmp_path / "report.html").mkdir()
+    out, err = minidl(capsys, made / "run", made / "photos", "--report", tmp_path, code=1)
+    assert "accuracy" in out
+    assert f"{tmp_path / 'report.html'} is missing: " in err
+    assert (tmp_path / "report.txt").exists()
+    (tmp_path / "file").write_text("")
+    assert "file" in minidl(capsys, made / "run", made / "photos", "--report", tmp_path / "file", code=2).err
+
+
 def test_a_model_file_on_a_folder(made, capsys, tmp_path):
     """Classes are matched by name: `kitten` comes first in the model, and `cat` does not occur in this folder."""
     model = zoo.load(made / "run" / "best.safetensors")

@@ -320,3 +320,9 @@ def test_ticks_lie_within_their_axis(make, low, high):
     assert 1 <= len(axis.ticks) <= 12
     assert all(axis.low <= tick <= axis.high * (1 + 1e-9) for tick in axis.ticks)
     assert (axis.part(axis.low), axis.part(axis.high)) == pytest.approx((0, 1))
+
+
+def test_epochs_are_whole_numbers():
+    assert linear(1, 3, least=1).ticks == [1, 2, 3]
+    assert linear(1, 1, least=1).ticks == [1]
+    assert linear(1, 30, least=1).ticks == [10, 20, 30]
