@@ -39,14 +39,13 @@ def linear(low: float, high: float, form: Callable[[float], str] = "{:g}".format
 
 
 def logarithmic(low: float, high: float) -> Axis:
-    """An axis with a tick for each power of ten, or for 1, 2 and 5 times it if these are few."""
+    """An axis with a tick for each power of ten, or for 1, 2 and 5 times it; as a linear axis has, if these are few."""
     if not high > low * 1.05:
         low, high = low / 1.5, high * 1.5
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for factors in ((1,), (1, 2, 5), (1, 2, 3, 4, 5, 6, 7, 8, 9)):
-        ticks = [m * 10.0**p for p in powers for m in factors if low <= m * 10.0**p <= high]
-        if len(ticks) >= 3:
-            break
+    choices = [[m * 10.0**p for p in powers for m in factors if low <= m * 10.0**p <= high]
+               for factors in ((1,), (1, 2, 5))]
+    ticks = next((choice for choice in choices if len(choice) >= 3), linear(low, high).ticks)
     return Axis(low, high, ticks, "{:g}".format, True)
 
 
