@@ -27,7 +27,7 @@ def class_table(confusion: np.ndarray, names: Sequence[str], counted: str = "ima
 def occurring(confusion: np.ndarray, names: Sequence[str]) -> tuple[list[int], str]:
     """The classes that are true or predicted somewhere, and a sentence about the others; empty if there are none."""
     occur = confusion.sum(0) + confusion.sum(1) > 0
-    others = [names[c] for c in np.flatnonzero(~occur)]
+    others = [names[c] for c in np.flatnonzero(~occur).tolist()]
     shown = ", ".join(others[:NAMED]) + (f" and {len(others) - NAMED:,} more" if len(others) > NAMED else "")
     return np.flatnonzero(occur).tolist(), f"neither there nor predicted: {shown}" if others else ""
 
