@@ -16,6 +16,7 @@ from minidl.evaluation.metrics import (
     roc_auc,
     top_k,
 )
+from minidl.evaluation.rand import RandError, connected_components, rand_error, rand_errors
 
 __all__ = [
     "Augmented",
@@ -23,10 +24,12 @@ __all__ = [
     "Images",
     "Loss",
     "Masks",
+    "RandError",
     "accuracy",
     "balanced_accuracy",
     "calibration",
     "confusion_matrix",
+    "connected_components",
     "decided",
     "dice",
     "evaluate",
@@ -37,6 +40,8 @@ __all__ = [
     "precision_recall_f1",
     "predict",
     "predict_augmented",
+    "rand_error",
+    "rand_errors",
     "roc_auc",
     "top_k",
 ]

@@ -22,6 +22,7 @@ class Facts:
     part      which part of the data the report is of: "test", "validation" or another word
     rows      the rows of log.csv
     args      the content of args.json: recipe, command, date, versions
+    best      the number of the best epoch
     counts    {part: how many images, or pixels of masks, each class has}
     tta       whether, and how, the model saw each image several times
     """
@@ -30,15 +31,9 @@ class Facts:
     part: str = "test"
     rows: list[Row] = field(default_factory=list)
     args: dict[str, Any] = field(default_factory=dict)
+    best: int | None = None
     counts: dict[str, np.ndarray] = field(default_factory=dict)
     tta: bool | str = False
-
-    @property
-    def best(self) -> int | None:
-        """The number of the best epoch: that of the highest validation accuracy, then of the lowest loss."""
-        merits = [(row["validation_accuracy"], -(row["validation_loss"] or 0.0), -row["epoch"]) for row in self.rows
-                  if row.get("validation_accuracy") is not None]
-        return -max(merits)[2] if merits else self.rows[-1]["epoch"] if self.rows else None
 
     @property
     def seconds(self) -> float:
@@ -52,27 +47,16 @@ class Facts:
         return recipe if isinstance(recipe, dict) else {}
 
 
-def facts_of(run: str | Path | None, part: str = "test", sets: Mapping[str, Any] | None = None,
-             tta: bool | str = False) -> Facts:
+def facts_of(run: str | Path | None, part: str = "test", sets: Mapping[str, Any] | None = None, tta: bool | str = False,
+             best: int | None = None) -> Facts:
     """The facts in the folder of a run, as far as it has any, and the class counts of data sets {part: set}."""
-    folder = None if run is None else Path(run)
-    counts = {name: found for name, dataset in (sets or {}).items() if (found := class_counts(dataset)) is not None}
-    if folder is None:
+    counts = {name: dataset.class_counts() for name, dataset in (sets or {}).items() if hasattr(dataset,
+                                                                                               "class_counts")}
+    if run is None:
         return Facts(part=part, counts=counts, tta=tta)
-    return Facts(folder.resolve().name, part, read_log(folder / "log.csv"), read_args(folder / "args.json"), counts,
-                 tta)
-
-
-def class_counts(dataset: Any) -> np.ndarray | None:
-    """How many images, or pixels of masks, each class of a data set has, int64 (C,); None if it has no labels."""
-    labels = getattr(dataset, "labels", None)
-    if labels is None:
-        return None
-    classes, total = len(dataset.classes), np.zeros(len(dataset.classes), np.int64)
-    for first in range(0, len(labels), 256) if np.ndim(labels) > 1 else [None]:      # masks may be large
-        part = np.asarray(labels if first is None else labels[first:first + 256])
-        total += np.bincount(part[(part >= 0) & (part < classes)].ravel(), minlength=classes)
-    return total
+    folder = Path(run)
+    return Facts(folder.resolve().name, part, read_log(folder / "log.csv"), read_args(folder / "args.json"), best,
+                 counts, tta)
 
 
 def read_args(path: Path) -> dict[str, Any]:

@@ -48,18 +48,38 @@ def as_dots(counts: np.ndarray, shares: np.ndarray, names: Sequence[str], counte
     classes = len(names)
     cell = SIDE / classes
     size = max(cell, SIDE / 250)                 # a pointer must be able to hit it
-    pairs = [(t, t) for t in range(classes) if counts[t, t]] + [(t, p) for t, p, _ in most_confused(counts, DOTS)]
+    wrong, which = drawn_mistakes(counts)
 
     def dot(t: int, p: int) -> Html:
         text = pair(t, p, counts, shares, names, counted)
         return element("rect", element("title", text), class_="r" if t == p else None,
                        x=f"{(p + 0.5) * cell - size / 2:.4g}", y=f"{(t + 0.5) * cell - size / 2:.4g}",
-                       fill_opacity=f"{max(0.12, shares[t, p]**0.5):.2g}")
+                       fill_opacity=f"{max(0.2, shares[t, p]**0.5):.2g}")
     style = element("style", f".dots rect{{width:{size:.3g}px;height:{size:.3g}px}}")
-    drawing = element("svg", style, [dot(t, p) for t, p in pairs], viewBox=f"0 0 {SIDE:g} {SIDE:g}", role="img",
+    dots = [dot(t, p) for t, p in [*((t, t) for t in range(classes) if counts[t, t]), *wrong]]
+    drawing = element("svg", style, dots, viewBox=f"0 0 {SIDE:g} {SIDE:g}", role="img",
                       aria_label=f"confusion matrix of {classes} classes", class_="dots")
-    note = f"Rows are true classes from top to bottom, columns are predicted classes; there are {classes}."
+    note = f"Rows are true classes from top to bottom, columns are predicted classes; there are {classes:,}{which}."
     return element("figure", element("figcaption", note), drawing, class_="square")
+
+
+def drawn_mistakes(counts: np.ndarray) -> tuple[list[tuple[int, int]], str]:
+    """The mistakes that are drawn, as pairs of classes, and which they are, in words.
+
+    These are the mistakes made at least so many times that there are no more than DOTS. A cut among equally frequent
+    ones would show a pattern that is not there; if all are equally frequent, an even choice of them is drawn.
+    """
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    least = 1
+    while np.count_nonzero(wrong >= least) > DOTS:
+        least += 1
+    words = f"; mistakes made {least} times or more are drawn" if least > 1 else ""
+    if least > wrong.max():
+        least, words = int(wrong.max()), "; some of the mistakes are drawn"
+    pairs = np.argwhere(wrong >= max(1, least))
+    step = -(-len(pairs) // DOTS) or 1
+    return [(int(t), int(p)) for t, p in pairs[::step]], words if step > 1 or least > 1 else ""
 
 
 def mistakes(counts: np.ndarray, names: Sequence[str], counted: str) -> Html:

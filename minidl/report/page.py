@@ -30,9 +30,6 @@ def page(model: Module, dataset: ImageDataset | None, result: Evaluation | None,
     parts: list[Html | None] = [sections.curves(facts)]
     if dataset is not None and result is not None:
         parts += results(model, dataset, result, facts, device)
-    elif facts.counts:
-        names = [str(c) for c in range(max(map(len, facts.counts.values())))]
-        parts.append(sections.distribution(facts.counts, names, "images"))
     parts += sections.about(model, facts)
     if result is not None:
         parts.append(sections.meaning(result))

@@ -15,13 +15,15 @@ percent = "{:.0%}".format
 
 
 def curves(rows: Sequence[Row], best: int | None) -> Html:
-    """Loss, accuracy and learning rate over the epochs, side by side."""
+    """Loss, accuracy and learning rate over the epochs, side by side; of masks IoU and Dice too."""
     legend = element("p", element("span", "training", class_="key train"),
                      element("span", "validation", class_="key validation") if measured(rows, "validation_loss")
                      else None, element("span", "best epoch", class_="key best") if best else None, class_="legend")
     return joined_plots(legend, [
         over_epochs(rows, "loss", ("train_loss", "validation_loss"), best, "{:.4g}".format),
         over_epochs(rows, "accuracy", ("train_accuracy", "validation_accuracy"), best, "{:.2%}".format),
+        over_epochs(rows, "mean IoU", ("validation_iou",), best, "{:.2%}".format),
+        over_epochs(rows, "mean Dice", ("validation_dice",), best, "{:.2%}".format),
         over_epochs(rows, "learning rate", ("lr",), None, "{:.3g}".format)])
 
 
@@ -48,7 +50,7 @@ def over_epochs(rows: Sequence[Row], title: str, columns: Sequence[str], best: i
     if best:
         plot.vertical(best, "best")
     for column in columns:
-        kind = "validation" if column.startswith("validation") else "train" if len(columns) > 1 or best else "rate"
+        kind = column.partition("_")[0]
         plot.line(epochs, [row.get(column) for row in rows], kind)
         for row in rows if len(rows) <= POINTS else ():
             if finite(row.get(column)) and (row[column] > 0 or not y.log):
@@ -64,10 +66,10 @@ def finite(value: Any) -> bool:
 
 
 def vertical_axis(title: str, low: float, high: float) -> Axis:
-    """The axis of a curve: of losses logarithmic, of accuracies in percent."""
+    """The axis of a curve: of losses logarithmic, of metrics in percent."""
     if title == "loss" and low > 0:
         return logarithmic(low, high)
-    if title == "accuracy":
+    if title != "learning rate" and title != "loss":
         margin = 0.04 * (high - low)
         return linear(max(0.0, low - margin), min(1.0, high + margin), percent_of(high - low))
     return linear(min(0.0, low), high, "{:.3g}".format)

@@ -20,8 +20,11 @@ LONGEST = 300                                    # characters of a setting
 
 
 def headline(result: Evaluation) -> Html:
-    """The metrics that are one number."""
+    """The metrics that are one number, without those that repeat another."""
     summary = result.summary()
+    for key, same in (("balanced_accuracy", "macro_recall"), ("log_loss", "loss")):
+        if abs(summary[key] - summary[same]) < 1e-5:
+            del summary[key]
     first = "mean_dice" if result.of_pixels else "accuracy"
     keys = [first, *(key for key in summary if key != first)]
     return element("dl", [element("div", element("dt", MEANING[key][0]), element("dd", shown(key, summary[key])),
@@ -90,9 +93,9 @@ def curves(facts: Facts) -> Html | None:
     """The learning curves."""
     if not facts.rows:
         return None
+    note = f"The best of {len(facts.rows)} epochs is epoch {facts.best}; its weights are reported on."
     return section("Learning curves", plots.curves(facts.rows, facts.best),
-                   note=f"The best of {len(facts.rows)} epochs is epoch {facts.best}; its weights are reported on."
-                   if len(facts.rows) > 1 else None)
+                   note=note if facts.best and len(facts.rows) > 1 else None)
 
 
 def calibration(result: Evaluation, counted: str) -> Html | None:

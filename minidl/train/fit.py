@@ -12,7 +12,7 @@ from minidl.errors import for_command
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer
 from minidl.report.log import Row
-from minidl.report.report import report
+from minidl.report.report import report_run
 from minidl.text import write
 from minidl.train.callbacks import Callback, Callbacks
 from minidl.train.checks import check_batch_norms, check_data, check_labels, check_length, check_training
@@ -36,12 +36,13 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
 
     train_set       shuffled differently in each epoch
     validation_set  selects the best epoch; without it, or with an empty one, the last epoch is the best
-    test_set        evaluated once, at the end, with the best weights; an empty one counts as none
+    test_set        evaluated once, at the end, with the best weights; an empty one counts as none, and then the report
+                    is of the validation set
     settings        output_dir and epochs, and any other field of `Settings` (`settings.py`)
 
     The folder receives args.json, log.csv, curves.png, last.safetensors (the complete state of the run),
-    best.safetensors (the best weights) and, with a test_set, report.txt, metrics.json and confusion.png. The model ends
-    with the best weights.
+    best.safetensors (the best weights), report.html and, with a test_set or a validation_set, report.txt, metrics.json
+    and confusion.png. The model ends with the best weights.
 
     Each epoch begins with `model.train()`. Modules that are in eval mode then, while others are in training mode, stay
     in it; if all are in eval mode, as in a model that was loaded or evaluated, all are set to training mode. The
@@ -81,10 +82,8 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
             Loop(run, folder, loader, validation_set, callbacks, interruption, s, freezing, masks).go()
         if run.position.best:
             load_weights(model, folder.best)
-        if run.position.best and test_set is not None:
-            sets = {"training": train_set, "validation": validation_set, "test": test_set}
-            report(model, test_set, s.device, s.loss, folder.path, tta=s.tta,
-                   sets={name: each for name, each in sets.items() if each is not None})
+            report_run(model, train_set, validation_set, test_set, s.device, s.loss, folder=folder.path,
+                       best=run.position.best["epoch"], tta=s.tta)
     write(f"\nresults are in {s.output_dir}/" if s.keeps else
           f"\n{'a dry run' if s.dry_run else 'one batch only'}: nothing is kept")
     return run.position.rows
