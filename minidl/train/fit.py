@@ -63,7 +63,7 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
     s, (train_set, validation_set, test_set) = rehearsed(s, (train_set, validation_set, test_set))
     model.to(s.device)
     loader = DataLoader(Mixed(train_set, s.mix) if s.mix else train_set, s.batch_size, shuffle=True, seed=s.seed,
-                        drop_last=s.drop_last, prefetch=s.prefetch, **{"balanced": True} if s.balanced else {})
+                        drop_last=s.drop_last, prefetch=s.prefetch, balanced=s.balanced)
     about = describe_data(train_set)
     masks = check_labels(train_set, s)
     check_length(s, len(loader))
@@ -82,6 +82,7 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
             Loop(run, folder, loader, validation_set, callbacks, interruption, s, freezing, masks).go()
         if run.position.best:
             load_weights(model, folder.best)
+        if run.position.best and not s.overfit:
             report_run(model, train_set, validation_set, test_set, s.device, s.loss, folder=folder.path,
                        best=run.position.best["epoch"], tta=s.tta)
     write(f"\nresults are in {s.output_dir}/" if s.keeps else
