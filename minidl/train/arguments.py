@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl import augment, errors
+from minidl.evaluation.augmented import VIEWS
 from minidl.flags import factor, number, numbers_of_epochs, whole
 from minidl.train.folder import BEST, choose_folder
 from minidl.train.settings import Settings
@@ -119,6 +120,8 @@ def add_run(add: Add, name: str) -> None:
     add("--resume", metavar="PATH|auto", help="resume the run in this folder; auto: the newest run")
     add("--evaluate", action="store_true", default=False, help="test instead of train: the best weights of the run "
         "that --resume names, or the weights in that file")
+    add("--tta", nargs="?", const=True, default=False, choices=VIEWS, metavar="HOW", help="report on several views of "
+        f"each image, whose logits are averaged: {', '.join(VIEWS)}; without HOW what suits the labels")
     add("--checkpoint-interval", type=not_negative, default=60, metavar="SECONDS",
         help="time between checkpoints within an epoch")
     add("--log-interval", type=not_negative, default=10, metavar="SECONDS",
@@ -128,6 +131,8 @@ def add_run(add: Add, name: str) -> None:
 
 def add_checks(add: Add) -> None:
     add("--dry-run", action="store_true", default=False, help="take a few steps as a test, and keep nothing")
+    add("--overfit", action="store_true", default=False, help="train on one batch only until its loss has fallen to a "
+        "tenth, say whether it has, and keep nothing")
     add("--detect-nan", action="store_true", default=False,
         help="name the layer in which NaN or infinity first appears; slow")
 
