@@ -62,7 +62,7 @@ def adder(parser: argparse.ArgumentParser, title: str) -> Add:
     group = group or parser.add_argument_group(title)
 
     def add(*flags: str, default: Any = None, help: str, **settings: Any) -> None:
-        shown = help if default is None or "action" in settings else f"{help} (default: {default})"
+        shown = help if default is None or default is False or "action" in settings else f"{help} (default: {default})"
         group.add_argument(*flags, default=default, help=shown.replace("%", "%%"), **settings)
     return add
 
@@ -120,19 +120,19 @@ def add_run(add: Add, name: str) -> None:
     add("--resume", metavar="PATH|auto", help="resume the run in this folder; auto: the newest run")
     add("--evaluate", action="store_true", default=False, help="test instead of train: the best weights of the run "
         "that --resume names, or the weights in that file")
-    add("--tta", nargs="?", const=True, default=False, choices=VIEWS, metavar="HOW", help="report on several views of "
-        f"each image, whose logits are averaged: {', '.join(VIEWS)}; without HOW what suits the labels")
     add("--checkpoint-interval", type=not_negative, default=60, metavar="SECONDS",
         help="time between checkpoints within an epoch")
     add("--log-interval", type=not_negative, default=10, metavar="SECONDS",
         help="time between lines within an epoch when stderr is not a terminal; 0 for none")
+    add("--tta", nargs="?", const=True, choices=VIEWS, default=False, metavar="VIEWS",
+        help=f"test-time augmentation in the report: {', '.join(VIEWS)} (without a name: mirror, of masks turns)")
     add("--tensorboard", action="store_true", default=False, help="write the log for TensorBoard, too")
 
 
 def add_checks(add: Add) -> None:
     add("--dry-run", action="store_true", default=False, help="take a few steps as a test, and keep nothing")
-    add("--overfit", action="store_true", default=False, help="train on one batch only until its loss has fallen to a "
-        "tenth, say whether it has, and keep nothing")
+    add("--overfit", action="store_true", default=False,
+        help="train on one batch only, to see whether the network can learn at all, and keep nothing")
     add("--detect-nan", action="store_true", default=False,
         help="name the layer in which NaN or infinity first appears; slow")
 
