@@ -62,13 +62,13 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
                           f"--patience needs --validation N, the images held out for it; {reason}")
     s, (train_set, validation_set, test_set) = rehearsed(s, (train_set, validation_set, test_set))
     model.to(s.device)
-    loader = DataLoader(Mixed(train_set, s.mix) if s.mix else train_set, s.batch_size, shuffle=True, seed=s.seed,
-                        drop_last=s.drop_last, prefetch=s.prefetch, **{"balanced": True} if s.balanced else {})
+    loader = DataLoader(Mixed(train_set, s.mixes) if s.mixes else train_set, s.batch_size, shuffle=True, seed=s.seed,
+                        drop_last=s.drop_last, prefetch=s.prefetch, balanced=s.balanced)
     about = describe_data(train_set)
     masks = check_labels(train_set, s)
     check_length(s, len(loader))
     callbacks = Callbacks([*recorders(s), *s.callbacks])
-    with (Freezing(model, s.freeze) as freezing,
+    with (Freezing(model, s.frozen) as freezing,
           nullcontext(s.output_dir) if s.keeps else tempfile.TemporaryDirectory() as path):
         check_batch_norms(model, freezing, len(train_set), about["input"], s)
         average = None if s.ema_decay is None else ExponentialMovingAverage(model, s.ema_decay, warmup=True)
@@ -82,6 +82,7 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
             Loop(run, folder, loader, validation_set, callbacks, interruption, s, freezing, masks).go()
         if run.position.best:
             load_weights(model, folder.best)
+        if run.position.best and not s.overfit:
             report_run(model, train_set, validation_set, test_set, s.device, s.loss, folder=folder.path,
                        best=run.position.best["epoch"], tta=s.tta)
     write(f"\nresults are in {s.output_dir}/" if s.keeps else
@@ -104,10 +105,10 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
     names = ("epochs", "batch_size", "seed", "patience", "accumulate", "ema_decay")
     names_later = ("drop_last", "label_smoothing", "class_weights", "monitor", "clip_norm", "balanced")
     later: dict[str, Any] = {name: getattr(s, name) for name in names_later if getattr(s, name)}
-    if s.freeze:
-        later["freeze"] = list(s.freeze) if set(s.freeze.values()) == {None} else s.freeze
-    if s.mix:
-        later["mix"] = ", ".join(map(repr, s.mix))
+    if s.frozen:
+        later["freeze"] = list(s.frozen) if set(s.frozen.values()) == {None} else s.frozen
+    if s.mixes:
+        later["mix"] = ", ".join(map(repr, s.mixes))
     if isinstance(s.loss, SegmentationLoss):     # other losses have no name
         later["loss"] = repr(s.loss)
     if getattr(train_set, "transform", None) is not None:

@@ -130,6 +130,16 @@ class Settings:
         object.__setattr__(self, name, value)
 
     @property
+    def mixes(self) -> tuple[Mix, ...]:
+        """The setting `mix` as a tuple."""
+        return mixes_of(self.mix)
+
+    @property
+    def frozen(self) -> dict[str, int | None]:
+        """The setting `freeze` as {name: the number of epochs, None for all}."""
+        return frozen_epochs(self.freeze)
+
+    @property
     def keeps(self) -> bool:
         """Whether the run keeps its files."""
         return not (self.dry_run or self.overfit)
