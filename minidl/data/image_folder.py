@@ -134,9 +134,11 @@ def split(dataset: ImageDataset, validation: float, seed: int) -> tuple[ImageDat
 
 
 def class_names(root: Path, search: Search) -> list[str]:
-    """The names of the visible folders in `root`, sorted."""
+    """The names of the visible folders in `root`, sorted; a link that leads back to `root`, or above it, is none."""
     root = existing_folder("image_folder", root, "it must hold one folder of images for each class")
-    return sorted(entry.name for entry in search.entries(str(root)) if is_visible(entry.name) and entry.is_dir())
+    above = {str(folder) for folder in (root.resolve(), *root.resolve().parents)}
+    return sorted(entry.name for entry in search.entries(str(root)) if is_visible(entry.name)
+                  and os.path.isdir(entry.path) and not (entry.is_symlink() and os.path.realpath(entry.path) in above))
 
 
 def existing_folder(owner: str, path: str | Path, what: str) -> Path:
@@ -211,12 +213,22 @@ def reason(error: Exception, path: str) -> str:
 
 
 def statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
-    """The mean and the standard deviation of each channel of images bytes (N, C, H, W), for pixels in 0..1."""
+    """The mean and the standard deviation of each channel, for pixels in 0..1; a deviation of 0 becomes 1."""
+    mean, std = moments(histogram(images))
+    return mean, [value or 1.0 for value in std]
+
+
+def histogram(images: np.ndarray) -> np.ndarray:
+    """How often each brightness occurs in each channel of images bytes (N, C, H, W): int64 (C, 256)."""
     counts = np.zeros((images.shape[1], 256), np.int64)
     for first in range(0, len(images), 256):
         for c, channel in enumerate(images[first:first + 256].swapaxes(0, 1)):
             counts[c] += np.bincount(channel.ravel(), minlength=256)
-    values, weights = np.arange(256) / 255, counts / counts.sum(1, keepdims=True)
+    return counts
+
+
+def moments(counts: np.ndarray) -> tuple[list[float], list[float]]:
+    """The mean and the standard deviation of each row of a histogram (C, 256), for pixels in 0..1."""
+    values, weights = np.arange(256) / 255, counts / np.maximum(counts.sum(1, keepdims=True), 1)
     mean = weights @ values
-    std = np.sqrt(np.maximum(weights @ values**2 - mean**2, 0))
-    return mean.tolist(), np.where(std > 0, std, 1.0).tolist()
+    return mean.tolist(), np.sqrt(np.maximum(weights @ values**2 - mean**2, 0)).tolist()

@@ -208,8 +208,19 @@ def test_bad_arguments(photos):
 
 def test_links_in_circles(photos):
     (photos / "cat" / "again").symlink_to(photos / "cat")
+    (photos / "all").symlink_to(photos)
+    (photos / "above").symlink_to(photos.parent)
+    (photos / "loop").symlink_to(photos / "loop")
     (photos / "cat" / "same.png").symlink_to(photos / "cat" / "0.png")
-    assert len(image_folder(photos, 8)) == 8
+    dataset = image_folder(photos, 8)
+    assert len(dataset) == 8
+    assert dataset.classes == ("cat", "dog")
+
+
+def test_a_class_may_be_a_link_to_a_folder_elsewhere(photos, tmp_path):
+    (photos / "dog").rename(tmp_path / "dogs")
+    (photos / "dog").symlink_to(tmp_path / "dogs")
+    assert image_folder(photos, 8).labels.tolist() == [0] * 5 + [1] * 3
 
 
 @pytest.mark.skipif(is_root, reason="root may read everything")
