@@ -17,11 +17,13 @@ import numpy as np
 from PIL import Image
 
 from minidl.augment.crop import size_pair
+from minidl.data.decoding import decoded
 from minidl.data.idx import DataError
-from minidl.data.image_folder import SHOWN, FromFiles, decoded, existing_folder, part_folder, statistics
+from minidl.data.image_folder import SHOWN, FromFiles, existing_folder, part_folder
 from minidl.data.mask_classes import Classes, MaskClasses, Pair
 from minidl.data.parts import Splits
 from minidl.data.segmentation import SegmentationDataset
+from minidl.data.statistics import statistics
 from minidl.io.checks import is_whole
 from minidl.io.find import Photograph, Search
 from minidl.io.image import MODES, ImageError, centre_crop, read_image, resized

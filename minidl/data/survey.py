@@ -4,20 +4,19 @@ Nothing of it needs the images in memory at once: each is decoded, measured and 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from minidl.data.dataset import ImageDataset
+from minidl.data.decoding import Progress, each
 from minidl.data.fingerprint import Fingerprint, fingerprints, groups, near_pairs
-from minidl.data.image_folder import cores, histogram, reason
 from minidl.data.layout import File, files_of
-from minidl.data.prefetch import use_every_core
+from minidl.data.statistics import histogram
 from minidl.io.find import Photograph, Search
 from minidl.io.image import MODES, ImageError, opened, read_image, upright
 from minidl.io.mask import read_mask, shown
@@ -121,8 +120,7 @@ def contradictions(found: Iterable[Sequence[Entry]]) -> list[Sequence[Entry]]:
     return [group for group in found if len({entry.label for entry in group}) > 1]
 
 
-def survey_folder(root: str | Path, workers: int | None = None,
-                  progress: Callable[[int, int], None] | None = None) -> Survey:
+def survey_folder(root: str | Path, workers: int | None = None, progress: Progress | None = None) -> Survey:
     """The survey of a folder, arranged as `layout.py` says.
 
     Raises FileNotFoundError or NotADirectoryError for the folder, ValueError if it has no images, DataError if images
@@ -136,7 +134,9 @@ def survey_folder(root: str | Path, workers: int | None = None,
     images = [file for file in files if file.path]
     if not images:
         raise ValueError(f"data: there are no images in {str(root)!r}")
-    for file, result in measured(images, measure_file, workers, progress):
+    masks = {file.path: file.mask for file in images}
+    results = each([file.path for file in images], lambda path: measure(path, masks[path]), workers, progress)
+    for file, result in zip(images, results, strict=True):
         if isinstance(result, str):
             survey.unreadable.append(Photograph(file.path, result))
         else:
@@ -177,44 +177,25 @@ def named(survey: Survey, files: Sequence[File]) -> Survey:
     return survey
 
 
-def measured(files: Sequence[File], measure: Callable[[File], Any], workers: int | None,
-             progress: Callable[[int, int], None] | None) -> Iterator[tuple[File, Any]]:
-    """(a file, its facts or why it cannot be read) for each, in order, measured by threads."""
-    def one(file: File) -> Any:
-        try:
-            return measure(file)
-        except (OSError, ImageError) as error:
-            return reason(error, file.path)
-
-    pool = ThreadPoolExecutor(workers or cores(), "minidl-survey", initializer=use_every_core)
-    try:
-        for done, result in enumerate(pool.map(one, files), 1):
-            yield files[done - 1], result
-            if progress and (done % 64 == 0 or done == len(files)):
-                progress(done, len(files))
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def measure_file(file: File) -> Facts:
-    """The facts of an image in a file, and of its mask."""
-    facts = opened("data", file.path, lambda image: facts_of(image, image.format or "unknown"))
-    if not file.mask:
+def measure(path: str, mask_path: str) -> Facts:
+    """The facts of an image in a file, and of its mask, if it has one."""
+    facts = opened("data", path, facts_of)
+    if not mask_path:
         return facts
     try:
-        mask = read_mask(file.mask)
+        mask = read_mask(mask_path)
     except ImageError as error:
         raise ImageError(f"its mask, {error}") from error
     if mask.shape != (facts.height, facts.width):
-        raise ImageError(f"its mask, {file.mask}, has {mask.shape[1]} x {mask.shape[0]} pixels, not "
+        raise ImageError(f"its mask, {mask_path}, has {mask.shape[1]} x {mask.shape[0]} pixels, not "
                          f"{facts.width} x {facts.height}")
     values, counts = np.unique(mask, return_counts=True)
     return facts._replace(pixels=dict(zip(map(shown, values.tolist()), counts.tolist(), strict=True)))
 
 
-def facts_of(image: Image.Image, kind: str) -> Facts:
-    """The facts of a Pillow image."""
-    mode = image.mode
+def facts_of(image: Image.Image) -> Facts:
+    """The facts of an image that has just been opened."""
+    kind, mode = image.format or "unknown", image.mode
     image = upright(image)
     pixels = np.asarray(image).transpose(2, 0, 1)[None]
     counts = np.array(image.histogram(), np.int64).reshape(3, 256)

@@ -4,7 +4,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from minidl.data.image_folder import SHOWN, moments
+from minidl.data.image_folder import SHOWN
+from minidl.data.statistics import moments
 from minidl.data.survey import Entry, Survey, contradictions, leaks
 
 WIDTH = 80
