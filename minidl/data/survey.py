@@ -154,11 +154,12 @@ def survey_sets(name: str, sets: dict[str, ImageDataset]) -> Survey:
         survey.counts.update({(part, name): n for name, n in zip(dataset.classes, dataset.class_counts().tolist(),
                                                                  strict=True)})
         survey.histograms[part] = histogram(images)
+        height, width = dataset.image_shape[1:]
         for start in range(0, len(images), CHUNK):
-            chunk = images[start:start + CHUNK]
-            survey.entries += [Entry(part, dataset.classes[label], f"{part} {start + i}", *chunk.shape[:1:-1], own)
-                               for i, (label, own) in enumerate(
-                                   zip(labels[start:start + CHUNK], fingerprints(chunk), strict=True))]
+            names = [dataset.classes[label] for label in labels[start:start + CHUNK]]
+            prints = fingerprints(images[start:start + CHUNK])
+            survey.entries += [Entry(part, name, f"{part} {start + i}", width, height, own)
+                               for i, (name, own) in enumerate(zip(names, prints, strict=True))]
 
     def picture(place: str) -> Image.Image:
         part, number = place.split()

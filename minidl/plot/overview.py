@@ -58,7 +58,7 @@ def short(name: str) -> str:
 
 def draw_bars(axes: Axes, classes: Sequence[str], counts: Mapping[str, np.ndarray], counted: str) -> None:
     """A bar for each class, divided by parts; for very many classes, their counts from large to small."""
-    total = sum(counts.values())
+    total = np.sum([*counts.values()], axis=0)
     many = len(classes) > MOST_BARS
     order = np.argsort(-total, kind="stable") if many else np.arange(len(classes))
     below = np.zeros(len(classes))
@@ -77,7 +77,7 @@ def draw_bars(axes: Axes, classes: Sequence[str], counts: Mapping[str, np.ndarra
         axes.set_xlim(0, len(classes))
         axes.set_ylim(0)
         axes.yaxis.set_major_formatter("{x:,.0f}")
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params("y", integer=True)
     else:
         axes.set_yticks(order, [short(name) for name in classes], fontsize=9)
         axes.set_ylim(max(len(classes), FEWEST_BARS) - 0.4, -0.6)
@@ -86,7 +86,7 @@ def draw_bars(axes: Axes, classes: Sequence[str], counts: Mapping[str, np.ndarra
             axes.text(value, row, f" {value:,}", va="center", fontsize=8)
         axes.set_xlim(0, 1.18 * max(1, total.max(initial=1)))
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.xaxis.get_major_locator().set_params(integer=True, nbins=5)
+        axes.locator_params("x", integer=True, nbins=5)
     axes.get_yaxis().set_tick_params(length=0)
     axes.spines[["top", "right"]].set_visible(False)
     if len(counts) > 1:
@@ -119,11 +119,11 @@ def draw_sizes(axes: Axes, sizes: Sequence[tuple[int, int]]) -> None:
     axes.set_title("sizes", fontsize=10)
     edges = np.histogram_bin_edges(array, bins=min(40, max(5, len(np.unique(array)))))
     for column, (name, colour) in enumerate((("width", "#1f5fa8"), ("height", "#c1440e"))):
-        axes.hist(array[:, column], edges, histtype="stepfilled", alpha=0.5, color=colour, label=name)
+        axes.hist(array[:, column], edges.tolist(), histtype="stepfilled", alpha=0.5, color=colour, label=name)
     axes.set_xlabel("pixels")
     axes.set_ylabel("images")
+    axes.locator_params("both", integer=True)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.get_major_locator().set_params(integer=True)
         axis.set_major_formatter("{x:,.0f}")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

@@ -62,8 +62,8 @@ def test_what_is_wrong_is_one_sentence(tmp_path, capsys):
     assert "there is no folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("classes", [1, 41, 1200])
-@pytest.mark.parametrize("parts", [[""], ["train", "validation", "test"]])
+@pytest.mark.parametrize(("classes", "parts"), [(1, [""]), (40, ["train", "test"]),
+                                                (1200, ["train", "validation", "test"])])
 def test_the_picture_of_any_number_of_classes(tmp_path, classes, parts):
     rng = np.random.default_rng(0)
     names = [f"a rather long name of class {i}" for i in range(classes)]

@@ -66,6 +66,19 @@ def test_size_resize_and_channels(photos):
     assert grey.images[1].max() == 60                                   # the brightness of (200, 0, 0)
 
 
+def test_images_of_all_sizes_and_modes_in_one_set(tmp_path):
+    for i, mode in enumerate(("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16")):
+        image = Image.new(mode if mode != "I;16" else "L", (9 + i, 40 - i), 0)
+        image = Image.fromarray(np.full((5, 300), 40_000, np.uint16)) if mode == "I;16" else image
+        path = tmp_path / "ab"[i % 2] / f"{i}.{'tif' if mode == 'CMYK' else 'png'}"
+        path.parent.mkdir(exist_ok=True)
+        image.save(path)
+    dataset = image_folder(tmp_path, 8)
+    assert dataset.images.shape == (8, 3, 8, 8)
+    assert dataset.problems() == ""
+    assert image_folder(tmp_path, 8, channels=1).images.shape == (8, 1, 8, 8)
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("cached", [False, True])
 def test_what_cannot_be_read_is_left_out_and_named(photos, tmp_path, workers, cached):
