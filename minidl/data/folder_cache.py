@@ -74,6 +74,7 @@ class Cached(Room):
         shape, size = images.shape, images.nbytes
         self.images = images = np.empty(0, np.uint8)          # closes the map before the file is cut and renamed
         os.truncate(self.partial, size)
+        self.facts_path.unlink(missing_ok=True)               # those of an older file
         self.partial.replace(self.path)
         facts = {"key": self.key, "bytes": size, "faults": {str(i): fault for i, fault in faults.items()}}
         with replacing(self.facts_path) as file:
@@ -126,16 +127,24 @@ def reserve(path: Path, size: int) -> None:
             raise OSError(errno.ENOSPC, f"{size / 2**20:,.0f} MiB are needed for decoded images, and "
                                         f"{free / 2**20:,.0f} MiB are free")
         with open(path, "wb") as file:
-            if hasattr(os, "posix_fallocate") and size:
-                os.posix_fallocate(file.fileno(), 0, size)
-            else:
-                file.truncate(size)
+            allocate(file.fileno(), size)
     except OSError as error:
         with suppress(OSError):
             path.unlink(missing_ok=True)
         reason = error.strerror or str(error)
-        raise OSError(error.errno, f"cache {folder}: {reason}; give another folder as `cache`, or a smaller size, or "
-                                   "stream=True instead") from error
+        raise OSError(error.errno, f"cache {folder}: {reason}; give another folder as `cache`, or a smaller "
+                                   "size") from error
+
+
+def allocate(file: int, size: int) -> None:
+    """Give a file that many bytes on the disk; only that length, where the system can do no more."""
+    os.truncate(file, size)
+    if hasattr(os, "posix_fallocate") and size:
+        try:
+            os.posix_fallocate(file, 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
 
 
 def remove_abandoned(folder: Path) -> None:
@@ -147,7 +156,9 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def is_alive(process: int) -> bool:
-    """Whether there is a process of this number."""
+    """Whether there is a process of this number; where nobody can ask, there is."""
+    if os.name != "posix":
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
