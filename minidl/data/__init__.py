@@ -12,6 +12,7 @@ from minidl.io.download import DownloadError, data_root
 from .cifar import cifar10, cifar100
 from .dataset import ImageDataset, Subset
 from .digits import digits, drawn_digits
+from .features import FeatureDataset
 from .idx import DataError, read_idx
 from .image_folder import ImageFolder, image_folder, image_splits
 from .image_masks import ImageMasks, image_masks, mask_splits
@@ -21,6 +22,7 @@ from .protocol import random_generator
 from .root import check_root
 from .segmentation import SegmentationDataset
 from .tiles import tiles
+from .unpack import folder_or_archive
 from .vision import fashion_mnist, mnist
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "DataError",
     "DataLoader",
     "DownloadError",
+    "FeatureDataset",
     "ImageDataset",
     "ImageFolder",
     "ImageMasks",
@@ -40,6 +43,7 @@ __all__ = [
     "digits",
     "drawn_digits",
     "fashion_mnist",
+    "folder_or_archive",
     "image_folder",
     "image_masks",
     "image_splits",
