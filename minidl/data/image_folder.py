@@ -49,7 +49,12 @@ class FromFiles:
 
 
 class ImageFolder(FromFiles, ImageDataset):
-    """Images from files: an ImageDataset with the `paths` of its images, and `skipped`, those that cannot be read."""
+    """Images from files: an ImageDataset with the `paths` of its images, and `skipped`, those that cannot be read.
+
+    `resize` is the length to which the shorter side of each was resized.
+    """
+
+    resize: int
 
 
 def image_folder(root: str | Path, size: int | Sequence[int], *, resize: int | None = None, channels: int = 3,
@@ -99,7 +104,7 @@ def image_folder(root: str | Path, size: int | Sequence[int], *, resize: int | N
     check_classes(root, names, labels.tolist(), skipped)
     mean, std = statistics(images)
     dataset = ImageFolder(images, labels, names, root.name, mean, std)
-    dataset.paths, dataset.skipped = [paths[i] for i in good], skipped
+    dataset.paths, dataset.skipped, dataset.resize = [paths[i] for i in good], skipped, int(shorter)
     return dataset
 
 

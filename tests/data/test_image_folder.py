@@ -17,6 +17,7 @@ from minidl.augment import RandomHorizontalFlip
 from minidl.data import DataLoader, image_folder, image_splits
 from minidl.data.decoding import AHEAD, each
 from minidl.data.image_folder import ImageFolder
+from minidl.train.fit import describe_data
 
 is_root = hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -59,7 +60,10 @@ def test_a_folder_is_a_data_set(photos):
 
 def test_size_resize_and_channels(photos):
     Image.fromarray(np.arange(100, dtype=np.uint8).repeat(3).reshape(10, 10, 3)).save(photos / "cat" / "0.png")
-    assert image_folder(photos, (6, 8), resize=9).images.shape == (8, 3, 6, 8)
+    dataset = image_folder(photos, (6, 8), resize=9)
+    assert (dataset.images.shape, dataset.take(2).resize) == ((8, 3, 6, 8), 9)
+    facts = describe_data(dataset.take(2))                              # as the run keeps them, for `minidl predict`
+    assert (facts["resize"], facts["input"], facts["mean"]) == (9, (3, 6, 8), dataset.mean)
     grey = image_folder(photos, 10, channels=1)
     assert grey.images.shape == (8, 1, 10, 10)
     np.testing.assert_array_equal(grey.images[0, 0], np.arange(100).reshape(10, 10))
