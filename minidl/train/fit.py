@@ -135,5 +135,6 @@ def describe_data(dataset: ImageDataset) -> dict[str, Any]:
     """The facts about the training images that are needed to use the weights on others, and their classes."""
     images, _ = dataset.batch(np.arange(1))
     counts = getattr(dataset, "class_counts", None)
+    resize = getattr(dataset, "resize", None)
     return {"classes": dataset.classes, "mean": dataset.mean, "std": dataset.std, "input": images.shape[1:],
-            **({"class_counts": counts().tolist()} if counts else {})}
+            **({"resize": resize} if resize else {}), **({"class_counts": counts().tolist()} if counts else {})}
