@@ -50,18 +50,20 @@ def main():
         validation_set, train_set = train_set.split(args.validation, seed=args.seed)
         optimizer = Adam(model.named_parameters(), args.lr, weight_decay=args.weight_decay)
         steps = args.epochs * math.ceil(len(train_set) / args.batch_size)
+        settings = train.fit_settings(args)
+        del settings["recipe"]["tta"]            # which concerns the test alone
         train.fit(model, optimizer, train_set.augmented(changes(args.crop)), validation_set, test_set,
-                  schedule=OneCycleLR(optimizer, args.lr, steps), loss=train.segmentation_loss(args.loss),
-                  **train.fit_settings(args))
+                  schedule=OneCycleLR(optimizer, args.lr, steps, cycle_momentum=False),
+                  loss=train.segmentation_loss(args.loss), **settings)
     examine(model.to(device), test_set, device, args)
 
 
 def changes(size):
-    """Any rotation, zoom and shear, the paper's smooth elastic deformation, and a random crop of what is then there."""
+    """Any rotation, zoom and shear, a random crop of what is then there, and the paper's smooth elastic deformation."""
     return augment.Compose([
         augment.RandomAffine(180, scale=(0.8, 1.25), shear=10, padding_mode="reflect"),
-        augment.ElasticTransform(alpha=300.0, sigma=10.0),
         augment.RandomCrop(size),
+        augment.ElasticTransform(alpha=800.0, sigma=24.0),
         augment.RandomHorizontalFlip(),
         augment.ColorJitter(brightness=0.2, contrast=0.2),
     ])

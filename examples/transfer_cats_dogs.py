@@ -92,7 +92,9 @@ def fit(model, optimizer, train_set, validation_set, args, **settings):
     """One cycle of the learning rate of each group of parameters."""
     steps = args.epochs * math.ceil(len(train_set) / args.batch_size)
     schedule = OneCycleLR(optimizer, [group["lr"] for group in optimizer.param_groups], steps, cycle_momentum=False)
-    train.fit(model, optimizer, train_set, validation_set, schedule=schedule, **train.fit_settings(args) | settings)
+    given = train.fit_settings(args)
+    del given["recipe"]["cache"]                 # which changes no result
+    train.fit(model, optimizer, train_set, validation_set, schedule=schedule, **given | settings)
 
 
 def tune(model, head, sets, features, args):

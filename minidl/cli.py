@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from minidl import errors
 from minidl.version import __version__
 
-PRINTING = {"info", "zoo", "summary", "predict"}                     # commands that print their results
+PRINTING = {"info", "zoo", "summary", "predict", "compare"}          # commands that print their results
 COMMANDS = {
     "info": "print versions, the processor and the GPU",
     "zoo": "list all networks with their parameters and multiply-adds",
@@ -21,6 +21,7 @@ COMMANDS = {
     "draw": "draw a network as a picture (SVG)",
     "look": "show a network's filters, its feature maps of an image, and Grad-CAM",
     "train": "train a network on a data set, or on folders of photographs",
+    "compare": "compare finished or running runs: table, settings, curves",
     "predict": "classify images with a model file",
     "convert": "make a model file from published weights",
     "compile": "compile the CPU kernels of networks ahead of time",

@@ -15,6 +15,7 @@ from minidl.evaluation import (
 )
 from minidl.report import report
 from minidl.train.arguments import add_training_arguments, fit_settings, parse, run_main, settled, training_parser
+from minidl.train.budget import epochs_within, seconds_per_epoch
 from minidl.train.features import extract_features
 from minidl.train.fit import fit
 from minidl.train.folder import RunError
@@ -33,6 +34,7 @@ __all__ = [
     "accuracy",
     "add_training_arguments",
     "confusion_matrix",
+    "epochs_within",
     "evaluate",
     "extract_features",
     "fit",
@@ -47,6 +49,7 @@ __all__ = [
     "predict",
     "report",
     "run_main",
+    "seconds_per_epoch",
     "segmentation_loss",
     "settled",
     "training_parser",
