@@ -6,13 +6,13 @@ Folders may be damaged, unfinished, or from elsewhere: every defect is a ValueEr
 import csv
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from minidl.io import load_checkpoint
 from minidl.io.model import Build, rebuilt
 from minidl.nn import init
+from minidl.nn.module import tensors
 from minidl.report.log import Row
 from minidl.summary import summary
 
@@ -147,7 +147,7 @@ def tested(path: Path) -> float | None:
     return float(accuracy)
 
 
-def cost(path: Path, build: Callable[..., Any]) -> Cost:
+def cost(path: Path, build: Build) -> Cost:
     """The Cost of the network in a model file; what is not in the zoo has no multiply-adds."""
     arrays, facts = load_checkpoint(path)
     architecture, shape = facts.get("architecture"), facts.get("input")
@@ -156,6 +156,9 @@ def cost(path: Path, build: Callable[..., Any]) -> Cost:
         return Cost(name, sum(a.size for key, a in arrays.items() if not key.endswith(STATISTICS)), None)
     with init.placeholders():
         model = rebuilt(path, arrays, architecture, build)
+    if {name: tensor.shape for name, tensor, _, saved in tensors(model) if saved} != {
+            name: array.shape for name, array in arrays.items()}:
+        raise ValueError(f"{path}: its weights are not those of {architecture['name']}")
     if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and 0 < n <= 4096 for n in shape)):
         return Cost(architecture["name"], sum(p.size for p in model.parameters()), None)
     table = summary(model, shape)
