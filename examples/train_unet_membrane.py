@@ -26,15 +26,14 @@ TESTED = 5                                       # slices, the last ones
 
 
 def main():
-    parser = train.training_parser("unet_membrane", __doc__.partition("\n")[0], epochs=100, batch_size=5, lr=2e-3)
+    parser = train.training_parser("unet_membrane", __doc__.partition("\n")[0], epochs=100, batch_size=5, lr=2e-3,
+                                   weight_decay=0.0)
     parser.add_argument("--loss", choices=["ce", "dice", "both"], default="both", help="ce: cross entropy; dice: "
                         "1 - Dice; both: their sum (default: both)")
     parser.add_argument("--base-channels", type=whole(), default=16, metavar="N", help="channels of the top level; 64 "
                         "in the paper (default: 16)")
     parser.add_argument("--crop", type=whole(16), default=256, metavar="N", help="height and width of the random crops "
                         "that are trained on, a multiple of 16 (default: 256)")
-    parser.add_argument("--tta", action="store_true", help="average the predictions for the eight symmetries of a "
-                        "square")
     args = train.parse(parser)
     device = minidl.Device.parse(args.device)
 
@@ -72,7 +71,7 @@ def changes(size):
 def examine(model, test_set, device, args):
     """Print the pixel error, Dice, IoU and Rand error of the test slices, and draw the mistakes."""
     images, masks = test_set.batch(np.arange(len(test_set)))
-    logits = train.predict(evaluation.Symmetric(model) if args.tta else model, images, device)
+    logits = train.predict(evaluation.Augmented(model, args.tta) if args.tta else model, images, device)
     probabilities = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))              # of the inside of cells
     predictions = logits.argmax(1)
     confusion = evaluation.confusion_matrix(masks.ravel(), predictions.ravel(), 2)
@@ -82,7 +81,7 @@ def examine(model, test_set, device, args):
         "pixel_error": 1 - evaluation.accuracy(confusion),
         "dice": dict(zip(test_set.classes, evaluation.dice(confusion).tolist(), strict=True)),
         "iou": dict(zip(test_set.classes, evaluation.iou(confusion).tolist(), strict=True)),
-        "rand_error": at_half, "best_rand_error": best, "threshold": threshold, "symmetries_averaged": args.tta,
+        "rand_error": at_half, "best_rand_error": best, "threshold": threshold, "test_time_augmentation": args.tta,
     }
     scores = ", ".join(f"{key} {results[key]['membrane']:.3f}" for key in ("dice", "iou"))
     write(f"\npixel error {results['pixel_error']:.2%}; of membranes {scores}; Rand error {at_half:.4f} at probability "

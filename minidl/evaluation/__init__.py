@@ -1,7 +1,8 @@
 """What a model predicts, and how good that is. Read `metrics.py` first, then `gather.py` and `evaluation.py`."""
 
+from minidl.evaluation.augmented import Augmented
 from minidl.evaluation.decisions import Loss, decided, loss_of
-from minidl.evaluation.evaluation import Evaluation, evaluate, in_order, predict
+from minidl.evaluation.evaluation import Evaluation, evaluate, in_order, predict, predict_augmented
 from minidl.evaluation.gather import Images, Masks
 from minidl.evaluation.metrics import (
     accuracy,
@@ -15,18 +16,15 @@ from minidl.evaluation.metrics import (
     roc_auc,
     top_k,
 )
-from minidl.evaluation.mirrored import Mirrored
 from minidl.evaluation.rand import RandError, connected_components, rand_error, rand_errors
-from minidl.evaluation.symmetries import Symmetric
 
 __all__ = [
+    "Augmented",
     "Evaluation",
     "Images",
     "Loss",
     "Masks",
-    "Mirrored",
     "RandError",
-    "Symmetric",
     "accuracy",
     "balanced_accuracy",
     "calibration",
@@ -41,6 +39,7 @@ __all__ = [
     "loss_of",
     "precision_recall_f1",
     "predict",
+    "predict_augmented",
     "rand_error",
     "rand_errors",
     "roc_auc",

@@ -13,9 +13,9 @@ import numpy as np
 from minidl.data import DataLoader, ImageDataset
 from minidl.device import Device, is_array
 from minidl.evaluation import metrics
+from minidl.evaluation.augmented import Augmented
 from minidl.evaluation.decisions import UNKNOWN, Loss, loss_of
 from minidl.evaluation.gather import Gathered, Images, Masks
-from minidl.evaluation.mirrored import Mirrored
 from minidl.modes import no_grad
 from minidl.nn import Module
 from minidl.nn.shapes import on_empty_batch
@@ -93,22 +93,28 @@ def predict(model: Module, images: np.ndarray, device: str | Device = "cpu") -> 
     return np.concatenate(parts)
 
 
+def predict_augmented(model: Module, images: np.ndarray, tta: bool | str = True,
+                      device: str | Device = "cpu") -> np.ndarray:
+    """`predict` with test-time augmentation: the mean of the logits of several views of each image, see `Augmented`."""
+    return predict(Augmented(model, tta), images, device)
+
+
 def evaluate(model: Module, batches: Iterable[tuple[np.ndarray, np.ndarray]], classes: int,
-             device: str | Device = "cpu", loss: Loss | None = None, *, tta: bool = False,
+             device: str | Device = "cpu", loss: Loss | None = None, *, tta: bool | str = False,
              ignore_index: int = UNKNOWN) -> Evaluation:
     """Compare a model's predictions with the labels, in one pass.   batches of (images (n, C, H, W), labels)
 
     labels        (n,), or masks (n, H, W) with logits (n, classes, H, W). A single logit means two classes, and class 1
                   is predicted where it is above 0
     loss          loss(logits, labels) is the mean over a batch; the default is `loss_of(model)`
-    tta           test-time augmentation: the mean of the logits of each image and of its mirror image
+    tta           test-time augmentation: the mean of the logits of several views of an image, see `Augmented`
     ignore_index  pixels of masks with this label are not counted
     Raises ValueError if there are no images, or if a label is none of the classes.
     """
     if hasattr(batches, "classes"):
         raise TypeError(f"evaluate: give the batches of the {type(batches).__name__}, in_order(dataset), not itself")
     loss = loss or loss_of(model)
-    seen = Mirrored(model) if tta else model
+    seen = Augmented(model, tta) if tta else model
     place, total = Device.parse(device), 0.0
     gathered = Gathered(classes, ignore_index)
     with eval_mode(seen), no_grad():

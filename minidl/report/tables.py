@@ -13,18 +13,13 @@ PAIRS = 20                                       # the most frequent mistakes th
 def class_table(confusion: np.ndarray, names: Sequence[str], counted: str = "images") -> str:
     """Precision, recall and F1 of each class in percent, and their means over the classes that occur, as text."""
     columns = np.stack(precision_recall_f1(confusion)) * 100
-    width = max(len("class"), *map(len, names))
-    lines = [f"{'class':{width}}  precision   recall       F1{counted:>9}"]
-    for name, values, count in zip(names, columns.T, confusion.sum(1), strict=True):
-        lines.append(f"{name:{width}}  " + table_row(values, count))
     means = [mean_over_classes(values, confusion) for values in columns]
-    return "\n".join([*lines, f"{'mean':{width}}  " + table_row(means, confusion.sum())])
-
-
-def table_row(values: Sequence[float], count: int) -> str:
-    """One line of `class_table`, without the name."""
-    precision, recall, f1 = values
-    return f"{precision:9.2f}{recall:9.2f}{f1:9.2f}{count:9,}"
+    names, counts = [*names, "mean"], [f"{count:,}" for count in (*confusion.sum(1), confusion.sum())]
+    width, last = max(len("class"), *map(len, names)), max(9, 2 + max(map(len, counts)))
+    lines = [f"{'class':{width}}  precision   recall       F1{counted:>{last}}"]
+    for name, values, count in zip(names, [*columns.T, means], counts, strict=True):
+        lines.append(f"{name:{width}}  " + "".join(f"{value:9.2f}" for value in values) + f"{count:>{last}}")
+    return "\n".join(lines)
 
 
 def confusion_table(confusion: np.ndarray, names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from minidl.nn.normalization import BatchNorm
 from minidl.nn.observe import observed
 from minidl.nn.shapes import on_empty_batch
 from minidl.optim import Optimizer
-from minidl.train.freezing import Modes
+from minidl.train.freezing import Freezing
 from minidl.train.settings import Settings
 
 
@@ -71,7 +71,7 @@ def check_length(s: Settings, batches: int) -> None:
                          f"{s.epochs} epochs of {batches} batches, with schedule_every={s.schedule_every!r}")
 
 
-def check_batch_norms(model: Module, modes: Modes, images: int, shape: tuple[int, ...], s: Settings) -> None:
+def check_batch_norms(model: Module, freezing: Freezing, images: int, shape: tuple[int, ...], s: Settings) -> None:
     """Raise ValueError if a batch norm, in the mode in which it trains, would see a single value per channel.
 
     It has no variance then. That happens when a batch, or a part of one, holds a single image of the `images`, and the
@@ -79,7 +79,7 @@ def check_batch_norms(model: Module, modes: Modes, images: int, shape: tuple[int
     """
     if 1 not in part_sizes(images, s.batch_size, s.accumulate, s.drop_last):
         return
-    modes.train()
+    freezing.train(s.epochs - 1)                 # when the least is frozen
     pixels = pixels_seen(model, shape)
     for name, module in model.named_modules():
         if isinstance(module, BatchNorm) and (module.training or module.running_mean is None) and (

@@ -7,10 +7,11 @@ weights.
 """
 
 import json
+import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,20 +64,52 @@ class Position:
         return self.correct / max(1, self.counted)
 
 
+class Length(NamedTuple):
+    """How long a run is: its epochs, and the steps and the images of each."""
+
+    epochs: int
+    steps: int
+    images: int
+
+
 class Run:
     """A model in training with its optimizer, schedule (or None), average of weights (or None), and position.
 
     recipe   everything that the result depends on; a checkpoint of another recipe is not resumed
     about    facts saved with the weights for their users: classes, mean and std of the pixels, ...
+    length   how long it is to be
+    folder   where its files are
+    loss     the loss of the last step
+    error    why it ended, for `run_finished`: None if it was not by an error or Ctrl-C
     """
 
     def __init__(self, model: Module, optimizer: Optimizer, schedule: Schedule | ReduceLROnPlateau | None,
-                 recipe: dict[str, Any], about: dict[str, Any],
-                 average: ExponentialMovingAverage | None = None) -> None:
+                 recipe: dict[str, Any], about: dict[str, Any], average: ExponentialMovingAverage | None,
+                 length: Length, folder: Path) -> None:
         self.model, self.optimizer, self.schedule, self.average = model, optimizer, schedule, average
         self.recipe = json.loads(json.dumps(for_json(recipe)))           # as it will be read from a file
         self.about = {**describe(model), **about}
-        self.position = Position()
+        self.length, self.folder = length, folder
+        self.position, self.loss = Position(), math.nan
+        self.error: BaseException | None = None
+        self.stopping: str | None = None         # the reason given to `stop`
+
+    def stop(self, reason: str) -> None:
+        """End the run in good order, from a callback: the epoch ends after this step, and the run after this epoch.
+
+        The epoch is validated and saved as any other. The run counts as finished, so resuming it trains no further.
+        """
+        self.stopping = str(reason)
+
+    @property
+    def steps(self) -> int:
+        """The number of finished steps."""
+        return self.position.epoch * self.length.steps + self.position.step
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to train."""
+        return self.position.epoch >= self.length.epochs or self.position.stopped or self.stopping is not None
 
     def in_evaluation(self) -> AbstractContextManager:
         """A context in which the model has the weights to be evaluated: the averaged ones, if there is an average."""

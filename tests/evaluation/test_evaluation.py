@@ -8,7 +8,7 @@ import minidl
 import minidl.functional as F
 from minidl import Tensor, nn
 from minidl.data import DataLoader
-from minidl.evaluation import Mirrored, metrics
+from minidl.evaluation import Augmented, metrics
 from minidl.evaluation.decisions import cross_entropy
 from minidl.evaluation.evaluation import batch_size
 from minidl.train import evaluate, in_order, loss_of, predict
@@ -230,13 +230,13 @@ def test_labels_that_do_not_match():
 def test_mirror_images():
     """The mean of the logits of an image and of its mirror image; masks are mirrored back."""
     model, images = toy_run.net().eval(), toy_run.DIGITS.batch(range(20))[0]
-    mirrored = predict(Mirrored(model), images)
+    mirrored = predict(Augmented(model, "mirror"), images)
     np.testing.assert_allclose(mirrored, (predict(model, images) + predict(model, images[..., ::-1])) / 2, atol=1e-6)
     batches = [(images, toy_run.DIGITS.labels[:20])]
     result = evaluate(model, batches, 10, tta=True)
     np.testing.assert_array_equal(result.each.predictions, mirrored.argmax(1))
     masks = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype(np.float32)
-    np.testing.assert_array_equal(predict(Mirrored(Given()), masks), masks)
+    np.testing.assert_array_equal(predict(Augmented(Given(), "mirror"), masks), masks)
 
 
 def test_large_images_come_in_small_batches():

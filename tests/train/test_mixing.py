@@ -25,7 +25,7 @@ BOTH = [MixUp(0.4), CutMix(1.0)]
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    monkeypatch.setattr("minidl.train.loop.draw_curves", lambda *_: None)
+    monkeypatch.setattr("minidl.train.records.draw_curves", lambda *_: None)
 
 
 @pytest.fixture

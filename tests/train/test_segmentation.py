@@ -58,7 +58,7 @@ def train(folder, logits=2, classes=2, optimizer=Adam, validation_set=True, **se
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    monkeypatch.setattr("minidl.train.loop.draw_curves", lambda *_: None)
+    monkeypatch.setattr("minidl.train.records.draw_curves", lambda *_: None)
 
 
 @pytest.mark.parametrize("logits", [1, 2, 3])
