@@ -63,7 +63,7 @@ def main():
     else:
         tune(model, head, sets, features, args)
     model = model if args.mode == "finetune" else train.with_top(model, head)
-    finish(model, sets.validation, args)
+    finish(model, sets, args)
 
 
 def photographs(args):
@@ -89,7 +89,10 @@ def features_of(model, sets, args):
 
 
 def fit(model, optimizer, train_set, validation_set, args, **settings):
-    """One cycle of the learning rate of each group of parameters."""
+    """One cycle of the learning rate of each group of parameters; with --find-lr, only a search for one."""
+    if args.find_lr:
+        train.search_by_flags(args, model, optimizer, train_set, freeze=settings.get("freeze", ()))
+        return
     steps = args.epochs * math.ceil(len(train_set) / args.batch_size)
     schedule = OneCycleLR(optimizer, [group["lr"] for group in optimizer.param_groups], steps, cycle_momentum=False)
     given = train.fit_settings(args)
@@ -108,14 +111,16 @@ def tune(model, head, sets, features, args):
     fit(model, chosen(groups), sets.train, sets.validation, args, freeze=parts[:-args.top])
 
 
-def finish(model, validation_set, args):
+def finish(model, sets, args):
     """Report on the validation photographs, which also chose the best epoch, and save the whole network."""
     device = minidl.Device.parse(args.device)
-    kept = not (args.evaluate or args.dry_run)
-    train.report(model.to(device), validation_set, device, folder=args.output_dir if kept else None)
-    if kept:
-        io.save_model(args.output_dir / "model.safetensors", model, classes=validation_set.classes,
-                      input=validation_set.image_shape, mean=validation_set.mean, std=validation_set.std)
+    if args.dry_run or args.overfit or args.find_lr:
+        return
+    train.report(model.to(device), sets.validation, device, folder=None if args.evaluate else args.output_dir,
+                 part="validation", sets={"training": sets.train, "validation": sets.validation}, tta=args.tta)
+    if not args.evaluate:
+        io.save_model(args.output_dir / "model.safetensors", model, classes=sets.train.classes,
+                      input=sets.train.image_shape, mean=sets.train.mean, std=sets.train.std)
 
 
 if __name__ == "__main__":
