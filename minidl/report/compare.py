@@ -10,6 +10,7 @@ from minidl.plot.figure import literal, new_figure, write_png
 from minidl.report.run_files import RunFacts, read_run
 
 HEADS = ("run", "network", "parameters", "multiply-adds", "epochs", "validation", "test", "seconds")
+WIDE = 30                                        # costs that differ by this factor are drawn on a logarithmic axis
 
 
 class Comparison(NamedTuple):
@@ -129,17 +130,20 @@ def draw_costs(path: str | Path, runs: dict[str, RunFacts]) -> None:
     figure = new_figure(13, 4.2, "")
     tested = all(run.test is not None for run in runs.values())
     places = figure.subplots(1, 3)
-    costs = [("minutes of training", lambda run: run.seconds / 60), ("parameters", lambda run: run.cost.parameters),
-             ("multiply-adds for an image", lambda run: run.cost.multiply_adds)]
+    costs = [("minutes of training", lambda run: run.seconds / 60),
+             ("millions of parameters", lambda run: (run.cost.parameters or 0) / 1e6),
+             ("millions of multiply-adds for an image", lambda run: (run.cost.multiply_adds or 0) / 1e6)]
     for axes, (title, cost_of) in zip(places, costs, strict=True):
         for name, run in runs.items():
-            if cost_of(run):
-                axes.plot(cost_of(run), 100 * run.accuracy, "o", label=literal(name))
-            else:
-                axes.plot([], [], "o", label=literal(name))            # takes its colour
-        axes.set_xscale("log")
+            known = [cost_of(run)] if cost_of(run) else []           # an empty line still takes its colour
+            axes.plot(known, [100 * run.accuracy] * len(known), "o", label=literal(name))
+        known = [cost_of(run) for run in runs.values() if cost_of(run)]
+        if known and max(known) > WIDE * min(known):
+            axes.set_xscale("log")
+        else:
+            axes.set_xlim(left=0)
         axes.set_xlabel(title)
-        axes.grid(alpha=0.25, which="both")
+        axes.grid(alpha=0.25)
     places[0].set_ylabel("test accuracy (%)" if tested else "accuracy (%): test, else validation")
     figure.legend(*places[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     write_png(path, figure)
