@@ -48,19 +48,24 @@ def main():
     else:
         validation_set, train_set = train_set.split(args.validation, seed=args.seed)
         optimizer = Adam(model.named_parameters(), args.lr, weight_decay=args.weight_decay)
+        if args.find_lr:
+            train.search_by_flags(args, model, optimizer, train_set.augmented(changes(args.crop)),
+                                  loss=train.segmentation_loss(args.loss))
+            return
         steps = args.epochs * math.ceil(len(train_set) / args.batch_size)
         train.fit(model, optimizer, train_set.augmented(changes(args.crop)), validation_set, test_set,
-                  schedule=OneCycleLR(optimizer, args.lr, steps), loss=train.segmentation_loss(args.loss),
-                  **train.fit_settings(args))
-    examine(model.to(device), test_set, device, args)
+                  schedule=OneCycleLR(optimizer, args.lr, steps, cycle_momentum=False),
+                  loss=train.segmentation_loss(args.loss), **train.fit_settings(args))
+    if not (args.dry_run or args.overfit):
+        examine(model.to(device), test_set, device, args)
 
 
 def changes(size):
-    """Any rotation, zoom and shear, the paper's smooth elastic deformation, and a random crop of what is then there."""
+    """Any rotation, zoom and shear, a random crop of what is then there, and the paper's smooth elastic deformation."""
     return augment.Compose([
         augment.RandomAffine(180, scale=(0.8, 1.25), shear=10, padding_mode="reflect"),
-        augment.ElasticTransform(alpha=300.0, sigma=10.0),
         augment.RandomCrop(size),
+        augment.ElasticTransform(alpha=800.0, sigma=24.0),
         augment.RandomHorizontalFlip(),
         augment.ColorJitter(brightness=0.2, contrast=0.2),
     ])
@@ -73,28 +78,22 @@ def examine(model, test_set, device, args):
     probabilities = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))              # of the inside of cells
     predictions = logits.argmax(1)
     confusion = evaluation.confusion_matrix(masks.ravel(), predictions.ravel(), 2)
-    at_half, (best, threshold) = (evaluation.rand_errors(masks, probabilities, [0.5])[0.5],
-                                  best_of(evaluation.rand_errors(masks, probabilities)))
+    errors = evaluation.rand_errors(masks, probabilities)            # {threshold: Rand error}
+    best = min(errors, key=errors.get)
     results = {
         "pixel_error": 1 - evaluation.accuracy(confusion),
         "dice": dict(zip(test_set.classes, evaluation.dice(confusion).tolist(), strict=True)),
         "iou": dict(zip(test_set.classes, evaluation.iou(confusion).tolist(), strict=True)),
-        "rand_error": at_half, "best_rand_error": best, "threshold": threshold, "test_time_augmentation": args.tta,
+        "rand_error": errors[0.5], "best_rand_error": errors[best], "threshold": best,
+        "test_time_augmentation": args.tta,
     }
     scores = ", ".join(f"{key} {results[key]['membrane']:.3f}" for key in ("dice", "iou"))
-    write(f"\npixel error {results['pixel_error']:.2%}; of membranes {scores}; Rand error {at_half:.4f} at probability "
-          f"0.5, {best:.4f} at {threshold:g}")
-    if not (args.evaluate or args.dry_run):
-        write_json(args.output_dir / "segmentation.json", results)
-    if not args.dry_run:
-        picture = plot.segmentation_grid(test_set.images, masks, predictions, test_set.classes,
-                                         f"{len(test_set)} slices that were not trained on")
-        picture.save(args.output_dir / "mistakes.png")
-
-
-def best_of(errors):
-    """(the smallest error, its threshold)"""
-    return min((error, threshold) for threshold, error in errors.items())
+    write(f"\npixel error {results['pixel_error']:.2%}; of membranes {scores}; Rand error {errors[0.5]:.4f} at "
+          f"probability 0.5, {errors[best]:.4f} at {best:g}")
+    folder = args.weights.parent if args.evaluate else args.output_dir
+    write_json(folder / "segmentation.json", results)
+    plot.segmentation_grid(test_set.images, masks, predictions, test_set.classes,
+                           f"{len(test_set)} slices that were not trained on").save(folder / "mistakes.png")
 
 
 if __name__ == "__main__":

@@ -15,14 +15,14 @@ from tqdm import tqdm
 
 import minidl
 import zoo
-from minidl import augment, data, io, train
+from minidl import augment, data, io, nn, train
 from minidl.flags import number, whole
 from minidl.optim import Adam, OneCycleLR, RMSprop, parameter_groups
 
 HINT = ("which Kaggle's \"Dogs vs. Cats\" becomes if its photographs are sorted into train/cat, train/dog, val/cat and "
         "val/dog")
 OPTIMIZERS = {"adam": Adam, "rmsprop": RMSprop}
-BODY = 1.0                                       # learning rate of the network below the head, relative to the head's
+SLOWER = 0.5                                     # the learning rate of the network below the head, as a part of its own
 CHANGES = augment.Compose([                      # as Chollet's: shear, zoom and flip
     augment.RandomAffine(0, scale=(0.8, 1.2), shear=11.5, padding_mode="edge"),
     augment.RandomHorizontalFlip(),
@@ -46,8 +46,8 @@ def main():
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adam")
     parser.add_argument("--top", type=whole(), default=8, metavar="N", help="finetune: the number of parts below the "
                         "head that are trained too (default: 8)")
-    parser.add_argument("--fine-lr", type=number(lambda x: x > 0, "above 0"), default=2e-4, metavar="X",
-                        help="finetune: peak learning rate (default: 2e-4)")
+    parser.add_argument("--fine-lr", type=number(lambda x: x > 0, "above 0"), default=5e-5, metavar="X",
+                        help="finetune: peak learning rate (default: 5e-5)")
     parser.add_argument("--cache", default=str(Path(pooch.os_cache("minidl")) / "features"), metavar="DIR",
                         help="the folder for features (default: in the user's cache)")
     args = train.parse(parser)
@@ -63,7 +63,7 @@ def main():
     else:
         tune(model, head, sets, features, args)
     model = model if args.mode == "finetune" else train.with_top(model, head)
-    finish(model, sets.validation, args)
+    finish(model, sets, args)
 
 
 def photographs(args):
@@ -71,8 +71,10 @@ def photographs(args):
     sets = data.image_splits(data.folder_or_archive("cats-vs-dogs", args.data_dir, HINT), args.size)
     _, facts = io.pretrained(args.pretrained)
     mean, std = facts.get("mean", sets.train.mean), facts.get("std", sets.train.std)
-    train_set = sets.train.take(args.limit or len(sets.train)).augmented(CHANGES)
-    return data.Splits(train_set.normalized(mean, std), sets.validation.normalized(mean, std), None)
+    train_set = sets.train
+    if args.limit and args.limit < len(train_set):
+        train_set, _ = train_set.stratified_split(args.limit / len(train_set), seed=args.seed)
+    return data.Splits(train_set.augmented(CHANGES).normalized(mean, std), sets.validation.normalized(mean, std), None)
 
 
 def features_of(model, sets, args):
@@ -89,31 +91,44 @@ def features_of(model, sets, args):
 
 
 def fit(model, optimizer, train_set, validation_set, args, **settings):
-    """One cycle of the learning rate of each group of parameters."""
+    """One cycle of the learning rate of each group of parameters; with --find-lr, only a search for one."""
+    if args.find_lr:
+        train.search_by_flags(args, model, optimizer, train_set, freeze=settings.get("freeze", ()))
+        return
     steps = args.epochs * math.ceil(len(train_set) / args.batch_size)
     schedule = OneCycleLR(optimizer, [group["lr"] for group in optimizer.param_groups], steps, cycle_momentum=False)
-    train.fit(model, optimizer, train_set, validation_set, schedule=schedule, **train.fit_settings(args) | settings)
+    given = train.fit_settings(args)
+    del given["recipe"]["cache"]                 # which changes no result
+    train.fit(model, optimizer, train_set, validation_set, schedule=schedule, **given | settings)
 
 
 def tune(model, head, sets, features, args):
-    """Train the head alone, then the upper parts of the network with it, from a small learning rate on."""
+    """Train the head alone, then the upper parts of the network with it, at a small learning rate.
+
+    Batch normalizations keep the statistics of the many photographs that they were trained on.
+    """
     chosen = OPTIMIZERS[args.optimizer]
     fit(head, chosen(head.named_parameters(), args.lr), *features, args, output_dir=args.output_dir / "head",
         resume=True)
     train.with_top(model, head)
     parts = train.parts_below(model)
-    groups = parameter_groups(model, args.fine_lr, args.weight_decay, dict.fromkeys(parts, BODY))
+    groups = parameter_groups(model, args.fine_lr, args.weight_decay, dict.fromkeys(parts, SLOWER))
+    for _, layer in model.train().named_modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
     fit(model, chosen(groups), sets.train, sets.validation, args, freeze=parts[:-args.top])
 
 
-def finish(model, validation_set, args):
+def finish(model, sets, args):
     """Report on the validation photographs, which also chose the best epoch, and save the whole network."""
     device = minidl.Device.parse(args.device)
-    kept = not (args.evaluate or args.dry_run)
-    train.report(model.to(device), validation_set, device, folder=args.output_dir if kept else None)
-    if kept:
-        io.save_model(args.output_dir / "model.safetensors", model, classes=validation_set.classes,
-                      input=validation_set.image_shape, mean=validation_set.mean, std=validation_set.std)
+    if args.dry_run or args.overfit or args.find_lr:
+        return
+    train.report(model.to(device), sets.validation, device, folder=None if args.evaluate else args.output_dir,
+                 part="validation", sets={"training": sets.train, "validation": sets.validation}, tta=args.tta)
+    if not args.evaluate:
+        io.save_model(args.output_dir / "model.safetensors", model, classes=sets.train.classes,
+                      input=sets.train.image_shape, mean=sets.train.mean, std=sets.train.std)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from minidl.train.arguments import (
     settled,
     training_parser,
 )
+from minidl.train.budget import epochs_within, seconds_per_epoch
 from minidl.train.by_flags import fit_by_flags, search_by_flags
 from minidl.train.callbacks import Callback
 from minidl.train.features import extract_features
@@ -52,6 +53,7 @@ __all__ = [
     "add_training_arguments",
     "adder",
     "confusion_matrix",
+    "epochs_within",
     "evaluate",
     "extract_features",
     "fill_in",
@@ -71,6 +73,7 @@ __all__ = [
     "report",
     "run_main",
     "search_by_flags",
+    "seconds_per_epoch",
     "segmentation_loss",
     "settled",
     "training_parser",

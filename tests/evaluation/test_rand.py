@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidl.evaluation.rand import RandError, connected_components, rand_error
+from minidl.evaluation.rand import RandError, connected_components, rand_error, rand_errors
 
 masks = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(0, 1000), st.sampled_from([0.3, 0.6, 0.8])).map(
     lambda case: np.random.default_rng(case[2]).random(case[:2]) < case[3])
@@ -89,3 +89,14 @@ def test_bad_input():
         rand_error(whole, whole / 2)
     with pytest.raises(ValueError, match=r"must be \(H, W\)"):
         connected_components(np.ones(3))
+
+
+def test_thresholds():
+    masks = np.array([[[1, 0, 1]] * 3])
+    probabilities = np.array([[[0.9, 0.35, 0.9]] * 3])
+    errors = rand_errors(masks, probabilities, [0.2, 0.5, 0.95])
+    assert errors[0.5] == 0
+    assert errors[0.2] == pytest.approx(1 - 2 * 0.5 / 1.5)               # merged
+    assert errors[0.95] == pytest.approx(1 - 2 * (6 / 18) / (1 + 6 / 18))            # nothing is found
+    with pytest.raises(ValueError, match=r"must be \(N, H, W\)"):
+        rand_errors(masks[0], probabilities[0])
