@@ -16,6 +16,7 @@ import minidl.nn as nn
 from minidl.device import Device
 from minidl.io.model import rebuilt
 from minidl.scalars import whole
+from zoo.airbench import airbench94
 from zoo.alexnet import alexnet, alexnet_2012, alexnet_cifar
 from zoo.googlenet import googlenet, googlenet_2014, googlenet_cifar
 from zoo.lenet import lenet5, lenet5_1998
@@ -102,6 +103,7 @@ NETWORKS = {            # name: (its factory, the height and width of the images
     "mobilenet_v1_cifar": (mobilenet_v1_cifar, 32),
     "mobilenet_v2": (mobilenet_v2, 224),
     "mobilenet_v2_cifar": (mobilenet_v2_cifar, 32),
+    "airbench94": (airbench94, 32),
     "unet": (unet, 572),
 }
 

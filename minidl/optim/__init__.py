@@ -1,7 +1,7 @@
 """Optimizers, which update weights by their gradients. Read `optimizer.py`, then `sgd.py`, then `schedules.py`."""
 
 from minidl.optim.adam import Adam, AdamW
-from minidl.optim.average import ExponentialMovingAverage
+from minidl.optim.average import ExponentialMovingAverage, Lookahead
 from minidl.optim.clip import clip_grad_norm_
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.rmsprop import RMSprop
@@ -22,6 +22,7 @@ __all__ = [
     "CosineAnnealingLR",
     "ExponentialMovingAverage",
     "LinearWarmup",
+    "Lookahead",
     "MultiStepLR",
     "OneCycleLR",
     "Optimizer",
