@@ -37,6 +37,8 @@ FLOORS = [                                            # lowest first
     {"nn", "optim", "profiling", "testing"},
     {"augment", "io", "summary"},
     {"data", "plot"},
+    {"evaluation"},
+    {"report"},
     {"train"},
     {"minidl"},                                       # minidl/__init__.py: what a user imports
     {"zoo"},
@@ -45,13 +47,13 @@ FLOORS = [                                            # lowest first
     {"__main__"},
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
-    "version": 10, "device": 175, "scalars": 70, "text": 45, "errors": 90, "flags": 70, "arrays": 100, "modes": 70,
+    "version": 10, "device": 175, "scalars": 70, "text": 45, "errors": 90, "flags": 80, "arrays": 100, "modes": 70,
     "writes": 100, "scope": 90, "kernels": 60, "kernels.*": 250, "kernels.plain": 1000, "kernels.cpu": 1500,
     "kernels.cpu.runtime": 1160, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120, "kernels.cpu.gemm": 550,
     "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850, "kernels.cpu.softmax": 540, "tensor": 420,
-    "functional": 2430, "nn": 1680, "optim": 900, "profiling": 290, "testing": 350, "io": 2450, "summary": 120,
-    "data": 1560, "plot": 1250, "train": 1520, "minidl": 40, "zoo": 1750, "examples": 300, "commands": 800,
-    "cli": 70, "__main__": 10, "augment": 1050,
+    "functional": 2430, "nn": 1680, "optim": 1350, "profiling": 290, "testing": 350, "io": 2600, "summary": 120,
+    "data": 2260, "plot": 1250, "train": 2250, "minidl": 40, "zoo": 1750, "examples": 300, "commands": 1050,
+    "evaluation": 600, "report": 1450, "cli": 70, "__main__": 10, "augment": 1050,
 }
 LEVEL = {package: level for level, packages in enumerate(FLOORS) for package in packages}
 FILES = sorted(path.relative_to(ROOT) for folder in ("minidl", "zoo", "examples")

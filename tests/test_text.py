@@ -19,6 +19,12 @@ def test_what_the_stream_cannot_encode_is_escaped(encoding, expected):
     assert file.buffer.getvalue() == expected
 
 
+def test_names_cannot_command_the_terminal():
+    file = io.StringIO()
+    write("cat\x1b[2J\x9b31m\r\x00\x7f\tdog\n", file)
+    assert file.getvalue() == "cat\\x1b[2J\\x9b31m\\x0d\\x00\\x7f\tdog\n\n"
+
+
 def test_stdout_is_the_default_and_may_be_missing(capsys, monkeypatch):
     write("one")
     write("two", end="")

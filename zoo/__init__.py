@@ -125,7 +125,12 @@ def create(name: str, pretrained: str | Path | None = None, **settings: Any) -> 
                  num_classes is also given and differs from the file's, the last layers keep their random weights.
     Raises ValueError for an unknown name or setting, with the closest match.
     """
-    return build(name, settings) if pretrained is None else build_pretrained(name, settings, pretrained)
+    return build(name, settings) if pretrained is None else build_pretrained(name, settings, pretrained)[0]
+
+
+def pretrained(name: str, source: str | Path, **settings: Any) -> tuple[nn.Module, dict[str, Any]]:
+    """`create` with weights, and the known facts about them, such as mean and std: see `minidl.io.pretrained`."""
+    return build_pretrained(name, settings, source)
 
 
 def build(name: str, settings: dict[str, Any]) -> nn.Module:
@@ -139,7 +144,7 @@ def build(name: str, settings: dict[str, Any]) -> nn.Module:
 
 
 def build_pretrained(name, settings, source):
-    """`create` with weights; settings recorded in a model file are the defaults."""
+    """`create` with weights, and the facts; settings recorded in a model file are the defaults."""
     find(name)                                   # report a wrong name before downloading anything
     with nn.init.placeholders():
         shape = build(name, settings)            # tells the weights from what is beside them
@@ -147,7 +152,7 @@ def build_pretrained(name, settings, source):
     made = facts.get("architecture")
     own = isinstance(made, dict) and made.get("name") == name
     model = rebuilt(source, weights, made, build, settings) if own else build(name, settings)
-    return minidl.io.load_into(model, weights, source, new_head="num_classes" in settings)
+    return minidl.io.load_into(model, weights, source, new_head="num_classes" in settings), facts
 
 
 def load(path: str | Path, device: str | Device = "cpu") -> nn.Module:

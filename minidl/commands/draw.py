@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from pathlib import Path
 
 import zoo
 from minidl.flags import image_shape, whole
@@ -23,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the file."""
+    path = Path(args.output)
+    if path.suffix.lower() not in ("", ".svg", ".xml"):
+        raise ValueError(f"{path}: drawings are SVG files; name it {path.with_suffix('.svg').name}")
     model, shape = model_and_input(args.model, args.input)
     if shape is None:
         raise ValueError(f"{args.model}: the file does not say what images the network takes; add --input C,H,W")

@@ -81,8 +81,9 @@ class Cached(Room):
         self.partial.unlink(missing_ok=True)
 
 
-def room_for(paths: Sequence[str], shape: tuple[int, ...], how: str, cache: str | Path | None) -> Room:
-    """Room for the images of these files, in memory or in the folder `cache`.
+def room_for(paths: Sequence[str], shape: tuple[int, ...], how: str, cache: str | Path | None,
+             beside: Sequence[str] = ()) -> Room:
+    """Room for the images of these files, and of those `beside` them, in memory or in the folder `cache`.
 
     Raises MemoryError or OSError, with what to do, if there is not enough.
     """
@@ -93,8 +94,8 @@ def room_for(paths: Sequence[str], shape: tuple[int, ...], how: str, cache: str 
         except MemoryError:
             raise MemoryError(f"no memory for {len(paths):,} images of {shape}, {size / 2**30:.1f} GiB; give a folder "
                               "as `cache` to keep them on disk, or a smaller size") from None
-    key = hashlib.sha256(json.dumps([how, *shape, *map(state, paths)]).encode()).hexdigest()
-    name = hashlib.sha256(json.dumps([how, *shape, *map(os.path.abspath, paths)]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([how, *shape, *map(state, [*paths, *beside])]).encode()).hexdigest()
+    name = hashlib.sha256(json.dumps([how, *shape, *map(os.path.abspath, [*paths, *beside])]).encode()).hexdigest()[:16]
     return Cached(Path(cache).expanduser() / f"images-{name}.bin", key, len(paths), shape)
 
 

@@ -11,25 +11,26 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from minidl.augment.crop import size_pair
 from minidl.data.dataset import ImageDataset, Subset
 from minidl.data.folder_cache import room_for
+from minidl.data.parts import Splits
 from minidl.data.prefetch import AFFINITY, use_every_core
 from minidl.io.checks import is_whole
 from minidl.io.find import Photograph, Search, is_visible
-from minidl.io.image import MODES, centre_crop, read_image, resized
+from minidl.io.image import MODES, ImageError, centre_crop, read_image, resized
 
 PARTS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
 SHOWN = 8                                        # images that cannot be read, named one by one in `problems`
 
 
-class ImageFolder(ImageDataset):
-    """Images from files: an ImageDataset with the `paths` of its images, and `skipped`, those that cannot be read."""
+class FromFiles:
+    """What sets of files have in common: the `paths` of their images, and `skipped`, those that cannot be read."""
 
+    name: str
     paths: list[str]
     skipped: list[Photograph]
 
@@ -39,16 +40,13 @@ class ImageFolder(ImageDataset):
             return ""
         lines = [f"  {path}: {error}" for path, error in self.skipped[:SHOWN]]
         more = len(self.skipped) - len(lines)
-        return "\n".join([f"{self.name}: {len(self.skipped)} of {len(self) + len(self.skipped)} images cannot be read "
-                          "and are left out:", *lines, *([f"  and {more} more"] if more else [])])
+        total = len(self.paths) + len(self.skipped)
+        return "\n".join([f"{self.name}: {len(self.skipped)} of {total} images cannot be read and are left out:",
+                          *lines, *([f"  and {more} more"] if more else [])])
 
 
-class Splits(NamedTuple):
-    """The parts of a data set: `validation` and `test` are None if there are none."""
-
-    train: ImageDataset
-    validation: ImageDataset | None
-    test: ImageDataset | None
+class ImageFolder(FromFiles, ImageDataset):
+    """Images from files: an ImageDataset with the `paths` of its images, and `skipped`, those that cannot be read."""
 
 
 def image_folder(root: str | Path, size: int | Sequence[int], *, resize: int | None = None, channels: int = 3,
@@ -114,12 +112,17 @@ def image_splits(root: str | Path, size: int | Sequence[int], *, validation: flo
     train = image_folder(root / "train", size, **settings)  # type: ignore[arg-type]
     others: dict[str, ImageDataset | None] = {}
     for part in ("validation", "test"):
-        folder = next((root / name for name in PARTS[part] if (root / name).is_dir()), None)
+        folder = part_folder(root, part)
         others[part] = None if folder is None else image_folder(
             folder, size, **{**settings, "classes": train.classes}).normalized(train.mean, train.std)  # type: ignore[arg-type]
     if others["validation"] is None:
         return Splits(*split(train, validation, seed), others["test"])
     return Splits(train, others["validation"], others["test"])
+
+
+def part_folder(root: Path, part: str) -> Path | None:
+    """The folder of a part, under one of its names; None if there is none."""
+    return next((root / name for name in PARTS[part] if (root / name).is_dir()), None)
 
 
 def split(dataset: ImageDataset, validation: float, seed: int) -> tuple[ImageDataset, Subset | None]:
@@ -132,11 +135,17 @@ def split(dataset: ImageDataset, validation: float, seed: int) -> tuple[ImageDat
 
 def class_names(root: Path, search: Search) -> list[str]:
     """The names of the visible folders in `root`, sorted."""
-    if not root.is_dir():
-        kind = NotADirectoryError if root.exists() else FileNotFoundError
-        raise kind(f"image_folder: {str(root)!r} is {'not a folder' if root.exists() else 'missing'}; it must hold one "
-                   "folder of images for each class")
+    root = existing_folder("image_folder", root, "it must hold one folder of images for each class")
     return sorted(entry.name for entry in search.entries(str(root)) if is_visible(entry.name) and entry.is_dir())
+
+
+def existing_folder(owner: str, path: str | Path, what: str) -> Path:
+    """The path of a folder; raises FileNotFoundError or NotADirectoryError, with what it must hold."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        kind = NotADirectoryError if folder.exists() else FileNotFoundError
+        raise kind(f"{owner}: {str(folder)!r} is {'not a folder' if folder.exists() else 'missing'}; {what}")
+    return folder
 
 
 def images_below(search: Search, folder: Path) -> Iterator[str]:
@@ -159,9 +168,13 @@ def check_classes(root: Path, names: Sequence[str], labels: Sequence[int], skipp
 
 def decoded(paths: Sequence[str], shape: tuple[int, ...], how: str, decode: Callable[[str], np.ndarray],
             cache: str | Path | None, workers: int | None,
-            progress: Callable[[int, int], None] | None) -> tuple[np.ndarray, dict[int, str]]:
-    """(the images that can be read, {index: why another cannot}), decoded by threads or taken from the cache."""
-    store = room_for(paths, shape, how, cache)
+            progress: Callable[[int, int], None] | None,
+            beside: Sequence[str] = ()) -> tuple[np.ndarray, dict[int, str]]:
+    """(the images that can be read, {index: why another cannot}), decoded by threads or taken from the cache.
+
+    `beside` are further files on which the images depend.
+    """
+    store = room_for(paths, shape, how, cache, beside)
     if store.is_complete:
         return store.images, store.faults
     report = progress or (lambda done, total: None)
@@ -169,7 +182,7 @@ def decoded(paths: Sequence[str], shape: tuple[int, ...], how: str, decode: Call
     def one(i: int) -> tuple[int, np.ndarray | str]:
         try:
             return i, decode(paths[i])
-        except (OSError, ValueError) as error:
+        except (OSError, ImageError) as error:
             return i, reason(error, paths[i])
 
     pool = ThreadPoolExecutor(workers or cores(), "minidl-decode", initializer=use_every_core)

@@ -5,6 +5,7 @@
     plot.feature_maps(model, x, layer="layer1").save("maps.png")
     plot.grad_cam(model, x).save("cam.png")
     plot.augmentation_grid(images, transform).save("augmented.png")
+    plot.segmentation_grid(images, masks, predictions, classes).save("mistakes.png")
 
 Read `graph.py` first for the drawing of the architecture, and `inside.py` for the rest.
 """
@@ -12,5 +13,6 @@ Read `graph.py` first for the drawing of the architecture, and `inside.py` for t
 from minidl.plot.augmentation import augmentation_grid
 from minidl.plot.drawing import network
 from minidl.plot.pictures import Picture, feature_maps, filters, grad_cam
+from minidl.plot.segmentation import segmentation_grid
 
-__all__ = ["Picture", "augmentation_grid", "feature_maps", "filters", "grad_cam", "network"]
+__all__ = ["Picture", "augmentation_grid", "feature_maps", "filters", "grad_cam", "network", "segmentation_grid"]

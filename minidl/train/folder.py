@@ -5,8 +5,6 @@ repeating a command never overwrites an earlier run. A folder holds a run as soo
 """
 
 import itertools
-import json
-import math
 import re
 import sys
 from collections.abc import Iterator
@@ -17,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.io import replacing
 from minidl.io.atomic import sweep
-from minidl.scalars import plain
+from minidl.io.json_file import write_json
 from minidl.version import __version__
 
 LAST, BEST = "last.safetensors", "best.safetensors"
@@ -37,43 +34,26 @@ class RunFolder:
 
     last = property(lambda self: self.path / LAST)
     best = property(lambda self: self.path / BEST)
-    log = property(lambda self: self.path / "log.csv")
-    curves = property(lambda self: self.path / "curves.png")
-    report = property(lambda self: self.path / "report.txt")
-    confusion = property(lambda self: self.path / "confusion.png")
     holds_run = property(lambda self: self.last.is_file())
 
-    def prepare(self, recipe: dict[str, Any]) -> None:
-        """Create the folder if necessary, check that it is writable, and record the command in `args.json`."""
+    def prepare(self, recipe: dict[str, Any], data: dict[str, Any]) -> None:
+        """Create the folder if necessary, check that it is writable, and record the command in `args.json`.
+
+        data   facts about the training images
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OSError(error.errno, f"cannot make the output folder {self.path}: {error.strerror}") from error
         sweep(self.path)
         if not self.holds_run:
-            self.write_json("args.json", {
+            write_json(self.path / "args.json", {
                 "recipe": recipe,
+                "data": data,
                 "command": sys.argv,
                 "date": datetime.now().astimezone().isoformat(timespec="seconds"),
                 "versions": {"minidl": __version__, "numpy": np.__version__, "python": sys.version.split()[0]},
             })
-
-    def write_json(self, name: str, value: Any) -> None:
-        """Write `value` as a JSON file of this name."""
-        with replacing(self.path / name) as file:
-            file.write(json.dumps(for_json(value), indent=1, allow_nan=False).encode() + b"\n")
-
-
-def for_json(value: Any) -> Any:
-    """`value` as JSON can hold it: NaN and infinity become null, and what JSON lacks, such as a Path, becomes text."""
-    value = plain(value)
-    if isinstance(value, dict):
-        return {str(key): for_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [for_json(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 def choose_folder(name: str, output_dir: str | Path | None = None,

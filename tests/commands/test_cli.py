@@ -95,6 +95,12 @@ def test_draw_tells_a_missing_file_from_an_unknown_network(capsys, tmp_path, mon
     assert reason in capsys.readouterr().err
 
 
+def test_draw_does_not_write_svg_under_another_name(capsys, tmp_path):
+    assert main(["draw", "lenet5", "-o", str(tmp_path / "a.png")]) == 2
+    assert "drawings are SVG files; name it a.svg" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_summary_and_draw_take_model_files(capsys, tmp_path):
     save_model(tmp_path / "m", zoo.create("lenet5", num_classes=3), input=(1, 28, 28))
     assert main(["summary", str(tmp_path / "m"), "--input", "1,28,28"]) == 0

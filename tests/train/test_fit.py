@@ -21,7 +21,7 @@ from minidl.train.loop import Loop
 from zoo.googlenet import GoogLeNet, GoogLeNetOutputs
 
 FILES = ["args.json", "best.safetensors", "confusion.png", "curves.png", "last.safetensors", "log.csv", "metrics.json",
-         "report.txt"]
+         "report.html", "report.txt"]
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import minidl.optim as optim
 from minidl import Tensor
 from minidl.data import DataLoader, ImageDataset
 from minidl.errors import sentence
+from minidl.io.json_file import for_json
 from minidl.train import Settings, fit
 from minidl.train.checks import part_sizes
-from minidl.train.folder import for_json
 
 
 def images(count, size=8, classes="abc"):

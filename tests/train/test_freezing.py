@@ -10,7 +10,7 @@ from minidl import Tensor
 from minidl.io import CheckpointError
 from minidl.optim import SGD, Adam
 from minidl.train import evaluate, fit, in_order, predict
-from minidl.train.freezing import Modes, frozen, parts
+from minidl.train.freezing import Freezing, Modes, parts
 from minidl.train.loop import Loop
 
 
@@ -136,7 +136,7 @@ def test_parameters_that_were_frozen_before_stay_frozen(tmp_path):
     model = net()
     model.stem[0].requires_grad_(False)
     model.head.eval()
-    with frozen(model, ("stem", "head")):
+    with Freezing(model, {"stem": None, "head": None}):
         assert not any(p.requires_grad for p in (*model.stem.parameters(), *model.head.parameters()))
     assert [p.requires_grad for p in model.stem.parameters()] == [False, False, True, True]
     assert not model.head.training

@@ -13,9 +13,11 @@ import toy_run
 from minidl.errors import sentence
 from minidl.io import CheckpointError, load_checkpoint, save_checkpoint
 from minidl.optim import SGD, Adam, AdamW, CosineAnnealingLR, ReduceLROnPlateau
+from minidl.report.log import COLUMNS
 from minidl.train import Interrupted, RunError, fit
-from minidl.train.log import COLUMNS
 from minidl.train.loop import Loop
+from minidl.train.progress import Progress
+from minidl.train.records import Curves, LogFile
 from minidl.train.run import Run
 
 
@@ -44,7 +46,7 @@ def assert_same_end(folder, other):
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
     """Drawing takes longer than the run."""
-    monkeypatch.setattr("minidl.train.loop.draw_curves", lambda *_: None)
+    monkeypatch.setattr("minidl.train.records.draw_curves", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,8 @@ def test_killed_after_a_step(tmp_path, uninterrupted, optimizer, step):
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize(("owner", "method", "call"), [
     (SGD, "update", 10),
-    (Loop, "validate", 2), (Run, "save_weights", 2), (Run, "save", 2), (Run, "save", 9), (Loop, "draw", 1),
+    (Loop, "validate", 2), (Run, "save_weights", 2), (Run, "save", 2), (Run, "save", 9), (LogFile, "epoch_finished", 1),
+    (Progress, "epoch_finished", 2), (Curves, "epoch_finished", 1), (Curves, "run_finished", 1),
 ])
 def test_killed_elsewhere(tmp_path, uninterrupted, owner, method, call, before):
     with killed_at(owner, method, call, before):
@@ -149,7 +152,7 @@ def test_signal_after_the_last_step_is_not_lost(tmp_path, monkeypatch):
         if len(rows) == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("minidl.train.loop.write_log", log_and_signal)
+    monkeypatch.setattr("minidl.train.records.write_log", log_and_signal)
     with pytest.raises(Interrupted, match="stopped by SIGTERM after step 0 of epoch 4"):
         toy_run.train(tmp_path)
 

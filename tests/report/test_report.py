@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from minidl.plot.figure import literal
-from minidl.train.plots import draw_confusion
+from minidl.report.confusion import draw_confusion
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = ["crème", "日本", "😀", "x\udcffy", "$a$b$", "$100 \\frac", "^_{", "a\nb", "%s{}", ""]

@@ -1,17 +1,13 @@
-"""Plots of a run: its learning curves, and the confusion matrix.
+"""The learning curves of a run as a plot.
 
 Matplotlib is imported when the first plot is drawn (see `plot/figure.py`).
 """
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from minidl.plot.figure import literal, new_figure, write_png
-from minidl.train.log import Row
+from minidl.plot.figure import new_figure, write_png
+from minidl.report.log import Row
 
 TRAIN, VALIDATION, RATE = "#c1440e", "#1f5fa8", "#7a7a7a"
 
@@ -38,24 +34,4 @@ def draw_curves(path: str | Path, rows: Sequence[Row], best: int, title: str = "
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
     losses.legend(frameon=False)
-    write_png(path, figure)
-
-
-def draw_confusion(path: str | Path, confusion: np.ndarray, names: Sequence[str], title: str = "") -> None:
-    """The confusion matrix as PNG: the number in a cell counts images, its colour is their fraction of the row."""
-    size = max(4.0, 0.55 * len(names) + 1.5)
-    figure = new_figure(size, size, textwrap.fill(title, int(11 * size)))
-    axes = figure.subplots()
-    fractions = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
-    axes.imshow(np.sqrt(fractions), cmap="Blues", vmin=0, vmax=1)    # the square root makes rare mistakes visible
-    slant: dict[str, Any] = {"rotation": 45, "ha": "right"} if max(map(len, names)) > 3 else {}
-    shown = [literal(name) for name in names]
-    axes.set_xticks(range(len(names)), shown, **slant)
-    axes.set_yticks(range(len(names)), shown)
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
-    for (row, column), count in np.ndenumerate(confusion):
-        if count:
-            color = "white" if fractions[row, column] > 0.4 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)
     write_png(path, figure)
