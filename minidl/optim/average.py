@@ -45,6 +45,13 @@ class Average:
         self.updates, self.applied = 0, False
         self.forget()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.described()})"
+
+    def described(self) -> str:
+        """The settings."""
+        return ""
+
     def further(self, model: HasParameters) -> dict[str, Tensor]:
         """Tensors that are averaged besides the parameters."""
         return {}
@@ -149,6 +156,9 @@ class ExponentialMovingAverage(Average):
         self.warmup = flag("ExponentialMovingAverage", "warmup", warmup)
         super().__init__(model)
 
+    def described(self) -> str:
+        return f"decay={self.decay}, warmup={self.warmup}"
+
     def move(self) -> None:
         decay = number("ExponentialMovingAverage", "decay", self.decay, 0, 1)
         self.approach(1 - (min(decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else decay))
@@ -169,6 +179,9 @@ class Lookahead(Average):
         self.steps, self.alpha = whole("Lookahead", "steps", steps), alpha
         self.alpha_at(0)
         super().__init__(model)
+
+    def described(self) -> str:
+        return f"steps={self.steps}, alpha={'a function' if callable(self.alpha) else self.alpha}"
 
     def alpha_at(self, updates: int) -> float:
         """alpha after this many updates."""
