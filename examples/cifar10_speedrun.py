@@ -26,7 +26,7 @@ def main():
                                    momentum=0.85, weight_decay=0.00133)
     parser.set_defaults(drop_last=True, label_smoothing=0.2, tta="mirror+shift", overfit=False)
     parser.add_argument("--runs", type=flags.whole(), default=1, metavar="N",
-                        help="train N networks, with the seeds from --seed on, each in a folder of its own (default: 1)")
+                        help="train N networks, with seeds from --seed on, each in a folder of its own (default: 1)")
     args = train.parse(parser)
     train_set = data.load("cifar10", "train", args.data_dir)
     train_set = train_set.take(args.limit or len(train_set))

@@ -56,7 +56,7 @@ class Airbench(nn.Module):
     heads = ("head",)
 
     def __init__(self, in_channels, num_classes, width):
-        self.in_channels = in_channels
+        self.in_channels, self.smallest = in_channels, 9
         patch = 2 * 2 * in_channels
         self.whiten = nn.Conv2d(in_channels, 2 * patch, 2)         # each component of a patch, and its negative
         self.whiten.weight = self.whiten.weight.detach()           # not a parameter
@@ -67,7 +67,7 @@ class Airbench(nn.Module):
         self.head = nn.Linear(4 * width, num_classes, bias=False)
 
     def forward(self, x):
-        nn.check_input(self, x, self.in_channels, smallest=9)
+        nn.check_input(self, x, self.in_channels, self.smallest)
         x = F.gelu(self.whiten(x))
         x = self.group1(x)
         x = self.group2(x)
