@@ -24,7 +24,7 @@ WHITEN_EPOCHS = 3                                # afterwards the biases of the 
 def main():
     parser = train.training_parser("cifar10_speedrun", __doc__.partition("\n")[0], epochs=10, batch_size=1024, lr=1.5,
                                    momentum=0.85, weight_decay=0.00133)
-    parser.set_defaults(drop_last=True, label_smoothing=0.2, tta="mirror+shift", overfit=False)
+    parser.set_defaults(drop_last=True, label_smoothing=0.2, tta="mirror+shift")
     parser.add_argument("--runs", type=flags.whole(), default=1, metavar="N",
                         help="train N networks, with seeds from --seed on, each in a folder of its own (default: 1)")
     args = train.parse(parser)

@@ -34,8 +34,6 @@ def main():
                         "in the paper (default: 16)")
     parser.add_argument("--crop", type=whole(16), default=256, metavar="N", help="height and width of the random crops "
                         "that are trained on, a multiple of 16 (default: 256)")
-    parser.add_argument("--tta", action="store_true", help="average the predictions for the eight symmetries of a "
-                        "square")
     args = train.parse(parser)
     device = minidl.Device.parse(args.device)
 
@@ -71,7 +69,7 @@ def changes(size):
 def examine(model, test_set, device, args):
     """Print the pixel error, Dice, IoU and Rand error of the test slices, and draw the mistakes."""
     images, masks = test_set.batch(np.arange(len(test_set)))
-    logits = train.predict(evaluation.Augmented(model, "turns") if args.tta else model, images, device)
+    logits = train.predict(evaluation.Augmented(model, args.tta) if args.tta else model, images, device)
     probabilities = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))              # of the inside of cells
     predictions = logits.argmax(1)
     confusion = evaluation.confusion_matrix(masks.ravel(), predictions.ravel(), 2)
@@ -81,7 +79,7 @@ def examine(model, test_set, device, args):
         "pixel_error": 1 - evaluation.accuracy(confusion),
         "dice": dict(zip(test_set.classes, evaluation.dice(confusion).tolist(), strict=True)),
         "iou": dict(zip(test_set.classes, evaluation.iou(confusion).tolist(), strict=True)),
-        "rand_error": at_half, "best_rand_error": best, "threshold": threshold, "symmetries_averaged": args.tta,
+        "rand_error": at_half, "best_rand_error": best, "threshold": threshold, "test_time_augmentation": args.tta,
     }
     scores = ", ".join(f"{key} {results[key]['membrane']:.3f}" for key in ("dice", "iou"))
     write(f"\npixel error {results['pixel_error']:.2%}; of membranes {scores}; Rand error {at_half:.4f} at probability "

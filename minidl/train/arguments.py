@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl import augment, errors
+from minidl.evaluation.augmented import VIEWS
 from minidl.flags import factor, number, numbers_of_epochs, whole
 from minidl.train.folder import BEST, choose_folder
 from minidl.train.settings import Settings
@@ -62,7 +63,7 @@ def adder(parser: argparse.ArgumentParser, title: str) -> Add:
     group = group or parser.add_argument_group(title)
 
     def add(*flags: str, default: Any = None, help: str, **settings: Any) -> None:
-        shown = help if default is None or "action" in settings else f"{help} (default: {default})"
+        shown = help if default is None or default is False or "action" in settings else f"{help} (default: {default})"
         group.add_argument(*flags, default=default, help=shown.replace("%", "%%"), **settings)
     return add
 
@@ -124,11 +125,15 @@ def add_run(add: Add, name: str) -> None:
         help="time between checkpoints within an epoch")
     add("--log-interval", type=not_negative, default=10, metavar="SECONDS",
         help="time between lines within an epoch when stderr is not a terminal; 0 for none")
+    add("--tta", nargs="?", const=True, choices=VIEWS, default=False, metavar="VIEWS",
+        help=f"test-time augmentation in the report: {', '.join(VIEWS)} (without a name: mirror, of masks turns)")
     add("--tensorboard", action="store_true", default=False, help="write the log for TensorBoard, too")
 
 
 def add_checks(add: Add) -> None:
     add("--dry-run", action="store_true", default=False, help="take a few steps as a test, and keep nothing")
+    add("--overfit", action="store_true", default=False,
+        help="train on one batch only, to see whether the network can learn at all, and keep nothing")
     add("--detect-nan", action="store_true", default=False,
         help="name the layer in which NaN or infinity first appears; slow")
 
