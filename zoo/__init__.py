@@ -173,7 +173,7 @@ def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
         holder = functools.reduce(getattr, above, model)
         old = getattr(holder, name)
         inputs = old.weight.shape[1]
-        own = {} if getattr(old, "bias", True) is not None else {"bias": False}
+        own: dict[str, Any] = {"bias": False} if getattr(old, "bias", True) is None else {}
         new = nn.Conv2d(inputs, classes, 1, **own) if isinstance(old, nn.Conv2d) else type(old)(inputs, classes, **own)
         setattr(holder, name, new.to(old.weight.device, old.weight.dtype).train(old.training))
     if hasattr(model, "architecture"):           # so that a saved model file agrees; shallow copies share the old one
