@@ -19,7 +19,8 @@ from minidl.flags import factor, number, numbers_of_epochs, whole
 from minidl.train.folder import BEST, choose_folder
 from minidl.train.settings import Settings
 
-NO_FLAG = {"callbacks", "class_weights", "freeze", "loss", "mix", "monitor", "recipe", "schedule", "schedule_every"}
+NO_FLAG = {"average", "callbacks", "class_weights", "freeze", "loss", "mix", "monitor", "recipe", "schedule",
+           "schedule_every"}
 FLAGS = tuple(field.name for field in fields(Settings) if field.name not in NO_FLAG)
 # not in the recipe: added by `fit`, or irrelevant
 APART = {*FLAGS, "class_weights", "cutmix", "data_dir", "evaluate", "find_lr", "loss", "mixup", "optimizer", "weights"}

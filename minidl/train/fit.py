@@ -11,6 +11,7 @@ from minidl.data import DataLoader, ImageDataset
 from minidl.errors import for_command
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer
+from minidl.optim.average import Average
 from minidl.report.log import Row
 from minidl.report.report import report_run
 from minidl.text import write
@@ -53,7 +54,7 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
     OSError if the folder cannot be written to. Files saved before are kept.
     """
     s = Settings(**settings)
-    check_training(model, optimizer, s.schedule)
+    check_training(model, optimizer, s.schedule, s.average)
     check_data(train_set, validation_set, test_set)
     validation_set, test_set = validation_set or None, test_set or None
     if s.patience is not None and validation_set is None:
@@ -71,7 +72,7 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
     with (Freezing(model, s.frozen) as freezing,
           nullcontext(s.output_dir) if s.keeps else tempfile.TemporaryDirectory() as path):
         check_batch_norms(model, freezing, len(train_set), about["input"], s)
-        average = None if s.ema_decay is None else ExponentialMovingAverage(model, s.ema_decay, warmup=True)
+        average = average_of(model, s)
         recipe = recipe_of(s, optimizer, train_set, validation_set)
         length = Length(s.epochs, len(loader), len(loader) * s.batch_size if s.drop_last else len(train_set))
         run = Run(model, optimizer, s.schedule, recipe, about, average, length, Path(path))
@@ -88,6 +89,11 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
     write(f"\nresults are in {s.output_dir}/" if s.keeps else
           f"\n{'a dry run' if s.dry_run else 'one batch only'}: nothing is kept")
     return run.position.rows
+
+
+def average_of(model: Module, s: Settings) -> Average | None:
+    """The average of the weights that is validated and kept, if there is one."""
+    return s.average if s.ema_decay is None else ExponentialMovingAverage(model, s.ema_decay, warmup=True)
 
 
 def recorders(s: Settings) -> list[Callback]:
@@ -109,6 +115,8 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
         later["freeze"] = list(s.frozen) if set(s.frozen.values()) == {None} else s.frozen
     if s.mixes:
         later["mix"] = ", ".join(map(repr, s.mixes))
+    if s.average is not None:
+        later["average"] = repr(s.average)
     if isinstance(s.loss, SegmentationLoss):     # other losses have no name
         later["loss"] = repr(s.loss)
     if getattr(train_set, "transform", None) is not None:
