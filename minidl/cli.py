@@ -22,7 +22,8 @@ COMMANDS = {
     "look": "show a network's filters, its feature maps of an image, and Grad-CAM",
     "data": "count, measure and show the images of a data set, and find duplicates",
     "train": "train a network on a data set, or on folders of photographs",
-PRINTING = {"info", "zoo", "summary", "data", "evaluate", "compare", "predict"}   # commands that print their results
+    "evaluate": "measure how good a model is on images with known classes",
+    "compare": "compare finished or running runs: table, settings, curves",
     "predict": "classify images with a model file",
     "convert": "make a model file from published weights",
     "compile": "compile the CPU kernels of networks ahead of time",
