@@ -96,9 +96,10 @@ def dirac(shape: Sequence[int], groups: int = 1) -> np.ndarray:
     budget.spend(math.prod(shape))
     weight = np.zeros(shape, np.float32)
     outputs = shape[0] // groups
-    same, middle = np.arange(min(outputs, shape[1])), [size // 2 for size in shape[2:]]
+    same = np.arange(min(outputs, shape[1]))
+    middle = np.ravel_multi_index([size // 2 for size in shape[2:]], shape[2:])
     for first in range(0, shape[0], outputs):
-        weight[first + same, same, *middle] = 1
+        weight.reshape(*shape[:2], -1)[first + same, same, middle] = 1
     return weight
 
 

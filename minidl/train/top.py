@@ -51,12 +51,12 @@ def with_top(model: nn.Module, top: nn.Sequential) -> nn.Module:
     """
     name = top_name(model)
     pool, _, *layers = top
-    was_linear = model.heads == (name,)
+    last = layers[0] if len(layers) == 1 else nn.Sequential(*layers)
     setattr(model, POOL, pool)
-    setattr(model, name, layers[0] if len(layers) == 1 else nn.Sequential(*layers))
+    setattr(model, name, last)
     if hasattr(model, "architecture"):
-        if was_linear and len(layers) == 1:
-            settings = {**model.architecture["settings"], "num_classes": len(layers[0].weight)}
+        if getattr(model, "heads", ()) == (name,) and isinstance(last, nn.Linear):
+            settings = {**model.architecture["settings"], "num_classes": len(last.weight)}
             model.architecture = {**model.architecture, "settings": settings}
         else:
             del model.architecture
