@@ -12,6 +12,8 @@ from minidl import augment, data, train
 
 POLICIES = {
     "none": [],
+    "crop": [augment.RandomCrop(32, padding=4)],
+    "flip": [augment.RandomHorizontalFlip()],
     "standard": [augment.RandomCrop(32, padding=4), augment.RandomHorizontalFlip()],
     "randaugment": [augment.RandomCrop(32, padding=4), augment.RandomHorizontalFlip(), augment.RandAugment()],
 }

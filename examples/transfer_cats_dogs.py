@@ -98,7 +98,6 @@ def fit(model, optimizer, train_set, validation_set, args, **settings):
     steps = args.epochs * math.ceil(len(train_set) / args.batch_size)
     schedule = OneCycleLR(optimizer, [group["lr"] for group in optimizer.param_groups], steps, cycle_momentum=False)
     given = train.fit_settings(args)
-    del given["recipe"]["cache"]                 # which changes no result
     train.fit(model, optimizer, train_set, validation_set, schedule=schedule, **given | settings)
 
 

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 KERNELS = Path("minidl/kernels")
 FLOORS = [                                            # lowest first
     {"version", "flags", "scalars", "scope", "text"},
+    {"described"},
     {"device"},
     {"arrays", "errors", "modes", "writes"},
     {"kernels.*"},                                    # the files beside kernels/__init__.py
@@ -47,11 +48,12 @@ FLOORS = [                                            # lowest first
     {"__main__"},
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
-    "version": 10, "device": 175, "scalars": 70, "text": 45, "errors": 90, "flags": 80, "arrays": 100, "modes": 70,
-    "writes": 100, "scope": 90, "kernels": 60, "kernels.*": 250, "kernels.plain": 1000, "kernels.cpu": 1500,
-    "kernels.cpu.runtime": 1160, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120, "kernels.cpu.gemm": 550,
+    "version": 10, "device": 175, "scalars": 70, "text": 45, "described": 45, "errors": 90, "flags": 80, "arrays": 100,
+    "modes": 70, "writes": 100, "scope": 90, "kernels": 60, "kernels.*": 250, "kernels.plain": 1000,
+    "kernels.cpu": 1500, "kernels.cpu.runtime": 1160, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120,
+    "kernels.cpu.gemm": 550,
     "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850, "kernels.cpu.softmax": 540, "tensor": 420,
-    "functional": 2430, "nn": 1720, "optim": 1420, "profiling": 290, "testing": 350, "io": 2600, "summary": 120,
+    "functional": 2430, "nn": 1720, "optim": 1450, "profiling": 290, "testing": 350, "io": 2600, "summary": 120,
     "data": 3180, "plot": 1560, "train": 2600, "minidl": 40, "zoo": 1750, "examples": 800, "commands": 1400,
     "evaluation": 750, "report": 1660, "cli": 70, "__main__": 10, "augment": 1100,
 }

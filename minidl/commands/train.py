@@ -38,7 +38,8 @@ def shifted(size: Size) -> augment.Transform:
 
 POLICIES: dict[str, Callable[[Size], list[augment.Transform]]] = {
     "none": lambda size: [],
-    "crop": lambda size: [shifted(size)],                    # digits and letters, which a flip makes others
+    "crop": lambda size: [shifted(size)],                    # for digits and letters, which a flip makes others
+    "flip": lambda size: [augment.RandomHorizontalFlip()],
     "standard": lambda size: [shifted(size), augment.RandomHorizontalFlip()],
     "strong": lambda size: [augment.RandomResizedCrop(size, scale=(0.3, 1.0)), augment.RandomHorizontalFlip(),
                             augment.RandAugment()],
@@ -67,6 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         f"{', '.join(STANDARD)}, else none)")
     images.add_argument("--cutout", type=whole(), metavar="N", help="erase a random square of N x N pixels")
     images.add_argument("--cache", metavar="DIR", help="keep decoded images in this folder, not in memory")
+    images.add_argument("--stream", action="store_true", help="keep no decoded images: decode those of each "
+                        "batch anew, for folders that fit neither into memory nor on the disk")
     train.add_training_arguments(parser, "train", epochs=10, batch_size=None, lr=None, momentum=0.9, weight_decay=None,
                                  validation=None)
     train.add_recipe_arguments(parser)
@@ -109,6 +112,11 @@ def check_flags(args: argparse.Namespace, kind: str) -> None:
     """Raise ValueError for flags that this kind of data has no use for."""
     if args.loss and kind != "masks":
         raise ValueError(f"--loss {args.loss} is for images with masks; classes are learned with cross entropy")
+    if args.stream and kind != "photographs":
+        raise ValueError(f"--stream is for folders of photographs in classes; the images of {args.data} are kept in "
+                         "memory" + ", or with --cache on the disk" * (kind == "masks"))
+    if args.stream and args.cache:
+        raise ValueError("--stream keeps no decoded images, and --cache keeps them; leave out one of them")
     for name in ("balanced", "mixup", "cutmix"):
         if kind == "masks" and getattr(args, name):
             raise ValueError(f"--{name} is for images with classes, and {args.data} holds images with masks")

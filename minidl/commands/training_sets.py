@@ -1,6 +1,7 @@
 """The images that `minidl train` trains with: a known data set, a folder for each class, or images with masks."""
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import zoo
 from minidl import data
 from minidl.data import ImageDataset, SegmentationDataset, Splits
 from minidl.data.image_masks import IMAGES, MASKS
+from minidl.data.streamed import Streamed
 from minidl.text import write
 
 HELD_OUT = 0.1                                   # of a known training set, for validation
@@ -57,7 +59,7 @@ def known_sets(args: argparse.Namespace) -> Splits:
 def folder_sets(args: argparse.Namespace) -> Splits:
     """The parts of a folder of photographs. Images that cannot be read are reported and left out."""
     size = args.size or zoo.image_size(args.model)
-    sets = read(args, lambda **settings: data.image_splits(args.data, size, **settings))
+    sets = read(args, lambda **settings: data.image_splits(args.data, size, stream=args.stream, **settings))
     if args.validation and sets.validation is None:
         rest, chosen = sets.train.stratified_split(1 - min(args.validation / len(sets.train), 1.0), seed=args.seed)
         sets = sets._replace(train=rest, validation=chosen)
@@ -105,11 +107,15 @@ def adapted(dataset: ImageDataset, channels: int, size: int | None) -> ImageData
         return dataset
     if isinstance(dataset.labels, np.ndarray) and dataset.labels.ndim > 1 and size is not None:
         raise ValueError(f"images with masks are brought to {size} x {size} pixels by --size {size}")
-    pixels = height * width if size is None else size * size
-    if len(dataset) * channels * pixels > MOST:
-        raise ValueError(f"{len(dataset):,} images of {channels} x {size} x {size} pixels take more than "
+    shape = (channels, height, width) if size is None else (channels, size, size)
+    images = dataset.images
+    if isinstance(images, Streamed):
+        images = images.changed(lambda image: resized(with_channels(image[None], channels), size)[0], shape)
+    elif len(dataset) * math.prod(shape) > MOST:
+        raise ValueError(f"{len(dataset):,} images of {' x '.join(map(str, shape))} pixels take more than "
                          f"{MOST >> 30} GiB; use fewer images, --limit N, or a network for {height} x {width} pixels")
-    images = resized(with_channels(dataset.images, channels), size)
+    else:
+        images = resized(with_channels(images, channels), size)
     mean, std = (spread(values, channels) for values in (dataset.mean, dataset.std))
     kind = SegmentationDataset if isinstance(dataset.labels, np.ndarray) and dataset.labels.ndim > 1 else ImageDataset
     return kind(images, dataset.labels, dataset.classes, dataset.name, mean, std)

@@ -41,6 +41,11 @@ class Streamed:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self[:].astype(dtype or np.uint8, copy=False)
 
+    def changed(self, change: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...]) -> "Streamed":
+        """The images after `change`, a function of one (C, H, W), which gives them the shape `shape`."""
+        decode = self.decode
+        return Streamed(self.paths, shape, lambda path: change(decode(path)), self.workers)
+
     def part(self, indices: np.ndarray) -> "Streamed":
         """The images at `indices`."""
         return Streamed(self.paths[indices], self.shape[1:], self.decode, self.workers)

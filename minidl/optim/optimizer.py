@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.described import changed
 from minidl.device import CPU, array_module
 from minidl.kernels import Arrays, backend, expect_training
 from minidl.modes import watched
@@ -39,8 +40,8 @@ class Setting:
 
     def __set__(self, optimizer: Optimizer, value: Any) -> None:
         checked = [optimizer.checked({**group, self.name: value}) for group in optimizer.param_groups]
-        for group, settings in zip(optimizer.param_groups, checked, strict=True):
-            group[self.name] = settings[self.name]
+        for group, given, settings in zip(optimizer.param_groups, optimizer.given, checked, strict=True):
+            group[self.name] = given[self.name] = settings[self.name]
 
 
 class Batch(NamedTuple):
@@ -102,10 +103,20 @@ class Optimizer:
             raise ValueError(f"{name}: a parameter, or a name, occurs twice")
         for group in self.param_groups:
             group.update(self.checked(group))
+        self.given = [{key: group[key] for key in self.settings} for group in self.param_groups]
         self.states: list[dict[str, Any]] = [{"steps": 0} for _ in self.parameters]
         self.scheduled: list[dict[str, float]] = [{} for _ in self.param_groups]     # see `schedules/schedule.py`
         self.forget()
         expect_training(name, [p.data for p in self.parameters])
+
+    def __repr__(self) -> str:
+        """The settings with which it was made, or that were set as attributes: a schedule changes those in use only."""
+        groups = [changed(self, given) for given in self.given]
+        if len(groups) > 1:
+            counts = [len(group["params"]) for group in self.param_groups]
+            groups = [f"{count} parameter{'s' * (count != 1)} with {settings or 'the defaults'}"
+                      for count, settings in zip(counts, groups, strict=True)]
+        return f"{type(self).__name__}({'; '.join(groups)})"
 
     def forget(self) -> None:
         """Forget what earlier steps found out."""

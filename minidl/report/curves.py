@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minidl.plot.figure import new_figure, write_png
-from minidl.report.log import Row
+from minidl.report.log import Row, rate_columns
 
 TRAIN, VALIDATION, RATE = "#c1440e", "#1f5fa8", "#7a7a7a"
 
@@ -23,7 +23,8 @@ def draw_curves(path: str | Path, rows: Sequence[Row], best: int, title: str = "
         settings = {"color": color, "label": name, "marker": "o", "markersize": 3}
         losses.plot(epochs, [row[f"{name}_loss"] for row in rows], **settings)
         accuracies.plot(epochs, [100 * row[f"{name}_accuracy"] for row in rows], **settings)
-    rates.plot(epochs, [row["lr"] for row in rows], color=RATE, marker="o", markersize=3)
+    for column in rate_columns(rows):
+        rates.plot(epochs, [row.get(column) for row in rows], color=RATE, marker="o", markersize=3)
     losses.set_yscale("log")
     for axes in (losses, accuracies):
         axes.axvline(best, color=RATE, linestyle=":", label="best epoch")

@@ -6,6 +6,7 @@ that was killed and resumed has each row once.
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,19 @@ COLUMNS = (
     "epoch", "lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds",
 )
 OF_MASKS = ("validation_iou", "validation_dice")     # further columns, if labels are masks: means over the classes
+RATES = re.compile(r"lr(_[1-9]\d*)?")            # "lr" is of the first group of parameters, "lr_2" of the second
 Row = dict[str, Any]                             # the value of each column; None for what was not measured
 
 
+def rate_columns(rows: Sequence[Row]) -> list[str]:
+    """The columns with learning rates."""
+    return list(dict.fromkeys(column for row in rows for column in row if RATES.fullmatch(column)))
+
+
 def write_log(path: str | Path, rows: Sequence[Row]) -> None:
-    """Write one line per row, whose keys are the columns; None becomes an empty cell."""
+    """Write one line per row, whose keys are the columns; None, and what a row lacks, becomes an empty cell."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0] if rows else COLUMNS)
+    writer = csv.DictWriter(text, dict.fromkeys(column for row in rows for column in row) or COLUMNS)
     writer.writeheader()
     writer.writerows(rows)
     with replacing(path) as file:

@@ -8,7 +8,7 @@ import numpy as np
 
 from minidl.report.axes import Axis, Plot, linear, logarithmic
 from minidl.report.html import Html, element
-from minidl.report.log import Row
+from minidl.report.log import Row, rate_columns
 
 POINTS = 100                                     # with more epochs, the lines have no points
 percent = "{:.0%}".format
@@ -24,7 +24,7 @@ def curves(rows: Sequence[Row], best: int | None) -> Html:
         over_epochs(rows, "accuracy", ("train_accuracy", "validation_accuracy"), best, "{:.2%}".format),
         over_epochs(rows, "mean IoU", ("validation_iou",), best, "{:.2%}".format),
         over_epochs(rows, "mean Dice", ("validation_dice",), best, "{:.2%}".format),
-        over_epochs(rows, "learning rate", ("lr",), None, "{:.3g}".format)])
+        over_epochs(rows, "learning rate", rate_columns(rows), None, "{:.3g}".format)])
 
 
 def joined_plots(legend: Html, plots: Sequence[Html | None]) -> Html:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl.data import DataLoader, ImageDataset
+from minidl.described import text
 from minidl.errors import for_command
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer
@@ -122,7 +123,7 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
     if getattr(train_set, "transform", None) is not None:
         later["transform"] = " ".join(repr(train_set.transform).split())
     return {**(s.recipe or {}), **{name: getattr(s, name) for name in names}, **later,
-            "optimizer": type(optimizer).__name__, "schedule": s.schedule and type(s.schedule).__name__,
+            "optimizer": repr(optimizer), "schedule": None if s.schedule is None else text(s.schedule),
             "train_images": len(train_set), "validation_images": len(validation_set or ())}
 
 

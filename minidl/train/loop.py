@@ -158,6 +158,7 @@ class Loop:
             "validation_accuracy": validation and validation.accuracy,
             "seconds": round(position.seconds, 3),
         }
+        row |= {f"lr_{number}": group["lr"] for number, group in enumerate(self.run.optimizer.param_groups[1:], 2)}
         if self.masks:
             row["validation_iou"] = validation and mean(iou, validation)
             row["validation_dice"] = validation and mean(dice, validation)

@@ -24,7 +24,9 @@ from minidl.nn import Module
 from minidl.optim import Optimizer, ReduceLROnPlateau
 from minidl.optim.average import Average
 from minidl.optim.schedules import Schedule
-from minidl.report.log import COLUMNS, OF_MASKS, Row
+from minidl.report.log import COLUMNS, OF_MASKS, RATES, Row
+
+NOTED = ("cache", "stream")                      # where images are kept: in the recipe, but no result depends on it
 
 
 @dataclass
@@ -160,11 +162,20 @@ class Run:
     def compare(self, path: Path, saved: Any) -> None:
         """Raise CheckpointError, naming each difference, if the saved recipe differs from this one."""
         saved = saved if isinstance(saved, dict) else {}
-        changed = [key for key in {**saved, **self.recipe} if saved.get(key) != self.recipe.get(key)]
+        changed = [key for key in {**saved, **self.recipe} if differs(key, saved.get(key), self.recipe.get(key))]
         if changed:
             was = ", ".join(f"{key}={saved.get(key)!r} (now {self.recipe.get(key)!r})" for key in changed)
             raise CheckpointError(f"{path}: this run was started with {was}; "
                                   "resume it with the same settings, or start another run")
+
+
+def differs(key: str, saved: Any, now: Any) -> bool:
+    """Whether an entry of a recipe tells that the results differ."""
+    if key in NOTED:
+        return False
+    if key in ("optimizer", "schedule") and isinstance(saved, str) and isinstance(now, str) and "(" not in saved:
+        return saved != now.partition("(")[0]    # earlier versions noted the type alone
+    return saved != now
 
 
 def load_weights(model: Module, path: str | Path) -> dict[str, Any]:
@@ -201,7 +212,8 @@ def read_position(saved: dict[str, Any]) -> Position:
     if not (all(isinstance(count, int) and count >= 0 for count in counts)
             and all(isinstance(value, int | float) for value in values)
             and position.correct >= 0
-            and all(set(row) in (set(COLUMNS), {*COLUMNS, *OF_MASKS}) for row in rows)
+            and all(set(COLUMNS) <= set(row) for row in rows)
+            and all(column in (*COLUMNS, *OF_MASKS) or RATES.fullmatch(column) for row in rows for column in row)
             and len(position.rows) == position.epoch and bool(position.rows) == bool(position.best)
             and bool(position.images) == bool(position.step)):
         raise ValueError("its position is inconsistent")

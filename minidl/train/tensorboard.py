@@ -64,7 +64,7 @@ class TensorBoard(Callback):
 def tag(column: str) -> str:
     """train_loss -> loss/train, so that TensorBoard draws it beside loss/validation."""
     part, _, name = column.partition("_")
-    return f"{name}/{part}" if name else f"run/{column}"
+    return f"{name}/{part}" if part in ("train", "validation") else f"run/{column}"
 
 
 def tensorboardx() -> Any:

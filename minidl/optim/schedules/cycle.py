@@ -26,17 +26,18 @@ class OneCycleLR(Schedule):
                  max_momentum: float = 0.95, div_factor: float = 25.0, final_div_factor: float = 1e4):
         check_optimizer("OneCycleLR", optimizer)
         self.total_steps = whole("OneCycleLR", "total_steps", total_steps)
-        self.peak_count = number("OneCycleLR", "pct_start", pct_start, 0, 1) * self.total_steps - 1
+        self.pct_start = number("OneCycleLR", "pct_start", pct_start, 0, 1)
+        self.peak_count = self.pct_start * self.total_steps - 1
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"OneCycleLR: anneal_strategy={anneal_strategy!r} must be 'cos' or 'linear'")
-        check_momentum("OneCycleLR", optimizer, cycle_momentum)
-        self.between = cosine if anneal_strategy == "cos" else linear
+        self.cycle_momentum = check_momentum("OneCycleLR", optimizer, cycle_momentum)
+        self.anneal_strategy, self.between = anneal_strategy, cosine if anneal_strategy == "cos" else linear
         self.div_factor = number("OneCycleLR", "div_factor", div_factor)
         self.final_div_factor = number("OneCycleLR", "final_div_factor", final_div_factor)
-        base, most = (number("OneCycleLR", "base_momentum", base_momentum, 0, 1),
-                      number("OneCycleLR", "max_momentum", max_momentum, 0, 1))
-        self.momenta = (most, base, most) if cycle_momentum else None
-        super().__init__(optimizer, per_group("OneCycleLR", optimizer, max_lr=max_lr))
+        self.base_momentum = number("OneCycleLR", "base_momentum", base_momentum, 0, 1)
+        self.max_momentum = number("OneCycleLR", "max_momentum", max_momentum, 0, 1)
+        self.max_lr = per_group("OneCycleLR", optimizer, max_lr=max_lr)
+        super().__init__(optimizer, self.max_lr)
 
     def cycle(self, values: tuple[float, float, float], count: int) -> float:
         """The value at `count`: from the first of three values to the second at the peak, and on to the third."""
@@ -53,8 +54,9 @@ class OneCycleLR(Schedule):
 
     def apply(self) -> None:
         super().apply()
-        if self.momenta is not None:
-            set_momentum(self.optimizer, self.cycle(self.momenta, self.count))
+        if self.cycle_momentum:
+            most = self.max_momentum
+            set_momentum(self.optimizer, self.cycle((most, self.base_momentum, most), self.count))
 
 
 class CyclicLR(Schedule):
@@ -76,27 +78,29 @@ class CyclicLR(Schedule):
                  cycle_momentum: bool = True, base_momentum: float = 0.8, max_momentum: float = 0.9):
         name = "CyclicLR"
         check_optimizer(name, optimizer)
-        check_momentum(name, optimizer, cycle_momentum)
+        self.cycle_momentum = check_momentum(name, optimizer, cycle_momentum)
         if mode not in ("triangular", "triangular2", "exp_range"):
             raise ValueError(f"{name}: mode={mode!r} must be 'triangular', 'triangular2' or 'exp_range'")
         if scale_mode not in ("cycle", "iterations"):
             raise ValueError(f"{name}: scale_mode={scale_mode!r} must be 'cycle' or 'iterations'")
         if scale_fn is not None and not callable(scale_fn):
             raise ValueError(f"{name}: scale_fn={scale_fn!r} must be a function")
-        self.up = whole(name, "step_size_up", step_size_up)
-        self.down = self.up if step_size_down is None else whole(name, "step_size_down", step_size_down)
+        self.step_size_up = whole(name, "step_size_up", step_size_up)
+        self.step_size_down = (self.step_size_up if step_size_down is None
+                               else whole(name, "step_size_down", step_size_down))
         self.mode, self.gamma = mode, number(name, "gamma", gamma, 0)
         self.scale_fn, self.scale_mode = scale_fn, scale_mode
-        self.max_lrs = per_group(name, optimizer, max_lr=max_lr)
-        base, most = (number(name, "base_momentum", base_momentum, 0, 1),
-                      number(name, "max_momentum", max_momentum, 0, 1))
-        self.momenta = (most, base) if cycle_momentum else None
-        super().__init__(optimizer, per_group(name, optimizer, base_lr=base_lr))
+        self.base_momentum = number(name, "base_momentum", base_momentum, 0, 1)
+        self.max_momentum = number(name, "max_momentum", max_momentum, 0, 1)
+        self.base_lr, self.max_lr = (per_group(name, optimizer, base_lr=base_lr),
+                                     per_group(name, optimizer, max_lr=max_lr))
+        super().__init__(optimizer, self.base_lr)
 
     def height(self) -> float:
         """How far the learning rate is on the way from base_lr to max_lr, from 0 to 1."""
-        cycles, place = divmod(self.count, self.up + self.down)
-        part = place / self.up if place <= self.up else (self.up + self.down - place) / self.down
+        up, down = self.step_size_up, self.step_size_down
+        cycles, place = divmod(self.count, up + down)
+        part = place / up if place <= up else (up + down - place) / down
         return part * self.scale(cycles + 1)
 
     def scale(self, cycle: int) -> float:
@@ -110,19 +114,21 @@ class CyclicLR(Schedule):
 
     def lrs(self) -> list[float]:
         height = self.height()
-        return [linear(low, high, height) for low, high in zip(self.base_lrs, self.max_lrs, strict=True)]
+        return [linear(low, high, height) for low, high in zip(self.base_lrs, self.max_lr, strict=True)]
 
     def apply(self) -> None:
         super().apply()
-        if self.momenta is not None:
-            set_momentum(self.optimizer, linear(*self.momenta, self.height()))
+        if self.cycle_momentum:
+            set_momentum(self.optimizer, linear(self.max_momentum, self.base_momentum, self.height()))
 
 
-def check_momentum(schedule: str, optimizer: Optimizer, cycle_momentum: bool) -> None:
-    """Raise ValueError if momentum is to move, and the optimizer has none."""
+def check_momentum(schedule: str, optimizer: Optimizer, cycle_momentum: bool) -> bool:
+    """Whether momentum is to move. Raises ValueError if the optimizer has none."""
     has_momentum = getattr(optimizer, "momentum", 0) or hasattr(optimizer, "betas")
-    if flag(schedule, "cycle_momentum", cycle_momentum) and not has_momentum:
+    moves = flag(schedule, "cycle_momentum", cycle_momentum)
+    if moves and not has_momentum:
         raise ValueError(f"{schedule}: the optimizer has no momentum; set it, or pass cycle_momentum=False")
+    return moves
 
 
 def set_momentum(optimizer: Optimizer, momentum: float) -> None:

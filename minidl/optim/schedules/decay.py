@@ -77,7 +77,7 @@ class LambdaLR(Schedule):
         if len(functions) != groups or not all(map(callable, functions)):
             raise ValueError(f"LambdaLR: lr_lambda={lr_lambda!r} must be one function of the number of steps, or "
                              f"{groups}, one for each group")
-        self.lr_lambdas: list[Callable[[int], float]] = functions
+        self.lr_lambda, self.lr_lambdas = lr_lambda, functions
         super().__init__(optimizer)
 
     def lrs(self) -> list[float]:

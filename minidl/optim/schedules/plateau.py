@@ -4,6 +4,7 @@ import math
 from numbers import Real
 from typing import Any
 
+from minidl.described import call
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.schedules.schedule import check_optimizer, per_group
 from minidl.scalars import number, plain, whole
@@ -37,9 +38,12 @@ class ReduceLROnPlateau:
         self.optimizer, self.mode, self.threshold_mode = optimizer, mode, threshold_mode
         self.patience, self.cooldown = whole(name, "patience", patience, 0), whole(name, "cooldown", cooldown, 0)
         self.threshold, self.eps = number(name, "threshold", threshold), number(name, "eps", eps)
-        self.min_lrs = per_group(name, optimizer, min_lr=min_lr)
+        self.min_lr, self.min_lrs = plain(min_lr), per_group(name, optimizer, min_lr=min_lr)
         self.best: float | None = None
         self.bad, self.resting = 0, 0           # steps without improvement; steps of cooldown that are left
+
+    def __repr__(self) -> str:
+        return call(self, without=("optimizer",))
 
     def step(self, metrics: float) -> None:
         """Compare the metric of one epoch with the best, and reduce the learning rate after too many bad ones."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from minidl.described import call
 from minidl.optim.optimizer import Optimizer
 from minidl.scalars import number, plain
 
@@ -15,6 +16,7 @@ class Schedule:
 
     The `base_lrs` are the initial learning rates of the groups (see `initial_lrs`), unless the schedule has others.
     Raises ValueError for a setting, or a learning rate from `lr_at`, that makes no sense.
+    A subclass keeps its settings as attributes of their names: so they are printed, and part of the recipe of a run.
     """
 
     total_steps: float = math.inf               # how many steps it can take
@@ -25,6 +27,9 @@ class Schedule:
         self.optimizer, self.count = optimizer, 0
         self.base_lrs = [number(name, "lr", lr, 0) for lr in base_lrs or initial_lrs(optimizer)]
         self.apply()
+
+    def __repr__(self) -> str:
+        return call(self, without=("optimizer",))
 
     def lr_at(self, base_lr: float, count: int) -> float:
         """The learning rate after `count` steps of a group whose base learning rate is `base_lr`."""

@@ -92,21 +92,21 @@ class SequentialLR(Schedule):
             raise ValueError(f"{name}: schedulers={schedulers!r} must be a list of schedules")
         for part in schedulers:
             check_part(name, "schedulers", part, optimizer)
-        self.parts, self.milestones = list(schedulers), ascending(name, milestones)
-        if len(self.milestones) != len(self.parts) - 1:
-            raise ValueError(f"{name}: {len(self.parts)} schedules need {len(self.parts) - 1} milestones, not "
-                             f"{len(self.milestones)}: milestones={milestones!r}")
+        self.schedulers, self.milestones = list(schedulers), ascending(name, milestones)
+        if len(self.milestones) != len(self.schedulers) - 1:
+            raise ValueError(f"{name}: {len(self.schedulers)} schedules need {len(self.schedulers) - 1} milestones, "
+                             f"not {len(self.milestones)}: milestones={milestones!r}")
         starts = [0, *self.milestones]
-        for start, end, part in zip(starts, self.milestones, self.parts, strict=False):
+        for start, end, part in zip(starts, self.milestones, self.schedulers, strict=False):
             if length(part) < end - start:
                 raise ValueError(f"{name}: {type(part).__name__} ends after {length(part)} steps, but has to take "
                                  f"{end - start}, from step {start} to milestone {end}")
-        self.total_steps = starts[-1] + length(self.parts[-1])
+        self.total_steps = starts[-1] + length(self.schedulers[-1])
         super().__init__(optimizer)
 
     def current(self) -> AnySchedule:
         """The part that has started last."""
-        return self.parts[bisect_right(self.milestones, self.count)]
+        return self.schedulers[bisect_right(self.milestones, self.count)]
 
     def apply(self) -> None:
         part = self.current()
@@ -124,10 +124,10 @@ class SequentialLR(Schedule):
             advance(self.current(), metrics)
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "parts": [part.state_dict() for part in self.parts]}
+        return {**super().state_dict(), "parts": [part.state_dict() for part in self.schedulers]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for part, saved in zip(self.parts, state["parts"], strict=True):
+        for part, saved in zip(self.schedulers, state["parts"], strict=True):
             part.load_state_dict(saved)
         super().load_state_dict(state)
 
