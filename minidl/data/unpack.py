@@ -5,28 +5,22 @@ outside of the new folder, links are left out, and the folder gets its name when
 """
 
 import hashlib
-import lzma
-import os
 import shutil
-import tarfile
 import uuid
-import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 import pooch
 
+from minidl.data.archive import find_archive, pieces, plain_files
 from minidl.data.idx import DataError
 from minidl.data.root import check_root
 from minidl.io.download import data_root
 
-PACKINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 MOST_FILES, MOST_BYTES = 1_000_000, 1 << 36      # of what is unpacked
-CHUNK = 1 << 20
 
 
 def folder_or_archive(name: str, root: str | Path | None = None, hint: str = "") -> Path:
-    """The folder <root>/<name>/, or that of <root>/<name>.tar (.tar.gz, .tgz, .tar.xz, .tar.bz2), unpacked.
+    """The folder <root>/<name>/, or that of the archive <root>/<name>.tar (.tar.gz, .tgz, .tar.xz, ...), unpacked.
 
     root   the folder of data sets; by default $MINIDL_DATA, else the user's cache
     hint   where the data comes from, for the error message if there is neither
@@ -37,7 +31,7 @@ def folder_or_archive(name: str, root: str | Path | None = None, hint: str = "")
     check_root(root, needed)
     if (place / name).is_dir():
         return place / name
-    archive = next((path for packing in PACKINGS if (path := place / f"{name}{packing}").is_file()), None)
+    archive = find_archive(place, name)
     if archive is None:
         raise FileNotFoundError(f"{needed}; put it there{', ' if hint else ''}{hint}")
     return unpacked(archive, Path(pooch.os_cache("minidl")) / "unpacked", name)
@@ -73,34 +67,23 @@ def publish(part: Path, folder: Path) -> None:
 def extract(archive: Path, folder: Path) -> None:
     """Write the plain files of an archive into a new folder. Raises DataError if one would lie outside of it."""
     room = min(MOST_BYTES, shutil.disk_usage(folder.parent).free)
-    try:
-        with tarfile.open(archive) as tar:
-            for number, member in enumerate(tar):
-                if not member.isfile():
-                    continue
-                room -= member.size
-                if number >= MOST_FILES or room < 0:
-                    raise DataError(f"{archive}: its files need more room than there is, or are too many; unpack it "
-                                    "by hand")
-                target = folder / safe(archive, member.name)
+    with plain_files(archive, MOST_BYTES, MOST_FILES, "Replace it, or unpack it by hand.") as files:
+        for name, size, content in files:
+            room -= size
+            if room < 0:
+                raise DataError("its files need more room than there is")
+            target = folder / safe(name)
+            try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with open(target, "wb") as file:
-                    copy(tar.extractfile(member), file)
-    except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, FileExistsError, NotADirectoryError,
-            IsADirectoryError) as error:
-        raise DataError(f"{archive}: a damaged archive ({str(error).partition(os.linesep)[0]}); replace it, or unpack "
-                        "it by hand") from error
+                    file.writelines(pieces(content))
+            except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+                raise DataError(f"{name!r:.100} is both a file and a folder in it") from error
 
 
-def safe(archive: Path, name: str) -> PurePosixPath:
+def safe(name: str) -> PurePosixPath:
     """The path of a member, which must stay within the folder into which it is unpacked."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name or not path.parts:
-        raise DataError(f"{archive}: the name {name!r:.100} leads out of the folder; the archive is not unpacked")
+        raise DataError(f"the name {name!r:.100} leads out of the folder; nothing is unpacked")
     return path
-
-
-def copy(source: IO[bytes] | None, target: IO[bytes]) -> None:
-    """Copy what a member holds, in pieces."""
-    while source is not None and (piece := source.read(CHUNK)):
-        target.write(piece)

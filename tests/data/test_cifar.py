@@ -180,7 +180,7 @@ def test_an_endless_header_is_not_read(tmp_path, monkeypatch):
     member.type, member.size = tarfile.GNUTYPE_LONGNAME, 1 << 33
     with gzip.open(tmp_path / "cifar-10-python.tar.gz", "wb") as file:
         file.write(member.tobuf(tarfile.GNU_FORMAT) + b"a" * 5000)
-    with pytest.raises(DataError, match=r"tar\.gz: 8,589,934,592 bytes are more than a file in it can have"):
+    with pytest.raises(DataError, match=r"tar\.gz: 8,589,934,592 bytes are more than a header in it can have"):
         load("cifar10", "test", root=tmp_path)
 
 

@@ -1,5 +1,6 @@
 """A data set as a folder, or as an archive that is unpacked once and never outside of its folder."""
 
+import errno
 import io
 import tarfile
 
@@ -89,6 +90,42 @@ def test_what_cannot_be_unpacked(tmp_path, cache, monkeypatch):
         folder_or_archive("pets", tmp_path / "data")
     archive(path, {"pets/a.jpg": bytes(2000)})
     monkeypatch.setattr(unpack, "MOST_BYTES", 1000)
+    with pytest.raises(DataError, match="'pets/a.jpg' has 2,000 bytes, more than a file in it can have"):
+        folder_or_archive("pets", tmp_path / "data")
+    archive(path, {"pets/a.jpg": bytes(600), "pets/b.jpg": bytes(600)})
     with pytest.raises(DataError, match="need more room than there is"):
         folder_or_archive("pets", tmp_path / "data")
     assert not list((cache / "unpacked").glob(".*"))
+
+
+def test_an_endless_header_is_not_read(tmp_path):
+    """An archive may say that the name of a file has gigabytes."""
+    member = tarfile.TarInfo("././@LongLink")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 1 << 33
+    (tmp_path / "data" / "pets.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + b"a" * 5000)
+    with pytest.raises(DataError, match=r"pets\.tar: 8,589,934,592 bytes are more than a header in it can have"):
+        folder_or_archive("pets", tmp_path / "data")
+
+
+def test_a_name_that_is_a_file_and_a_folder(tmp_path):
+    archive(tmp_path / "data" / "pets.tar", {"pets/a": b"a", "pets/a/b": b"b"})
+    with pytest.raises(DataError, match="'pets/a/b' is both a file and a folder in it"):
+        folder_or_archive("pets", tmp_path / "data")
+
+
+def test_a_full_disk_is_no_damage(tmp_path, cache, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    archive(tmp_path / "data" / "pets.tar", {"pets/a.jpg": b"a"})
+    monkeypatch.setattr(unpack, "pieces", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        folder_or_archive("pets", tmp_path / "data")
+    assert caught.value.errno == errno.ENOSPC
+    assert not list((cache / "unpacked").iterdir())
+
+
+def test_what_was_put_in_place_of_an_archive_is_named(tmp_path):
+    (tmp_path / "data" / "pets.tar").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(DataError, match="pointer of Git LFS"):
+        folder_or_archive("pets", tmp_path / "data")
