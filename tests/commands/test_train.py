@@ -11,6 +11,8 @@ import minidl.functional as F
 import zoo
 from minidl import cli, data, io, nn, optim
 from minidl.commands.train import size_for
+from minidl.commands.training_sets import adapted
+from minidl.data.streamed import Streamed
 from minidl.io import load_checkpoint
 from zoo.googlenet import GoogLeNet, GoogLeNetOutputs
 
@@ -137,7 +139,7 @@ def test_images_and_masks(membrane, capsys):
     assert facts["architecture"]["settings"]["padded"] is True
     assert facts["recipe"]["loss"].startswith("segmentation_loss('both', weight=[")
     assert "label_smoothing=0.1" in facts["recipe"]["loss"]
-    assert facts["recipe"]["optimizer"] == "Adam"
+    assert facts["recipe"]["optimizer"].startswith("Adam(lr=")
     assert minidl("membrane", *UNET, "--loss", "dice", "--resume", "run") == 2
     assert "loss=\"segmentation_loss('both'" in capsys.readouterr().err
     assert minidl("membrane", *UNET, "--evaluate", "--resume", "run") == 0
@@ -149,6 +151,7 @@ def test_images_and_masks(membrane, capsys):
     (("membrane", "--size", "31", "--set", "depth=1"), "--size N brings images to N x N pixels"),
     (("membrane", "--balanced"), "--balanced is for images with classes, and membrane holds images with masks"),
     (("membrane", "--mixup", "0.2"), "--mixup is for images with classes"),
+    (("membrane", "--stream"), "--stream is for folders of photographs in classes; the images of membrane are kept"),
     (("membrane", "--freeze", "down=0"), "--freeze down=0: '0' is not a whole number of at least 1"),
 ])
 def test_bad_arguments_for_masks(membrane, capsys, arguments, words):
@@ -196,6 +199,14 @@ def test_a_network_of_another_size_is_pointed_out(capsys):
     assert "mobilenet_v1 was designed for 224 x 224 pixels, and loses details of 28 x 28; mobilenet_v1_cifar is" in out
     assert size_for("mobilenet_v1", model, (1, 200, 200)) is None
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("channels", "size"), [(3, None), (1, None), (3, 16), (1, 16)])
+def test_streamed_images_are_adapted_when_they_are_decoded(photos, channels, size):
+    kept, streamed = (adapted(data.image_splits(photos, 24, stream=stream).train, channels, size)
+                      for stream in (False, True))
+    assert isinstance(streamed.images, Streamed)
+    np.testing.assert_array_equal(streamed.batch([5, 0, 31])[0], kept.batch([5, 0, 31])[0])
 
 
 def test_images_that_would_take_too_much_memory(digits, capsys, monkeypatch):

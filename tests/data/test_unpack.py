@@ -90,7 +90,7 @@ def test_what_cannot_be_unpacked(tmp_path, cache, monkeypatch):
         folder_or_archive("pets", tmp_path / "data")
     archive(path, {"pets/a.jpg": bytes(2000)})
     monkeypatch.setattr(unpack, "MOST_BYTES", 1000)
-    with pytest.raises(DataError, match="'pets/a.jpg' has 2,000 bytes, more than a file in it can have"):
+    with pytest.raises(DataError, match=r"'pets/a\.jpg' has 2,000 bytes, more than a file in it can have"):
         folder_or_archive("pets", tmp_path / "data")
     archive(path, {"pets/a.jpg": bytes(600), "pets/b.jpg": bytes(600)})
     with pytest.raises(DataError, match="need more room than there is"):
