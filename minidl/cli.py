@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "train a network on a data set, or on folders of photographs",
     "predict": "classify images with a model file",
     "convert": "make a model file from published weights",
+    "export": "write a trained network as a file of ONNX",
     "compile": "compile the CPU kernels of networks ahead of time",
 }
 

@@ -38,16 +38,21 @@ def save_model(path: str | Path, model: Module, **about: Any) -> None:
     Raises TypeError for any other fact, or for one or a setting of the model that JSON cannot represent; ValueError for
     a mean or std that does not fit; OSError if the file cannot be written.
     """
+    save_checkpoint(path, model.state_dict(), {**describe(model), **facts_of("save_model", model, about)})
+
+
+def facts_of(owner: str, model: Module, about: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a model, as JSON has them: its own, and `about` in their place. Raises TypeError or ValueError."""
     if unknown := set(about) - set(ABOUT):
-        raise TypeError(f"save_model: there is no {' nor '.join(sorted(unknown))}; there are {', '.join(ABOUT)}")
+        raise TypeError(f"{owner}: there is no {' nor '.join(sorted(unknown))}; there are {', '.join(ABOUT)}")
     about = {**getattr(model, "about", {}), **{key: value for key, value in about.items() if value is not None}}
     about = {key: json.loads(as_json(key, value)) for key, value in about.items()}
     if found := fault(about):
-        raise ValueError(f"save_model: {found}")
+        raise ValueError(f"{owner}: {found}")
     for key in {"mean", "std"} & set(about):
         values = about[key] if isinstance(about[key], list) else [about[key]]
-        about[key] = per_channel(f"save_model: {key}", values, about["input"][0] if "input" in about else len(values))
-    save_checkpoint(path, model.state_dict(), {**describe(model), **about})
+        about[key] = per_channel(f"{owner}: {key}", values, about["input"][0] if "input" in about else len(values))
+    return about
 
 
 def load_model(path: str | Path, build: Build | None = None, create: Callable[[], Module] | None = None,
