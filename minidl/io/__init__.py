@@ -11,7 +11,7 @@ from minidl.io.atomic import replacing
 from minidl.io.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from minidl.io.imagenet import imagenet_classes
 from minidl.io.model import describe, load_model, save_model
-from minidl.io.onnx_file import export_onnx
+from minidl.io.onnx_file import export_onnx, load_onnx
 from minidl.io.published import PUBLISHED, pretrained
 from minidl.io.weights import load_into, load_weights, read_weights
 
@@ -24,6 +24,7 @@ __all__ = [
     "load_checkpoint",
     "load_into",
     "load_model",
+    "load_onnx",
     "load_weights",
     "pretrained",
     "read_weights",

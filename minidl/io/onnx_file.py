@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from minidl.io.atomic import replacing
+from minidl.io.checkpoint import located, parsed
+from minidl.io.checks import is_whole
+from minidl.io.facts import LARGEST, describe, facts_of, known
 from minidl.io.imports import needed
-from minidl.io.model import describe, facts_of
+from minidl.io.onnx_proto import bring_in, external_tensors, parsed_file, starts_as_onnx
 from minidl.nn import Module
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from minidl.onnx.network import OnnxNetwork
 
 
 def export_onnx(model: Module, path: str | os.PathLike[str], input: Iterable[int] | None = None,
@@ -42,3 +51,48 @@ def export_onnx(model: Module, path: str | os.PathLike[str], input: Iterable[int
         raise ValueError(f"export_onnx: {error}") from error
     with replacing(path) as file:
         file.write(content)
+
+
+def load_onnx(path: str | os.PathLike[str], external_data: bool = False) -> OnnxNetwork:
+    """The network in a file of ONNX, in eval mode: a Module whose parameters train.
+
+    external_data   whether weights may be in other files, which must be in the folder of this one or below it
+    The operators are those that CNNs use, in opsets 7 to the newest that the package `onnx` knows. Names of layers are
+    those of their weights. `model.about` has the facts that `export_onnx` wrote, or the shape of the input alone.
+    Raises FileNotFoundError or CheckpointError, which names the operator, its node and the nearest supported form;
+    ImportError without the package `onnx`.
+    """
+    needed("onnx", "onnx", "load_onnx")
+    from minidl.onnx.read import from_onnx
+    path, model = parsed_file(path)
+    try:
+        for tensor in external_tensors(model) if external_data else ():
+            bring_in(path.parent, tensor)
+        network = from_onnx(model)
+    except (ValueError, TypeError, IndexError, ArithmeticError, AttributeError, LookupError, MemoryError) as error:
+        raise located(path, error) from error
+    network.about = facts_in(path, model, network)
+    return network
+
+
+def facts_in(path: Path, model: ModelProto, network: OnnxNetwork) -> dict[str, Any]:
+    """The facts in the metadata, and the shape of an image as the graph has it."""
+    facts = known(path, {entry.key: parsed(entry.value) for entry in model.metadata_props})
+    if "input" not in facts and len(network.inputs) == 1:
+        info = next(info for info in model.graph.input if info.name == network.inputs[0])
+        shape = [d.dim_value for d in info.type.tensor_type.shape.dim][1:]
+        shape = [shape[2], *shape[:2]] if network.takes_pixels else shape
+        if len(shape) == 3 and all(is_whole(n, 1, LARGEST) for n in shape):
+            facts["input"] = shape
+    if network.takes_pixels:                     # normalized in the graph
+        facts = {key: value for key, value in facts.items() if key not in ("mean", "std")}
+    return facts
+
+
+def is_onnx(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a file that begins as one of ONNX."""
+    try:
+        with open(path, "rb") as file:
+            return starts_as_onnx(file.read(64))
+    except (OSError, ValueError):                # reported where it is read
+        return False

@@ -9,7 +9,7 @@ onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
 
 
-from graphs import EVERY, LAYERS, PIXELS, Applied, check_equal, images, ours, settled, small, theirs  # noqa: E402
+from graphs import EVERY, LAYERS, PIXELS, ZOO, Applied, check_equal, images, ours, settled, small, theirs  # noqa: E402
 
 import minidl.functional as F  # noqa: E402
 import minidl.nn as nn  # noqa: E402
@@ -20,7 +20,8 @@ from minidl.onnx.write import NEWEST, OLDEST, to_onnx  # noqa: E402
 from minidl.onnx.writing import WRITERS  # noqa: E402
 
 
-@pytest.mark.parametrize("opset", [OLDEST, 18, 20, NEWEST])
+@pytest.mark.parametrize("opset", [OLDEST, pytest.param(18, marks=pytest.mark.slow),
+                                   pytest.param(20, marks=pytest.mark.slow), NEWEST])
 @pytest.mark.parametrize("name", [*EVERY, *LAYERS])
 def test_every_operation(name, opset):
     models = [Applied(function) for function in EVERY.get(name, ())] + [make() for make in LAYERS.get(name, ())]
@@ -33,7 +34,7 @@ def test_no_operation_is_left_out():
     assert set(WRITERS) == {*EVERY, *LAYERS}
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", ZOO)
 def test_the_zoo(name):
     model, shape = small(name)
     x = images(shape, 3)
