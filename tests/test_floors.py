@@ -37,7 +37,7 @@ FLOORS = [                                            # lowest first
     {"nn", "optim", "profiling", "testing"},
     {"onnx", "summary"},
     {"augment", "io"},
-    {"data", "plot"},
+    {"data", "demo", "plot"},
     {"evaluation"},
     {"report"},
     {"train"},
@@ -54,7 +54,7 @@ BUDGET = {                                            # lines of Python; raise o
     "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850, "kernels.cpu.softmax": 540, "tensor": 420,
     "functional": 2430, "nn": 1850, "onnx": 2600, "optim": 900, "profiling": 290, "testing": 350, "io": 2780,
     "summary": 120, "data": 1560, "plot": 1250, "train": 1200, "minidl": 40, "zoo": 1750, "examples": 300,
-    "commands": 900, "evaluation": 250, "report": 220, "cli": 70, "__main__": 10, "augment": 1050,
+    "commands": 900, "demo": 200, "evaluation": 250, "report": 220, "cli": 70, "__main__": 10, "augment": 1050,
 }
 LEVEL = {package: level for level, packages in enumerate(FLOORS) for package in packages}
 FILES = sorted(path.relative_to(ROOT) for folder in ("minidl", "zoo", "examples")
