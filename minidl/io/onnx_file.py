@@ -6,7 +6,6 @@ is called.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from minidl.onnx.network import OnnxNetwork
 
 
-def export_onnx(model: Module, path: str | os.PathLike[str], input: Iterable[int] | None = None,
+def export_onnx(model: Module, path: str | Path, input: Iterable[int] | None = None,
                 opset: int | None = None, fold: bool = False, uint8: bool = False, **about: Any) -> None:
     """Write what `model` computes in eval mode as a file of ONNX, of standard operators, for any number of images.
 
@@ -53,7 +52,7 @@ def export_onnx(model: Module, path: str | os.PathLike[str], input: Iterable[int
         file.write(content)
 
 
-def load_onnx(path: str | os.PathLike[str], external_data: bool = False) -> OnnxNetwork:
+def load_onnx(path: str | Path, external_data: bool = False) -> OnnxNetwork:
     """The network in a file of ONNX, in eval mode: a Module whose parameters train.
 
     external_data   whether weights may be in other files, which must be in the folder of this one or below it
@@ -89,7 +88,7 @@ def facts_in(path: Path, model: ModelProto, network: OnnxNetwork) -> dict[str, A
     return facts
 
 
-def is_onnx(path: str | os.PathLike[str]) -> bool:
+def is_onnx(path: str | Path) -> bool:
     """Whether there is a file that begins as one of ONNX."""
     try:
         with open(path, "rb") as file:

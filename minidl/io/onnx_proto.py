@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,11 +39,11 @@ def read_onnx(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, {entry.key: parsed(entry.value) for entry in model.metadata_props}
 
 
-def parsed_file(path: str | os.PathLike[str]) -> tuple[Path, ModelProto]:
+def parsed_file(path: str | Path) -> tuple[Path, ModelProto]:
     """The path of a file that is there, and the model in it, not yet checked."""
     from google.protobuf.message import DecodeError
     from onnx import ModelProto
-    path = existing(path)                        # type: ignore[arg-type]
+    path = existing(path)
     size = path.stat().st_size
     if size > MAX_SIZE:
         raise CheckpointError(f"{path}: {size:,} bytes are more than a file of ONNX can have ({MAX_SIZE:,})")

@@ -99,7 +99,7 @@ class Run:
     """
 
     call: Call
-    input: Node
+    input: Node | None
     nodes: list[Node]
     outputs: list[Tensor]
     result: Any

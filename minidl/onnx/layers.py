@@ -79,9 +79,10 @@ def dense(node: Operator, weights: Weights) -> nn.Module | None:
 
 def batch_norm(node: Operator, weights: Weights) -> nn.Module | None:
     """BatchNorm2d or BatchNorm1d, by the number of axes that was inferred."""
-    arrays = [weights.arrays.get(name) for name in node.inputs[1:]]
-    if any(array is None for array in arrays) or node.rank not in (2, 4) or node.get("training_mode", 0):
+    if node.rank not in (2, 4) or node.get("training_mode", 0) or any(
+            name not in weights.arrays for name in node.inputs[1:]):
         return None
+    arrays = [weights.arrays[name] for name in node.inputs[1:]]
     kind = nn.BatchNorm2d if node.rank == 4 else nn.BatchNorm1d
     layer = kind(len(arrays[0]), eps=node.get("epsilon", 1e-5), momentum=1 - node.get("momentum", 0.9))
     layer.weight, layer.bias = (weights.parameter(name) for name in node.inputs[1:3])

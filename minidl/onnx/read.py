@@ -114,7 +114,8 @@ def build(network: OnnxNetwork, source: Source) -> None:
 
 def learned_arrays(source: Source) -> set[str]:
     """The initializers that are trained: floats with axes, read by an operator of TRAINED and by no other."""
-    trained, fixed = set(), set()
+    trained: set[str] = set()
+    fixed: set[str] = set()
     for node in source.operators:
         for i, name in enumerate(node.inputs):
             if name in source.arrays:

@@ -120,7 +120,7 @@ def array_of(tensor: TensorProto, what: str) -> np.ndarray:
         raise Unsupported(f"{what} is in another file; load_onnx(path, external_data=True) reads files beside the "
                           "model")
     if kind not in NUMBERS:
-        names = dict(map(reversed, TensorProto.DataType.items()))                    # type: ignore[arg-type]
+        names = {number: name for name, number in TensorProto.DataType.items()}
         raise Unsupported(f"{what} has elements of type {names.get(kind, kind)}, which is not supported; convert it to "
                           "float32")
     shape = tuple(tensor.dims)

@@ -65,9 +65,9 @@ def trace(model: Module, shape: Iterable[int]) -> Trace:
     if [node.name for node in fewer.nodes] != [node.name for node in more.nodes]:
         raise ValueError(f"{type(model).__name__} does not run the same operations for {FEWER} images and for {MORE}; "
                          "a graph has no choices")
-    values: dict[Node, Value] = {}
+    values: dict[Any, Value] = {}
 
-    def add(node: Node, twin: Node) -> Value:
+    def add(node: Any, twin: Any) -> Value:
         values[node] = Value(lengths("its shape", node.shape, twin.shape), node.dtype)
         return values[node]
 
@@ -158,9 +158,9 @@ def named(result: Any) -> list[tuple[str, Tensor]]:
     """The (name, Tensor) pairs in what a model returned: "output", or the keys of a dictionary or named tuple."""
     if isinstance(result, Tensor):
         return [("output", result)]
-    if isinstance(result, tuple) and hasattr(result, "_fields"):
+    if hasattr(result, "_asdict"):               # a named tuple
         result = result._asdict()
-    if isinstance(result, tuple | list):
+    elif isinstance(result, tuple | list):
         result = {f"output_{i}": item for i, item in enumerate(result)}
     if not isinstance(result, dict) or not all(isinstance(item, Tensor) for item in result.values()):
         raise ValueError(f"the model returns {type(result).__name__}; an exported one must return a Tensor, or a "

@@ -200,7 +200,8 @@ def cast_like(node: Operator, x: Any, other: Any) -> Any:
 
 def modulo(node: Operator, a: Any, b: Any) -> np.ndarray:
     """The remainder, with the sign of b, or with that of a if `fmod`."""
-    return by_numpy(np.fmod if node.get("fmod", 0) else np.mod, node, a, b)
+    remainder: Callable = np.fmod if node.get("fmod", 0) else np.mod
+    return by_numpy(remainder, node, a, b)
 
 
 def matmul(node: Operator, a: Any, b: Any) -> Any:
@@ -217,6 +218,11 @@ def gemm(node: Operator, a: Any, b: Any, c: Any = None) -> Any:
     return out + (c if node.get("beta", 1.0) == 1 else F.mul(c, node.get("beta")))
 
 
+WITHOUT_GRADIENT: dict[str, Callable] = {
+    "Equal": np.equal, "Greater": np.greater, "Less": np.less, "GreaterOrEqual": np.greater_equal,
+    "LessOrEqual": np.less_equal, "And": np.logical_and, "Or": np.logical_or, "Xor": np.logical_xor,
+    "Not": np.logical_not, "Floor": np.floor, "Ceil": np.ceil, "Round": np.round, "Sign": np.sign,
+}  # fmt: skip
 OPERATORS: dict[str, Callable] = {
     "Add": partial(both, F.add, np.add), "Sub": partial(both, F.sub, np.subtract),
     "Mul": partial(both, F.mul, np.multiply), "Div": partial(both, F.div, quotient), "Pow": power,
@@ -227,10 +233,7 @@ OPERATORS: dict[str, Callable] = {
         "Exp": F.exp, "Log": F.log, "Sqrt": F.sqrt, "Relu": F.relu, "Sigmoid": F.sigmoid, "Tanh": F.tanh,
         "HardSwish": F.hardswish, "Erf": erf, "Reciprocal": lambda x: F.div(1.0, x),
         "Softsign": lambda x: F.div(x, 1 + F.abs(x)), "Mish": lambda x: F.mul(x, F.tanh(F.softplus(x)))}.items()},
-    **{name: partial(by_numpy, function) for name, function in {
-        "Equal": np.equal, "Greater": np.greater, "Less": np.less, "GreaterOrEqual": np.greater_equal,
-        "LessOrEqual": np.less_equal, "And": np.logical_and, "Or": np.logical_or, "Xor": np.logical_xor,
-        "Not": np.logical_not, "Floor": np.floor, "Ceil": np.ceil, "Round": np.round, "Sign": np.sign}.items()},
+    **{name: partial(by_numpy, function) for name, function in WITHOUT_GRADIENT.items()},
     "Clip": clip, "LeakyRelu": leaky_relu, "Elu": elu, "Celu": celu, "Selu": selu, "PRelu": prelu,
     "ThresholdedRelu": thresholded_relu, "HardSigmoid": hard_sigmoid, "Gelu": gelu, "Swish": swish,
     "Softplus": softplus, "Softmax": partial(along, F.softmax), "LogSoftmax": partial(along, F.log_softmax),

@@ -99,8 +99,7 @@ def gather(node: Operator, x: Any, index: Any) -> Any:
     if places.size and not (-x.shape[axis] <= places.min() and places.max() < x.shape[axis]):
         raise ValueError(f"{node.kind} {node.name!r}: there is no place {places.max()} among {x.shape[axis]}")
     check_room(f"{node.kind} {node.name!r}", (*x.shape[:axis], *places.shape, *x.shape[axis + 1:]))
-    places = int(places) if places.ndim == 0 else places
-    return x[(slice(None),) * axis + (places,)]
+    return x[(slice(None),) * axis + (places if places.ndim else int(places),)]
 
 
 def expand(node: Operator, x: Any, shape: Any) -> Any:
@@ -190,9 +189,9 @@ def constant_of_shape(node: Operator, shape: Any) -> np.ndarray:
 
 
 def range_of(node: Operator, start: Any, limit: Any, delta: Any) -> np.ndarray:
-    first, last, step = (array(x).reshape(()) for x in (start, limit, delta))
-    check_room(f"{node.kind} {node.name!r}", [max(0, math.ceil((last.item() - first.item()) / step.item()))])
-    return np.arange(first, last, step, dtype=first.dtype)
+    first, last, step = (array(x).reshape(()).item() for x in (start, limit, delta))
+    check_room(f"{node.kind} {node.name!r}", [max(0, math.ceil((last - first) / step))])
+    return np.arange(first, last, step).astype(array(start).dtype)
 
 
 def identity(node: Operator, x: Any, *more: Any) -> Any:

@@ -84,21 +84,19 @@ def taps(n: int, out: int, scale: float, mode: str, coordinates: str, nearest: s
         return Taps(np.clip(ROUNDING[nearest](position), 0, n - 1).astype(np.int64)[:, None], np.ones((out, 1)))
     below = np.floor(position).astype(np.int64)
     ratio = position - below
-    if mode == "linear":
-        offsets, weights = (0, 1), (1 - ratio, ratio)
-    else:
-        offsets, weights = (-1, 0, 1, 2), cubic_weights(ratio, cubic)
-    index = np.stack([np.clip(below + offset, 0, n - 1) for offset in offsets], axis=1)
+    first = 0 if mode == "linear" else -1
+    weights = [1 - ratio, ratio] if mode == "linear" else cubic_weights(ratio, cubic)
+    index = np.stack([np.clip(below + first + i, 0, n - 1) for i in range(len(weights))], axis=1)
     return Taps(index, np.stack(weights, axis=1))
 
 
-def cubic_weights(t: np.ndarray, a: float) -> tuple[np.ndarray, ...]:
+def cubic_weights(t: np.ndarray, a: float) -> list[np.ndarray]:
     """The weights of four neighbours at distances 1 + t, t, 1 - t, 2 - t.
 
     Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on Acoustics, Speech, and
     Signal Processing 29 (1981).
     """
-    return (((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a,
+    return [((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a,
             ((a + 2) * t - (a + 3)) * t * t + 1,
             ((a + 2) * (1 - t) - (a + 3)) * (1 - t) * (1 - t) + 1,
-            ((a * (2 - t) - 5 * a) * (2 - t) + 8 * a) * (2 - t) - 4 * a)
+            ((a * (2 - t) - 5 * a) * (2 - t) + 8 * a) * (2 - t) - 4 * a]

@@ -79,7 +79,11 @@ def getitem(g: Graph, step: Step, x: str) -> str:
     if len(arrays) > 1 or any(array.dtype.kind not in "iu" for array in arrays):
         raise ValueError("an index of booleans, or of several arrays, cannot be exported; use slices, or one array of "
                          "integers")
-    slices, gathers, removed, added, axis, place = [], [], [], [], 0, 0
+    slices: list[tuple[int, slice]] = []
+    gathers: list[tuple[int, Any]] = []
+    removed: list[int] = []
+    added: list[int] = []
+    axis = place = 0
     for part in parts:
         if part is None:
             added.append(place)
