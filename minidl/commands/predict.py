@@ -127,7 +127,8 @@ def failure(file: str, error: Exception) -> str:
 
 
 def most_probable(logits: np.ndarray, classes: Sequence[str] | None, top: int) -> list[dict]:
-    """The `top` classes with the highest probabilities, softmax(logits)."""
+    """The `top` most probable classes, softmax(logits); a single logit is that of class 1 against class 0."""
+    logits = np.array([0.0, logits[0]]) if len(logits) == 1 else logits
     names = classes or list(map(str, range(len(logits))))
     if len(names) != len(logits):
         raise ValueError(f"the model file names {len(names)} classes, but the model has {len(logits)}")

@@ -9,9 +9,9 @@ pixels shown, photographs lying on their sides), this file corrects the result o
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -31,6 +31,8 @@ WHITE_IS_ZERO, SIGNED = 0, 2                     # values of the next two tags o
 PHOTOMETRIC, SAMPLE_FORMAT = 262, 339
 GREYS = { "L;2": 85, "L;4": 17}           # raw modes of PNG in which Pillow stretches grey, and by how much
 
+Result = TypeVar("Result")
+
 
 class ImageError(ValueError):
     """A file is not an image, or not one that a network can use; the message names it."""
@@ -44,7 +46,19 @@ def read_image(path: str | Path, channels: int = 3) -> Image.Image:
     """
     if channels not in MODES:
         raise ValueError(f"read_image: images have 1 channel or 3, not {channels}")
-    path = as_path("read_image", path, ImageError)
+    return opened("read_image", path, lambda image: upright(image, channels))
+
+
+def upright(image: Image.Image, channels: int = 3) -> Image.Image:
+    """An image that has just been opened, decoded as `read_image` gives it."""
+    stored = how_stored(image)
+    image.load()
+    return converted(ImageOps.exif_transpose(image), MODES[channels], stored)
+
+
+def opened(owner: str, path: str | Path, read: Callable[[Image.Image], Result]) -> Result:
+    """`read(image)` of the image in a file, of which only the header is decoded. Raises as `read_image` does."""
+    path = as_path(owner, path, ImageError)
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise ImageError(f"{path}: a pipe or a device, not a file")  # opening it could block forever
     with open(path, "rb") as file, warnings.catch_warnings():
@@ -53,9 +67,7 @@ def read_image(path: str | Path, channels: int = 3) -> Image.Image:
             with Image.open(file, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise ImageError(f"{image.width} x {image.height} pixels are too many (at most {MAX_PIXELS:,})")
-                stored = how_stored(image)
-                image.load()
-                return converted(ImageOps.exif_transpose(image), MODES[channels], stored)
+                return read(image)
         except ImageError as error:
             problem = str(error)
         except Image.DecompressionBombError:
