@@ -85,7 +85,10 @@ def batch_norm(node: Operator, weights: Weights) -> nn.Module | None:
     arrays = [weights.arrays[name] for name in node.inputs[1:]]
     kind = nn.BatchNorm2d if node.rank == 4 else nn.BatchNorm1d
     layer = kind(len(arrays[0]), eps=node.get("epsilon", 1e-5), momentum=1 - node.get("momentum", 0.9))
-    layer.weight, layer.bias = (weights.parameter(name) for name in node.inputs[1:3])
+    fixed = [name not in weights.stored and bool((array == usual).all())         # written for a norm without them
+             for name, array, usual in zip(node.inputs[1:3], arrays, (1, 0), strict=False)]
+    layer.weight, layer.bias = (None if usual else weights.parameter(name)
+                                for name, usual in zip(node.inputs[1:3], fixed, strict=True))
     layer.running_mean.data, layer.running_var.data = (np.array(array) for array in arrays[2:])
     return layer
 

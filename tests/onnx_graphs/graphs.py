@@ -10,7 +10,7 @@ import zoo
 from minidl import Tensor, no_grad
 
 SOME = ("lenet5_1998", "simple_cnn", "alexnet_2012", "vgg11_bn_cifar", "googlenet", "resnet18", "resnet20",
-        "mobilenet_v2", "unet")
+        "mobilenet_v2", "unet", "airbench94")
 ZOO = [pytest.param(name, marks=() if name in SOME else pytest.mark.slow) for name in zoo.names()]
 CHOICE = np.arange(16).reshape(4, 4) % 2 == 0
 PIXELS = (4, 6, 6)                               # of the images that the functions below take
