@@ -113,3 +113,32 @@ def test_light_networks(name):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
     both, = prepared.run([np.concatenate([x, x])])
     np.testing.assert_allclose(both, np.concatenate([expected, expected]), rtol=1e-3, atol=1e-6)
+
+
+def with_random_weights(model):
+    """The same model; what its ConstantOfShape nodes make becomes random weights of a size that keeps scores apart."""
+    rng = np.random.default_rng(0)
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    for node in [node for node in model.graph.node if node.op_type == "ConstantOfShape"]:
+        shape = tuple(arrays[node.input[0]])
+        weight = rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape) if len(shape) > 1 else rng.uniform(0.5, 1, shape)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(weight.astype(np.float32), node.output[0]))
+        model.graph.node.remove(node)
+    model.ir_version = 8                         # in which an initializer need not be an input
+    return model
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in ("squeezenet", "shufflenet", "inception_v1")
+                                               else pytest.mark.slow) for name in LIGHT])
+def test_light_networks_with_random_weights(name):
+    """The weights by rule give every class the same score, so these are compared with onnxruntime."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
+    model = with_random_weights(onnx.load(os.path.join(DATA, "light", f"light_{name}.onnx")))
+    x = np.random.default_rng(1).standard_normal((1, 3, 224, 224), dtype=np.float32)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    expected, = session.run(None, {session.get_inputs()[0].name: x})
+    found, = Backend.prepare(model).run([x])
+    assert expected.std() > 0
+    assert abs(found - expected).max() <= 1e-4 * abs(expected).max()

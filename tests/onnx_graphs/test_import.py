@@ -333,6 +333,13 @@ def test_commands_take_it_where_they_take_a_model(exported, tmp_path, capsys):
     check_equal(ours(zoo.load(tmp_path / "b.safetensors"), x), ours(model, x))
 
 
+def test_training_starts_from_it(exported, tmp_path):
+    _, path = exported
+    assert main(["train", "digits", "--model", "simple_cnn", "--pretrained", str(path), "--epochs", "1", "--limit",
+                 "64", "--output-dir", str(tmp_path / "run")]) in (0, None)
+    assert (tmp_path / "run" / "best.safetensors").exists()
+
+
 def test_a_network_that_takes_pixels_predicts(exported, tmp_path, capsys):
     model, path = exported
     picture = photograph(tmp_path)
