@@ -28,8 +28,9 @@ class FeatureDataset(ImageDataset):
     def image_shape(self) -> tuple[int, ...]:
         return self.features.shape[1:]
 
-    def batch(self, indices: Sequence[int] | np.ndarray, epoch: int | None = None, seed: int = 0) -> Batch:
-        """Features float32 (n, ...) and labels int64 (n,), both new arrays."""
+    def batch(self, indices: Sequence[int] | np.ndarray, epoch: int | None = None, seed: int = 0,
+              visits: np.ndarray | None = None) -> Batch:
+        """Features float32 (n, ...) and labels int64 (n,), both new arrays, whatever the epoch."""
         _, labels = super().batch(indices)
         return self.features[np.asarray(indices, np.intp)], labels
 
