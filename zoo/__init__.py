@@ -16,6 +16,7 @@ import minidl.nn as nn
 from minidl.device import Device
 from minidl.io.model import rebuilt
 from minidl.scalars import whole
+from zoo.airbench import airbench94
 from zoo.alexnet import alexnet, alexnet_2012, alexnet_cifar
 from zoo.googlenet import googlenet, googlenet_2014, googlenet_cifar
 from zoo.lenet import lenet5, lenet5_1998
@@ -102,6 +103,7 @@ NETWORKS = {            # name: (its factory, the height and width of the images
     "mobilenet_v1_cifar": (mobilenet_v1_cifar, 32),
     "mobilenet_v2": (mobilenet_v2, 224),
     "mobilenet_v2_cifar": (mobilenet_v2_cifar, 32),
+    "airbench94": (airbench94, 32),
     "unet": (unet, 572),
 }
 
@@ -171,7 +173,8 @@ def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
         holder = functools.reduce(getattr, above, model)
         old = getattr(holder, name)
         inputs = old.weight.shape[1]
-        new = nn.Conv2d(inputs, classes, 1) if isinstance(old, nn.Conv2d) else type(old)(inputs, classes)
+        own: dict[str, Any] = {"bias": False} if getattr(old, "bias", True) is None else {}
+        new = nn.Conv2d(inputs, classes, 1, **own) if isinstance(old, nn.Conv2d) else type(old)(inputs, classes, **own)
         setattr(holder, name, new.to(old.weight.device, old.weight.dtype).train(old.training))
     if hasattr(model, "architecture"):           # so that a saved model file agrees; shallow copies share the old one
         settings = {**model.architecture["settings"], "num_classes": classes}

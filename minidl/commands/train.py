@@ -80,8 +80,7 @@ def run(args: argparse.Namespace) -> None:
     args.model = args.model or DEFAULTS[kind]
     args.name = args.data if kind in data.NAMES else folder_name(args.data)
     zoo.image_size(args.model)                   # report a wrong name before reading images
-    if args.loss and kind != "masks":
-        raise ValueError(f"--loss {args.loss} is for images with masks; classes are learned with cross entropy")
+    check_flags(args, kind)
     args = train.settled(args)
     train.fill_in(args, args.model, trained=args.pretrained is not None)
     sets = sets_for(args, kind)
@@ -97,11 +96,21 @@ def run(args: argparse.Namespace) -> None:
     if sets.test is None and reported is not None:
         write("there is no test set: the report is of the validation images, which also chose the best epoch")
     args.augment = args.augment or ("standard" if kind in STANDARD else "none")
-    changes = POLICIES[args.augment](sets.train.image_shape[1:])
+    height, width = sets.train.image_shape[1:]
+    changes = POLICIES[args.augment]((height, width))
     changes += [augment.Cutout(args.cutout)] if args.cutout else []
     train_set = sets.train.augmented(augment.Compose(changes) if changes else None)
     train.fit_by_flags(args, model, train_set, sets.validation, reported, freeze=dict(map(frozen, args.freeze)),
                        **loss)
+
+
+def check_flags(args: argparse.Namespace, kind: str) -> None:
+    """Raise ValueError for flags that this kind of data has no use for."""
+    if args.loss and kind != "masks":
+        raise ValueError(f"--loss {args.loss} is for images with masks; classes are learned with cross entropy")
+    for name in ("balanced", "mixup", "cutmix"):
+        if kind == "masks" and getattr(args, name):
+            raise ValueError(f"--{name} is for images with classes, and {args.data} holds images with masks")
 
 
 def frozen(text: str) -> tuple[str, int | None]:
@@ -150,8 +159,9 @@ def network(args: argparse.Namespace, kind: str, sets: Splits) -> tuple[nn.Modul
     size = args.size
     if size is None and kind != "masks":
         size = size_for(args.model, model, (channels, *sets.train.image_shape[1:]))
+    height, width = sets.train.image_shape[1:] if size is None else (size, size)
+    check_output(args.model, model, (channels, height, width), kind)
     sets = each(sets, lambda part: adapted(part, channels, size))
-    check_output(args.model, model, sets.train, kind)
     if facts.get("mean") and facts.get("std"):
         sets = each(sets, lambda part: part.normalized(facts["mean"], facts["std"]))
     return model, sets
@@ -188,15 +198,14 @@ def output_shape(model: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...] | 
         model.train(mode)
 
 
-def check_output(name: str, model: nn.Module, train_set: ImageDataset, kind: str) -> None:
-    """Raise ValueError unless the network gives what the labels of the set need: classes of images or of pixels."""
-    images = train_set.image_shape
+def check_output(name: str, model: nn.Module, images: tuple[int, ...], kind: str) -> None:
+    """Raise ValueError unless the network gives what the labels of such images need: classes of images or of pixels."""
     shape, wanted = output_shape(model, images), images[1:] if kind == "masks" else ()
     if shape is None:
         try:
             on_empty_batch(model, images, model)
         except ValueError as error:
-            raise ValueError(f"{error}; --size N brings the images to N x N pixels") from None
+            raise ValueError(f"{error}; --size N brings images to N x N pixels") from None
     elif shape[1:] != wanted and kind == "masks":
         raise ValueError(f"{name} gives outputs {shape} for images {images}; masks need a class for each of their "
                          "pixels: use --model unet, with --set padded=true")

@@ -1,7 +1,8 @@
 """Data sets and batches.   load("mnist", "train") -> ImageDataset;  DataLoader(dataset, 128, shuffle=True)
 
 Nothing here depends on tensors: a data set is bytes in memory, a batch is two NumPy arrays. Read `dataset.py` first,
-then `protocol.py` and `loader.py`. `vision.py`, `cifar.py` and `idx.py` find, download and read the files.
+then `protocol.py` and `loader.py`. `vision.py`, `cifar.py` and `idx.py` find, download and read the files of published
+sets, `image_folder.py` and `image_masks.py` those of a user, and `survey.py` says what is in them.
 """
 
 from pathlib import Path
@@ -20,6 +21,7 @@ from .parts import Splits
 from .protocol import random_generator
 from .root import check_root
 from .segmentation import SegmentationDataset
+from .tiles import tiles
 from .unpack import folder_or_archive
 from .vision import fashion_mnist, mnist
 
@@ -50,6 +52,7 @@ __all__ = [
     "mnist",
     "random_generator",
     "read_idx",
+    "tiles",
 ]
 
 NAMES = ("mnist", "fashion", "cifar10", "cifar100", "digits")

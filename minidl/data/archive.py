@@ -9,7 +9,7 @@ import gzip
 import lzma
 import tarfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -17,7 +17,7 @@ from minidl.data.idx import DataError
 from minidl.io.foreign import in_its_place
 
 ENDINGS = (".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar")
-PACKINGS = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\x00": lzma.open, b"BZh": bz2.open}
+PACKINGS: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\x00": lzma.open, b"BZh": bz2.open}
 MOST_FILES = 1000                                # in an archive of a data set
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from minidl.augment import Draws, Transform
 from minidl.data.protocol import Batch, check_dataset, make_batch, parameters_of
+from minidl.data.streamed import Streamed
 from minidl.io.checks import per_channel
 from minidl.scalars import number, plain
 
@@ -38,8 +39,7 @@ class ImageDataset:
         images = _images(images)
         self.classes = tuple(each.decode() if isinstance(each, bytes) else str(each) for each in classes)
         self.labels = self._checked_labels(labels, images.shape)
-        whole = images[:1].flags.c_contiguous                # each image is; there may be gaps between them
-        self.images = images if whole else np.ascontiguousarray(images)
+        self.images = images
         self.name = str(name)
         self.mean, self.std, self._scale, self._shift = _normalization(mean, std, images.shape[1])
         self.transform: Transform | None = None
@@ -282,8 +282,10 @@ class Subset(ImageDataset):
         known = {} if epoch is None else {"epoch": epoch, "seed": seed, "visits": visits}
         return make_batch(self.dataset, self.indices[_positions(indices)], **known)
 
-    def _part(self, array: np.ndarray) -> np.ndarray:
+    def _part(self, array: Any) -> Any:
         """The rows at `indices`: read-only, since changes of a copy would not reach the set."""
+        if isinstance(array, Streamed):
+            return array.part(self.indices)
         first = np.array_equal(self.indices, np.arange(len(self)))
         part = array[: len(self)] if first else array[self.indices]
         part.flags.writeable = False
@@ -291,7 +293,9 @@ class Subset(ImageDataset):
 
 
 def _images(images: Any) -> np.ndarray:
-    """Images as an array uint8 (N, C, H, W); raises an error that says what to do."""
+    """Images as an array uint8 (N, C, H, W), each in C order; raises an error that says what to do."""
+    if isinstance(images, Streamed):
+        return images  # type: ignore[return-value]
     try:
         images = np.asarray(images)
     except ValueError:                           # a list of arrays of different shapes
@@ -305,7 +309,7 @@ def _images(images: Any) -> np.ndarray:
     if images.shape[3] <= 4 < images.shape[1]:
         raise ValueError(f"images must have shape (N, C, H, W), and {images.shape} looks like (N, H, W, C); "
                          "convert with images.transpose(0, 3, 1, 2)")
-    return images
+    return images if images[:1].flags.c_contiguous else np.ascontiguousarray(images)
 
 
 def _normalization(mean: Any, std: Any, channels: int) -> tuple[Any, ...]:

@@ -30,7 +30,7 @@ class FeatureDataset(ImageDataset):
 
     def batch(self, indices: Sequence[int] | np.ndarray, epoch: int | None = None, seed: int = 0,
               visits: np.ndarray | None = None) -> Batch:
-        """Features float32 (n, ...) and labels int64 (n,), both new arrays, whatever the epoch."""
+        """Features float32 (n, ...) and labels int64 (n,), both new arrays."""
         _, labels = super().batch(indices)
         return self.features[np.asarray(indices, np.intp)], labels
 

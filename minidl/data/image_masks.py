@@ -17,15 +17,17 @@ import numpy as np
 from PIL import Image
 
 from minidl.augment.crop import size_pair
+from minidl.data.decoding import decoded
 from minidl.data.idx import DataError
-from minidl.data.image_folder import SHOWN, FromFiles, decoded, existing_folder, part_folder, statistics
+from minidl.data.image_folder import SHOWN, FromFiles, existing_folder, part_folder
 from minidl.data.mask_classes import Classes, MaskClasses, Pair
 from minidl.data.parts import Splits
 from minidl.data.segmentation import SegmentationDataset
+from minidl.data.statistics import statistics
 from minidl.io.checks import is_whole
 from minidl.io.find import Photograph, Search
 from minidl.io.image import MODES, ImageError, centre_crop, read_image, resized
-from minidl.io.mask import read_mask
+from minidl.io.mask import as_given, read_mask
 from minidl.scalars import plain
 
 IMAGES, MASKS = ("images", "image", "imgs", "img"), ("masks", "mask", "labels", "label")
@@ -79,7 +81,8 @@ def image_masks(images_folder: str | Path, masks_folder: str | Path | None = Non
     images, masks = planes[:, :channels], planes[:, channels]
     dataset = ImageMasks(images, masks, values.names.values(), folders[0].resolve().parent.name, *statistics(images))
     dataset.paths, dataset.skipped = [path for i, path in enumerate(paths) if i not in faults], skipped
-    dataset.mask_paths, dataset.values = [mask_of[path] for path in dataset.paths], values.names
+    dataset.mask_paths = [mask_of[path] for path in dataset.paths]
+    dataset.values = {as_given(value): name for value, name in values.names.items()}
     return dataset
 
 

@@ -48,7 +48,7 @@ class DataLoader:
         self.prefetch = _checked("prefetch", prefetch, 0)
         self.epoch = 0
         self.balanced = bool(balanced)
-        if self.balanced and np.ndim(getattr(dataset, "labels", None)) != 1:
+        if self.balanced and np.ndim(getattr(dataset, "labels", 0)) != 1:
             raise TypeError(f"balanced=True needs a data set with a label for each image, labels (N,), not {dataset!r}")
         self._drawn: int | None = None                       # the seed, and
         self._restarts: int | None = None                    # how often the stream had been restarted

@@ -1,15 +1,13 @@
 """Which class a value in a mask file is."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.data.decoding import each
 from minidl.data.idx import DataError
-from minidl.data.image_folder import cores
 from minidl.data.segmentation import IGNORED
-from minidl.io.image import ImageError
 from minidl.io.mask import read_mask, shown, value_of
 from minidl.scalars import plain
 
@@ -61,20 +59,13 @@ class MaskClasses(NamedTuple):
 
 def values_found(pairs: Sequence[Pair], workers: int | None) -> list[int]:
     """The values that occur in masks, sorted; masks that cannot be read are left to others."""
-    def one(pair: Pair) -> list[int]:
-        try:
-            return np.unique(read_mask(pair.mask)).tolist()
-        except (OSError, ImageError):
-            return []
-
     found: set[int] = set()
-    with ThreadPoolExecutor(workers or cores(), "minidl-decode") as pool:
-        for pair, values in zip(pairs, pool.map(one, pairs), strict=True):
-            found.update(values)
-            if len(found) > IGNORED + 1:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise DataError(f"{pair.mask}: with this mask of {pair.image}, masks have more than {IGNORED} "
-                                "different values; are they photographs? Else give `classes`, as {value: name}")
+    values = each([pair.mask for pair in pairs], lambda path: np.unique(read_mask(path)).tolist(), workers)
+    for pair, own in zip(pairs, values, strict=True):
+        found.update([] if isinstance(own, str) else own)
+        if len(found) > IGNORED + 1:
+            raise DataError(f"{pair.mask}: with this mask of {pair.image}, masks have more than {IGNORED} different "
+                            "values; are they photographs? Else give `classes`, as {value: name}")
     return sorted(found)
 
 

@@ -3,7 +3,7 @@
 All logits of 50,000 images and 1,000 classes would be 200 MB, and those of masks much more.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class Gathered:
 
     def add(self, labels: np.ndarray, logits: np.ndarray) -> None:
         """One batch: labels (n,) and logits (n, C), or masks (n, H, W) and logits (n, C, H, W); C is 1 or `classes`."""
-        if logits.shape[1:2] == (1,):
+        if logits.shape[1:2] == (1,) and self.classes > 1:
             logits = np.concatenate([np.zeros_like(logits), logits], 1)
         if logits.ndim < 2 or labels.shape != logits.shape[:1] + logits.shape[2:]:
             raise ValueError(f"evaluate: logits {logits.shape} do not match labels {labels.shape}; they must be (n, C) "
@@ -110,7 +110,8 @@ class Gathered:
 
     def each(self) -> Images | Masks:
         """The results of all images."""
-        columns = [None if column[0] is None else np.concatenate(column) for column in zip(*self.parts, strict=True)]
+        columns: list[Any] = [None if column[0] is None else np.concatenate(column)
+                              for column in zip(*self.parts, strict=True)]
         return type(self.parts[0])(*columns)
 
 

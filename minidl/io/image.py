@@ -46,12 +46,14 @@ def read_image(path: str | Path, channels: int = 3) -> Image.Image:
     """
     if channels not in MODES:
         raise ValueError(f"read_image: images have 1 channel or 3, not {channels}")
+    return opened("read_image", path, lambda image: upright(image, channels))
 
-    def upright(image: Image.Image) -> Image.Image:
-        stored = how_stored(image)
-        image.load()
-        return converted(ImageOps.exif_transpose(image), MODES[channels], stored)
-    return opened("read_image", path, upright)
+
+def upright(image: Image.Image, channels: int = 3) -> Image.Image:
+    """An image that has just been opened, decoded as `read_image` gives it."""
+    stored = how_stored(image)
+    image.load()
+    return converted(ImageOps.exif_transpose(image), MODES[channels], stored)
 
 
 def opened(owner: str, path: str | Path, read: Callable[[Image.Image], Result]) -> Result:

@@ -53,7 +53,12 @@ def value_of(given: Any) -> int:
     return int(given)
 
 
+def as_given(value: int) -> int | tuple[int, int, int]:
+    """What `value_of` takes for a value: a number, or a colour."""
+    colour = value - COLOURED
+    return value if value < COLOURED else (colour >> 16, colour >> 8 & 255, colour & 255)
+
+
 def shown(value: int) -> str:
     """A value as text: "255", or "(255, 0, 0)"."""
-    colour = value - COLOURED
-    return str(value) if value < COLOURED else str((colour >> 16, colour >> 8 & 255, colour & 255))
+    return str(as_given(value))

@@ -1,7 +1,7 @@
 """Optimizers, which update weights by their gradients. Read `optimizer.py`, then `sgd.py`, then `schedules/`."""
 
 from minidl.optim.adam import Adam, AdamW
-from minidl.optim.average import ExponentialMovingAverage
+from minidl.optim.average import ExponentialMovingAverage, Lookahead
 from minidl.optim.clip import clip_grad_norm_
 from minidl.optim.groups import parameter_groups
 from minidl.optim.optimizer import Optimizer
@@ -37,6 +37,7 @@ __all__ = [
     "LambdaLR",
     "LinearLR",
     "LinearWarmup",
+    "Lookahead",
     "MultiStepLR",
     "OneCycleLR",
     "Optimizer",

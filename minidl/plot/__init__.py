@@ -1,4 +1,4 @@
-"""Pictures of a network: its architecture, its filters, its feature maps, and Grad-CAM heat maps; of augmentation.
+"""Pictures of a network: its architecture, its filters, its feature maps, and Grad-CAM heat maps; of data sets.
 
     Path("net.svg").write_text(plot.network(model, (3, 224, 224)))
     plot.filters(model).save("filters.png")
@@ -12,7 +12,9 @@ Read `graph.py` first for the drawing of the architecture, and `inside.py` for t
 
 from minidl.plot.augmentation import augmentation_grid
 from minidl.plot.drawing import network
+from minidl.plot.overview import data_overview
 from minidl.plot.pictures import Picture, feature_maps, filters, grad_cam
 from minidl.plot.segmentation import segmentation_grid
 
-__all__ = ["Picture", "augmentation_grid", "feature_maps", "filters", "grad_cam", "network", "segmentation_grid"]
+__all__ = ["Picture", "augmentation_grid", "data_overview", "feature_maps", "filters", "grad_cam", "network",
+           "segmentation_grid"]

@@ -8,6 +8,7 @@ from minidl.report.html import Html, element
 
 WIDTH, HEIGHT = 360, 230
 LEFT, RIGHT, TOP, BOTTOM = 52, 340, 12, 196      # the edges of the plotted rectangle
+TICKS = 5                                        # of an axis, about
 
 
 class Axis(NamedTuple):
@@ -26,26 +27,25 @@ class Axis(NamedTuple):
         return (value - self.low) / (self.high - self.low)
 
 
-def linear(low: float, high: float, form: Callable[[float], str] = "{:g}".format, count: int = 5) -> Axis:
-    """An axis whose ticks are multiples of 1, 2 or 5 times a power of ten; it ends where the values do."""
+def linear(low: float, high: float, form: Callable[[float], str] = "{:g}".format, least: float = 0.0) -> Axis:
+    """An axis with ticks at multiples of 1, 2 or 5 times a power of ten, of `least` at least; it ends as the values."""
     if not high > low:
         low, high = low - 0.5, high + 0.5
-    power = 10.0 ** math.floor(math.log10((high - low) / count))
-    step = next((power * m for m in (1, 2, 5) if (high - low) / (power * m) <= count), power * 10)
+    power = 10.0 ** math.floor(math.log10((high - low) / TICKS))
+    step = max(least, next((power * m for m in (1, 2, 5) if (high - low) / (power * m) <= TICKS), power * 10))
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return Axis(low, high, [round(i * step, 12) for i in range(first, last + 1)], form)
 
 
 def logarithmic(low: float, high: float) -> Axis:
-    """An axis with a tick for each power of ten, or for 1, 2 and 5 times it if these are few."""
+    """An axis with a tick for each power of ten, or for 1, 2 and 5 times it; as a linear axis has, if these are few."""
     if not high > low * 1.05:
         low, high = low / 1.5, high * 1.5
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for factors in ((1,), (1, 2, 5), (1, 2, 3, 4, 5, 6, 7, 8, 9)):
-        ticks = [m * 10.0**p for p in powers for m in factors if low <= m * 10.0**p <= high]
-        if len(ticks) >= 3:
-            break
+    choices = [[m * 10.0**p for p in powers for m in factors if low <= m * 10.0**p <= high]
+               for factors in ((1,), (1, 2, 5))]
+    ticks = next((choice for choice in choices if len(choice) >= 3), linear(low, high).ticks)
     return Axis(low, high, ticks, "{:g}".format, True)
 
 

@@ -55,8 +55,8 @@ def facts_of(run: str | Path | None, part: str = "test", sets: Mapping[str, Any]
     if run is None:
         return Facts(part=part, counts=counts, tta=tta)
     folder = Path(run)
-    return Facts(folder.resolve().name, part, read_log(folder / "log.csv"), read_args(folder / "args.json"), best,
-                 counts, tta)
+    rows, args = read_log(folder / "log.csv"), read_args(folder / "args.json")
+    return Facts(folder.resolve().name if rows or args else "", part, rows, args, best, counts, tta)
 
 
 def read_args(path: Path) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def read_log(path: Path) -> list[Row]:
         for row in rows:
             row["epoch"] = int(row["epoch"])
         return rows if all(set(COLUMNS) <= set(row) for row in rows) else []
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, csv.Error):
         return []
 
 

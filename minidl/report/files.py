@@ -21,25 +21,28 @@ from minidl.text import write as say
 
 
 def write(folder: str | Path, model: Module, dataset: ImageDataset | None, result: Evaluation | None,
-          facts: Facts | None = None, device: str | Device = "cpu") -> None:
-    """Write the files of a report into a folder, each completely or not at all.
+          facts: Facts | None = None, device: str | Device = "cpu") -> bool:
+    """Write the files of a report into a folder, each completely or not at all; returns whether all are written.
 
     dataset, result  what was evaluated; None for a run without test and validation images, which gets report.html only
     facts            what is said of the run (`facts.py`)
     A file that cannot be written is named on stderr, and the others are written.
     """
-    folder, facts = Path(folder), facts or Facts()
-    attempt(folder / "report.html", lambda path: write_text(path, page(model, dataset, result, facts, device)))
-    if dataset is None or result is None:
-        return
-    attempt(folder / "report.txt", lambda path: write_text(path, f"{as_text(result, dataset, facts)}\n"))
-    attempt(folder / "metrics.json", lambda path: write_json(path, as_json(result, dataset, facts)))
-    attempt(folder / "confusion.png", lambda path: draw_confusion(path, result.confusion, dataset.classes,
-                                                                  headline(result, dataset)))
+    facts = facts or Facts()
+    makers: dict[str, Callable[[Path], Any]] = {
+        "report.html": lambda path: write_text(path, page(model, dataset, result, facts, device))}
+    if dataset is not None and result is not None:
+        makers |= {
+            "report.txt": lambda path: write_text(path, f"{as_text(result, dataset, facts)}\n"),
+            "metrics.json": lambda path: write_json(path, as_json(result, dataset, facts)),
+            "confusion.png": lambda path: draw_confusion(path, result.confusion, dataset.classes,
+                                                         headline(result, dataset))}
+    written = [made(Path(folder, name), make) for name, make in makers.items()]      # all are tried
+    return all(written)
 
 
-def attempt(path: Path, make: Callable[[Path], Any]) -> None:
-    """Make a file; if that fails, say so. The run that it describes is worth more than the description."""
+def made(path: Path, make: Callable[[Path], Any]) -> bool:
+    """Make a file; if that fails, say so: the run that it describes is worth more than the description."""
     try:
         make(path)
     except Exception as error:
@@ -47,6 +50,8 @@ def attempt(path: Path, make: Callable[[Path], Any]) -> None:
             raise
         if sys.stderr is not None:
             say(f"{path} is missing: {sentence(error)}", sys.stderr, flush=True)
+        return False
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,9 +1,11 @@
 """HTML as nested calls: element("td", "a < b", class_="name"). All text is escaped, since names come from outside."""
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")   # and what reverses text
 VOID = {"meta", "img", "br"}                     # elements without an end tag
 
 
@@ -38,9 +40,8 @@ def joined(children: Iterable[Any]) -> Html:
 
 
 def clean(text: str) -> str:
-    """Text that a page can hold: what is no Unicode is escaped, and control characters are replaced."""
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() or c in "\n\t\u00ad\u200b\u3000" or ord(c) > 0x9f else "\ufffd" for c in text)
+    """Text that a page can hold: bytes that are no Unicode are escaped, control characters are replaced."""
+    return CONTROL.sub("\ufffd", text.encode("utf-8", "backslashreplace").decode())
 
 
 def section(title: str, *children: Any, note: str | None = None) -> Html:

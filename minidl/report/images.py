@@ -79,7 +79,7 @@ def masks(model: Module, dataset: ImageDataset, result: Evaluation, device: str 
     worst = order[:MASKED]
     best = [i for i in order[::-1] if i not in worst][:MASKED]
     return [section(title, legend(dataset.classes), [mask_figure(model, dataset, result.each, i, device) for i in some],
-                    note="From left to right: the image, the true mask, the predicted mask, and the wrong pixels.")
+                    note="In each row: the image, the true mask, the predicted mask, and the wrong pixels.")
             for title, some in (("Worst images", worst), ("Best images", best)) if some]
 
 

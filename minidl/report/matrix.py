@@ -40,7 +40,7 @@ def as_table(counts: np.ndarray, shares: np.ndarray, names: Sequence[str], count
                     [cell(t, p) for p in range(len(names))]) for t, name in enumerate(names)]
     return element("div", element("table", element("caption", "Rows are true classes, columns are predicted classes."),
                                   element("thead", element("tr", element("td"), heads)), element("tbody", rows),
-                                  class_="matrix"), class_="scroll")
+                                  class_="matrix" if max(map(len, names)) > 3 else "matrix level"), class_="scroll")
 
 
 def as_dots(counts: np.ndarray, shares: np.ndarray, names: Sequence[str], counted: str) -> Html:

@@ -46,7 +46,7 @@ def over_epochs(rows: Sequence[Row], title: str, columns: Sequence[str], best: i
         return None
     epochs = [row["epoch"] for row in rows]
     y = vertical_axis(title, min(values), max(values))
-    plot = Plot(title, linear(min(epochs), max(epochs), "{:g}".format), y, "epoch")
+    plot = Plot(title, linear(min(epochs), max(epochs), "{:g}".format, 1), y, "epoch")
     if best:
         plot.vertical(best, "best")
     for column in columns:
@@ -108,8 +108,8 @@ def reliability(diagram: np.ndarray, counted: str) -> Html:
 
 def columns(counts: np.ndarray, names: Sequence[str], title: str, counted: str) -> Html:
     """The numbers of many classes as columns, in the order of the classes."""
-    plot = Plot(title, linear(0, len(counts), "{:g}".format), linear(0, max(1, int(counts.max())), "{:,g}".format),
-                "class")
+    y = linear(0, max(1, int(counts.max())), "{:,g}".format, 1)
+    plot = Plot(title, linear(0, len(counts), "{:g}".format, 1), y, "class")
     for i, count in enumerate(counts.tolist()):
         plot.bar(i, i + 1, 0, count, "bar", f"{names[i]}: {count:,} {counted}")
     return plot.figure(title, f"from {counts.min():,} to {counts.max():,} {counted} in a class")

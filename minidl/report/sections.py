@@ -14,6 +14,7 @@ from minidl.report import matrix, plots
 from minidl.report.facts import Facts
 from minidl.report.html import Html, element, number, section, table
 from minidl.report.meaning import MEANING, shown
+from minidl.report.tables import occurring
 
 BARS = 30                                        # no more classes get a bar each
 LONGEST = 300                                    # characters of a setting
@@ -50,8 +51,9 @@ def of_classes(result: Evaluation, names: Sequence[str], counted: str) -> Html:
     np.fill_diagonal(others, 0)
     worst, counts = others.argmax(1), confusion.sum(1)
     rows: list[list[Any]] = []
-    for c, name in enumerate(names):
-        cells = [name, number(counts[c]), *(number(value[c], ".1%") for value in values)]
+    occur, missing = occurring(confusion, names)
+    for c in occur:
+        cells = [names[c], number(counts[c]), *(number(value[c], ".1%") for value in values)]
         if not result.of_pixels:
             cells.append(f"{names[worst[c]]} ({others[c, worst[c]]:,})" if others[c].any() else "")
         rows.append(cells)
@@ -59,6 +61,7 @@ def of_classes(result: Evaluation, names: Sequence[str], counted: str) -> Html:
     sentence = f"Means: precision {means[0]}, recall {means[1]}, " + (
         f"IoU {means[2]}, Dice {means[3]}." if result.of_pixels else f"F1 {means[2]}.")
     return section("Classes", table(heads, rows, "The results of each class", "sortable"),
+                   element("p", f"{missing[0].upper()}{missing[1:]}.", class_="note") if missing else None,
                    note=f"{sentence} A click on the head of a column sorts by it.")
 
 

@@ -7,19 +7,29 @@ import numpy as np
 from minidl.evaluation.metrics import fraction, mean_over_classes, precision_recall_f1
 
 MATRIX = 40                                      # no more classes are shown as a matrix
+NAMED = 5                                        # of the classes that do not occur
 PAIRS = 20                                       # the most frequent mistakes that are listed
 
 
 def class_table(confusion: np.ndarray, names: Sequence[str], counted: str = "images") -> str:
-    """Precision, recall and F1 of each class in percent, and their means over the classes that occur, as text."""
-    columns = np.stack(precision_recall_f1(confusion)) * 100
+    """Precision, recall and F1 of each class that occurs in percent, and their means, as text."""
+    columns, (occur, missing) = np.stack(precision_recall_f1(confusion)) * 100, occurring(confusion, names)
     means = [mean_over_classes(values, confusion) for values in columns]
-    names, counts = [*names, "mean"], [f"{count:,}" for count in (*confusion.sum(1), confusion.sum())]
+    counts = [f"{count:,}" for count in (*confusion.sum(1)[occur], confusion.sum())]
+    names, columns = [*(names[c] for c in occur), "mean"], columns[:, occur]
     width, last = max(len("class"), *map(len, names)), max(9, 2 + max(map(len, counts)))
     lines = [f"{'class':{width}}  precision   recall       F1{counted:>{last}}"]
     for name, values, count in zip(names, [*columns.T, means], counts, strict=True):
         lines.append(f"{name:{width}}  " + "".join(f"{value:9.2f}" for value in values) + f"{count:>{last}}")
-    return "\n".join(lines)
+    return "\n".join([*lines, missing] if missing else lines)
+
+
+def occurring(confusion: np.ndarray, names: Sequence[str]) -> tuple[list[int], str]:
+    """The classes that are true or predicted somewhere, and a sentence about the others; empty if there are none."""
+    occur = confusion.sum(0) + confusion.sum(1) > 0
+    others = [names[c] for c in np.flatnonzero(~occur).tolist()]
+    shown = ", ".join(others[:NAMED]) + (f" and {len(others) - NAMED:,} more" if len(others) > NAMED else "")
+    return np.flatnonzero(occur).tolist(), f"neither there nor predicted: {shown}" if others else ""
 
 
 def confusion_table(confusion: np.ndarray, names: Sequence[str]) -> str:

@@ -19,13 +19,14 @@ from minidl.flags import factor, number, numbers_of_epochs, whole
 from minidl.train.folder import BEST, choose_folder
 from minidl.train.settings import Settings
 
-NO_FLAG = {"callbacks", "class_weights", "freeze", "loss", "mix", "monitor", "recipe", "schedule", "schedule_every"}
+NO_FLAG = {"average", "callbacks", "class_weights", "freeze", "loss", "mix", "monitor", "recipe", "schedule",
+           "schedule_every"}
 FLAGS = tuple(field.name for field in fields(Settings) if field.name not in NO_FLAG)
 # not in the recipe: added by `fit`, or irrelevant
 APART = {*FLAGS, "class_weights", "cutmix", "data_dir", "evaluate", "find_lr", "loss", "mixup", "optimizer", "weights"}
 # came later: not in the recipe while they have these values, so that earlier runs can be resumed
-LATER = {"gamma": None, "layer_lr": [], "milestones": None, "norm_decay": True, "schedule_kind": "onecycle",
-         "settings": [], "warmup": 0}
+LATER: dict[str, Any] = {"gamma": None, "layer_lr": [], "milestones": None, "norm_decay": True,
+                         "schedule_kind": "onecycle", "settings": [], "warmup": 0}
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("onecycle", "cosine", "step", "multistep", "exponential", "poly", "warm-restarts", "plateau", "constant")
 
@@ -131,7 +132,7 @@ def add_run(add: Add, name: str) -> None:
 
 def add_checks(add: Add) -> None:
     add("--dry-run", action="store_true", default=False, help="take a few steps as a test, and keep nothing")
-    add("--overfit", action="store_true", default=False,
+    add("--overfit", "--overfit-batch", action="store_true", default=False,
         help="train on one batch only, to see whether the network can learn at all, and keep nothing")
     add("--detect-nan", action="store_true", default=False,
         help="name the layer in which NaN or infinity first appears; slow")
@@ -147,7 +148,7 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     add("--warmup", type=whole(0), default=0, metavar="N",
         help="epochs in which the learning rate rises first; of onecycle, its rising part")
     add("--milestones", type=numbers_of_epochs, metavar="N,N", help="the epochs after which multistep multiplies the "
-        "learning rate by gamma (default: at half and three quarters of them)")
+        "learning rate by gamma (default: after half and three quarters of them)")
     add("--gamma", type=positive, metavar="X", help="the factor of step, multistep and plateau (default: 0.1), and "
         "that of each epoch of exponential (default: so that 0.01 of the learning rate is left)")
     add("--layer-lr", type=factor, action="append", default=[], metavar="LAYER=X",
@@ -177,7 +178,9 @@ def settled(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def fit_settings(args: argparse.Namespace) -> dict[str, Any]:
-    """The keyword arguments of `fit` that the flags determine."""
+    """The keyword arguments of `fit` that the flags determine. Raises ValueError if they ask for no training."""
+    if args.find_lr:                             # a script that can search has done so, and does not come here
+        raise ValueError("--find-lr: this script has no search for a learning rate; leave the flag out")
     mixes = [kind(strength) for kind, strength in ((augment.MixUp, args.mixup), (augment.CutMix, args.cutmix))
              if strength is not None]
     recipe = {name: value for name, value in vars(args).items() if name not in APART}

@@ -102,8 +102,8 @@ def schedule_for(args: Namespace, optimizer: Optimizer,
     elif kind == "step":
         after = StepLR(optimizer, math.ceil(left / 3), gamma)
     elif kind == "multistep":
-        milestones = args.milestones or [epochs / 2, epochs * 3 / 4]
-        after = MultiStepLR(optimizer, [max(0, round((epoch - warmup) * steps)) for epoch in milestones], gamma)
+        milestones = args.milestones or [warmup + (epochs - warmup) * part for part in (1 / 2, 3 / 4)]
+        after = MultiStepLR(optimizer, [round((epoch - warmup) * steps) for epoch in milestones], gamma)
     else:
         after = None
     return warmed_up(optimizer, after, warmup * steps), "step"
@@ -121,6 +121,8 @@ def check_schedule(args: Namespace) -> None:
         raise ValueError(f"--warmup {args.warmup} must be less than --epochs {args.epochs}")
     if args.milestones and kind != "multistep":
         raise ValueError(f"--milestones belongs to --schedule multistep, not to {kind}")
+    if args.milestones and args.milestones[0] <= args.warmup:
+        raise ValueError(f"--milestones {args.milestones[0]} must come after the epochs of --warmup {args.warmup}")
     if args.gamma is not None and kind not in ("step", "multistep", "plateau", "exponential"):
         raise ValueError(f"--gamma belongs to --schedule step, multistep, plateau and exponential, not to {kind}")
     if args.gamma is not None and args.gamma >= 1:

@@ -73,9 +73,9 @@ class Callbacks:
         except BaseException as error:
             run.error = error
         self.finish(run)
-        error, run.error = run.error, None       # whose traceback refers to the run
-        if error is not None:
-            raise error
+        reason, run.error = run.error, None      # whose traceback refers to the run
+        if reason is not None:
+            raise reason
 
     def finish(self, run: Run) -> None:
         """Call `run_finished` of each callback, even if one fails. The run's own error matters, else the first one."""

@@ -18,8 +18,8 @@ from minidl.train.freezing import Freezing
 from minidl.train.settings import Settings
 
 
-def check_training(model: Any, optimizer: Any, schedule: Any) -> None:
-    """Raise TypeError or ValueError unless the optimizer trains this model, and the schedule belongs to it."""
+def check_training(model: Any, optimizer: Any, schedule: Any, average: Any = None) -> None:
+    """Raise TypeError or ValueError unless the optimizer trains this model, and schedule and average belong to it."""
     if not isinstance(model, Module):
         raise TypeError(f"fit: the model must be an nn.Module, not {type(model).__name__}")
     if not isinstance(optimizer, Optimizer):
@@ -30,6 +30,9 @@ def check_training(model: Any, optimizer: Any, schedule: Any) -> None:
                          "optimizer with the parameters() of the model that is trained")
     if getattr(schedule, "optimizer", optimizer) is not optimizer:
         raise ValueError("fit: the schedule sets the learning rate of another optimizer; create it with this one")
+    if average is not None and not any(id(tensor) in own for tensor in average.parameters.values()):
+        raise ValueError(f"fit: the {type(average).__name__} is of another model; create it with the model that is "
+                         "trained")
 
 
 def check_data(train_set: Any, validation_set: Any, test_set: Any) -> None:

@@ -11,6 +11,7 @@ from minidl.data import DataLoader, ImageDataset
 from minidl.errors import for_command
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer
+from minidl.optim.average import Average
 from minidl.report.log import Row
 from minidl.report.report import report_run
 from minidl.text import write
@@ -53,7 +54,7 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
     OSError if the folder cannot be written to. Files saved before are kept.
     """
     s = Settings(**settings)
-    check_training(model, optimizer, s.schedule)
+    check_training(model, optimizer, s.schedule, s.average)
     check_data(train_set, validation_set, test_set)
     validation_set, test_set = validation_set or None, test_set or None
     if s.patience is not None and validation_set is None:
@@ -62,16 +63,16 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
                           f"--patience needs --validation N, the images held out for it; {reason}")
     s, (train_set, validation_set, test_set) = rehearsed(s, (train_set, validation_set, test_set))
     model.to(s.device)
-    loader = DataLoader(Mixed(train_set, s.mix) if s.mix else train_set, s.batch_size, shuffle=True, seed=s.seed,
-                        drop_last=s.drop_last, prefetch=s.prefetch, **{"balanced": True} if s.balanced else {})
+    loader = DataLoader(Mixed(train_set, s.mixes) if s.mixes else train_set, s.batch_size, shuffle=True, seed=s.seed,
+                        drop_last=s.drop_last, prefetch=s.prefetch, balanced=s.balanced)
     about = describe_data(train_set)
     masks = check_labels(train_set, s)
     check_length(s, len(loader))
     callbacks = Callbacks([*recorders(s), *s.callbacks])
-    with (Freezing(model, s.freeze) as freezing,
+    with (Freezing(model, s.frozen) as freezing,
           nullcontext(s.output_dir) if s.keeps else tempfile.TemporaryDirectory() as path):
         check_batch_norms(model, freezing, len(train_set), about["input"], s)
-        average = None if s.ema_decay is None else ExponentialMovingAverage(model, s.ema_decay, warmup=True)
+        average = average_of(model, s)
         recipe = recipe_of(s, optimizer, train_set, validation_set)
         length = Length(s.epochs, len(loader), len(loader) * s.batch_size if s.drop_last else len(train_set))
         run = Run(model, optimizer, s.schedule, recipe, about, average, length, Path(path))
@@ -82,11 +83,17 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
             Loop(run, folder, loader, validation_set, callbacks, interruption, s, freezing, masks).go()
         if run.position.best:
             load_weights(model, folder.best)
+        if run.position.best and not s.overfit:
             report_run(model, train_set, validation_set, test_set, s.device, s.loss, folder=folder.path,
                        best=run.position.best["epoch"], tta=s.tta)
     write(f"\nresults are in {s.output_dir}/" if s.keeps else
           f"\n{'a dry run' if s.dry_run else 'one batch only'}: nothing is kept")
     return run.position.rows
+
+
+def average_of(model: Module, s: Settings) -> Average | None:
+    """The average of the weights that is validated and kept, if there is one."""
+    return s.average if s.ema_decay is None else ExponentialMovingAverage(model, s.ema_decay, warmup=True)
 
 
 def recorders(s: Settings) -> list[Callback]:
@@ -104,10 +111,12 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
     names = ("epochs", "batch_size", "seed", "patience", "accumulate", "ema_decay")
     names_later = ("drop_last", "label_smoothing", "class_weights", "monitor", "clip_norm", "balanced")
     later: dict[str, Any] = {name: getattr(s, name) for name in names_later if getattr(s, name)}
-    if s.freeze:
-        later["freeze"] = list(s.freeze) if set(s.freeze.values()) == {None} else s.freeze
-    if s.mix:
-        later["mix"] = ", ".join(map(repr, s.mix))
+    if s.frozen:
+        later["freeze"] = list(s.frozen) if set(s.frozen.values()) == {None} else s.frozen
+    if s.mixes:
+        later["mix"] = ", ".join(map(repr, s.mixes))
+    if s.average is not None:
+        later["average"] = repr(s.average)
     if isinstance(s.loss, SegmentationLoss):     # other losses have no name
         later["loss"] = repr(s.loss)
     if getattr(train_set, "transform", None) is not None:
@@ -134,5 +143,6 @@ def describe_data(dataset: ImageDataset) -> dict[str, Any]:
     """The facts about the training images that are needed to use the weights on others, and their classes."""
     images, _ = dataset.batch(np.arange(1))
     counts = getattr(dataset, "class_counts", None)
+    resize = getattr(dataset, "resize", None)
     return {"classes": dataset.classes, "mean": dataset.mean, "std": dataset.std, "input": images.shape[1:],
-            **({"class_counts": counts().tolist()} if counts else {})}
+            **({"resize": resize} if resize else {}), **({"class_counts": counts().tolist()} if counts else {})}

@@ -67,12 +67,12 @@ def training_loss(model: Module, s: Settings, device: Device) -> Loss:
     """
     if s.loss is not None:
         return s.loss
-    own, default = loss_of(model), loss_of(model) is cross_entropy
+    own: Any = loss_of(model)
     if s.label_smoothing == 0 and s.class_weights is None:
         return own
     weight = None if s.class_weights is None else device.put(np.array(s.class_weights, np.float32))
     criterion = partial(cross_entropy, weight=weight, label_smoothing=s.label_smoothing)
-    if default:
+    if own is cross_entropy:
         return criterion
     if "criterion" not in inspect.signature(own).parameters:
         raise ValueError(f"fit: {type(model).__name__} has a loss of its own without a parameter `criterion`, so "

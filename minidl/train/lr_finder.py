@@ -7,7 +7,7 @@ losses are smoothed by a window that reaches as far ahead as back.
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,7 @@ def find_lr(model: Module, optimizer: Optimizer, train_set: ImageDataset, *, los
     afterwards as before. Groups of parameters keep the proportions of their learning rates; the rates are those of the
     group with the largest.
 
-    loss, freeze, prefetch  as for `fit`
+    loss, freeze, prefetch  as for `fit`; images are not mixed, and targets not smoothed
     steps                   if they are more than an epoch has, the next one begins
     seed                    seed for shuffling
     Raises ValueError if the loss is not finite from the first steps on.
@@ -104,7 +104,7 @@ def find_lr(model: Module, optimizer: Optimizer, train_set: ImageDataset, *, los
 
 def search(model: Module, optimizer: Optimizer, batches: Iterator[Batch], rates: list[float], loss: Loss,
            device: Device) -> list[float]:
-    """The losses before the step with each learning rate, until they explode."""
+    """The losses before the step with each learning rate, until they explode; the last is cut off where they do."""
     largest = max(group["lr"] for group in optimizer.param_groups)
     factors = [group["lr"] / largest if largest else 1.0 for group in optimizer.param_groups]
     losses: list[float] = []
@@ -113,7 +113,7 @@ def search(model: Module, optimizer: Optimizer, batches: Iterator[Batch], rates:
         current = loss(model(Tensor(images, device=device)), device.put(labels))
         value = float(current)
         if not math.isfinite(value) or value > EXPLODED * least:
-            break
+            return [*losses, EXPLODED * least] if losses else []
         losses.append(value)
         mean = value if mean == math.inf else MEMORY * mean + (1 - MEMORY) * value
         least = min(least, mean)
@@ -132,7 +132,7 @@ def smoothed(losses: list[float], deviation: float) -> list[float]:
     return (window @ losses / window.sum(1)).tolist()
 
 
-def endless(loader: DataLoader) -> Iterator[Batch]:
+def endless(loader: DataLoader) -> Generator[Batch, None, None]:
     """The batches of one epoch after another."""
     while True:
         yield from loader

@@ -26,6 +26,7 @@ class Mixed:
     def __init__(self, dataset: Any, mixes: Sequence[Mix]) -> None:
         self.dataset: Dataset = dataset
         self.classes, self.mixes = dataset.classes, tuple(mixes)
+        self.labels = getattr(dataset, "labels", None)       # by which a loader balances the classes
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -35,8 +36,13 @@ class Mixed:
         """The seed and the epoch, which are needed here, and what the set itself takes."""
         return parameters_of(self.dataset) | {"epoch", "seed"}
 
-    def batch(self, indices: np.ndarray, epoch: int | None = None, seed: int = 0) -> Batch:
-        known = {} if epoch is None else {"epoch": epoch, "seed": seed}
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "dataset":       # while it is copied or unpickled
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def batch(self, indices: np.ndarray, epoch: int | None = None, seed: int = 0, **more: Any) -> Batch:
+        known = {} if epoch is None else {"epoch": epoch, "seed": seed, **more}
         images, labels = make_batch(self.dataset, indices, **known)
         if epoch is None:
             return images, labels

@@ -21,7 +21,8 @@ from minidl.io.checkpoint import AVERAGE, OPTIMIZER, weights_among
 from minidl.io.json_file import for_json
 from minidl.modes import NonFiniteError
 from minidl.nn import Module
-from minidl.optim import ExponentialMovingAverage, Optimizer, ReduceLROnPlateau
+from minidl.optim import Optimizer, ReduceLROnPlateau
+from minidl.optim.average import Average
 from minidl.optim.schedules import Schedule
 from minidl.report.log import COLUMNS, OF_MASKS, Row
 
@@ -84,7 +85,7 @@ class Run:
     """
 
     def __init__(self, model: Module, optimizer: Optimizer, schedule: Schedule | ReduceLROnPlateau | None,
-                 recipe: dict[str, Any], about: dict[str, Any], average: ExponentialMovingAverage | None,
+                 recipe: dict[str, Any], about: dict[str, Any], average: Average | None,
                  length: Length, folder: Path) -> None:
         self.model, self.optimizer, self.schedule, self.average = model, optimizer, schedule, average
         self.recipe = json.loads(json.dumps(for_json(recipe)))           # as it will be read from a file

@@ -11,6 +11,7 @@ from minidl.augment.mix import Mix
 from minidl.device import Device
 from minidl.evaluation.augmented import VIEWS
 from minidl.optim import ReduceLROnPlateau
+from minidl.optim.average import Average
 from minidl.optim.schedules import Schedule, needs_metric
 from minidl.scalars import flag, number, plain, whole
 from minidl.tensor import Tensor
@@ -51,6 +52,7 @@ class Settings:
     clip_norm            scale the gradients so that together, as one vector, they are no longer than this
     balanced             in each epoch, take equally many images of each class: see `DataLoader`
     ema_decay            validate and keep the exponential moving average of the weights, with this decay and a warm-up
+    average              an average of the model's weights to validate and keep instead, such as optim.Lookahead(model)
     resume               continue the run in `output_dir`, if there is one, as if it had never stopped
     checkpoint_interval  seconds between checkpoints within an epoch; there is always one at the end of an epoch
     callbacks            train.Callback objects, called in this order, after those of the library
@@ -84,6 +86,7 @@ class Settings:
     clip_norm: float | None = None
     balanced: bool = False
     ema_decay: float | None = None
+    average: Average | None = None
     resume: bool = False
     checkpoint_interval: float = 60.0
     callbacks: Sequence[Callback] = ()
@@ -130,6 +133,16 @@ class Settings:
         object.__setattr__(self, name, value)
 
     @property
+    def mixes(self) -> tuple[Mix, ...]:
+        """The setting `mix` as a tuple."""
+        return mixes_of(self.mix)
+
+    @property
+    def frozen(self) -> dict[str, int | None]:
+        """The setting `freeze` as {name: the number of epochs, None for all}."""
+        return frozen_epochs(self.freeze)
+
+    @property
     def keeps(self) -> bool:
         """Whether the run keeps its files."""
         return not (self.dry_run or self.overfit)
@@ -145,6 +158,10 @@ class Settings:
                 raise TypeError(f"fit: {callback!r} in callbacks must be a train.Callback; an object, not a class")
         if self.loss is not None and (self.label_smoothing or self.class_weights):
             raise ValueError("fit: label_smoothing and class_weights belong to the default loss; put them into `loss`")
+        if not isinstance(self.average, Average | None):
+            raise TypeError(f"fit: average={self.average!r} must be an average, such as optim.Lookahead(model)")
+        if self.average is not None and self.ema_decay is not None:
+            raise ValueError("fit: average and ema_decay both say which weights are kept; give one of them")
         if not isinstance(self.tta, bool) and self.tta not in VIEWS:
             raise ValueError(f"fit: tta={self.tta!r} must be True, False or one of {', '.join(map(repr, VIEWS))}")
         if self.monitor not in (None, *MONITORS):

@@ -236,3 +236,15 @@ def test_splits(tmp_path, parts):
         save(root / "val" / "masks" / "4.png", np.full((8, 10), 9))
         with pytest.raises(DataError, match=r"val.masks.4\.png: the mask of .* has the value 9, of no class"):
             mask_splits(root)
+
+
+def test_splits_of_masks_in_colour(tmp_path):
+    colours = np.array([[[0, 0, 0], [255, 0, 0]]], np.uint8)
+    for part in ("train", "test"):
+        for i in range(2):
+            save(tmp_path / part / "images" / f"{i}.png", np.zeros((1, 2)))
+            save(tmp_path / part / "masks" / f"{i}.png", colours)
+    for classes in ({(255, 0, 0): "road", 0: "rest"}, None):
+        splits = mask_splits(tmp_path, classes=classes)
+        assert splits.test.labels[0].tolist() == ([[1, 0]] if classes else [[0, 1]])
+        assert set(splits.train.values) == {(255, 0, 0), 0}

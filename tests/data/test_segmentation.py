@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minidl import augment
-from minidl.data import DataLoader, ImageDataset, SegmentationDataset
+from minidl.data import DataLoader, ImageDataset, SegmentationDataset, tiles
 
 rng = np.random.default_rng(0)
 MASKS = rng.integers(0, 3, (10, 12, 16)).astype(np.uint8)
@@ -133,3 +133,34 @@ def test_class_weights_of_pixels(dataset):
     assert dataset.summary() == {
         "name": "shapes", "images": 10, "image_shape": [2, 12, 16], "counted": "pixels", "mean": [0, 0], "std": [1, 1],
         "classes": [[name, int((c == MASKS).sum())] for c, name in enumerate("abc")]}
+
+
+# Tiles
+
+@pytest.mark.parametrize(("size", "margin"), [(12, 0), ((5, 7), 0), ((6, 8), 0), ((5, 7), 1), ((12, 5), 2), (1, 0)])
+def test_each_pixel_is_in_one_tile(dataset, size, margin):
+    for part in (dataset, dataset.subset([7, 2])):
+        cut = tiles(part, size, margin)
+        np.testing.assert_array_equal(cut.class_counts(), part.class_counts())
+        images, masks = cut.batch(range(len(cut)))
+        known = masks >= 0
+        np.testing.assert_array_equal(np.rint(images[:, 0] * 2.55).astype(int)[known], masks[known])
+        assert cut.image_shape == (2, *np.broadcast_to(size, 2))
+    assert (cut.classes, cut.mean, cut.std) == (dataset.classes, dataset.mean, dataset.std)
+
+
+def test_the_margin_is_context(dataset):
+    cut = tiles(dataset.take(1), (12, 8), margin=2)
+    assert len(cut) == 3                                            # 16 columns: 0..5, 6..9, 10..15
+    seen = [np.flatnonzero((mask != 255).any(0)).tolist() for mask in cut.labels]
+    assert seen == [[0, 1, 2, 3, 4, 5], [2, 3, 4, 5], [2, 3, 4, 5, 6, 7]]
+
+
+def test_tiles_that_make_no_sense(dataset):
+    for settings, words in (({"size": 13}, r"size=13 must be at most that of the images, \(12, 16\)"),
+                            ({"size": 4, "margin": 2}, "more than twice margin=2"), ({"size": 0}, "size="),
+                            ({"size": 4, "margin": -1}, "margin=-1")):
+        with pytest.raises(ValueError, match=words):
+            tiles(dataset, **settings)
+    with pytest.raises(TypeError, match="has no masks"):
+        tiles(ImageDataset(IMAGES, np.zeros(10, int), "a"), 4)

@@ -17,6 +17,15 @@ def test_class_table():
     ]
 
 
+def test_classes_that_do_not_occur():
+    """They have no row and no part in the means, but are named."""
+    larger = np.zeros((10, 10), int)
+    larger[:3, :3] = BY_HAND
+    lines = class_table(larger, ("a", "b", "long name", *"defghij")).splitlines()
+    assert lines[:-1] == class_table(BY_HAND, ("a", "b", "long name")).splitlines()
+    assert lines[-1] == "neither there nor predicted: d, e, f, g, h and 2 more"
+
+
 def test_confusion_table():
     assert confusion_table(BY_HAND, ("a", "b", "c")).splitlines() == [
         "   a  b  c",

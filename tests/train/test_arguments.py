@@ -24,6 +24,15 @@ def test_defaults(parser):
     }
 
 
+def test_a_script_without_a_search_for_a_learning_rate_does_not_train_instead(parser):
+    with pytest.raises(ValueError, match="--find-lr: this script has no search"):
+        fit_settings(parse(parser, ["--find-lr"]))
+
+
+def test_views_of_the_report(parser):
+    assert [parse(parser, line.split()).tta for line in ("--tta", "--tta shift", "")] == [True, "shift", False]
+
+
 def test_short_and_long_names_agree(parser):
     short = parse(parser, ["-b", "8", "--wd", "0.1", "-j", "0"])
     long = parse(parser, ["--batch-size", "8", "--weight-decay", "0.1", "--workers", "0"])

@@ -65,6 +65,12 @@ def test_one_of_several_is_chosen_for_each_batch():
     assert [not cut for cut in alone[1]] == alone[0]
 
 
+def test_mixing_of_balanced_classes():
+    loader = DataLoader(Mixed(toy_run.TRAIN_SET, BOTH), 16, shuffle=True, seed=1, balanced=True)
+    targets = np.concatenate([targets for _, targets in loader])
+    np.testing.assert_allclose(targets.sum(0), 10, atol=1e-3)
+
+
 def test_in_evaluation_nothing_is_mixed():
     images, labels = Mixed(toy_run.TRAIN_SET, BOTH).batch(np.arange(5))
     np.testing.assert_array_equal(images, toy_run.TRAIN_SET.batch(np.arange(5))[0])

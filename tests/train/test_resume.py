@@ -1,6 +1,7 @@
 """A run that is stopped anywhere and resumed ends with the same bits as an uninterrupted run."""
 
 import csv
+import json
 import os
 import signal
 from contextlib import contextmanager
@@ -12,9 +13,9 @@ import toy_run
 
 from minidl.errors import sentence
 from minidl.io import CheckpointError, load_checkpoint, save_checkpoint
-from minidl.optim import SGD, Adam, AdamW, CosineAnnealingLR, ReduceLROnPlateau
+from minidl.optim import SGD, Adam, AdamW, CosineAnnealingLR, Lookahead, ReduceLROnPlateau
 from minidl.report.log import COLUMNS
-from minidl.train import Interrupted, RunError, fit
+from minidl.train import Callback, Interrupted, RunError, fit
 from minidl.train.loop import Loop
 from minidl.train.progress import Progress
 from minidl.train.records import Curves, LogFile
@@ -264,3 +265,34 @@ def test_manipulated_checkpoint_is_refused(tmp_path, change):
     save_checkpoint(tmp_path / "last.safetensors", arrays, facts)
     with pytest.raises(CheckpointError, match=r"last\.safetensors: not a checkpoint of this run"):
         toy_run.train(tmp_path, resume=True)
+
+
+class Fault(Callback):
+    """An error after some steps."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def step_finished(self, run):
+        if run.steps == self.steps:
+            raise ValueError("a fault")
+
+
+@pytest.mark.parametrize("steps", [1, 4, 9, 14])
+def test_lookahead_resumes_bit_by_bit(tmp_path, steps):
+    """The slow weights are validated, kept, and part of the checkpoint."""
+    def run(folder, **settings):
+        model = toy_run.net()
+        optimizer = SGD(model.named_parameters(), 0.05, 0.9)
+        average = Lookahead(model, 3, lambda n: 1 / (1 + n))
+        fit(model, optimizer, toy_run.TRAIN_SET, toy_run.VALIDATION_SET, output_dir=folder, average=average,
+            **{**toy_run.SETTINGS, "epochs": 2}, **settings)
+        return model.state_dict()
+
+    straight = run(tmp_path / "straight")
+    with pytest.raises(ValueError, match="a fault"):
+        run(tmp_path / "broken", callbacks=[Fault(steps)])
+    for name, array in run(tmp_path / "broken", resume=True).items():
+        np.testing.assert_array_equal(array, straight[name])
+    recipe = json.loads((tmp_path / "broken" / "args.json").read_text())["recipe"]
+    assert recipe["average"] == "Lookahead(steps=3, alpha=a function)"
