@@ -22,6 +22,7 @@ COMMANDS = {
     "look": "show a network's filters, its feature maps of an image, and Grad-CAM",
     "train": "train a network on a data set, or on folders of photographs",
     "predict": "classify images with a model file",
+    "serve": "answer requests over HTTP, with a page to try a network in a browser",
     "convert": "make a model file from published weights",
     "compile": "compile the CPU kernels of networks ahead of time",
 }
