@@ -8,8 +8,8 @@ from PIL import Image
 from minidl.io.image import Preprocessing
 
 LEVELS = (0.0, 0.35, 0.65, 1.0)
-COLOURS = ((33, 40, 120), (160, 38, 130), (245, 120, 40), (255, 240, 120))       # from cold to hot
-OPAQUE = 215                                     # the opacity of the hottest pixels, of 255
+COLOURS = ((40, 60, 170), (150, 30, 140), (235, 50, 40), (255, 200, 0))          # from cold to hot
+OPAQUE = 230                                     # the opacity of the hottest pixels, of 255
 
 
 def picture(x: np.ndarray, preprocessing: Preprocessing) -> bytes:

@@ -14,6 +14,7 @@ from minidl.io.checkpoint import located
 from minidl.io.image import Preprocessing
 from minidl.modes import no_grad
 from minidl.nn import Module, fold_batch_norm
+from minidl.plot import network
 from minidl.plot.inside import cam_of
 from minidl.serve.problem import Problem
 from minidl.tensor import Tensor
@@ -32,15 +33,16 @@ class Served:
         self.architecture = self.model.architecture["name"] if hasattr(self.model, "architecture") else ""
         self.parameters = sum(parameter.size for parameter in self.model.parameters())
         self.classes: list[str] = []
-        self.drawing: str | None = None
+        self.drawing = ""                        # of the network as it is in the file, SVG
 
     def warm_up(self) -> "Served":
-        """Fold batch norms, compile the kernels, also Grad-CAM's, and check what the network gives.
+        """Draw the network, fold batch norms, compile the kernels, also Grad-CAM's, and check what the network gives.
 
         Raises CheckpointError.
         """
         example = np.zeros((1, *self.preprocessing.input), np.float32)
         try:
+            self.drawing = network(self.model, self.preprocessing.input)
             self.model = folded(self.model, example)
             logits = self.logits(example)
             if logits.ndim != 2:

@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from minidl import plot
 from minidl.serve import classify, protocol
 from minidl.serve.gate import Gate
 from minidl.serve.models import Served
@@ -25,7 +24,7 @@ from minidl.version import __version__
 TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".json": "application/json",
          ".svg": "image/svg+xml"}
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
-          "media-src 'self' blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'")
+          "form-action 'none'; base-uri 'none'; frame-ancestors 'none'")
 DRAWING_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -78,10 +77,8 @@ def about(served: Served) -> dict[str, Any]:
 
 
 async def network(request: Request) -> Response:
-    """The drawing of a network, made when it is first asked for."""
+    """The drawing of a network."""
     served = state_of(request).models.get(request.path_params["name"])
-    if served.drawing is None:
-        served.drawing = await state_of(request).batches.compute(plot.network, served.model, served.preprocessing.input)
     return Response(served.drawing, headers={"Content-Security-Policy": DRAWING_POLICY}, media_type="image/svg+xml")
 
 
