@@ -1,25 +1,15 @@
 """The body of a request: received below limits of size and time, in memory only."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from minidl.serve.problem import Problem, busy
 
 SWALLOWED = 4                                    # bodies of so many times the limit are read to their end, and dropped
 BODIES = 16                                      # so many bodies of the largest size may be in memory at once
-
-
-class Image(NamedTuple):
-    """A file that was sent, and the name that it had at the client."""
-
-    name: str | None
-    content: bytes
 
 
 class Bodies:
@@ -30,7 +20,7 @@ class Bodies:
         self.free = BODIES * max_body
 
     @contextmanager
-    def receiving(self):
+    def receiving(self) -> Iterator["Held"]:
         """A block in which a request may receive a body; its memory is counted until the block ends."""
         held = Held(self)
         try:
@@ -84,39 +74,3 @@ class Held:
             raise busy("there is no memory for further bodies")
         self.bodies.free -= size
         self.bytes += size
-
-
-class InMemory(MultiPartParser):
-    """Starlette's parser, which writes no files: bodies are below a limit anyway."""
-
-    spool_max_size = 1 << 40
-
-
-async def images_in(request: Request, body: bytes, most: int) -> list[Image]:
-    """The images in a body: itself, or the files in the field `images` of multipart/form-data. Raises Problem."""
-    if not request.headers.get("content-type", "").lower().startswith("multipart/"):
-        if not body:
-            raise Problem(400, "the body is empty; send an image in it, as the raw body or as multipart field images")
-        return [Image(None, body)]
-    try:
-        form = await InMemory(request.headers, in_one_part(body), max_files=most, max_fields=0).parse()
-    except MultiPartException as error:
-        raise Problem(400, f"the multipart body cannot be read: {error.message}") from None
-    except (KeyError, ValueError, LookupError, AttributeError) as error:
-        raise Problem(400, f"the multipart body cannot be read ({type(error).__name__})") from None
-    try:
-        images = []
-        for field, file in form.multi_items():
-            if field != "images" or not isinstance(file, UploadFile):
-                raise Problem(400, f"there is no field {field!r:.80}; send files in the field images")
-            images.append(Image(file.filename, await file.read()))
-    finally:
-        await form.close()
-    if not images:
-        raise Problem(400, "there is no file in the field images of the multipart body")
-    return images
-
-
-async def in_one_part(body: bytes) -> AsyncGenerator[bytes, None]:
-    """A body that has arrived, as the parser wants it."""
-    yield body

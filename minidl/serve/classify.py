@@ -14,8 +14,8 @@ from minidl.evaluation.probable import most_probable
 from minidl.io.image import ImageError, decode
 from minidl.plot.inside import cam_of
 from minidl.serve import heat
-from minidl.serve.body import Image, images_in
 from minidl.serve.models import Served
+from minidl.serve.multipart import Image, images_in
 from minidl.serve.problem import Problem, answer
 from minidl.serve.state import State, state_of
 
@@ -55,7 +55,7 @@ async def predict(request: Request) -> Response:
     options = options_of(request, state)
     with state.bodies.receiving() as body:
         content = await body.read(request)
-        images = await images_in(request, content, state.settings.queue)
+        images = images_in(content, request.headers.get("content-type", ""), state.settings.queue)
         with state.batches.reserved(len(images)):
             results = await state.in_time(asyncio.create_task(results_of(state, options, images)))
     note(request, options.served, len(images))

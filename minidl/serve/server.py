@@ -114,6 +114,9 @@ def handled() -> Iterator[None]:
 def forwarded(log: Log) -> Iterator[None]:
     """A block in which warnings of uvicorn and asyncio go into a log."""
     handler, loggers = Forwarded(log), [logging.getLogger(name) for name in ("uvicorn", "asyncio")]
+    bodies = logging.getLogger("python_multipart")                   # which warns of what clients are told anyway
+    level = bodies.level
+    bodies.setLevel(logging.CRITICAL)
     before = [logger.propagate for logger in loggers]
     for logger in loggers:
         logger.addHandler(handler)
@@ -124,3 +127,4 @@ def forwarded(log: Log) -> Iterator[None]:
         for logger, propagate in zip(loggers, before, strict=True):
             logger.removeHandler(handler)
             logger.propagate = propagate
+        bodies.setLevel(level)

@@ -84,7 +84,7 @@ def test_a_full_queue_answers_503_and_recovers(model_files, monkeypatch):
         assert [answer.status for answer in answers] == [200] * 4
         assert client.ask("/v1/predict", image_bytes()).status == 200
         body, kind = multipart(*[("a.png", image_bytes())] * 5)
-        assert client.ask("/v1/predict", body, Content_Type=kind).status == 400          # more than ever fit
+        assert client.ask("/v1/predict", body, Content_Type=kind).status == 413          # more than ever fit
         assert client.state.batches.places == 4
 
 

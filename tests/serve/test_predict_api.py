@@ -136,15 +136,15 @@ def test_errors_say_what_is_wrong(client, path, body, status, part):
 
 
 @pytest.mark.parametrize(("body", "kind", "part"), [
-    (*multipart(("a.png", b"x"), field="image"), "no field 'image'; send files in the field images"),
+    (*multipart(("a.png", b"x"), field="image"), "'image' is not a file called images; send files in the field images"),
     (*multipart(), "no file in the field images"),
-    (b"--limit\r\n", "multipart/form-data", "Missing boundary"),
+    (b"--limit\r\n", "multipart/form-data", "has no boundary"),
     (b"nothing of the kind", "multipart/form-data; boundary=limit", "cannot be read"),
     (b'--limit\r\nContent-Disposition: form-data\r\n\r\nx\r\n--limit--\r\n', "multipart/form-data; boundary=limit",
-     "name"),
+     "the field '' is not a file"),
     (b'--limit\r\nContent-Disposition: form-data; name="images"\r\n\r\nx\r\n--limit--\r\n',
-     "multipart/form-data; boundary=limit", "Too many fields"),
-    (multipart(("a.png", b"x"))[0][:70], "multipart/form-data; boundary=limit", "no file in the field"),
+     "multipart/form-data; boundary=limit", "the field 'images' is not a file"),
+    (multipart(("a.png", b"x"))[0][:70], "multipart/form-data; boundary=limit", "ends before its last boundary"),
 ])
 def test_multipart_bodies_that_are_none(client, body, kind, part):
     answer = client.ask("/v1/predict?model=grey", body, Content_Type=kind)
