@@ -80,7 +80,7 @@ def write_images(name, folder):
 @contextmanager
 def started(command, url):
     """A server that answers at `url`, in a process group of its own, which is ended afterwards."""
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL,
                                env={**os.environ, "PYTHONPATH": str(HERE.parent)})
     try:
         until = time.monotonic() + 300
