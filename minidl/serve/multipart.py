@@ -1,6 +1,6 @@
 """The images in a request's body: the body itself, or the files in multipart/form-data."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -28,7 +28,8 @@ def images_in(body: bytes, kind: str, most: int) -> list[Image]:
         raise Problem(400, "the multipart body cannot be read: its media type has no boundary")
     parts = Parts(most)
     try:
-        MultipartParser(boundary, {name: getattr(parts, name) for name in EVENTS}).write(body)
+        callbacks: Any = {name: getattr(parts, name) for name in EVENTS}
+        MultipartParser(boundary, callbacks).write(body)
     except FormParserError as error:
         raise Problem(400, f"the multipart body cannot be read: {error}"[:200]) from None
     if not parts.complete:

@@ -111,8 +111,8 @@ def images(inputs: Any, binary: memoryview, served: Served) -> np.ndarray:
         raise Problem(400, f"the input is {tensor.get('name')!r:.80} of {tensor.get('datatype')!r:.80}; "
                            "it must be named input, and be FP32")
     shape, own = tensor.get("shape"), served.preprocessing.input
-    fits = isinstance(shape, list) and all(type(n) is int for n in shape) and tuple(shape[1:]) == own
-    if not fits or shape[0] < 1:
+    if not (isinstance(shape, list) and all(type(n) is int for n in shape) and tuple(shape[1:]) == own
+            and shape[0] >= 1):
         raise Problem(400, f"the input's shape is {shape!r:.80}, not {['N', *own]} with N of at least 1")
     size = parameter(tensor, "binary_data_size", None)
     array = from_json(tensor) if size is None else from_bytes(size, binary)

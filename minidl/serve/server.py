@@ -59,13 +59,13 @@ class Server(uvicorn.Server):
         host, port = self.socket.getsockname()[:2]
         return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
-    def run(self, sockets: None = None) -> None:
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until SIGTERM or Ctrl-C; what was accepted until then is answered.
 
         In a thread other than the main one it serves until `should_exit` is set.
         """
         with handled(), forwarded(self.state.log):
-            super().run([self.socket])
+            super().run(sockets or [self.socket])
 
     def announce(self) -> None:
         """Say what is served, and where; warn if anybody in the network may ask."""

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import image_bytes, running
+from servers import image_bytes, running
 
 import zoo
 from minidl.cli import parser
@@ -93,7 +93,9 @@ def test_the_unit(tmp_path):
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
 def test_the_configuration_of_nginx(tmp_path):
     text = re.sub(r"listen 443 ssl;|ssl_certificate.*;", "", blocks("nginx")[0])         # there is no certificate
-    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid; events {{}} http {{ {text} }}")
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    places = " ".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
+    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid; events {{}} http {{ access_log off; {places} {text} }}")
     subprocess.run(["nginx", "-t", "-q", "-c", tmp_path / "nginx.conf", "-e", tmp_path / "errors"], check=True)
 
 

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from conftest import image_bytes, multipart, running
 from PIL import Image
+from servers import image_bytes, multipart, running
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 PATHS = ("/../../etc/passwd", "/page/../../setup.cfg", "/page/%2e%2e%2fserver.py", "/page//etc/passwd", "//", "/page/",

@@ -8,7 +8,7 @@ import time
 import zlib
 
 import pytest
-from conftest import image_bytes, multipart, running
+from servers import image_bytes, multipart, running
 
 from minidl.serve import Settings
 

@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 import pytest
-from conftest import image_bytes
+from servers import image_bytes
 
 import zoo
 from minidl.evaluation import predict

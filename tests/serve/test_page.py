@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import image_bytes, running
+from servers import image_bytes, running
 
 import zoo
 from minidl import manual_seed

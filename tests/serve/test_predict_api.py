@@ -7,8 +7,8 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import image_bytes, multipart, running
 from PIL import Image
+from servers import image_bytes, multipart, running
 
 import zoo
 from minidl.cli import main

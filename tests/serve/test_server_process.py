@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Client, image_bytes, running
+from servers import Client, image_bytes, running
 
 import zoo
 from minidl import manual_seed
