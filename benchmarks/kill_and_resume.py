@@ -1,9 +1,11 @@
-"""Does a run survive `kill -9`? Kills the LeNet example at random times, resumes it, and compares the results bitwise.
+"""Does a run survive `kill -9`? Kills examples at random times, resumes them, and compares the results bitwise.
 
-    python benchmarks/kill_and_resume.py [--kills 50]
+    python benchmarks/kill_and_resume.py [--kills 50] [--augmented-kills 10]
 
-The first run is not interrupted. Then runs of the same command are killed and resumed until they finish, one after
-another, until the number of kills is reached. Each must end with the same saved state as the uninterrupted run.
+LeNet-5 trains on drawn digits, and ResNet-20 on images like CIFAR-10's with random crops, flips, RandAugment, MixUp or
+CutMix, label smoothing and an average of the weights; each run of the latter has another number of batches made ahead.
+The first run of each is not interrupted. Then runs of the same command are killed and resumed until they finish, one
+after another, until the number of kills is reached. Each must end with the same saved state as the uninterrupted run.
 """
 
 import argparse
@@ -17,40 +19,79 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from minidl.io import load_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMAND = [sys.executable, "examples/train_lenet_mnist.py", "--dataset", "digits", "--validation", "500",
-           "--epochs", "6", "--checkpoint-interval", "0.03", "--resume", "auto", "--output-dir"]
+ENDLESS = ["--resume", "auto", "--output-dir"]
+DIGITS = [sys.executable, "examples/train_lenet_mnist.py", "--dataset", "digits", "--validation", "500",
+          "--epochs", "6", "--checkpoint-interval", "0.03", *ENDLESS]
+AUGMENTED = [sys.executable, "benchmarks/kill_and_resume.py", "--train", *ENDLESS]
 PAUSE = 0.1                                      # average seconds between a checkpoint and the kill
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=50, help="number of kills")
+    parser.add_argument("--kills", type=int, default=50, help="number of kills of LeNet-5")
+    parser.add_argument("--augmented-kills", type=int, default=10, help="number of kills of ResNet-20")
     parser.add_argument("--seed", type=int, default=0, help="seed for the times of the kills")
     parser.add_argument("--dry-run", action="store_true", help="do not write the result")
     args = parser.parse_args()
-    times = random.Random(args.seed)
-    with tempfile.TemporaryDirectory() as root:
-        saves = follow(start(Path(root, "uninterrupted")), Path(root, "uninterrupted"))
-        expected = contents(Path(root, "uninterrupted"))
-        print(f"the uninterrupted run saves {saves} checkpoints\n")
-        kills, ends = [], []
-        while len(kills) < args.kills:
-            folder = Path(root, f"run-{len(ends)}")
-            while killed(folder, times.randint(-1, saves // 2), times.expovariate(1 / PAUSE)):
-                kills.append(found(folder))
-                print(f"kill {len(kills):3} of run {len(ends)}: {kills[-1]}", flush=True)
-            ends.append(contents(folder) == expected)
-            print(f"         run {len(ends) - 1} ended with {'the same' if ends[-1] else 'DIFFERENT'} bits", flush=True)
-    print(f"\n{len(kills)} kills in {len(ends)} runs; {sum(ends)} ended with the same bits as the uninterrupted one")
+    results = {name: survived(command, kills, random.Random(args.seed))
+               for name, command, kills in (("digits", DIGITS, args.kills),
+                                            ("augmented", AUGMENTED, args.augmented_kills)) if kills}
     if not args.dry_run:
         from common import save  # imported here because it needs PyTorch, which the rest does not
 
-        save("kill_and_resume", {"kills": len(kills), "runs": len(ends), "same_bits": sum(ends), "found": kills,
-                                 "command": COMMAND[1:-1]})
-    return 0 if all(ends) else 1
+        save("kill_and_resume", results)
+    return 0 if all(result["same_bits"] == result["runs"] for result in results.values()) else 1
+
+
+def survived(command, count, times):
+    """Kill and resume runs of the command until there are `count` kills; what came of it, as a dictionary."""
+    with tempfile.TemporaryDirectory() as root:
+        saves = follow(start(command, Path(root, "uninterrupted")), Path(root, "uninterrupted"))
+        expected = contents(Path(root, "uninterrupted"))
+        print(f"the uninterrupted run saves {saves} checkpoints\n", flush=True)
+        kills, ends = [], []
+        while len(kills) < count:
+            folder = Path(root, f"run-{len(ends)}")
+            while len(kills) < count and killed(command, folder, times.randint(-1, max(1, saves // 2)),
+                                                times.expovariate(1 / PAUSE), prefetch=len(kills) % 3):
+                kills.append(found(folder))
+                print(f"kill {len(kills):3} of run {len(ends)}: {kills[-1]}", flush=True)
+            follow(start(command, folder), folder)
+            ends.append(contents(folder) == expected)
+            print(f"         run {len(ends) - 1} ended with {'the same' if ends[-1] else 'DIFFERENT'} bits", flush=True)
+    print(f"\n{len(kills)} kills in {len(ends)} runs; {sum(ends)} ended with the same bits as the uninterrupted one")
+    return {"kills": len(kills), "runs": len(ends), "same_bits": sum(ends), "found": kills, "command": command[1:-1]}
+
+
+def train_augmented(arguments):
+    """A run on images like those of CIFAR-10, with everything random that a run may have."""
+    import minidl
+    import zoo
+    from minidl import augment, optim, train
+    from minidl.data import ImageDataset
+
+    parser = train.training_parser("augmented", "", epochs=3, batch_size=32, lr=0.05)
+    args = train.parse(parser, ["--checkpoint-interval", "0.1", *arguments])
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 256, (10, 3, 8, 8), dtype=np.uint8).repeat(4, 2).repeat(4, 3)
+    labels = rng.integers(0, 10, 800)
+    images = ImageDataset((patterns[labels] // 2 + rng.integers(0, 128, (800, 3, 32, 32))).astype(np.uint8), labels,
+                          range(10), "patterns", (0.5,) * 3, (0.25,) * 3)
+    validation_set, train_set = images.split(160, seed=1)
+    train_set = train_set.augmented(augment.Compose([
+        augment.RandomCrop(32, padding=4), augment.RandomHorizontalFlip(), augment.RandAugment(), augment.Cutout(8)]))
+    minidl.manual_seed(args.seed)
+    model = zoo.create("resnet20", width=8)
+    optimizer = optim.SGD(model.named_parameters(), args.lr, 0.9, weight_decay=5e-4, nesterov=True)
+    schedule = optim.OneCycleLR(optimizer, args.lr, args.epochs * 20)
+    settings = train.fit_settings(args) | {"mix": [augment.MixUp(0.2), augment.CutMix()], "label_smoothing": 0.1,
+                                           "ema_decay": 0.99, "clip_norm": 5.0, "freeze": {"conv1": 1}}
+    train.fit(model, optimizer, train_set, validation_set, schedule=schedule, **settings)
 
 
 def follow(process, folder, limit=math.inf):
@@ -64,9 +105,12 @@ def follow(process, folder, limit=math.inf):
     return saves
 
 
-def killed(folder, saves, pause):
-    """Start or resume the run, and kill it `pause` seconds after `saves` checkpoints; False if it ended before that."""
-    process = start(folder)
+def killed(command, folder, saves, pause, prefetch):
+    """Start or resume the run, and kill it `pause` seconds after `saves` checkpoints; False if it ended before that.
+
+    prefetch   the number of batches that it makes ahead
+    """
+    process = start(command, folder, "--workers", str(prefetch))
     follow(process, folder, saves)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(pause)
@@ -79,10 +123,10 @@ def killed(folder, saves, pause):
     return False
 
 
-def start(folder):
+def start(command, folder, *more):
     """Start the run in a process of its own, as a user would, showing only errors."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([*COMMAND, str(folder)], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    return subprocess.Popen([*command, str(folder), *more], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
 
 
 def found(folder):
@@ -111,4 +155,4 @@ def timeless(value):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(train_augmented(sys.argv[2:]) if sys.argv[1:2] == ["--train"] else main())

@@ -6,12 +6,9 @@
     python examples/train_cifar10.py --resume auto              # continue after Ctrl-C
 """
 
-import math
-
 import minidl
 import zoo
 from minidl import augment, data, train
-from minidl.optim import SGD, OneCycleLR
 
 POLICIES = {
     "none": [],
@@ -21,14 +18,15 @@ POLICIES = {
 
 
 def main():
-    parser = train.training_parser("cifar10", __doc__.partition("\n")[0], epochs=30, batch_size=128, lr=0.2,
-                                   momentum=0.9, weight_decay=5e-4, validation=5000)
+    parser = train.training_parser("cifar10", __doc__.partition("\n")[0], epochs=30, validation=5000)
+    train.add_recipe_arguments(parser)
     parser.add_argument("--model", default="resnet20", metavar="NAME", help="a network of `minidl zoo` for 32 x 32 "
                         "pixels (default: resnet20)")
     parser.add_argument("--augment", choices=POLICIES, default="standard", help="changes of the training images: "
                         "standard is a crop with padding 4 and a flip (default: standard)")
     parser.add_argument("--cutout", type=int, default=0, metavar="N", help="erase a random square of N x N pixels")
     args = train.parse(parser)
+    train.fill_in(args, args.model)
     device = minidl.Device.parse(args.device)
 
     test_set = data.load("cifar10", "test", args.data_dir)
@@ -44,10 +42,7 @@ def main():
     validation_set, train_set = train_set.split(args.validation, seed=args.seed)
     changes = POLICIES[args.augment] + ([augment.Cutout(args.cutout)] if args.cutout else [])
     train_set = train_set.augmented(augment.Compose(changes) if changes else None)
-    optimizer = SGD(model.named_parameters(), args.lr, args.momentum, weight_decay=args.weight_decay, nesterov=True)
-    steps = args.epochs * math.ceil(len(train_set) / args.batch_size)
-    schedule = OneCycleLR(optimizer, args.lr, steps, cycle_momentum=False)
-    train.fit(model, optimizer, train_set, validation_set, test_set, schedule=schedule, **train.fit_settings(args))
+    train.fit_by_flags(args, model, train_set, validation_set, test_set)
 
 
 if __name__ == "__main__":

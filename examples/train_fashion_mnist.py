@@ -5,18 +5,16 @@
     python examples/train_fashion_mnist.py --evaluate           # only test the trained network
 """
 
-import math
-
 import minidl
 from minidl import data, train
-from minidl.optim import SGD, OneCycleLR
 from zoo.simple_cnn import simple_cnn
 
 
 def main():
-    parser = train.training_parser("fashion_mnist", __doc__.partition("\n")[0], epochs=10, batch_size=128, lr=0.1,
-                                   momentum=0.9, weight_decay=5e-4, validation=5000)
+    parser = train.training_parser("fashion_mnist", __doc__.partition("\n")[0], epochs=10, validation=5000)
+    train.add_recipe_arguments(parser)
     args = train.parse(parser)
+    train.fill_in(args, "simple_cnn")
     device = minidl.Device.parse(args.device)
 
     test_set = data.load("fashion", "test", args.data_dir)
@@ -30,10 +28,7 @@ def main():
     train_set = data.load("fashion", "train", args.data_dir)
     train_set = train_set.take(args.limit or len(train_set))
     validation_set, train_set = train_set.split(args.validation, seed=args.seed)
-    optimizer = SGD(model.named_parameters(), args.lr, args.momentum, weight_decay=args.weight_decay, nesterov=True)
-    steps = args.epochs * math.ceil(len(train_set) / args.batch_size)
-    schedule = OneCycleLR(optimizer, args.lr, steps, cycle_momentum=False)
-    train.fit(model, optimizer, train_set, validation_set, test_set, schedule=schedule, **train.fit_settings(args))
+    train.fit_by_flags(args, model, train_set, validation_set, test_set)
 
 
 if __name__ == "__main__":

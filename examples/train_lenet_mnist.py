@@ -35,6 +35,9 @@ def main():
     train_set = train_set.take(args.limit or len(train_set))
     validation_set, train_set = train_set.split(args.validation, seed=args.seed)
     optimizer = SGD(model.named_parameters(), args.lr, args.momentum, weight_decay=args.weight_decay)
+    if args.find_lr:
+        train.search_by_flags(args, model, optimizer, train_set)
+        return
     steps = args.epochs * math.ceil(len(train_set) / args.batch_size)
     schedule = OneCycleLR(optimizer, args.lr, steps, cycle_momentum=False)
     train.fit(model, optimizer, train_set, validation_set, test_set, schedule=schedule, **train.fit_settings(args))

@@ -13,14 +13,17 @@ from collections.abc import Sequence
 from minidl import errors
 from minidl.version import __version__
 
-PRINTING = {"info", "zoo", "summary", "predict"}                     # commands that print their results
+PRINTING = {"info", "zoo", "summary", "data", "evaluate", "compare", "predict"}   # commands that print their results
 COMMANDS = {
     "info": "print versions, the processor and the GPU",
     "zoo": "list all networks with their parameters and multiply-adds",
     "summary": "list the layers of a network and what each costs",
     "draw": "draw a network as a picture (SVG)",
     "look": "show a network's filters, its feature maps of an image, and Grad-CAM",
+    "data": "count, measure and show the images of a data set, and find duplicates",
     "train": "train a network on a data set, or on folders of photographs",
+    "evaluate": "measure how good a model is on images with known classes",
+    "compare": "compare finished or running runs: table, settings, curves",
     "predict": "classify images with a model file",
     "serve": "answer requests over HTTP, with a page to try a network in a browser",
     "convert": "make a model file from published weights",

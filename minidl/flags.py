@@ -58,3 +58,19 @@ def setting(text: str) -> tuple[str, object]:
         return name, json.loads(value)
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as width=0.5 or tf_padding=true") from None
+
+
+def factor(text: str) -> tuple[str, float]:
+    """("blocks", 0.1) from "blocks=0.1"."""
+    name, _, value = text.rpartition("=")
+    if not name:
+        raise ArgumentTypeError(f"{text!r} is not NAME=FACTOR, such as blocks=0.1")
+    return name, number(lambda x: x >= 0, "of at least 0")(value)
+
+
+def numbers_of_epochs(text: str) -> list[int]:
+    """[30, 60] from "30,60"; they must ascend."""
+    epochs = [whole()(part.strip()) for part in text.split(",")]
+    if epochs != sorted(set(epochs)):
+        raise ArgumentTypeError(f"{text!r} is not a list of ascending numbers of epochs, such as 30,60")
+    return epochs

@@ -46,7 +46,7 @@ MISTAKES = {                                          # a wrong line, and a word
 }
 
 
-PACKAGES = ("data", "functional", "io", "nn", "optim", "testing", "train")
+PACKAGES = ("data", "evaluation", "functional", "io", "nn", "optim", "report", "testing", "train")
 
 
 @pytest.mark.parametrize("package", PACKAGES)

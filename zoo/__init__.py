@@ -16,6 +16,7 @@ import minidl.nn as nn
 from minidl.device import Device
 from minidl.io.model import rebuilt
 from minidl.scalars import whole
+from zoo.airbench import airbench94
 from zoo.alexnet import alexnet, alexnet_2012, alexnet_cifar
 from zoo.googlenet import googlenet, googlenet_2014, googlenet_cifar
 from zoo.lenet import lenet5, lenet5_1998
@@ -102,6 +103,7 @@ NETWORKS = {            # name: (its factory, the height and width of the images
     "mobilenet_v1_cifar": (mobilenet_v1_cifar, 32),
     "mobilenet_v2": (mobilenet_v2, 224),
     "mobilenet_v2_cifar": (mobilenet_v2_cifar, 32),
+    "airbench94": (airbench94, 32),
     "unet": (unet, 572),
 }
 
@@ -123,7 +125,12 @@ def create(name: str, pretrained: str | Path | None = None, **settings: Any) -> 
                  num_classes is also given and differs from the file's, the last layers keep their random weights.
     Raises ValueError for an unknown name or setting, with the closest match.
     """
-    return build(name, settings) if pretrained is None else build_pretrained(name, settings, pretrained)
+    return build(name, settings) if pretrained is None else build_pretrained(name, settings, pretrained)[0]
+
+
+def pretrained(name: str, source: str | Path, **settings: Any) -> tuple[nn.Module, dict[str, Any]]:
+    """`create` with weights, and the known facts about them, such as mean and std: see `minidl.io.pretrained`."""
+    return build_pretrained(name, settings, source)
 
 
 def build(name: str, settings: dict[str, Any]) -> nn.Module:
@@ -137,7 +144,7 @@ def build(name: str, settings: dict[str, Any]) -> nn.Module:
 
 
 def build_pretrained(name, settings, source):
-    """`create` with weights; settings recorded in a model file are the defaults."""
+    """`create` with weights, and the facts; settings recorded in a model file are the defaults."""
     find(name)                                   # report a wrong name before downloading anything
     with nn.init.placeholders():
         shape = build(name, settings)            # tells the weights from what is beside them
@@ -145,7 +152,7 @@ def build_pretrained(name, settings, source):
     made = facts.get("architecture")
     own = isinstance(made, dict) and made.get("name") == name
     model = rebuilt(source, weights, made, build, settings) if own else build(name, settings)
-    return minidl.io.load_into(model, weights, source, new_head="num_classes" in settings)
+    return minidl.io.load_into(model, weights, source, new_head="num_classes" in settings), facts
 
 
 def load(path: str | Path, device: str | Device = "cpu") -> nn.Module:
@@ -166,7 +173,8 @@ def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
         holder = functools.reduce(getattr, above, model)
         old = getattr(holder, name)
         inputs = old.weight.shape[1]
-        new = nn.Conv2d(inputs, classes, 1) if isinstance(old, nn.Conv2d) else type(old)(inputs, classes)
+        own: dict[str, Any] = {"bias": False} if getattr(old, "bias", True) is None else {}
+        new = nn.Conv2d(inputs, classes, 1, **own) if isinstance(old, nn.Conv2d) else type(old)(inputs, classes, **own)
         setattr(holder, name, new.to(old.weight.device, old.weight.dtype).train(old.training))
     if hasattr(model, "architecture"):           # so that a saved model file agrees; shallow copies share the old one
         settings = {**model.architecture["settings"], "num_classes": classes}

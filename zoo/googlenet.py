@@ -178,12 +178,12 @@ class GoogLeNet(nn.Module):
             return GoogLeNetOutputs(logits, self.aux2(below2), self.aux1(below1))
         return logits
 
-    def loss(self, outputs, labels):
-        """Cross entropy; in training plus 0.3 times that of each auxiliary head (section 5)."""
+    def loss(self, outputs, labels, criterion=F.cross_entropy):
+        """The criterion; in training plus 0.3 times that of each auxiliary head (section 5)."""
         if not isinstance(outputs, GoogLeNetOutputs):
-            return F.cross_entropy(outputs, labels)
+            return criterion(outputs, labels)
         logits, aux2, aux1 = outputs
-        return F.cross_entropy(logits, labels) + 0.3 * (F.cross_entropy(aux2, labels) + F.cross_entropy(aux1, labels))
+        return criterion(logits, labels) + 0.3 * (criterion(aux2, labels) + criterion(aux1, labels))
 
 
 class GoogLeNet2014(GoogLeNet):

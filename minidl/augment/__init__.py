@@ -5,7 +5,13 @@ Transforms take whole batches of bytes. Names and settings are torchvision's whe
 
 from minidl.augment.affine import ElasticTransform, RandomAffine, RandomRotation
 from minidl.augment.colour import ColorJitter, GaussianBlur, GaussianNoise, RandomGrayscale
-from minidl.augment.crop import RandomCrop, RandomHorizontalFlip, RandomResizedCrop, RandomVerticalFlip
+from minidl.augment.crop import (
+    AlternatingFlip,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomVerticalFlip,
+)
 from minidl.augment.draws import Draws
 from minidl.augment.erase import Cutout, RandomErasing
 from minidl.augment.mix import CutMix, MixUp
@@ -13,6 +19,7 @@ from minidl.augment.policy import RandAugment
 from minidl.augment.transform import Compose, RandomApply, Transform
 
 __all__ = [
+    "AlternatingFlip",
     "ColorJitter",
     "Compose",
     "CutMix",

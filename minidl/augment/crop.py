@@ -68,6 +68,19 @@ class RandomHorizontalFlip(Gather):
         return np.broadcast_to(np.arange(h), (n, h)), flipped(draws.chance(self.p), w)
 
 
+class AlternatingFlip(Gather):
+    """Left and right exchanged in every second epoch: for half of the images in the even ones, for half in the odd.
+
+    Two epochs in succession show each image both ways, where RandomHorizontalFlip repeats itself half of the time.
+    Jordan, arXiv:2404.00498, section 3.6.
+    """
+
+    def draw(self, draws: Draws, shape: tuple[int, ...]) -> tuple[Any, ...]:
+        n, _, h, w = shape
+        chosen = draws.every_epoch().chance(0.5) ^ bool(draws.epoch % 2)
+        return np.broadcast_to(np.arange(h), (n, h)), flipped(chosen, w)
+
+
 class RandomVerticalFlip(Gather):
     """Top and bottom exchanged with probability p."""
 

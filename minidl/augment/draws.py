@@ -21,9 +21,10 @@ class Draws:
     """
 
     def __init__(self, seed: int, epoch: int, indices: Any) -> None:
-        key = mixed(mixed(np.array([seed], np.uint64) + GOLDEN) ^ np.uint64(epoch))
-        self.keys = mixed(key ^ np.asarray(indices, np.uint64))
-        self.calls = 0
+        run = mixed(np.array([seed], np.uint64) + GOLDEN)
+        self.keys = mixed(mixed(run ^ np.uint64(epoch)) ^ np.asarray(indices, np.uint64))
+        self.lasting = mixed(mixed(~run) ^ np.asarray(indices, np.uint64))
+        self.epoch, self.calls = epoch, 0
 
     @classmethod
     def fresh(cls, count: int) -> "Draws":
@@ -58,8 +59,16 @@ class Draws:
     def some(self, chosen: np.ndarray) -> "Draws":
         """New random numbers for those of the images where `chosen` (N,) is true."""
         part = Draws.__new__(Draws)
-        part.keys, part.calls = self.bits()[chosen], 0
+        part.keys, part.lasting = self.bits()[chosen], self.lasting[chosen]
+        part.epoch, part.calls = self.epoch, 0
         return part
+
+    def every_epoch(self) -> "Draws":
+        """Random numbers that are the same in every epoch of a run."""
+        same = Draws.__new__(Draws)
+        same.keys = same.lasting = self.lasting
+        same.epoch, same.calls = self.epoch, 0
+        return same
 
     def split(self, count: int) -> Iterator["Draws"]:
         """`count` independent sources of random numbers for the same images."""

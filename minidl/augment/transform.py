@@ -21,6 +21,9 @@ class Transform:
     Its settings are attributes with the names of its arguments; `print` shows those that are not the defaults.
     """
 
+    def __init__(self) -> None:
+        """A transform without settings."""
+
     def draw(self, draws: Draws, shape: tuple[int, ...]) -> tuple[Any, ...]:
         """The parameters for a batch of images of `shape` (N, C, H, W)."""
         return ()

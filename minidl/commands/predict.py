@@ -19,10 +19,12 @@ from tqdm import tqdm
 
 import zoo
 from minidl.device import Device
+from minidl.evaluation.decisions import both_logits
 from minidl.evaluation.probable import class_names, most_probable
 from minidl.flags import whole
 from minidl.io.find import Photograph, photographs
 from minidl.io.image import Preprocessing
+from minidl.tensor import Tensor
 from minidl.text import write, write_bytes
 from minidl.train import predict
 
@@ -97,6 +99,7 @@ def classify(model, preprocessing: Preprocessing, files: Iterable[Photograph], t
         logits = predict(model, np.stack(images), device)
         if logits.ndim != 2:
             raise ValueError(f"the model's output for an image has the shape {logits.shape[1:]}, not (classes,)")
+        logits = both_logits(Tensor(logits)).numpy()
         names = class_names(model, logits.shape[1])
         finite = np.isfinite(logits).all(1)
         if not finite.any():

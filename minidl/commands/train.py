@@ -1,96 +1,132 @@
-"""`minidl train DATA`: train a network of the zoo on a known data set, or on folders of photographs.
+"""`minidl train DATA`: train a network of the zoo on a known data set, or on folders of images.
 
     minidl train mnist
     minidl train photos/ --model mobilenet_v1 --pretrained mobilenet.safetensors --freeze blocks --epochs 10
+    minidl train membrane/ --loss both
 
 `photos/` holds a folder of images for each class, or such folders in train/, val/ and test/: see `data.image_splits`.
+`membrane/` holds a folder of images and one of masks, or train/, val/ and test/ with both: see `data.mask_splits`.
 """
 
 import argparse
-import math
 from collections.abc import Callable
 from pathlib import Path
-
-from tqdm import tqdm
+from typing import Any
 
 import minidl
 import zoo
-from minidl import augment, data, io, nn, train
+from minidl import augment, data, nn, train
+from minidl.commands.training_sets import adapted, kind_of, sets_for
 from minidl.data import ImageDataset, Splits
-from minidl.flags import whole
-from minidl.optim import SGD, OneCycleLR
+from minidl.flags import setting, whole
+from minidl.modes import no_grad
+from minidl.nn.shapes import on_empty_batch
 from minidl.text import write
 
-DEFAULTS = {"mnist": "lenet5", "fashion": "simple_cnn", "digits": "lenet5", "cifar10": "resnet20"}
-OF_PHOTOGRAPHS = "mobilenet_v1"
-RATE, FINE_TUNING_RATE = 0.05, 0.01              # peak learning rates
-HELD_OUT = 0.1                                   # of a known training set, for validation
-HELD_OUT_OF_FOLDERS = 0.2
+DEFAULTS = {"mnist": "lenet5", "fashion": "simple_cnn", "digits": "lenet5", "cifar10": "resnet20",
+            "cifar100": "resnet20", "photographs": "mobilenet_v1", "masks": "unet"}
+OF_UNET = {"padded": True, "batch_norm": True, "base_channels": 16}      # for masks of the size of the images
+SMALL = 64                                       # the largest height of images for which a network "..._cifar" is meant
+
+Size = tuple[int, int]
 
 
-def shifted(size: int) -> augment.Transform:
+def shifted(size: Size) -> augment.Transform:
     """A crop that moves the image by up to an eighth of its size."""
-    return augment.RandomCrop(size, padding=size // 8, padding_mode="reflect")
+    return augment.RandomCrop(size, padding=min(size) // 8, padding_mode="reflect")
 
 
-POLICIES: dict[str, Callable[[int], list[augment.Transform]]] = {
+POLICIES: dict[str, Callable[[Size], list[augment.Transform]]] = {
     "none": lambda size: [],
     "crop": lambda size: [shifted(size)],                    # digits and letters, which a flip makes others
     "standard": lambda size: [shifted(size), augment.RandomHorizontalFlip()],
     "strong": lambda size: [augment.RandomResizedCrop(size, scale=(0.3, 1.0)), augment.RandomHorizontalFlip(),
                             augment.RandAugment()],
 }
+STANDARD = ("cifar10", "cifar100", "photographs", "masks")   # what is augmented by default
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help=f"{', '.join(data.NAMES)}, or a folder of photographs with one "
-                        "folder for each class, or with such folders in train/, val/ and test/")
-    parser.add_argument("--model", metavar="NAME", help="a network of `minidl zoo` (default: one that suits the data; "
-                        f"{OF_PHOTOGRAPHS} for photographs)")
-    parser.add_argument("--pretrained", metavar="PATH", help="start from these weights, except for the last layer: a "
-                        "file, or the name of published weights")
-    parser.add_argument("--freeze", action="append", default=[], metavar="LAYER", help="leave the weights of this "
-                        "part of the network as they are; may be given several times")
-    parser.add_argument("--size", type=whole(), metavar="N", help="height and width of photographs for the network "
-                        "(default: what it was designed for)")
-    parser.add_argument("--augment", choices=POLICIES, help="changes of the training images (default: standard for "
-                        "photographs and cifar10, else none)")
-    parser.add_argument("--cache", metavar="DIR", help="keep decoded photographs in this folder, not in memory")
-    train.add_training_arguments(parser, "train", epochs=10, batch_size=64, lr=None, momentum=0.9, weight_decay=5e-4,
+                        "folder for each class, or of images and their masks, or with such folders in train/, val/ and "
+                        "test/")
+    network = parser.add_argument_group("network")
+    network.add_argument("--model", metavar="NAME", help="a network of `minidl zoo` (default: one that suits the data; "
+                         f"{DEFAULTS['photographs']} for photographs, {DEFAULTS['masks']} for masks)")
+    network.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE", dest="settings",
+                         help="a setting of the network, such as width=0.5; may be repeated")
+    network.add_argument("--pretrained", metavar="PATH", help="start from these weights, except for the last layer: a "
+                         "file, or the name of published weights")
+    network.add_argument("--freeze", action="append", default=[], metavar="LAYER[=N]", help="leave the weights of this "
+                         "part of the network as they are, in the first N epochs or in all; may be given several times")
+    images = parser.add_argument_group("data")
+    images.add_argument("--size", type=whole(), metavar="N", help="height and width of the images for the network "
+                        "(default: those that they have, if the network takes them, and what it was designed for if "
+                        "not, or for photographs)")
+    images.add_argument("--augment", choices=POLICIES, help="changes of the training images (default: standard for "
+                        f"{', '.join(STANDARD)}, else none)")
+    images.add_argument("--cutout", type=whole(), metavar="N", help="erase a random square of N x N pixels")
+    images.add_argument("--cache", metavar="DIR", help="keep decoded images in this folder, not in memory")
+    train.add_training_arguments(parser, "train", epochs=10, batch_size=None, lr=None, momentum=0.9, weight_decay=None,
                                  validation=None)
+    train.add_recipe_arguments(parser)
+    train.adder(parser, "optimization")("--loss", choices=("ce", "dice", "both"), help="of masks: cross entropy, Dice "
+                                        "or both (default: both)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Read the data, build the network, and train it with one cycle of the learning rate."""
-    known = args.data in data.NAMES
-    args.model = args.model or (DEFAULTS[args.data] if known else OF_PHOTOGRAPHS)
-    args.name = args.data if known else Path(args.data).resolve().name or "photographs"
+    """Read the data, build the network, and train it as the flags say."""
+    kind = kind_of(args.data)
+    args.model = args.model or DEFAULTS[kind]
+    args.name = args.data if kind in data.NAMES else folder_name(args.data)
     zoo.image_size(args.model)                   # report a wrong name before reading images
+    check_flags(args, kind)
     args = train.settled(args)
-    sets = known_sets(args) if known else folder_sets(args)
+    train.fill_in(args, args.model, trained=args.pretrained is not None)
+    sets = sets_for(args, kind)
     minidl.manual_seed(args.seed)
-    model, sets = network(args, sets)
+    model, sets = network(args, kind, sets)
+    loss = segmentation_loss(args, sets.train) if kind == "masks" else {}
     device = minidl.Device.parse(args.device)
     reported = sets.validation if sets.test is None else sets.test
     if args.evaluate:
         train.load_weights(model, args.weights)
-        train.report(model.to(device), needed(reported), device)
+        train.report(model.to(device), needed(reported), device, loss.get("loss"))
         return
     if sets.test is None and reported is not None:
         write("there is no test set: the report is of the validation images, which also chose the best epoch")
-    train_set = sets.train
-    if args.limit and args.limit < len(train_set):
-        train_set, _ = train_set.stratified_split(args.limit / len(train_set), seed=args.seed)
-    args.augment = args.augment or ("none" if known and args.data != "cifar10" else "standard")
-    changes = POLICIES[args.augment](train_set.image_shape[1])
-    train_set = train_set.augmented(augment.Compose(changes) if changes else None)
-    rate = args.lr or (FINE_TUNING_RATE if args.pretrained else RATE)
-    optimizer = SGD(model.named_parameters(), rate, args.momentum, weight_decay=args.weight_decay, nesterov=True)
-    steps_per_epoch = math.ceil(len(train_set) / args.batch_size)
-    schedule = OneCycleLR(optimizer, rate, args.epochs * steps_per_epoch, cycle_momentum=False)
-    settings = train.fit_settings(args)
-    train.fit(model, optimizer, train_set, sets.validation, reported, schedule=schedule, freeze=tuple(args.freeze),
-              **settings)
+    args.augment = args.augment or ("standard" if kind in STANDARD else "none")
+    height, width = sets.train.image_shape[1:]
+    changes = POLICIES[args.augment]((height, width))
+    changes += [augment.Cutout(args.cutout)] if args.cutout else []
+    train_set = sets.train.augmented(augment.Compose(changes) if changes else None)
+    train.fit_by_flags(args, model, train_set, sets.validation, reported, freeze=dict(map(frozen, args.freeze)),
+                       **loss)
+
+
+def check_flags(args: argparse.Namespace, kind: str) -> None:
+    """Raise ValueError for flags that this kind of data has no use for."""
+    if args.loss and kind != "masks":
+        raise ValueError(f"--loss {args.loss} is for images with masks; classes are learned with cross entropy")
+    for name in ("balanced", "mixup", "cutmix"):
+        if kind == "masks" and getattr(args, name):
+            raise ValueError(f"--{name} is for images with classes, and {args.data} holds images with masks")
+
+
+def frozen(text: str) -> tuple[str, int | None]:
+    """("blocks", 3) from "blocks=3", and ("blocks", None) from "blocks"."""
+    name, equals, epochs = text.partition("=")
+    if not equals:
+        return name, None
+    try:
+        return name, whole()(epochs)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"--freeze {text}: {error}") from None
+
+
+def folder_name(source: str) -> str:
+    """The name of the folder, after which the run is called."""
+    return Path(source).resolve().name or "photographs"
 
 
 def needed(dataset: ImageDataset | None) -> ImageDataset:
@@ -100,42 +136,79 @@ def needed(dataset: ImageDataset | None) -> ImageDataset:
     return dataset
 
 
-def known_sets(args: argparse.Namespace) -> Splits:
-    """The parts of a data set that minidl knows by name."""
-    whole_set, test_set = (data.load(args.data, part, args.data_dir) for part in ("train", "test"))
-    held_out = round(HELD_OUT * len(whole_set)) if args.validation is None else args.validation
-    rest, validation_set = whole_set.stratified_split(1 - min(held_out / len(whole_set), 1.0), seed=args.seed)
-    return Splits(rest, validation_set if len(validation_set) else None, test_set)
+def segmentation_loss(args: argparse.Namespace, train_set: ImageDataset) -> dict[str, Any]:
+    """The loss of masks, as settings of `fit`; it has label smoothing and weights of classes inside."""
+    weight = train_set.class_weights() if args.class_weights else None
+    loss = train.segmentation_loss(args.loss or "both", weight=weight, label_smoothing=args.label_smoothing)
+    return {"loss": loss, "label_smoothing": 0.0, "class_weights": None}
 
 
-def folder_sets(args: argparse.Namespace) -> Splits:
-    """The parts of a folder of photographs. Images that cannot be read are reported and left out."""
-    size = args.size or zoo.image_size(args.model)
-    with tqdm(unit=" images", desc="reading photographs", leave=False, disable=None) as bar:
-        def advance(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-        sets = data.image_splits(args.data, size, validation=HELD_OUT_OF_FOLDERS if args.validation is None else 0.0,
-                                 seed=args.seed, cache=args.cache, progress=advance)
-    texts = [getattr(part, "problems", str)() for part in sets if part is not None]
-    for text in filter(None, dict.fromkeys(texts)):          # parts that were split here share it
-        write(text)
-    if args.validation and sets.validation is None:
-        rest, chosen = sets.train.stratified_split(1 - min(args.validation / len(sets.train), 1.0), seed=args.seed)
-        sets = sets._replace(train=rest, validation=chosen)
-    write(f"{len(sets.train):,} training images of {len(sets.train.classes)} classes, {len(sets.validation or ()):,} "
-          f"for validation, {len(sets.test or ()):,} for the test")
-    return sets
+def network(args: argparse.Namespace, kind: str, sets: Splits) -> tuple[nn.Module, Splits]:
+    """The network for these images, and the images as it takes them.
 
-
-def network(args: argparse.Namespace, sets: Splits) -> tuple[nn.Module, Splits]:
-    """The network for these images, and the images normalised as its pretrained weights expect."""
-    channels, classes = sets.train.image_shape[0], len(sets.train.classes)
-    model = zoo.create(args.model, pretrained=args.pretrained, in_channels=channels, num_classes=classes)
-    if args.pretrained:
-        _, facts = io.pretrained(args.pretrained)
-        if facts.get("mean") and facts.get("std"):
-            mean, std = facts["mean"], facts["std"]
-            others = [None if part is None else part.normalized(mean, std) for part in sets[1:]]
-            sets = Splits(sets.train.normalized(mean, std), *others)
+    Pretrained weights say how images are normalised, and how many channels they have.
+    """
+    settings = {**(OF_UNET if kind == "masks" and args.model == "unet" else {}), **dict(args.settings)}
+    settings["num_classes"] = len(sets.train.classes)
+    if args.pretrained is None:
+        model = zoo.create(args.model, in_channels=sets.train.image_shape[0], **settings)
+        facts: dict[str, Any] = {}
+    else:
+        model, facts = zoo.pretrained(args.model, args.pretrained, **settings)
+    channels = getattr(model, "in_channels", sets.train.image_shape[0])
+    size = args.size
+    if size is None and kind != "masks":
+        size = size_for(args.model, model, (channels, *sets.train.image_shape[1:]))
+    height, width = sets.train.image_shape[1:] if size is None else (size, size)
+    check_output(args.model, model, (channels, height, width), kind)
+    sets = each(sets, lambda part: adapted(part, channels, size))
+    if facts.get("mean") and facts.get("std"):
+        sets = each(sets, lambda part: part.normalized(facts["mean"], facts["std"]))
     return model, sets
+
+
+def each(sets: Splits, change: Callable[[ImageDataset], ImageDataset]) -> Splits:
+    """The parts, changed."""
+    return Splits(change(sets.train), *(None if part is None else change(part) for part in sets[1:]))
+
+
+def size_for(name: str, model: nn.Module, shape: tuple[int, ...]) -> int | None:
+    """The height and width to which images of this shape are brought for a network; None if it takes them as they are.
+    """
+    design = zoo.image_size(name)
+    if output_shape(model, shape) is None:
+        write(f"{name} does not take images of {shape[1]} x {shape[2]} pixels; they are resized to {design} x {design}")
+        return design
+    if design > SMALL >= max(shape[1:]) and f"{name}_cifar" in zoo.names():
+        write(f"{name} was designed for {design} x {design} pixels, and loses details of {shape[1]} x {shape[2]}; "
+              f"{name}_cifar is made for such images")
+    return None
+
+
+def output_shape(model: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape of the outputs in eval mode, without the batch; None if the network refuses such images."""
+    mode = model.training
+    model.eval()
+    try:
+        with no_grad():
+            return tuple(on_empty_batch(model, shape, model).shape[1:])
+    except ValueError:
+        return None
+    finally:
+        model.train(mode)
+
+
+def check_output(name: str, model: nn.Module, images: tuple[int, ...], kind: str) -> None:
+    """Raise ValueError unless the network gives what the labels of such images need: classes of images or of pixels."""
+    shape, wanted = output_shape(model, images), images[1:] if kind == "masks" else ()
+    if shape is None:
+        try:
+            on_empty_batch(model, images, model)
+        except ValueError as error:
+            raise ValueError(f"{error}; --size N brings images to N x N pixels") from None
+    elif shape[1:] != wanted and kind == "masks":
+        raise ValueError(f"{name} gives outputs {shape} for images {images}; masks need a class for each of their "
+                         "pixels: use --model unet, with --set padded=true")
+    elif shape[1:] != wanted:
+        raise ValueError(f"{name} gives a class for each pixel, and needs images with masks: a folder of images and a "
+                         "folder of masks")

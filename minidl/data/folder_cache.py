@@ -4,14 +4,18 @@ A cache file is used only if the same files, of the same sizes and times of chan
 written under another name and gets its own when it is complete, so a run that is killed leaves no half of one.
 """
 
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from minidl.io import replacing
 
 FREE = 64 * 1024**2                              # bytes to leave on the disk
 
@@ -52,7 +56,6 @@ class Cached(Room):
             self.images = np.memmap(path, np.uint8, "r", shape=(count - len(self.faults), *shape))
             return
         self.partial = path.with_name(f".{path.name}.{os.getpid()}")
-        self.partial.parent.mkdir(parents=True, exist_ok=True)
         reserve(self.partial, count * int(np.prod(shape)))
         super().__init__(np.memmap(self.partial, np.uint8, "r+", shape=(count, *shape)))
 
@@ -71,9 +74,11 @@ class Cached(Room):
         shape, size = images.shape, images.nbytes
         self.images = images = np.empty(0, np.uint8)          # closes the map before the file is cut and renamed
         os.truncate(self.partial, size)
+        self.facts_path.unlink(missing_ok=True)               # those of an older file
         self.partial.replace(self.path)
         facts = {"key": self.key, "bytes": size, "faults": {str(i): fault for i, fault in faults.items()}}
-        self.facts_path.write_text(json.dumps(facts), encoding="utf-8")
+        with replacing(self.facts_path) as file:
+            file.write(json.dumps(facts).encode())
         return np.memmap(self.path, np.uint8, "r", shape=shape) if size else np.empty(shape, np.uint8), faults
 
     def discard(self) -> None:
@@ -81,8 +86,9 @@ class Cached(Room):
         self.partial.unlink(missing_ok=True)
 
 
-def room_for(paths: Sequence[str], shape: tuple[int, ...], how: str, cache: str | Path | None) -> Room:
-    """Room for the images of these files, in memory or in the folder `cache`.
+def room_for(paths: Sequence[str], shape: tuple[int, ...], how: str, cache: str | Path | None,
+             beside: Sequence[str] = ()) -> Room:
+    """Room for the images of these files, and of those `beside` them, in memory or in the folder `cache`.
 
     Raises MemoryError or OSError, with what to do, if there is not enough.
     """
@@ -93,8 +99,8 @@ def room_for(paths: Sequence[str], shape: tuple[int, ...], how: str, cache: str 
         except MemoryError:
             raise MemoryError(f"no memory for {len(paths):,} images of {shape}, {size / 2**30:.1f} GiB; give a folder "
                               "as `cache` to keep them on disk, or a smaller size") from None
-    key = hashlib.sha256(json.dumps([how, *shape, *map(state, paths)]).encode()).hexdigest()
-    name = hashlib.sha256(json.dumps([how, *shape, *map(os.path.abspath, paths)]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([how, *shape, *map(state, [*paths, *beside])]).encode()).hexdigest()
+    name = hashlib.sha256(json.dumps([how, *shape, *map(os.path.abspath, [*paths, *beside])]).encode()).hexdigest()[:16]
     return Cached(Path(cache).expanduser() / f"images-{name}.bin", key, len(paths), shape)
 
 
@@ -108,10 +114,55 @@ def state(path: str) -> tuple[str, int, int]:
 
 
 def reserve(path: Path, size: int) -> None:
-    """A file of `size` bytes for which there is room on the disk; OSError with what to do if there is not."""
-    free = os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize if hasattr(os, "statvfs") else None
-    if free is not None and free < size + FREE:
-        raise OSError(f"{path.parent}: {size / 2**20:,.0f} MiB are needed for decoded images, and {free / 2**20:,.0f} "
-                      "MiB are free; give another folder as `cache`, or a smaller size")
-    with open(path, "wb") as file:
-        file.truncate(size)
+    """A file of `size` bytes that has its place on the disk; OSError with what to do if it cannot be made.
+
+    A file without its place would end the process when the disk is full: writing to a memory map cannot fail otherwise.
+    """
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder)
+        free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize if hasattr(os, "statvfs") else None
+        if free is not None and free < size + FREE:
+            raise OSError(errno.ENOSPC, f"{size / 2**20:,.0f} MiB are needed for decoded images, and "
+                                        f"{free / 2**20:,.0f} MiB are free")
+        with open(path, "wb") as file:
+            allocate(file.fileno(), size)
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"cache {folder}: {reason}; give another folder as `cache`, or a smaller "
+                                   "size") from error
+
+
+def allocate(file: int, size: int) -> None:
+    """Give a file that many bytes on the disk; only that length, where the system can do no more."""
+    os.truncate(file, size)
+    if hasattr(os, "posix_fallocate") and size:
+        try:
+            os.posix_fallocate(file, 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what processes that were killed have left."""
+    for path in folder.glob(".images-*.bin.*"):
+        with suppress(OSError, ValueError):
+            if not is_alive(int(path.suffix[1:])):
+                path.unlink()
+
+
+def is_alive(process: int) -> bool:
+    """Whether there is a process of this number; where nobody can ask, there is."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:                              # of another user
+        pass
+    return True

@@ -4,32 +4,36 @@
     photos/dog/more/2.png        or        photos/val/cat/7.jpg, photos/test/dog/9.png
 
 Each image is decoded once, by several threads, and kept as bytes of the size that the network takes: in memory, or in
-a file that later runs find again (`folder_cache.py`). Images that cannot be read are left out and reported.
+a file that later runs find again (`folder_cache.py`). A set that fits into neither is decoded for each batch anew
+(`streamed.py`). Images that cannot be read are left out and reported.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from minidl.augment.crop import size_pair
 from minidl.data.dataset import ImageDataset, Subset
-from minidl.data.folder_cache import room_for
-from minidl.data.prefetch import AFFINITY, use_every_core
+from minidl.data.decoding import decoded
+from minidl.data.parts import Splits
+from minidl.data.statistics import statistics
+from minidl.data.streamed import streamed
 from minidl.io.checks import is_whole
 from minidl.io.find import Photograph, Search, is_visible
 from minidl.io.image import MODES, centre_crop, read_image, resized
+from minidl.scalars import flag
 
 PARTS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
 SHOWN = 8                                        # images that cannot be read, named one by one in `problems`
 
 
-class ImageFolder(ImageDataset):
-    """Images from files: an ImageDataset with the `paths` of its images, and `skipped`, those that cannot be read."""
+class FromFiles:
+    """What sets of files have in common: the `paths` of their images, and `skipped`, those that cannot be read."""
 
+    name: str
     paths: list[str]
     skipped: list[Photograph]
 
@@ -39,21 +43,24 @@ class ImageFolder(ImageDataset):
             return ""
         lines = [f"  {path}: {error}" for path, error in self.skipped[:SHOWN]]
         more = len(self.skipped) - len(lines)
-        return "\n".join([f"{self.name}: {len(self.skipped)} of {len(self) + len(self.skipped)} images cannot be read "
-                          "and are left out:", *lines, *([f"  and {more} more"] if more else [])])
+        total = len(self.paths) + len(self.skipped)
+        return "\n".join([f"{self.name}: {len(self.skipped)} of {total} images cannot be read and are left out:",
+                          *lines, *([f"  and {more} more"] if more else [])])
 
 
-class Splits(NamedTuple):
-    """The parts of a data set: `validation` and `test` are None if there are none."""
+class ImageFolder(FromFiles, ImageDataset):
+    """Images from files: an ImageDataset with the `paths` of its images, and `skipped`, those that cannot be read.
 
-    train: ImageDataset
-    validation: ImageDataset | None
-    test: ImageDataset | None
+    `resize` is the length to which the shorter side of each was resized.
+    """
+
+    resize: int
 
 
 def image_folder(root: str | Path, size: int | Sequence[int], *, resize: int | None = None, channels: int = 3,
                  classes: Sequence[str] | None = None, cache: str | Path | None = None,
-                 workers: int | None = None, progress: Callable[[int, int], None] | None = None) -> ImageFolder:
+                 stream: bool = False, workers: int | None = None,
+                 progress: Callable[[int, int], None] | None = None) -> ImageFolder:
     """The images in <root>/<class>/, with the mean and standard deviation of their channels.
 
     size      (height, width) of the images in the set, or one number for both: the centre of each image
@@ -62,6 +69,8 @@ def image_folder(root: str | Path, size: int | Sequence[int], *, resize: int | N
     classes   the names of the classes; by default the folders, sorted
     cache     a folder for the decoded images, which are then read from disk as they are needed, also by later runs;
               without it they are in memory
+    stream    decode the images of each batch when it is made, and keep none; the batches are the same. Each image is
+              decoded once before, for mean and standard deviation, and to find those that cannot be read
     workers   the number of threads that decode; by default one for each core
     progress  called with (images done, images in all) from time to time
     Raises FileNotFoundError or NotADirectoryError for the root, ValueError if it has no images in folders of classes,
@@ -81,21 +90,29 @@ def image_folder(root: str | Path, size: int | Sequence[int], *, resize: int | N
     skipped = [Photograph(path, reason) for path, reason in search.unreadable.items()]
     check_classes(root, names, [label for _, label in files], skipped)
     shape = (channels, height, width)
-
-    def decode(path: str) -> np.ndarray:
-        image = centre_crop(resized(read_image(path, channels), int(shorter)), height, width)
-        return np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
-
+    decode = functools.partial(read_centre, shape=shape, shorter=int(shorter))
     paths = [path for path, _ in files]
-    images, faults = decoded(paths, shape, f"{shorter}", decode, cache, workers, progress)
+    if flag("image_folder", "stream", stream):
+        if cache is not None:
+            raise ValueError("image_folder: stream=True keeps no images, and needs no cache; leave out one of them")
+        images, faults = streamed(paths, shape, decode, workers, progress)
+    else:
+        images, faults = decoded(paths, shape, f"{shorter}", decode, cache, workers, progress)
     good = [i for i in range(len(files)) if i not in faults]
     labels = np.array([files[i][1] for i in good], np.int64)
     skipped += [Photograph(paths[i], fault) for i, fault in faults.items()]
     check_classes(root, names, labels.tolist(), skipped)
     mean, std = statistics(images)
     dataset = ImageFolder(images, labels, names, root.name, mean, std)
-    dataset.paths, dataset.skipped = [paths[i] for i in good], skipped
+    dataset.paths, dataset.skipped, dataset.resize = [paths[i] for i in good], skipped, int(shorter)
     return dataset
+
+
+def read_centre(path: str, shape: tuple[int, int, int], shorter: int) -> np.ndarray:
+    """The centre of an image, whose shorter side is resized first: bytes of `shape` (C, H, W)."""
+    channels, height, width = shape
+    image = centre_crop(resized(read_image(path, channels), shorter), height, width)
+    return np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
 
 
 def image_splits(root: str | Path, size: int | Sequence[int], *, validation: float = 0.2, seed: int = 0,
@@ -114,12 +131,17 @@ def image_splits(root: str | Path, size: int | Sequence[int], *, validation: flo
     train = image_folder(root / "train", size, **settings)  # type: ignore[arg-type]
     others: dict[str, ImageDataset | None] = {}
     for part in ("validation", "test"):
-        folder = next((root / name for name in PARTS[part] if (root / name).is_dir()), None)
+        folder = part_folder(root, part)
         others[part] = None if folder is None else image_folder(
             folder, size, **{**settings, "classes": train.classes}).normalized(train.mean, train.std)  # type: ignore[arg-type]
     if others["validation"] is None:
         return Splits(*split(train, validation, seed), others["test"])
     return Splits(train, others["validation"], others["test"])
+
+
+def part_folder(root: Path, part: str) -> Path | None:
+    """The folder of a part, under one of its names; None if there is none."""
+    return next((root / name for name in PARTS[part] if (root / name).is_dir()), None)
 
 
 def split(dataset: ImageDataset, validation: float, seed: int) -> tuple[ImageDataset, Subset | None]:
@@ -131,12 +153,20 @@ def split(dataset: ImageDataset, validation: float, seed: int) -> tuple[ImageDat
 
 
 def class_names(root: Path, search: Search) -> list[str]:
-    """The names of the visible folders in `root`, sorted."""
-    if not root.is_dir():
-        kind = NotADirectoryError if root.exists() else FileNotFoundError
-        raise kind(f"image_folder: {str(root)!r} is {'not a folder' if root.exists() else 'missing'}; it must hold one "
-                   "folder of images for each class")
-    return sorted(entry.name for entry in search.entries(str(root)) if is_visible(entry.name) and entry.is_dir())
+    """The names of the visible folders in `root`, sorted; a link that leads back to `root`, or above it, is none."""
+    root = existing_folder("image_folder", root, "it must hold one folder of images for each class")
+    above = {str(folder) for folder in (root.resolve(), *root.resolve().parents)}
+    return sorted(entry.name for entry in search.entries(str(root)) if is_visible(entry.name)
+                  and os.path.isdir(entry.path) and not (entry.is_symlink() and os.path.realpath(entry.path) in above))
+
+
+def existing_folder(owner: str, path: str | Path, what: str) -> Path:
+    """The path of a folder; raises FileNotFoundError or NotADirectoryError, with what it must hold."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        kind = NotADirectoryError if folder.exists() else FileNotFoundError
+        raise kind(f"{owner}: {str(folder)!r} is {'not a folder' if folder.exists() else 'missing'}; {what}")
+    return folder
 
 
 def images_below(search: Search, folder: Path) -> Iterator[str]:
@@ -155,55 +185,3 @@ def check_classes(root: Path, names: Sequence[str], labels: Sequence[int], skipp
     if empty:
         raise ValueError(f"image_folder: {str(root)!r} has no readable images of the class{'es' * (len(empty) > 1)} "
                          f"{', '.join(map(repr, empty[:SHOWN]))}; remove the empty folder, or add images{because}")
-
-
-def decoded(paths: Sequence[str], shape: tuple[int, ...], how: str, decode: Callable[[str], np.ndarray],
-            cache: str | Path | None, workers: int | None,
-            progress: Callable[[int, int], None] | None) -> tuple[np.ndarray, dict[int, str]]:
-    """(the images that can be read, {index: why another cannot}), decoded by threads or taken from the cache."""
-    store = room_for(paths, shape, how, cache)
-    if store.is_complete:
-        return store.images, store.faults
-    report = progress or (lambda done, total: None)
-
-    def one(i: int) -> tuple[int, np.ndarray | str]:
-        try:
-            return i, decode(paths[i])
-        except (OSError, ValueError) as error:
-            return i, reason(error, paths[i])
-
-    pool = ThreadPoolExecutor(workers or cores(), "minidl-decode", initializer=use_every_core)
-    try:
-        for done, (i, image) in enumerate(pool.map(one, range(len(paths))), 1):
-            store.put(i, image)
-            if done % 64 == 0 or done == len(paths):
-                report(done, len(paths))
-        return store.finish()
-    except BaseException:
-        store.discard()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def cores() -> int:
-    """The number of cores that this process may use."""
-    return os.cpu_count() or 1 if AFFINITY is None else len(AFFINITY)
-
-
-def reason(error: Exception, path: str) -> str:
-    """What an error says, without the path."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return text.removeprefix(f"{path}: ")
-
-
-def statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
-    """The mean and the standard deviation of each channel of images bytes (N, C, H, W), for pixels in 0..1."""
-    counts = np.zeros((images.shape[1], 256), np.int64)
-    for first in range(0, len(images), 256):
-        for c, channel in enumerate(images[first:first + 256].swapaxes(0, 1)):
-            counts[c] += np.bincount(channel.ravel(), minlength=256)
-    values, weights = np.arange(256) / 255, counts / counts.sum(1, keepdims=True)
-    mean = weights @ values
-    std = np.sqrt(np.maximum(weights @ values**2 - mean**2, 0))
-    return mean.tolist(), np.where(std > 0, std, 1.0).tolist()

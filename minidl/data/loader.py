@@ -6,6 +6,7 @@ prepared ahead.
 """
 
 import functools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +29,9 @@ class DataLoader:
                 begins anew, with another seed and epoch 0
     drop_last   leave out a smaller last batch
     prefetch    the number of batches that a thread prepares ahead; 0 for no thread
+    balanced    every class of the set equally often in each epoch, in random order: of a class with few images each is
+                taken several times, changed differently if the set augments them; of a class with many not all are
+                taken. The number of images stays that of the set. Each needs a label of its own
     augment     whether to pass the epoch to the data set, which augments only if it gets one; False for evaluation
 
     `epoch` is the number of the epoch that the next `iter` starts; set it to resume a run. Build a loader once, outside
@@ -35,7 +39,7 @@ class DataLoader:
     """
 
     def __init__(self, dataset: Dataset, batch_size: int = 128, shuffle: bool = False, seed: int | None = None,
-                 drop_last: bool = False, prefetch: int = 2, augment: bool = True) -> None:
+                 drop_last: bool = False, prefetch: int = 2, augment: bool = True, balanced: bool = False) -> None:
         check_dataset(dataset)
         self.dataset = dataset
         self.batch_size = _checked("batch_size", batch_size, 1)
@@ -43,6 +47,9 @@ class DataLoader:
         self.seed = None if seed is None else _checked("seed", seed, 0)
         self.prefetch = _checked("prefetch", prefetch, 0)
         self.epoch = 0
+        self.balanced = bool(balanced)
+        if self.balanced and np.ndim(getattr(dataset, "labels", 0)) != 1:
+            raise TypeError(f"balanced=True needs a data set with a label for each image, labels (N,), not {dataset!r}")
         self._drawn: int | None = None                       # the seed, and
         self._restarts: int | None = None                    # how often the stream had been restarted
         if len(self) == 0:
@@ -77,10 +84,19 @@ class DataLoader:
         return prefetched(make, slices, self.prefetch) if self.prefetch else map(make, slices)
 
     def _order(self) -> np.ndarray:
+        """(which image, and how often it was there before in this epoch) for each place: (N, 2)"""
         count = len(self.dataset)
-        if not self.shuffle:
-            return np.arange(count)
-        return np.random.default_rng((self._seed(), self.epoch)).permutation(count)
+        order = np.zeros((count, 2), np.int64)
+        if self.balanced:
+            order[:, 0] = balanced_order(self.dataset.labels, self._random())          # type: ignore[attr-defined]
+            order[:, 1] = visits(order[:, 0])
+        else:
+            order[:, 0] = self._random().permutation(count) if self.shuffle else np.arange(count)
+        return order
+
+    def _random(self) -> np.random.Generator:
+        """The random numbers of the order of this epoch."""
+        return np.random.default_rng((self._seed(), self.epoch))
 
     def _known(self) -> dict[str, int]:
         """What is passed to the data set. A seed is drawn from the stream only if its `batch` takes one."""
@@ -106,10 +122,37 @@ class DataLoader:
                 self._epoch = 0
 
 
-def _batch(dataset: Dataset, known: dict[str, int], indices: np.ndarray) -> Batch:
+def balanced_order(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As many images as there are labels (N,), in random order, with equally many of each class that occurs.
+
+    If N is no multiple of the number of classes, chance decides which get one more. Of a class, each image is taken
+    before one is taken again.
+    """
+    classes = np.unique(labels)
+    share, more = divmod(len(labels), len(classes))
+    wanted = share + (rng.permutation(len(classes)) < more)
+    chosen = []
+    for label, count in zip(classes, wanted, strict=True):
+        members = np.flatnonzero(labels == label)
+        rounds = [rng.permutation(members) for _ in range(math.ceil(count / len(members)))]
+        chosen.append(np.concatenate([members[:0], *rounds])[:count])
+    return rng.permutation(np.concatenate(chosen))
+
+
+def visits(order: np.ndarray) -> np.ndarray:
+    """How often each number was in the list before: [7, 2, 7, 7] -> [0, 0, 1, 2]"""
+    places = np.argsort(order, kind="stable")
+    numbers = order[places]
+    before = np.empty_like(order)
+    before[places] = np.arange(len(order)) - np.searchsorted(numbers, numbers)
+    return before
+
+
+def _batch(dataset: Dataset, known: dict[str, int], places: np.ndarray) -> Batch:
     """One batch. An exception gets a note that lists the images."""
+    indices, before = places.T
     try:
-        return make_batch(dataset, indices, **known)
+        return make_batch(dataset, indices, **known, **({"visits": before} if before.any() else {}))
     except Exception as error:
         shown = ", ".join(map(str, indices[:16].tolist())) + (", ..." if len(indices) > 16 else "")
         error.add_note(f"while the DataLoader made a batch of the {len(indices)} images at {shown}")

@@ -27,8 +27,8 @@ Batch = tuple[np.ndarray, np.ndarray]
 class Dataset(Protocol):
     """What a DataLoader needs of a data set, such as ImageDataset.
 
-    `batch` may also take the settings `epoch` and `seed`, or one of them. In evaluation it is given neither, so both
-    need defaults.
+    `batch` may also take the settings `epoch`, `seed`, and `visits` (n,), which says how often each image was in the
+    epoch before, if a loader is balanced; or some of them. In evaluation it is given none, so all need defaults.
     """
 
     def __len__(self) -> int: ...
@@ -41,7 +41,7 @@ def random_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=(int(epoch), int(index))))
 
 
-def make_batch(dataset: Dataset, indices: np.ndarray, **known: int) -> Batch:
+def make_batch(dataset: Dataset, indices: np.ndarray, **known: Any) -> Batch:
     """`dataset.batch(indices)`, with those of the settings `known` that it takes."""
     taken = parameters_of(dataset)
     return dataset.batch(indices, **{name: value for name, value in known.items() if {name, "**"} & taken})

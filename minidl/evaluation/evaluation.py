@@ -1,38 +1,80 @@
-"""What a model predicts for images, and how often it is correct.
+"""What a model predicts, and how good that is: `predict`, `evaluate`, and the `Evaluation` that it returns.
 
 Evaluation records no gradients and changes no weights: the model is in eval mode meanwhile, and then as it was before.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
-import minidl.functional as F
 from minidl.data import DataLoader, ImageDataset
 from minidl.device import Device, is_array
-from minidl.evaluation.metrics import accuracy, confusion_matrix
+from minidl.evaluation import metrics
+from minidl.evaluation.augmented import Augmented
+from minidl.evaluation.decisions import UNKNOWN, Loss, loss_of
+from minidl.evaluation.gather import Gathered, Images, Masks
 from minidl.modes import no_grad
 from minidl.nn import Module
 from minidl.nn.shapes import on_empty_batch
 from minidl.tensor import Tensor, as_array
 
 BATCH = 1000                                    # images per batch; without gradients, memory allows many
+PIXELS = 1 << 20                                # per batch, of large images
 
-Loss = Callable[[Any, Any], Tensor]
 
+@dataclass(frozen=True)
+class Evaluation:
+    """How good predictions are. For masks, each pixel counts as an image does otherwise, except in `loss`.
 
-class Evaluation(NamedTuple):
-    """The mean loss, and the confusion matrix (see `metrics.py`)."""
+    loss       the mean over the images of the loss that the model is trained with
+    confusion  the confusion matrix (see `metrics.py`), int64 (C, C)
+    log_loss   the mean of -log p, where p is the probability of the true class
+    brier      the mean of the sum over c of (p[c] - 1 if c is the true class else p[c])**2: Brier, 1950
+    diagram    the reliability diagram (see `metrics.calibration`), float64 (3, 15)
+    each       the results of each image, in the order of the set: `Images`, or `Masks`
+    """
 
     loss: float
     confusion: np.ndarray
+    log_loss: float = math.nan
+    brier: float = math.nan
+    diagram: np.ndarray | None = None
+    each: Images | Masks | None = None
 
     @property
     def accuracy(self) -> float:
-        """The fraction of images classified correctly."""
-        return accuracy(self.confusion)
+        """The fraction of images, or pixels, classified correctly."""
+        return metrics.accuracy(self.confusion)
+
+    @property
+    def of_pixels(self) -> bool:
+        """Whether the labels are masks."""
+        return isinstance(self.each, Masks)
+
+    @property
+    def calibration_error(self) -> float:
+        """The expected calibration error; NaN if no diagram was made."""
+        return math.nan if self.diagram is None else metrics.expected_calibration_error(self.diagram)
+
+    def summary(self) -> dict[str, float]:
+        """{name: value} of the metrics that are one number. The AUC is there for two classes, top 5 for more than 5."""
+        confusion, each = self.confusion, self.each
+        values = {"accuracy": self.accuracy, "balanced_accuracy": metrics.balanced_accuracy(confusion)}
+        if isinstance(each, Images) and len(confusion) > 5:
+            values["top5_accuracy"] = metrics.top_k(each.ranks, 5)
+        names = ("macro_precision", "macro_recall", "macro_f1")
+        if self.of_pixels:
+            names, values["mean_iou"] = ("macro_precision", "macro_recall", "mean_dice"), metrics.mean_over_classes(
+                metrics.iou(confusion), confusion)
+        for name, of_class in zip(names, metrics.precision_recall_f1(confusion), strict=True):
+            values[name] = metrics.mean_over_classes(of_class, confusion)
+        if isinstance(each, Images) and each.margins is not None:
+            values["roc_auc"] = metrics.roc_auc(each.labels, each.margins)
+        return {**values, "loss": self.loss, "log_loss": self.log_loss, "brier": self.brier,
+                "expected_calibration_error": self.calibration_error}
 
 
 def predict(model: Module, images: np.ndarray, device: str | Device = "cpu") -> np.ndarray:
@@ -43,49 +85,59 @@ def predict(model: Module, images: np.ndarray, device: str | Device = "cpu") -> 
     images = images if is_array(images) else as_array(images)
     if images.ndim < 2:
         raise ValueError(f"predict: images must be an array (N, C, H, W), not {images.shape}")
+    size = batch_size(images.shape[1:])
     with eval_mode(model), no_grad():
         if len(images) == 0:
             return on_empty_batch(model, images.shape[1:], lambda x: model(x).numpy()[:0])
-        parts = [model(Tensor(images[i : i + BATCH], device=device)).numpy() for i in range(0, len(images), BATCH)]
+        parts = [model(Tensor(images[i : i + size], device=device)).numpy() for i in range(0, len(images), size)]
     return np.concatenate(parts)
 
 
-def loss_of(model: Module) -> Loss:
-    """The loss that a model is trained with: its method `loss(outputs, labels)`, if it has one, else cross entropy.
-
-    Networks with several outputs in training mode, such as GoogLeNet, have their own.
-    """
-    own = getattr(model, "loss", None)
-    return own if callable(own) else F.cross_entropy
+def predict_augmented(model: Module, images: np.ndarray, tta: bool | str = True,
+                      device: str | Device = "cpu") -> np.ndarray:
+    """`predict` with test-time augmentation: the mean of the logits of several views of each image, see `Augmented`."""
+    return predict(Augmented(model, tta), images, device)
 
 
 def evaluate(model: Module, batches: Iterable[tuple[np.ndarray, np.ndarray]], classes: int,
-             device: str | Device = "cpu", loss: Loss | None = None) -> Evaluation:
-    """Compare a model's predictions with the labels.   batches of (images (n, C, H, W), labels (n,))  ->  Evaluation
+             device: str | Device = "cpu", loss: Loss | None = None, *, tta: bool | str = False,
+             ignore_index: int = UNKNOWN) -> Evaluation:
+    """Compare a model's predictions with the labels, in one pass.   batches of (images (n, C, H, W), labels)
 
-    `loss(logits, labels)` is the mean over a batch; the default is `loss_of(model)`. Raises ValueError if there are no
-    images.
+    labels        (n,), or masks (n, H, W) with logits (n, classes, H, W). A single logit means two classes, and class 1
+                  is predicted where it is above 0
+    loss          loss(logits, labels) is the mean over a batch; the default is `loss_of(model)`
+    tta           test-time augmentation: the mean of the logits of several views of an image, see `Augmented`
+    ignore_index  pixels of masks with this label are not counted
+    Raises ValueError if there are no images, or if a label is none of the classes.
     """
     if hasattr(batches, "classes"):
         raise TypeError(f"evaluate: give the batches of the {type(batches).__name__}, in_order(dataset), not itself")
     loss = loss or loss_of(model)
-    place = Device.parse(device)
-    total, confusion = 0.0, np.zeros((classes, classes), np.int64)
-    with eval_mode(model), no_grad():
+    seen = Augmented(model, tta) if tta else model
+    place, total = Device.parse(device), 0.0
+    gathered = Gathered(classes, ignore_index)
+    with eval_mode(seen), no_grad():
         for images, labels in batches:
-            logits = model(Tensor(images, device=place))
+            logits = seen(Tensor(images, device=place))
             total += float(loss(logits, place.put(labels))) * len(labels)
-            confusion += confusion_matrix(labels, logits.numpy().argmax(1), classes)
-    if not confusion.any():
+            gathered.add(labels, logits.numpy())
+    if not gathered.confusion.any():
         raise ValueError("evaluate: there are no images")
-    return Evaluation(total / int(confusion.sum()), confusion)
+    return Evaluation(total / gathered.images, gathered.confusion, *gathered.means(), gathered.diagram, gathered.each())
 
 
 def in_order(dataset: ImageDataset, prefetch: int = 2) -> DataLoader:
     """Every image of a data set once, in order, not augmented, in large batches. Raises ValueError if it is empty."""
     if len(dataset) == 0:
         raise ValueError(f"in_order: there are no images in {dataset!r}")
-    return DataLoader(dataset, BATCH, prefetch=prefetch, augment=False)
+    shape = getattr(dataset, "image_shape", None) or dataset.batch([0])[0].shape[1:]
+    return DataLoader(dataset, batch_size(shape), prefetch=prefetch, augment=False)
+
+
+def batch_size(shape: Sequence[int]) -> int:
+    """How many images of this shape (C, H, W) are evaluated at a time: fewer of large ones."""
+    return max(1, min(BATCH, PIXELS // max(1, math.prod(shape[-2:]))))
 
 
 @contextmanager

@@ -1,12 +1,15 @@
-"""Metrics of a classifier, all computed from its confusion matrix.
+"""Metrics of a classifier, of images or of pixels, as NumPy functions that know nothing of models.
 
-confusion[t, p] counts the images of true class t with predicted class p; correct predictions are on the diagonal.
-Everything here is NumPy and independent of models: `evaluation.py` fills the matrix.
+Most come from the confusion matrix: confusion[t, p] counts the images (or pixels) of true class t with predicted class
+p, so that correct predictions are on the diagonal. "A fraction of nothing is 0" holds for all of them. Means over the
+classes leave out those that are neither true nor predicted anywhere, as scikit-learn does.
 """
 
-from collections.abc import Sequence
+import math
 
 import numpy as np
+
+BINS = 15                                        # of confidence, as in Guo et al.
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
@@ -29,6 +32,12 @@ def accuracy(confusion: np.ndarray) -> float:
     return float(confusion.trace() / max(1, confusion.sum()))
 
 
+def balanced_accuracy(confusion: np.ndarray) -> float:
+    """The mean recall of the classes that have images: accuracy if each class had equally many."""
+    true = confusion.sum(1)
+    return float(fraction(confusion.diagonal(), true)[true > 0].mean()) if true.any() else 0.0
+
+
 def precision_recall_f1(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Three values per class, from 0 to 1.   (C, C)  ->  three float64 (C,)
 
@@ -42,39 +51,67 @@ def precision_recall_f1(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     return fraction(correct, predicted), fraction(correct, true), fraction(2 * correct, predicted + true)
 
 
+def iou(confusion: np.ndarray) -> np.ndarray:
+    """Intersection over union of the true and the predicted pixels of each class.   (C, C)  ->  float64 (C,)
+
+    TP / (TP + FP + FN), the index of Jaccard, 1901.
+    """
+    correct = confusion.diagonal()
+    return fraction(correct, confusion.sum(0) + confusion.sum(1) - correct)
+
+
+def dice(confusion: np.ndarray) -> np.ndarray:
+    """2 * TP / (2 * TP + FP + FN) of each class, which is its F1.   (C, C)  ->  float64 (C,)   Dice, 1945."""
+    return precision_recall_f1(confusion)[2]
+
+
+def mean_over_classes(values: np.ndarray, confusion: np.ndarray) -> float:
+    """The unweighted mean of (C,) values over the classes that are true or predicted somewhere; 0 without any."""
+    occur = confusion.sum(0) + confusion.sum(1) > 0
+    return float(values[occur].mean()) if occur.any() else 0.0
+
+
+def top_k(ranks: np.ndarray, k: int) -> float:
+    """The fraction of images whose true class is among the k most probable.   ranks (N,): 0 for the most probable"""
+    return float((ranks < k).mean()) if len(ranks) else 0.0
+
+
+def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """The area under the ROC curve: the probability that an image of class 1 has a higher score than one of class 0.
+
+    labels (N,) of 0 and 1, scores (N,); equal scores count half. NaN without images of both classes, or if a score is
+    NaN. Hanley and McNeil, "The meaning and use of the area under a ROC curve", Radiology 1982.
+    """
+    positive = np.asarray(labels) == 1
+    count, others = int(positive.sum()), int((~positive).sum())
+    if not count or not others or np.isnan(scores).any():
+        return math.nan
+    _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[place]              # from 1; equal scores share their mean rank
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * others))
+
+
+def calibration(confidences: np.ndarray, correct: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """A reliability diagram: for each bin of confidence ((b - 1) / bins, b / bins], float64 (3, bins).
+
+    Its rows are the number of predictions, the sum of their confidences, and the number of correct ones. `confidences`
+    (N,) are the probabilities of the predicted classes, `correct` (N,) is bool. Diagrams of parts of a set add up.
+    """
+    confidences = np.nan_to_num(np.asarray(confidences, np.float64))
+    place = np.clip(np.ceil(confidences * bins).astype(np.int64) - 1, 0, bins - 1)
+    weights = (None, confidences, np.asarray(correct, np.float64))
+    return np.stack([np.bincount(place, weight, bins).astype(np.float64) for weight in weights])
+
+
+def expected_calibration_error(diagram: np.ndarray) -> float:
+    """The mean of |accuracy - confidence| over the bins of `calibration`, weighted by their predictions.
+
+    Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3, with 15 bins.
+    """
+    count, confidence, correct = diagram
+    return float(np.abs(correct - confidence).sum() / max(1.0, count.sum()))
+
+
 def fraction(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """numerator / denominator, and 0 where the denominator is 0."""
     return np.where(denominator == 0, 0.0, numerator / np.where(denominator == 0, 1, denominator))
-
-
-def class_table(confusion: np.ndarray, names: Sequence[str]) -> str:
-    """Precision, recall and F1 of each class in percent, and their unweighted means, as text."""
-    columns = np.stack(precision_recall_f1(confusion)) * 100
-    width = max(len("class"), *map(len, names))
-    lines = [f"{'class':{width}}  precision   recall       F1   images"]
-    for name, values, images in zip(names, columns.T, confusion.sum(1), strict=True):
-        lines.append(f"{name:{width}}  " + table_row(values, images))
-    return "\n".join([*lines, f"{'mean':{width}}  " + table_row(columns.mean(1), confusion.sum())])
-
-
-def table_row(values: np.ndarray, images: int) -> str:
-    """One line of `class_table`, without the name."""
-    precision, recall, f1 = values
-    return f"{precision:9.2f}{recall:9.2f}{f1:9.2f}{images:9,}"
-
-
-def confusion_table(confusion: np.ndarray, names: Sequence[str]) -> str:
-    """The confusion matrix as text: a row for each true class, a column for each predicted class.
-
-    Columns are headed by the names if these are short, else by class indices, which the rows then repeat.
-    """
-    indices = [str(i) for i in range(len(names))]
-    if max(map(len, names)) > 3:
-        names, heads = [f"{i:>2} {name}" for i, name in enumerate(names)], indices
-    else:
-        heads = list(names)
-    left, cell = max(map(len, names)), 2 + max(len(str(confusion.max())), *map(len, heads))
-    lines = [" " * left + "".join(f"{head:>{cell}}" for head in heads)]
-    lines += [f"{name:{left}}" + "".join(f"{n:>{cell}}" for n in counts)
-              for name, counts in zip(names, confusion.tolist(), strict=True)]
-    return "\n".join(lines)

@@ -9,9 +9,9 @@ pixels shown, photographs lying on their sides), this file corrects the result o
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -32,6 +32,8 @@ WHITE_IS_ZERO, SIGNED = 0, 2                     # values of the next two tags o
 PHOTOMETRIC, SAMPLE_FORMAT = 262, 339
 GREYS = { "L;2": 85, "L;4": 17}           # raw modes of PNG in which Pillow stretches grey, and by how much
 
+Result = TypeVar("Result")
+
 
 class ImageError(ValueError):
     """A file is not an image, or not one that a network can use; the message names it."""
@@ -45,20 +47,32 @@ def read_image(path: str | Path, channels: int = 3) -> Image.Image:
     """
     if channels not in MODES:
         raise ValueError(f"read_image: images have 1 channel or 3, not {channels}")
-    path = as_path("read_image", path, ImageError)
+    return opened("read_image", path, lambda image: upright(image, channels))
+
+
+def upright(image: Image.Image, channels: int = 3) -> Image.Image:
+    """An image that has just been opened, decoded as `read_image` gives it."""
+    stored = how_stored(image)
+    image.load()
+    return converted(ImageOps.exif_transpose(image), MODES[channels], stored)
+
+
+def opened(owner: str, path: str | Path, read: Callable[[Image.Image], Result]) -> Result:
+    """`read(image)` of the image in a file, of which only the header is decoded. Raises as `read_image` does."""
+    path = as_path(owner, path, ImageError)
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise ImageError(f"{path}: a pipe or a device, not a file")  # opening it could block forever
     with open(path, "rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")          # Pillow's warnings: a strange file is read, or raises an error
         try:
-            return decode(file, channels)
+            return opened_in(file, read)
         except ImageError as error:
             problem = error
     raise ImageError(f"{path}: {problem}")
 
 
-def decode(file: IO[bytes], channels: int = 3, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """`read_image` of an open file, or of bytes in memory, in which Pillow's warnings are the caller's.
+def opened_in(file: IO[bytes], read: Callable[[Image.Image], Result], max_pixels: int = MAX_PIXELS) -> Result:
+    """`opened` for an open file, or for bytes in memory, in which Pillow's warnings are the caller's.
 
     Raises ImageError, which names no file.
     """
@@ -66,9 +80,7 @@ def decode(file: IO[bytes], channels: int = 3, max_pixels: int = MAX_PIXELS) -> 
         with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise ImageError(f"{image.width} x {image.height} pixels are too many (at most {max_pixels:,})")
-            stored = how_stored(image)
-            image.load()
-            return converted(ImageOps.exif_transpose(image), MODES[channels], stored)
+            return read(image)
     except ImageError:
         raise
     except Image.DecompressionBombError:

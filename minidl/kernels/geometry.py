@@ -35,10 +35,14 @@ class Window(NamedTuple):
         """(H, W) of an image of `size` after padding."""
         return tuple(n + sum(pads) for n, pads in zip(size, self.padding, strict=True))
 
+    @property
+    def disjoint(self):
+        """Whether windows lie side by side from the first pixel on; the last pixels may be in none."""
+        return self.kernel == self.stride and self.dilation == (1, 1) and not any(map(any, self.padding))
+
     def side_by_side(self, size):
         """Whether each pixel of an image of `size` (H, W) lies in exactly one window."""
-        return (self.kernel == self.stride and self.dilation == (1, 1) and not any(map(any, self.padding))
-                and not any(n % k for n, k in zip(size, self.kernel, strict=True)))
+        return self.disjoint and not any(n % k for n, k in zip(size, self.kernel, strict=True))
 
 
 class Taps(NamedTuple):

@@ -1,8 +1,9 @@
 """Initial weights: random arrays whose variance keeps signals at one scale from layer to layer.
 
-Each function takes a shape in PyTorch's order, (out, in) or (out, in/groups, kh, kw), and returns a new float32 array
-drawn from the stream that `manual_seed` starts. To reinitialize a layer:
-`layer.weight.data[...] = init.kaiming_normal(layer.weight.shape)`.
+Functions take a shape in PyTorch's order, (out, in) or (out, in/groups, kh, kw), and return a new float32 array drawn
+from the stream that `manual_seed` starts. To reinitialize a layer:
+`layer.weight.data[...] = init.kaiming_normal(layer.weight.shape)`. Two functions draw nothing: `dirac`, the identity,
+and `whitening`, which computes filters from images.
 """
 
 import math
@@ -11,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
+from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from minidl.device import generator
-from minidl.scalars import number
+from minidl.functional.checks import pair
+from minidl.scalars import number, whole
 
 GAINS = {"linear": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2)}
 
@@ -77,6 +79,58 @@ def default_weight(shape: Sequence[int]) -> np.ndarray:
 def default_bias(shape: Sequence[int]) -> np.ndarray:
     """PyTorch's initial bias for a weight of that shape: uniform in +-1/sqrt(fan_in).   ->  (out,)"""
     return uniform(shape[:1], 1 / math.sqrt(fans(shape)[0]))
+
+
+def dirac(shape: Sequence[int], groups: int = 1) -> np.ndarray:
+    """The identity as a convolution: output i of each group is input i. Further outputs are 0.
+
+    shape  (out, in/groups, kh, kw), of a convolution with padding "same"
+    Zagoruyko and Komodakis, "DiracNets", 2017 (arXiv:1706.00388).
+    """
+    groups = whole("init", "groups", groups)
+    if len(shape) < 3 or 0 in shape or shape[0] % groups:
+        raise ValueError(f"init: dirac needs the shape of a convolution, whose outputs {groups=} divides, not "
+                         f"{tuple(shape)}")
+    if settings.placeholders:
+        return placeholder(shape)
+    budget.spend(math.prod(shape))
+    weight = np.zeros(shape, np.float32)
+    outputs = shape[0] // groups
+    same, middle = np.arange(min(outputs, shape[1])), [size // 2 for size in shape[2:]]
+    for first in range(0, shape[0], outputs):
+        weight[first + same, same, *middle] = 1
+    return weight
+
+
+def whitening(images: np.ndarray, kernel_size: int | Sequence[int], eps: float = 5e-4) -> np.ndarray:
+    """Filters of patches whose responses are uncorrelated and have the mean square 1, each with its negative.
+
+    images  (N, C, H, W), normalized as in training; a few thousand are enough  ->  (2 * C * kh * kw, C, kh, kw)
+    eps     is added to the mean squares, so that components that hardly occur are not amplified
+    The filters are eigenvectors of the patches' second moments, divided by the roots of the eigenvalues, the largest
+    first. Page, "How to train your ResNet 8", 2018; Jordan, arXiv:2404.00498, section 3.1.
+    """
+    height, width = pair("init", "kernel_size", kernel_size, 1)
+    if images.ndim != 4 or 0 in images.shape or images.shape[2] < height or images.shape[3] < width:
+        raise ValueError(f"init: whitening needs images (N, C, H, W) of at least {height} x {width} pixels, not "
+                         f"{images.shape}")
+    eps = number("init", "eps", eps, 0)
+    size = images.shape[1] * height * width
+    moments, count = np.zeros((size, size)), 0
+    for first in range(0, len(images), 100):                       # few at a time, since patches overlap
+        patches = sliding_window_view(images[first:first + 100], (height, width), axis=(2, 3))
+        rows = patches.transpose(0, 2, 3, 1, 4, 5).reshape(-1, size).astype(np.float64)
+        moments += rows.T @ rows
+        count += len(rows)
+    values, vectors = np.linalg.eigh(moments / count)
+    values = np.maximum(values[::-1], 0) + eps
+    if values[-1] <= 0:
+        raise ValueError("init: whitening found a component of patches that is always 0; pass an eps above 0")
+    filters = vectors.T[::-1]
+    largest = filters[np.arange(size), abs(filters).argmax(1)]
+    filters = filters * (np.sign(largest) / np.sqrt(values))[:, None]           # a sign that does not depend on LAPACK
+    both = np.concatenate([filters, -filters]).astype(np.float32)
+    return both.reshape(2 * size, images.shape[1], height, width)
 
 
 def kaiming_deviation(shape: Sequence[int], a: float, mode: str, nonlinearity: str) -> float:

@@ -1,16 +1,25 @@
-"""Optimizers, which update weights by their gradients. Read `optimizer.py`, then `sgd.py`, then `schedules.py`."""
+"""Optimizers, which update weights by their gradients. Read `optimizer.py`, then `sgd.py`, then `schedules/`."""
 
 from minidl.optim.adam import Adam, AdamW
-from minidl.optim.average import ExponentialMovingAverage
+from minidl.optim.average import ExponentialMovingAverage, Lookahead
 from minidl.optim.clip import clip_grad_norm_
+from minidl.optim.groups import parameter_groups
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.rmsprop import RMSprop
 from minidl.optim.schedules import (
+    ConstantLR,
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    CyclicLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
     LinearWarmup,
     MultiStepLR,
     OneCycleLR,
+    PolynomialLR,
     ReduceLROnPlateau,
+    SequentialLR,
     StepLR,
 )
 from minidl.optim.sgd import SGD
@@ -19,14 +28,24 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "ConstantLR",
     "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "CyclicLR",
+    "ExponentialLR",
     "ExponentialMovingAverage",
+    "LambdaLR",
+    "LinearLR",
     "LinearWarmup",
+    "Lookahead",
     "MultiStepLR",
     "OneCycleLR",
     "Optimizer",
+    "PolynomialLR",
     "RMSprop",
     "ReduceLROnPlateau",
+    "SequentialLR",
     "StepLR",
     "clip_grad_norm_",
+    "parameter_groups",
 ]

@@ -1,6 +1,10 @@
-"""An exponential moving average of the weights: it often generalizes better than the weights of the last step."""
+"""Averages of the weights along a run: they often generalize better than the weights of the last step.
 
-from collections.abc import Iterable, Iterator
+An `ExponentialMovingAverage` is kept beside the weights and changes nothing in training; `Lookahead` puts its average
+into the model every few steps.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -9,7 +13,7 @@ import numpy as np
 from minidl.device import CPU, array_module
 from minidl.kernels import Arrays, backend
 from minidl.optim.optimizer import as_like, same
-from minidl.scalars import flag, number
+from minidl.scalars import flag, number, whole
 from minidl.tensor import Tensor
 from minidl.writes import written
 
@@ -18,31 +22,39 @@ class HasParameters(Protocol):
     """What is needed of a model; `nn.Module` has it."""
 
     def named_parameters(self) -> Iterable[tuple[str, Tensor]]: ...
+    def named_buffers(self) -> Iterable[tuple[str, Tensor]]: ...
 
 
-class ExponentialMovingAverage:
-    """average <- decay * average + (1 - decay) * x  for every parameter x of a model, starting from its own value.
+class Average:
+    """What both averages share: the arrays, their use by the model, and how they are saved.
 
-    warmup  after n updates, the next one uses the decay min(decay, (1 + n) / (10 + n)), as TensorFlow's does, so that
-            the initial weights soon lose their influence
-    Buffers, such as running means, are not averaged: the model uses its own together with the averaged weights. The
-    averages follow the model to another device or dtype. A copy has averages of its own; one that is made together with
-    the model, `copy.deepcopy((model, average))`, averages the copied model.
-    Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992; in this form: Tarvainen and
-    Valpola, "Mean teachers are better role models", NeurIPS 2017.
+    The averages start from the model's own values, and follow it to another device or dtype. A copy has averages of its
+    own; one that is made together with the model, `copy.deepcopy((model, average))`, averages the copied model.
+    `parameters` are the tensors that are averaged, by name.
     """
 
-    def __init__(self, model: HasParameters, decay: float = 0.999, *, warmup: bool = False):
+    def __init__(self, model: HasParameters):
+        name = type(self).__name__
         if not hasattr(model, "named_parameters"):
-            raise TypeError(f"ExponentialMovingAverage: pass the model, not {type(model).__name__}")
+            raise TypeError(f"{name}: pass the model, not {type(model).__name__}")
         self.parameters = dict(model.named_parameters())
         if not self.parameters:
-            raise ValueError("ExponentialMovingAverage: the model has no parameters")
-        self.decay = number("ExponentialMovingAverage", "decay", decay, 0, 1)
-        self.warmup, self.updates = flag("ExponentialMovingAverage", "warmup", warmup), 0
+            raise ValueError(f"{name}: the model has no parameters")
+        self.parameters |= self.further(model)
         self.averages = copies({name: p.data for name, p in self.parameters.items()})
-        self.applied = False
+        self.updates, self.applied = 0, False
         self.forget()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.described()})"
+
+    def described(self) -> str:
+        """The settings."""
+        return ""
+
+    def further(self, model: HasParameters) -> dict[str, Tensor]:
+        """Tensors that are averaged besides the parameters."""
+        return {}
 
     def forget(self) -> None:
         """Forget what earlier updates found out."""
@@ -72,14 +84,20 @@ class ExponentialMovingAverage:
     def update(self) -> None:
         """Move the averages towards the weights; call it after every step of the optimizer."""
         if self.applied:
-            raise RuntimeError("ExponentialMovingAverage: update() was called inside `with averaged()`")
-        decay = number("ExponentialMovingAverage", "decay", self.decay, 0, 1)
-        decay = min(decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else decay
+            raise RuntimeError(f"{type(self).__name__}: update() was called inside `with averaged()`")
+        self.move()
+        self.updates += 1
+
+    def move(self) -> None:
+        """What an update does."""
+        raise NotImplementedError(f"{type(self).__name__} has no move")
+
+    def approach(self, part: float) -> None:
+        """Move each average this part of the way to its weight."""
         self.follow()
         for parameters, averages in self.parts:
-            backend(averages[0]).lerp(averages, [p.data for p in parameters], 1 - decay)
+            backend(averages[0]).lerp(averages, [p.data for p in parameters], part)
             written(*averages)
-        self.updates += 1
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -88,7 +106,7 @@ class ExponentialMovingAverage:
         It has the averages themselves: what writes into its weights in the block writes into them.
         """
         if self.applied:
-            raise RuntimeError("ExponentialMovingAverage: the model has the averaged weights already; "
+            raise RuntimeError(f"{type(self).__name__}: the model has the averaged weights already; "
                                "`with averaged()` cannot be nested")
         self.follow()
         own = {name: p.data for name, p in self.parameters.items()}
@@ -121,6 +139,65 @@ class ExponentialMovingAverage:
         for name, average in self.averages.items():
             average[...] = array_module(average).asarray(arrays[name])
         written(*self.averages.values())
+
+
+class ExponentialMovingAverage(Average):
+    """average <- decay * average + (1 - decay) * x  for every parameter x of a model, starting from its own value.
+
+    warmup  after n updates, the next one uses the decay min(decay, (1 + n) / (10 + n)), as TensorFlow's does, so that
+            the initial weights soon lose their influence
+    Buffers, such as running means, are not averaged: the model uses its own together with the averaged weights.
+    Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992; in this form: Tarvainen and
+    Valpola, "Mean teachers are better role models", NeurIPS 2017.
+    """
+
+    def __init__(self, model: HasParameters, decay: float = 0.999, *, warmup: bool = False):
+        self.decay = number("ExponentialMovingAverage", "decay", decay, 0, 1)
+        self.warmup = flag("ExponentialMovingAverage", "warmup", warmup)
+        super().__init__(model)
+
+    def described(self) -> str:
+        return f"decay={self.decay}, warmup={self.warmup}"
+
+    def move(self) -> None:
+        decay = number("ExponentialMovingAverage", "decay", self.decay, 0, 1)
+        self.approach(1 - (min(decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else decay))
+
+
+class Lookahead(Average):
+    """Every `steps` updates:  slow <- slow + alpha * (x - slow),  x <- slow;  x is every parameter and float buffer.
+
+    The optimizer explores with the weights x, and the slow weights follow. They are the result of the run: evaluate and
+    save the model in the block `with lookahead.averaged():`.
+    alpha  from 0 to 1, or a function of the number of updates so far: `lambda n: 1 - 0.77 * (n / total)**3` begins as
+           if there were no slow weights, and ends with an average of many steps
+    Running means and variances are buffers, and belong to the weights with which they were found.
+    Zhang, Lucas, Hinton and Ba, "Lookahead optimizer: k steps forward, 1 step back", NeurIPS 2019.
+    """
+
+    def __init__(self, model: HasParameters, steps: int = 5, alpha: float | Callable[[int], float] = 0.5):
+        self.steps, self.alpha = whole("Lookahead", "steps", steps), alpha
+        self.alpha_at(0)
+        super().__init__(model)
+
+    def described(self) -> str:
+        return f"steps={self.steps}, alpha={'a function' if callable(self.alpha) else self.alpha}"
+
+    def alpha_at(self, updates: int) -> float:
+        """alpha after this many updates."""
+        return number("Lookahead", "alpha", self.alpha(updates) if callable(self.alpha) else self.alpha, 0, 1)
+
+    def further(self, model: HasParameters) -> dict[str, Tensor]:
+        return {name: buffer for name, buffer in model.named_buffers() if buffer.dtype.kind == "f"}
+
+    def move(self) -> None:
+        updates = self.updates + 1
+        if updates % self.steps:
+            return
+        self.approach(self.alpha_at(updates))
+        for name, p in self.parameters.items():
+            p.data[...] = self.averages[name]
+        written(*(p.data for p in self.parameters.values()))
 
 
 def copies(arrays: dict[str, Any]) -> dict[str, Any]:

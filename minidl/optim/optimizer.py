@@ -103,6 +103,7 @@ class Optimizer:
         for group in self.param_groups:
             group.update(self.checked(group))
         self.states: list[dict[str, Any]] = [{"steps": 0} for _ in self.parameters]
+        self.scheduled: list[dict[str, float]] = [{} for _ in self.param_groups]     # see `schedules/schedule.py`
         self.forget()
         expect_training(name, [p.data for p in self.parameters])
 

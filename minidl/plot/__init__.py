@@ -1,16 +1,20 @@
-"""Pictures of a network: its architecture, its filters, its feature maps, and Grad-CAM heat maps; of augmentation.
+"""Pictures of a network: its architecture, its filters, its feature maps, and Grad-CAM heat maps; of data sets.
 
     Path("net.svg").write_text(plot.network(model, (3, 224, 224)))
     plot.filters(model).save("filters.png")
     plot.feature_maps(model, x, layer="layer1").save("maps.png")
     plot.grad_cam(model, x).save("cam.png")
     plot.augmentation_grid(images, transform).save("augmented.png")
+    plot.segmentation_grid(images, masks, predictions, classes).save("mistakes.png")
 
 Read `graph.py` first for the drawing of the architecture, and `inside.py` for the rest.
 """
 
 from minidl.plot.augmentation import augmentation_grid
 from minidl.plot.drawing import network
+from minidl.plot.overview import data_overview
 from minidl.plot.pictures import Picture, feature_maps, filters, grad_cam
+from minidl.plot.segmentation import segmentation_grid
 
-__all__ = ["Picture", "augmentation_grid", "feature_maps", "filters", "grad_cam", "network"]
+__all__ = ["Picture", "augmentation_grid", "data_overview", "feature_maps", "filters", "grad_cam", "network",
+           "segmentation_grid"]

@@ -6,7 +6,7 @@ that was killed and resumed has each row once.
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from minidl.io import replacing
 COLUMNS = (
     "epoch", "lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds",
 )
-Row = dict[str, Any]                             # the value of each column; None for losses that were not measured
+OF_MASKS = ("validation_iou", "validation_dice")     # further columns, if labels are masks: means over the classes
+Row = dict[str, Any]                             # the value of each column; None for what was not measured
 
 
-def write_log(path: str | Path, rows: Iterable[Row]) -> None:
-    """Write one line per row; None becomes an empty cell."""
+def write_log(path: str | Path, rows: Sequence[Row]) -> None:
+    """Write one line per row, whose keys are the columns; None becomes an empty cell."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS)
+    writer = csv.DictWriter(text, rows[0] if rows else COLUMNS)
     writer.writeheader()
     writer.writerows(rows)
     with replacing(path) as file:

@@ -1,60 +1,53 @@
 """The final test: how a trained model performs on images that it has never seen."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from minidl.data import ImageDataset
 from minidl.device import Device
-from minidl.evaluation.evaluation import Evaluation, Loss, evaluate, in_order
-from minidl.evaluation.metrics import class_table, confusion_table, precision_recall_f1
-from minidl.io import replacing
-from minidl.io.json_file import write_json
+from minidl.evaluation import Evaluation, Loss, evaluate, in_order
 from minidl.nn import Module
-from minidl.report.confusion import draw_confusion
-from minidl.text import write
+from minidl.report.facts import facts_of
+from minidl.report.files import write
+from minidl.report.text import as_text
+from minidl.text import write as say
 
 
 def report(model: Module, dataset: ImageDataset, device: str | Device = "cpu", loss: Loss | None = None,
-           folder: str | Path | None = None) -> Evaluation:
+           folder: str | Path | None = None, *, part: str = "test", sets: Mapping[str, ImageDataset] | None = None,
+           run: str | Path | None = None, best: int | None = None, tta: bool | str = False) -> Evaluation:
     """Evaluate the model and print accuracy, each class's precision, recall and F1, and the confusion matrix.
 
-    The same goes into report.txt, metrics.json and confusion.png of a folder, if one is given. Returns the Evaluation.
+    folder  the same goes into report.txt, metrics.json and confusion.png of this folder, if one is given, and with
+            plots and pictures into report.html
+    part    which part of the data this is: "test", or "validation", for which the report says that it is no test
+    sets    {"training": set, ...}, whose class distributions report.html shows
+    run     the folder with the args.json and log.csv of the run that trained the model; by default `folder`
+    best    the number of the epoch whose weights these are
+    tta     test-time augmentation, see `evaluate`
+    Returns the Evaluation.
     """
-    result = evaluate(model, in_order(dataset), len(dataset.classes), device, loss)
-    text = as_text(result, dataset)
-    write(f"\n{text}", flush=True)
+    result = evaluate(model, in_order(dataset), len(dataset.classes), device, loss, tta=tta)
+    facts = facts_of(folder if run is None else run, part, sets, tta, best)
+    say(f"\n{as_text(result, dataset, facts)}", flush=True)
     if folder is not None:
-        with replacing(Path(folder, "report.txt")) as file:
-            file.write(f"{text}\n".encode("utf-8", "backslashreplace"))        # a name may come from a file's
-        write_json(Path(folder, "metrics.json"), as_json(result, dataset))
-        draw_confusion(Path(folder, "confusion.png"), result.confusion, dataset.classes, headline(result, dataset))
+        write(folder, model, dataset, result, facts, device)
     return result
 
 
-def headline(result: Evaluation, dataset: ImageDataset) -> str:
-    """Accuracy and loss in one line."""
-    return (f"{dataset.name}: accuracy {result.accuracy:.2%} "
-            f"({result.confusion.trace():,} of {len(dataset):,}), loss {result.loss:.4f}")
+def report_run(model: Module, train_set: ImageDataset, validation_set: ImageDataset | None,
+               test_set: ImageDataset | None, device: str | Device = "cpu", loss: Loss | None = None, *,
+               folder: str | Path, best: int | None = None, tta: bool | str = False) -> None:
+    """The report of a finished run: on the test set, else on the validation set, which it says.
 
-
-def as_text(result: Evaluation, dataset: ImageDataset) -> str:
-    """The whole report, for people."""
-    return "\n\n".join([
-        headline(result, dataset),
-        class_table(result.confusion, dataset.classes),
-        "rows: true class; columns: predicted class\n" + confusion_table(result.confusion, dataset.classes),
-    ])
-
-
-def as_json(result: Evaluation, dataset: ImageDataset) -> dict[str, Any]:
-    """The whole report, for programs."""
-    columns = [dataset.classes, *(values.tolist() for values in precision_recall_f1(result.confusion))]
-    keys = ("class", "precision", "recall", "f1")
-    return {
-        "dataset": dataset.name,
-        "images": len(dataset),
-        "accuracy": result.accuracy,
-        "loss": result.loss,
-        "classes": [dict(zip(keys, values, strict=True)) for values in zip(*columns, strict=True)],
-        "confusion": result.confusion.tolist(),
-    }
+    A run without both gets report.html with its curves and settings only.
+    """
+    sets = {"training": train_set, "validation": validation_set, "test": test_set}
+    given = {name: dataset for name, dataset in sets.items() if dataset is not None}
+    if test_set is validation_set:               # a caller that has no test set
+        given.pop("test", None)
+    part = next((name for name in ("test", "validation") if name in given), None)
+    if part is None:
+        write(folder, model, None, None, facts_of(folder, sets=given, best=best))
+    else:
+        report(model, given[part], device, loss, folder, part=part, sets=given, best=best, tta=tta)

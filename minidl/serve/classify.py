@@ -7,11 +7,12 @@ import time
 from typing import Any, NamedTuple
 
 import numpy as np
+import PIL.Image
 from starlette.requests import Request
 from starlette.responses import Response
 
 from minidl.evaluation.probable import most_probable
-from minidl.io.image import ImageError, decode
+from minidl.io.image import ImageError, opened_in, upright
 from minidl.plot.inside import cam_of
 from minidl.serve import heat
 from minidl.serve.models import Served
@@ -93,9 +94,11 @@ async def prepared(state: State, served: Served, image: Image) -> np.ndarray | I
     """The network's input for an image, or what is wrong with the image."""
     preprocessing = served.preprocessing
 
+    def decode(opened: PIL.Image.Image) -> PIL.Image.Image:
+        return upright(opened, preprocessing.input[0])
+
     def read() -> np.ndarray:
-        picture = decode(io.BytesIO(image.content), preprocessing.input[0], state.settings.max_pixels)
-        return preprocessing(picture)
+        return preprocessing(opened_in(io.BytesIO(image.content), decode, state.settings.max_pixels))
     try:
         return await state.batches.decoded(read)
     except ImageError as error:
@@ -105,10 +108,11 @@ async def prepared(state: State, served: Served, image: Image) -> np.ndarray | I
 def cam(served: Served, x: np.ndarray, target: int) -> dict[str, Any] | None:
     """Grad-CAM of the predicted class: what the network saw, and the heat over it, as PNG in data URLs.
 
-    None for a network without a layer that gives maps.
+    With a single logit it is always that of class 1. None for a network without a layer that gives maps.
     """
+    target = 1 if served.explains_one else target
     try:
-        values, layer, _ = cam_of(served.model, x, target=target)
+        values, layer, _ = cam_of(served.model, x, target=0 if served.explains_one else target)
     except ValueError:
         return None
     return {"class": served.classes[target], "layer": layer,

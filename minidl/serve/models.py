@@ -9,6 +9,7 @@ import numpy as np
 
 import zoo
 from minidl.errors import for_command
+from minidl.evaluation.decisions import both_logits
 from minidl.evaluation.probable import class_names
 from minidl.io.checkpoint import located
 from minidl.io.image import Preprocessing
@@ -33,6 +34,7 @@ class Served:
         self.architecture = self.model.architecture["name"] if hasattr(self.model, "architecture") else ""
         self.parameters = sum(parameter.size for parameter in self.model.parameters())
         self.classes: list[str] = []
+        self.explains_one = False                # whether there is a single logit, that of class 1
         self.drawing = ""                        # of the network as it is in the file, SVG
 
     def warm_up(self) -> "Served":
@@ -44,11 +46,13 @@ class Served:
         try:
             self.drawing = network(self.model, self.preprocessing.input)
             self.model = folded(self.model, example)
-            logits = self.logits(example)
+            with no_grad():
+                logits = self.model(Tensor(example)).numpy()
             if logits.ndim != 2:
                 raise ValueError(f"it gives {logits.shape[1:]} for an image, and not a number for each class; only "
                                  "networks that classify images can be served")
-            self.classes = class_names(self.model, logits.shape[1])
+            self.explains_one = logits.shape[1] == 1
+            self.classes = class_names(self.model, max(2, logits.shape[1]))
             if not np.isfinite(logits).all():
                 raise ValueError("its output is NaN or infinity: its weights are damaged, or training diverged")
             with suppress(ValueError):           # no layer gives maps
@@ -58,9 +62,9 @@ class Served:
         return self
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """float32 (N, C, H, W), preprocessed  ->  NumPy (N, classes)"""
+        """float32 (N, C, H, W), preprocessed  ->  NumPy (N, classes); a single logit z becomes (0, z)"""
         with no_grad():
-            return self.model(Tensor(images)).numpy()
+            return both_logits(self.model(Tensor(images))).numpy()
 
     @property
     def can_be_drawn_for(self) -> bool:

@@ -1,7 +1,8 @@
 """The command line of a training script: flags with the same names and meanings in all of them, and exit codes.
 
-A script makes a parser with its own defaults, adds the flags that only it needs, and passes the result on:
-`fit(model, optimizer, train_set, ..., **fit_settings(args))`.
+A script makes a parser with its own defaults and adds the flags that only it needs. One that builds its optimizer
+itself passes the rest on: `fit(model, optimizer, train_set, ..., **fit_settings(args))`. One that leaves optimizer and
+schedule to the flags of `add_recipe_arguments` calls `fit_by_flags` instead (`by_flags.py`).
 """
 
 import argparse
@@ -12,18 +13,31 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from minidl import errors
-from minidl.flags import number, whole
+from minidl import augment, errors
+from minidl.evaluation.augmented import VIEWS
+from minidl.flags import factor, number, numbers_of_epochs, whole
 from minidl.train.folder import BEST, choose_folder
 from minidl.train.settings import Settings
 
-NO_FLAG = ("freeze", "loss", "recipe", "schedule", "schedule_every")
+NO_FLAG = {"average", "callbacks", "class_weights", "freeze", "loss", "mix", "monitor", "recipe", "schedule",
+           "schedule_every"}
 FLAGS = tuple(field.name for field in fields(Settings) if field.name not in NO_FLAG)
-APART = {*FLAGS, "data_dir", "evaluate", "weights"}     # not in the recipe: added by `fit`, or irrelevant
+# not in the recipe: added by `fit`, or irrelevant
+APART = {*FLAGS, "class_weights", "cutmix", "data_dir", "evaluate", "find_lr", "loss", "mixup", "optimizer", "weights"}
+# came later: not in the recipe while they have these values, so that earlier runs can be resumed
+LATER: dict[str, Any] = {"gamma": None, "layer_lr": [], "milestones": None, "norm_decay": True,
+                         "schedule_kind": "onecycle", "settings": [], "warmup": 0}
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
+SCHEDULES = ("onecycle", "cosine", "step", "multistep", "exponential", "poly", "warm-restarts", "plateau", "constant")
+
+OWN = "(default: the network's own)"
+
+Add = Callable[..., None]
 
 
-def training_parser(name: str, description: str, *, epochs: int, batch_size: int, lr: float, momentum: float = 0.9,
-                    weight_decay: float = 0.0, validation: int = 0) -> argparse.ArgumentParser:
+def training_parser(name: str, description: str, *, epochs: int, batch_size: int | None = None,
+                    lr: float | None = None, momentum: float = 0.9, weight_decay: float | None = None,
+                    validation: int = 0) -> argparse.ArgumentParser:
     """A parser with the common flags; `name` is that of the run's folder, the rest are defaults."""
     parser = argparse.ArgumentParser(description=description)
     add_training_arguments(parser, name, epochs=epochs, batch_size=batch_size, lr=lr, momentum=momentum,
@@ -31,49 +45,118 @@ def training_parser(name: str, description: str, *, epochs: int, batch_size: int
     return parser
 
 
-def add_training_arguments(parser: argparse.ArgumentParser, name: str, *, epochs: int, batch_size: int,
-                           lr: float | None, momentum: float, weight_decay: float, validation: int | None) -> None:
+def add_training_arguments(parser: argparse.ArgumentParser, name: str, *, epochs: int, batch_size: int | None,
+                           lr: float | None, momentum: float, weight_decay: float | None,
+                           validation: int | None) -> None:
     """Add the common flags to a parser; None as a default means that the program chooses."""
     parser.set_defaults(name=name)
-    positive, not_negative = number(lambda x: x > 0, "above 0"), number(lambda x: x >= 0, "of at least 0")
-    below_one = number(lambda x: 0 <= x < 1, "from 0 up to, but not including, 1")
+    add_data(adder(parser, "data"), batch_size, validation)
+    add_optimization(adder(parser, "optimization"), epochs, lr, momentum, weight_decay)
+    add_regularization(adder(parser, "regularization"))
+    add_run(adder(parser, "the run"), name)
+    add_checks(adder(parser, "checks"))
+
+
+def adder(parser: argparse.ArgumentParser, title: str) -> Add:
+    """A function that adds a flag to the group with this title, and shows its default."""
+    group = next((each for each in parser._action_groups if each.title == title), None)
+    group = group or parser.add_argument_group(title)
 
     def add(*flags: str, default: Any = None, help: str, **settings: Any) -> None:
-        shown = help if default is None else f"{help} (default: {default})"
-        parser.add_argument(*flags, default=default, help=shown.replace("%", "%%"), **settings)
+        shown = help if default is None or default is False or "action" in settings else f"{help} (default: {default})"
+        group.add_argument(*flags, default=default, help=shown.replace("%", "%%"), **settings)
+    return add
 
-    add("--device", default="cpu", help="cpu, gpu or gpu:1; cuda is an alias of gpu")
+
+def own(default: Any) -> str:
+    """What the help says where a script leaves the default to the recipe of the network."""
+    return f" {OWN}" if default is None else ""
+
+
+positive, not_negative = number(lambda x: x > 0, "above 0"), number(lambda x: x >= 0, "of at least 0")
+below_one = number(lambda x: 0 <= x < 1, "from 0 up to, but not including, 1")
+
+
+def add_data(add: Add, batch_size: int | None, validation: int | None) -> None:
     add("--data-dir", metavar="DIR", help="the folder of data sets (default: $MINIDL_DATA, else the user's cache)")
-    add("--epochs", type=whole(), default=epochs, metavar="N", help="passes over the training images")
-    add("-b", "--batch-size", type=whole(), default=batch_size, metavar="N", help="images per step")
-    parser.add_argument("--drop-last", action="store_true",
-                        help="leave out the last batch of an epoch if it is smaller")
-    add("--accumulate", type=whole(), default=1, metavar="N",
-        help="split each batch into N parts and add up their gradients, to save memory")
-    add("--lr", type=positive, default=lr, metavar="X", help="peak learning rate")
-    add("--momentum", type=below_one, default=momentum, metavar="X", help="SGD momentum")
-    add("--wd", "--weight-decay", type=not_negative, default=weight_decay, metavar="X", dest="weight_decay",
-        help="weight decay (L2)")
-    add("--ema-decay", type=below_one, metavar="X",
-        help="validate and keep an exponential moving average of the weights with this decay")
-    add("--limit", type=whole(), metavar="N", help="use only the first N training images")
+    add("-b", "--batch-size", type=whole(), default=batch_size, metavar="N", help=f"images per step{own(batch_size)}")
+    add("--drop-last", action="store_true", default=False,
+        help="leave out the last batch of an epoch if it is smaller")
+    add("--limit", type=whole(), metavar="N", help="use only N of the training images")
     add("--validation", type=whole(0), default=validation, metavar="N",
         help="training images held out for validation; 0 for none")
-    add("--patience", type=whole(), metavar="N", help="stop after N epochs without improvement")
-    add("--seed", type=whole(0), default=0, metavar="N", help="seed for initial weights and shuffling")
+    add("--balanced", action="store_true", default=False, help="every class equally often in each epoch")
     add("-j", "--workers", type=whole(0), default=2, metavar="N", dest="prefetch",
         help="batches that a thread prepares ahead; 0 for no thread")
-    add("--resume", metavar="PATH|auto", help="resume the run in this folder; auto: the newest run")
-    parser.add_argument("--evaluate", action="store_true", help="test instead of train: the best weights of the run "
-                        "that --resume names, or the weights in that file")
+
+
+def add_optimization(add: Add, epochs: int, lr: float | None, momentum: float, weight_decay: float | None) -> None:
+    add("--epochs", type=whole(), default=epochs, metavar="N", help="passes over the training images")
+    add("--lr", type=positive, default=lr, metavar="X", help=f"peak learning rate{own(lr)}")
+    add("--momentum", type=below_one, default=momentum, metavar="X", help="momentum of SGD and RMSprop")
+    add("--wd", "--weight-decay", type=not_negative, default=weight_decay, metavar="X", dest="weight_decay",
+        help=f"weight decay (L2){own(weight_decay)}")
+    add("--clip-norm", type=positive, metavar="X", help="scale down gradients whose norm is larger than this")
+    add("--accumulate", type=whole(), default=1, metavar="N",
+        help="split each batch into N parts and add up their gradients, to save memory")
+    add("--find-lr", action="store_true", default=False,
+        help="instead of training, try learning rates, draw the losses into lr_finder.png, and suggest one")
+
+
+def add_regularization(add: Add) -> None:
+    add("--label-smoothing", type=below_one, default=0.0, metavar="X",
+        help="part of the target that is spread over all classes")
+    add("--mixup", type=positive, metavar="A", help="blend pairs of images, with weights from Beta(A, A)")
+    add("--cutmix", type=positive, metavar="A", help="put a part of one image into another; with --mixup, a batch gets "
+        "one of the two")
+    add("--ema-decay", type=below_one, metavar="X",
+        help="validate and keep an exponential moving average of the weights with this decay")
+
+
+def add_run(add: Add, name: str) -> None:
+    add("--device", default="cpu", help="cpu, gpu or gpu:1; cuda is an alias of gpu")
+    add("--seed", type=whole(0), default=0, metavar="N", help="seed for initial weights and shuffling")
+    add("--patience", type=whole(), metavar="N", help="stop after N epochs without improvement")
     add("--output-dir", metavar="DIR", help=f"the folder of the run (default: runs/{name}, or the next free name)")
+    add("--resume", metavar="PATH|auto", help="resume the run in this folder; auto: the newest run")
+    add("--evaluate", action="store_true", default=False, help="test instead of train: the best weights of the run "
+        "that --resume names, or the weights in that file")
     add("--checkpoint-interval", type=not_negative, default=60, metavar="SECONDS",
         help="time between checkpoints within an epoch")
     add("--log-interval", type=not_negative, default=10, metavar="SECONDS",
         help="time between lines within an epoch when stderr is not a terminal; 0 for none")
-    parser.add_argument("--detect-nan", action="store_true",
-                        help="name the layer in which NaN or infinity first appears; slow")
-    parser.add_argument("--dry-run", action="store_true", help="take a few steps as a test, and keep nothing")
+    add("--tta", nargs="?", const=True, choices=VIEWS, default=False, metavar="VIEWS",
+        help=f"test-time augmentation in the report: {', '.join(VIEWS)} (without a name: mirror, of masks turns)")
+    add("--tensorboard", action="store_true", default=False, help="write the log for TensorBoard, too")
+
+
+def add_checks(add: Add) -> None:
+    add("--dry-run", action="store_true", default=False, help="take a few steps as a test, and keep nothing")
+    add("--overfit", "--overfit-batch", action="store_true", default=False,
+        help="train on one batch only, to see whether the network can learn at all, and keep nothing")
+    add("--detect-nan", action="store_true", default=False,
+        help="name the layer in which NaN or infinity first appears; slow")
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags from which `fit_by_flags` makes optimizer, schedule and loss."""
+    add = adder(parser, "optimization")
+    add("--optimizer", choices=OPTIMIZERS, metavar="NAME", help=f"{', '.join(OPTIMIZERS)} {OWN}; learning "
+        "rate and weight decay have defaults for each")
+    add("--schedule", choices=SCHEDULES, default="onecycle", dest="schedule_kind", metavar="NAME",
+        help=f"how the learning rate changes: {', '.join(SCHEDULES)}")
+    add("--warmup", type=whole(0), default=0, metavar="N",
+        help="epochs in which the learning rate rises first; of onecycle, its rising part")
+    add("--milestones", type=numbers_of_epochs, metavar="N,N", help="the epochs after which multistep multiplies the "
+        "learning rate by gamma (default: after half and three quarters of them)")
+    add("--gamma", type=positive, metavar="X", help="the factor of step, multistep and plateau (default: 0.1), and "
+        "that of each epoch of exponential (default: so that 0.01 of the learning rate is left)")
+    add("--layer-lr", type=factor, action="append", default=[], metavar="LAYER=X",
+        help="multiply the learning rate of this part of the network; may be given several times")
+    add("--no-norm-decay", action="store_false", default=True, dest="norm_decay",
+        help="no weight decay of norms and biases")
+    adder(parser, "regularization")("--class-weights", action="store_true", default=False,
+                                    help="in the loss, classes with few images weigh more")
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -95,10 +178,16 @@ def settled(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def fit_settings(args: argparse.Namespace) -> dict[str, Any]:
-    """The keyword arguments of `fit` that the flags determine."""
+    """The keyword arguments of `fit` that the flags determine. Raises ValueError if they ask for no training."""
+    if args.find_lr:                             # a script that can search has done so, and does not come here
+        raise ValueError("--find-lr: this script has no search for a learning rate; leave the flag out")
+    mixes = [kind(strength) for kind, strength in ((augment.MixUp, args.mixup), (augment.CutMix, args.cutmix))
+             if strength is not None]
+    recipe = {name: value for name, value in vars(args).items() if name not in APART}
     return {
         **{name: getattr(args, name) for name in FLAGS},
-        "recipe": {name: value for name, value in vars(args).items() if name not in APART},
+        "mix": mixes or None,
+        "recipe": {name: value for name, value in recipe.items() if name not in LATER or value != LATER[name]},
     }
 
 

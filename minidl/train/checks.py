@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from minidl.data import DataLoader
 from minidl.errors import for_command
 from minidl.modes import no_grad
@@ -12,12 +14,12 @@ from minidl.nn.normalization import BatchNorm
 from minidl.nn.observe import observed
 from minidl.nn.shapes import on_empty_batch
 from minidl.optim import Optimizer
-from minidl.train.freezing import Modes
+from minidl.train.freezing import Freezing
 from minidl.train.settings import Settings
 
 
-def check_training(model: Any, optimizer: Any, schedule: Any) -> None:
-    """Raise TypeError or ValueError unless the optimizer trains this model, and the schedule belongs to it."""
+def check_training(model: Any, optimizer: Any, schedule: Any, average: Any = None) -> None:
+    """Raise TypeError or ValueError unless the optimizer trains this model, and schedule and average belong to it."""
     if not isinstance(model, Module):
         raise TypeError(f"fit: the model must be an nn.Module, not {type(model).__name__}")
     if not isinstance(optimizer, Optimizer):
@@ -28,6 +30,9 @@ def check_training(model: Any, optimizer: Any, schedule: Any) -> None:
                          "optimizer with the parameters() of the model that is trained")
     if getattr(schedule, "optimizer", optimizer) is not optimizer:
         raise ValueError("fit: the schedule sets the learning rate of another optimizer; create it with this one")
+    if average is not None and not any(id(tensor) in own for tensor in average.parameters.values()):
+        raise ValueError(f"fit: the {type(average).__name__} is of another model; create it with the model that is "
+                         "trained")
 
 
 def check_data(train_set: Any, validation_set: Any, test_set: Any) -> None:
@@ -46,6 +51,20 @@ def check_data(train_set: Any, validation_set: Any, test_set: Any) -> None:
                              f"{len(train_set.classes)}")
 
 
+def check_labels(train_set: Any, s: Settings) -> bool:
+    """Whether the labels are masks. Raises ValueError if the settings do not suit them."""
+    _, labels = train_set.batch(np.arange(1))
+    masks = np.ndim(labels) > 1
+    if masks and s.mix:
+        raise ValueError(f"fit: mix={s.mix} mixes the labels of images; masks cannot be mixed")
+    if not masks and s.monitor in ("iou", "dice"):
+        raise ValueError(f"fit: monitor={s.monitor!r} is of masks, but each image has one label; there are 'accuracy' "
+                         "and 'loss'")
+    if s.class_weights is not None and len(s.class_weights) != len(train_set.classes):
+        raise ValueError(f"fit: {len(s.class_weights)} class_weights for {len(train_set.classes)} classes")
+    return masks
+
+
 def check_length(s: Settings, batches: int) -> None:
     """Raise ValueError if the schedule ends before the run; there are `batches` in an epoch."""
     steps = s.epochs * (batches if s.schedule_every == "step" else 1)
@@ -55,7 +74,7 @@ def check_length(s: Settings, batches: int) -> None:
                          f"{s.epochs} epochs of {batches} batches, with schedule_every={s.schedule_every!r}")
 
 
-def check_batch_norms(model: Module, modes: Modes, images: int, shape: tuple[int, ...], s: Settings) -> None:
+def check_batch_norms(model: Module, freezing: Freezing, images: int, shape: tuple[int, ...], s: Settings) -> None:
     """Raise ValueError if a batch norm, in the mode in which it trains, would see a single value per channel.
 
     It has no variance then. That happens when a batch, or a part of one, holds a single image of the `images`, and the
@@ -63,7 +82,7 @@ def check_batch_norms(model: Module, modes: Modes, images: int, shape: tuple[int
     """
     if 1 not in part_sizes(images, s.batch_size, s.accumulate, s.drop_last):
         return
-    modes.train()
+    freezing.train(s.epochs - 1)                 # when the least is frozen
     pixels = pixels_seen(model, shape)
     for name, module in model.named_modules():
         if isinstance(module, BatchNorm) and (module.training or module.running_mean is None) and (

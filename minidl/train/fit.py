@@ -2,7 +2,6 @@
 
 import tempfile
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +11,39 @@ from minidl.data import DataLoader, ImageDataset
 from minidl.errors import for_command
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer
-from minidl.report.log import Row, write_log
-from minidl.report.report import report
+from minidl.optim.average import Average
+from minidl.report.log import Row
+from minidl.report.report import report_run
 from minidl.text import write
-from minidl.train.checks import check_batch_norms, check_data, check_length, check_training
+from minidl.train.callbacks import Callback, Callbacks
+from minidl.train.checks import check_batch_norms, check_data, check_labels, check_length, check_training
 from minidl.train.folder import RunError, RunFolder
-from minidl.train.freezing import Modes, frozen
+from minidl.train.freezing import Freezing
 from minidl.train.interrupt import Interruption
 from minidl.train.loop import Loop
+from minidl.train.losses import SegmentationLoss
+from minidl.train.mixing import Mixed
 from minidl.train.progress import Progress
-from minidl.train.run import Run, load_weights
+from minidl.train.records import Curves, LogFile
+from minidl.train.rehearsal import Overfit, rehearsed
+from minidl.train.run import Length, Run, load_weights
 from minidl.train.settings import Settings
+from minidl.train.tensorboard import TensorBoard
 
 
 def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation_set: ImageDataset | None = None,
         test_set: ImageDataset | None = None, **settings: Any) -> list[Row]:
-    """Train a classifier, save it and its results in a folder, and return the rows of the log.
+    """Train a classifier, of images or of pixels, save it with its results, and return the rows of the log.
 
     train_set       shuffled differently in each epoch
     validation_set  selects the best epoch; without it, or with an empty one, the last epoch is the best
-    test_set        evaluated once, at the end, with the best weights; an empty one counts as none
+    test_set        evaluated once, at the end, with the best weights; an empty one counts as none, and then the report
+                    is of the validation set
     settings        output_dir and epochs, and any other field of `Settings` (`settings.py`)
 
     The folder receives args.json, log.csv, curves.png, last.safetensors (the complete state of the run),
-    best.safetensors (the best weights) and, with a test_set, report.txt, metrics.json and confusion.png. The model ends
-    with the best weights.
+    best.safetensors (the best weights), report.html and, with a test_set or a validation_set, report.txt, metrics.json
+    and confusion.png. The model ends with the best weights.
 
     Each epoch begins with `model.train()`. Modules that are in eval mode then, while others are in training mode, stay
     in it; if all are in eval mode, as in a model that was loaded or evaluated, all are set to training mode. The
@@ -47,42 +54,52 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
     OSError if the folder cannot be written to. Files saved before are kept.
     """
     s = Settings(**settings)
-    check_training(model, optimizer, s.schedule)
+    check_training(model, optimizer, s.schedule, s.average)
     check_data(train_set, validation_set, test_set)
     validation_set, test_set = validation_set or None, test_set or None
     if s.patience is not None and validation_set is None:
         reason = "without it no epoch is better than another"
         raise for_command(ValueError(f"fit: patience needs a validation_set; {reason}"),
                           f"--patience needs --validation N, the images held out for it; {reason}")
-    if s.dry_run:
-        few = 2 * s.batch_size
-        train_set, validation_set = train_set.take(few), validation_set and validation_set.take(few)
-        test_set = test_set and test_set.take(few)
-        s = replace(s, epochs=1, resume=False)
+    s, (train_set, validation_set, test_set) = rehearsed(s, (train_set, validation_set, test_set))
     model.to(s.device)
-    loader = DataLoader(train_set, s.batch_size, shuffle=True, seed=s.seed, drop_last=s.drop_last, prefetch=s.prefetch)
+    loader = DataLoader(Mixed(train_set, s.mixes) if s.mixes else train_set, s.batch_size, shuffle=True, seed=s.seed,
+                        drop_last=s.drop_last, prefetch=s.prefetch, balanced=s.balanced)
     about = describe_data(train_set)
+    masks = check_labels(train_set, s)
     check_length(s, len(loader))
-    with (frozen(model, s.freeze) as still,
-          tempfile.TemporaryDirectory() if s.dry_run else nullcontext(s.output_dir) as path):
-        modes = Modes(model, still)
-        check_batch_norms(model, modes, len(train_set), about["input"], s)
-        average = None if s.ema_decay is None else ExponentialMovingAverage(model, s.ema_decay, warmup=True)
+    callbacks = Callbacks([*recorders(s), *s.callbacks])
+    with (Freezing(model, s.frozen) as freezing,
+          nullcontext(s.output_dir) if s.keeps else tempfile.TemporaryDirectory() as path):
+        check_batch_norms(model, freezing, len(train_set), about["input"], s)
+        average = average_of(model, s)
         recipe = recipe_of(s, optimizer, train_set, validation_set)
-        run = Run(model, optimizer, s.schedule, recipe, about, average)
-        images = len(loader) * s.batch_size if s.drop_last else len(train_set)
+        length = Length(s.epochs, len(loader), len(loader) * s.batch_size if s.drop_last else len(train_set))
+        run = Run(model, optimizer, s.schedule, recipe, about, average, length, Path(path))
         folder = begin(run, RunFolder(Path(path)), s.resume)
-        if resting := modes.resting():
+        if resting := freezing.modes.resting():
             write(f"in eval mode, and left in it: {', '.join(resting[:5])}{', ...' if len(resting) > 5 else ''}")
-        with Interruption() as interruption, Progress(s.epochs, images, run.position, s.log_interval) as bar:
-            loop = Loop(run, folder, loader, validation_set, bar, interruption, s, modes)
-            loop.go()
-        loop.draw()
-        load_weights(model, folder.best)
-        if test_set is not None:
-            report(model, test_set, s.device, s.loss, folder=folder.path)
-    write("\na dry run: nothing is kept" if s.dry_run else f"\nresults are in {s.output_dir}/")
+        with callbacks.told(run), Interruption() as interruption:
+            Loop(run, folder, loader, validation_set, callbacks, interruption, s, freezing, masks).go()
+        if run.position.best:
+            load_weights(model, folder.best)
+        if run.position.best and not s.overfit:
+            report_run(model, train_set, validation_set, test_set, s.device, s.loss, folder=folder.path,
+                       best=run.position.best["epoch"], tta=s.tta)
+    write(f"\nresults are in {s.output_dir}/" if s.keeps else
+          f"\n{'a dry run' if s.dry_run else 'one batch only'}: nothing is kept")
     return run.position.rows
+
+
+def average_of(model: Module, s: Settings) -> Average | None:
+    """The average of the weights that is validated and kept, if there is one."""
+    return s.average if s.ema_decay is None else ExponentialMovingAverage(model, s.ema_decay, warmup=True)
+
+
+def recorders(s: Settings) -> list[Callback]:
+    """The library's own callbacks."""
+    return [LogFile(), Progress(s.log_interval), Curves(), *([TensorBoard()] if s.tensorboard else []),
+            *([Overfit()] if s.overfit else [])]
 
 
 def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
@@ -92,7 +109,16 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
     Settings that came later are left out while they are not used, so that earlier runs can be resumed.
     """
     names = ("epochs", "batch_size", "seed", "patience", "accumulate", "ema_decay")
-    later = {name: getattr(s, name) for name in ("drop_last", "freeze") if getattr(s, name)}
+    names_later = ("drop_last", "label_smoothing", "class_weights", "monitor", "clip_norm", "balanced")
+    later: dict[str, Any] = {name: getattr(s, name) for name in names_later if getattr(s, name)}
+    if s.frozen:
+        later["freeze"] = list(s.frozen) if set(s.frozen.values()) == {None} else s.frozen
+    if s.mixes:
+        later["mix"] = ", ".join(map(repr, s.mixes))
+    if s.average is not None:
+        later["average"] = repr(s.average)
+    if isinstance(s.loss, SegmentationLoss):     # other losses have no name
+        later["loss"] = repr(s.loss)
     if getattr(train_set, "transform", None) is not None:
         later["transform"] = " ".join(repr(train_set.transform).split())
     return {**(s.recipe or {}), **{name: getattr(s, name) for name in names}, **later,
@@ -104,10 +130,9 @@ def begin(run: Run, folder: RunFolder, resume: bool) -> RunFolder:
     """Open the folder, and either restore the run from it or save the run's initial state; returns the folder."""
     if folder.holds_run and not resume:
         raise RunError(f"{folder.path} already holds a run: resume=True continues it, another output_dir starts one")
-    folder.prepare(run.recipe)
+    folder.prepare(run.recipe, run.about)
     if folder.holds_run:
         run.load(folder.last)
-        write_log(folder.log, run.position.rows)
         write(f"resuming {folder.path} after {run.position}", flush=True)
     else:
         run.save(folder.last)
@@ -115,6 +140,9 @@ def begin(run: Run, folder: RunFolder, resume: bool) -> RunFolder:
 
 
 def describe_data(dataset: ImageDataset) -> dict[str, Any]:
-    """The facts about the training images that are needed to use the weights on other images."""
+    """The facts about the training images that are needed to use the weights on others, and their classes."""
     images, _ = dataset.batch(np.arange(1))
-    return {"classes": dataset.classes, "mean": dataset.mean, "std": dataset.std, "input": images.shape[1:]}
+    counts = getattr(dataset, "class_counts", None)
+    resize = getattr(dataset, "resize", None)
+    return {"classes": dataset.classes, "mean": dataset.mean, "std": dataset.std, "input": images.shape[1:],
+            **({"resize": resize} if resize else {}), **({"class_counts": counts().tolist()} if counts else {})}

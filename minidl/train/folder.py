@@ -34,12 +34,13 @@ class RunFolder:
 
     last = property(lambda self: self.path / LAST)
     best = property(lambda self: self.path / BEST)
-    log = property(lambda self: self.path / "log.csv")
-    curves = property(lambda self: self.path / "curves.png")
     holds_run = property(lambda self: self.last.is_file())
 
-    def prepare(self, recipe: dict[str, Any]) -> None:
-        """Create the folder if necessary, check that it is writable, and record the command in `args.json`."""
+    def prepare(self, recipe: dict[str, Any], data: dict[str, Any]) -> None:
+        """Create the folder if necessary, check that it is writable, and record the command in `args.json`.
+
+        data   facts about the training images
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -48,6 +49,7 @@ class RunFolder:
         if not self.holds_run:
             write_json(self.path / "args.json", {
                 "recipe": recipe,
+                "data": data,
                 "command": sys.argv,
                 "date": datetime.now().astimezone().isoformat(timespec="seconds"),
                 "versions": {"minidl": __version__, "numpy": np.__version__, "python": sys.version.split()[0]},

@@ -6,8 +6,7 @@ parameters require gradients or not; so the frozen modules must be in eval mode 
 """
 
 import difflib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 from minidl.evaluation.evaluation import set_modes
 from minidl.nn import Module
@@ -37,28 +36,6 @@ def within(path: str, name: str) -> bool:
     return path == name or path.startswith(f"{name}.")
 
 
-@contextmanager
-def frozen(model: Module, names: Sequence[str]) -> Iterator[list[Module]]:
-    """In the block, the parameters of the parts require no gradient; afterwards all is as before.
-
-    Yields the modules in them, which must be in eval mode meanwhile: see `Modes`.
-    """
-    found, parameters = parts(model, names)
-    modes = [(module, module.training) for module in found]
-    inside = set(map(id, parameters))
-    required = [p for p in model.parameters() if p.requires_grad and id(p) in inside]
-    if names and not any(p.requires_grad and id(p) not in inside for p in model.parameters()):
-        raise ValueError(f"fit: freeze={', '.join(names)!r} leaves nothing to train")
-    for p in required:
-        p.requires_grad = False
-    try:
-        yield found
-    finally:
-        for p in required:
-            p.requires_grad = True
-        set_modes(modes)
-
-
 class Modes:
     """Sets the mode of each module of a model in training.
 
@@ -66,9 +43,10 @@ class Modes:
     gives them; but one that was in eval mode before stays in it, unless all were, as in a model that was evaluated.
     """
 
-    def __init__(self, model: Module, frozen: Sequence[Module] = ()):
-        self.model, self.frozen = model, {id(module) for module in frozen}
-        self.left: set[int] = set()             # the ids of the modules that `train()` itself left in eval mode
+    def __init__(self, model: Module):
+        self.model = model
+        self.frozen: set[int] = set()           # the ids of the frozen modules, and
+        self.left: set[int] = set()             # of those that `train()` itself left in eval mode
 
     def resting(self) -> list[str]:
         """The names of the modules that are in eval mode because their user put them there."""
@@ -84,3 +62,45 @@ class Modes:
         self.left = {id(module) for _, module in named if not module.training}
         set_modes([(module, module.training and name not in resting and id(module) not in self.frozen)
                    for name, module in named])
+
+
+class Freezing:
+    """Freezes parts of a model in some epochs. A context: at its end, what is frozen is as before.
+
+    freeze  {dotted name: the number of epochs in which this part is frozen, the first ones; None for all}
+    """
+
+    def __init__(self, model: Module, freeze: Mapping[str, int | None]) -> None:
+        self.modes, self.freeze = Modes(model), freeze
+        found, parameters = parts(model, list(freeze))
+        inside = set(map(id, parameters))
+        self.before = [(module, module.training) for module in found]
+        self.learning = [p for p in model.parameters() if p.requires_grad and id(p) in inside]
+        self.resting = {id(dict(model.named_modules())[name]) for name in self.modes.resting()}
+        if freeze and not any(p.requires_grad and id(p) not in inside for p in model.parameters()):
+            raise ValueError(f"fit: freeze={', '.join(freeze)!r} leaves nothing to train")
+
+    def __enter__(self) -> "Freezing":
+        self.at(0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for p in self.learning:
+            p.requires_grad = True
+        set_modes([(module, mode) for module, mode in self.before if id(module) in self.modes.frozen])
+
+    def at(self, epoch: int) -> None:
+        """Freeze the parts that are frozen in this epoch, and unfreeze the others."""
+        names = [name for name, epochs in self.freeze.items() if epochs is None or epoch < epochs]
+        found, parameters = parts(self.modes.model, names)
+        inside = set(map(id, parameters))
+        for p in self.learning:
+            p.requires_grad = id(p) not in inside
+        thawed = [module for module, _ in self.before if id(module) in self.modes.frozen - set(map(id, found))]
+        set_modes([(module, id(module) not in self.resting) for module in thawed])
+        self.modes.frozen = set(map(id, found))
+
+    def train(self, epoch: int) -> None:
+        """Set the model to training mode, at the beginning of an epoch."""
+        self.at(epoch)
+        self.modes.train()

@@ -1,12 +1,13 @@
-"""The training loop: forward, loss, backward, step; and after each epoch validation, log and checkpoints.
+"""The training loop: forward, loss, backward, step; and after each epoch validation and checkpoints.
 
 `examples/by_hand.py` has the bare loop: read that first. `fit.py` sets everything up, `run.py` defines a run and its
-checkpoint, and `interrupt.py` stops a run without losing anything.
+checkpoint, `interrupt.py` stops a run without losing anything, and `callbacks.py` is told of each step and epoch.
 """
 
 import math
 import time
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,19 +17,21 @@ from minidl.data import DataLoader, ImageDataset
 from minidl.device import Device
 from minidl.errors import for_command
 from minidl.evaluation import Evaluation, evaluate, in_order, loss_of
+from minidl.evaluation.decisions import correct
+from minidl.evaluation.metrics import dice, iou, mean_over_classes
 from minidl.modes import NonFiniteError, detect_nonfinite
+from minidl.optim import clip_grad_norm_
 from minidl.optim.schedules import needs_metric
-from minidl.report.curves import draw_curves
-from minidl.report.log import Row, write_log
+from minidl.report.log import Row
 from minidl.tensor import Tensor
+from minidl.text import write
+from minidl.train.callbacks import Callbacks
 from minidl.train.folder import RunFolder
-from minidl.train.freezing import Modes
+from minidl.train.freezing import Freezing
 from minidl.train.interrupt import Interrupted, Interruption
-from minidl.train.progress import Progress
+from minidl.train.losses import training_loss
 from minidl.train.run import Run
 from minidl.train.settings import Settings
-
-REDRAW = 30.0                                    # seconds between drawings of the curves; one takes half a second
 
 
 @dataclass
@@ -39,40 +42,59 @@ class Loop:
     folder: RunFolder
     loader: DataLoader
     validation_set: ImageDataset | None
-    progress: Progress
+    callbacks: Callbacks
     interruption: Interruption
     settings: Settings
-    modes: Modes
+    freezing: Freezing
+    masks: bool = False                          # whether labels are masks
 
     def __post_init__(self) -> None:
-        self.device, self.loss = Device.parse(self.settings.device), self.settings.loss or loss_of(self.run.model)
-        self.clock = self.saved = self.drawn = time.perf_counter()
+        self.device = Device.parse(self.settings.device)
+        self.loss = training_loss(self.run.model, self.settings, self.device)
+        self.evaluation_loss = self.settings.loss or loss_of(self.run.model)
+        self.monitor = self.settings.monitor or ("iou" if self.masks else "accuracy")
+        self.clock = self.saved = time.perf_counter()
 
     def go(self) -> None:
         """Train until the end, or until a signal arrives: then save, and raise Interrupted with how to resume."""
         try:
-            while self.run.position.epoch < self.settings.epochs and not self.run.position.stopped:
-                self.train_epoch()
-                self.end_epoch(self.validate())
+            while not self.run.ended:
+                self.tell("epoch_started")
+                if not self.run.ended:
+                    self.train_epoch()
+                    self.end_epoch(self.validate())
             self.interruption.check()
         except Interrupted as stop:
             self.save()
             raise self.stopped(stop) from None
         except NonFiniteError as error:
             raise self.explained(error) from None
+        if self.run.stopping is not None:
+            self.end_early(self.run.stopping)
+
+    def tell(self, event: str, *row: Row) -> None:
+        """Call the callbacks. If one fails, save the run first: it is between two steps."""
+        try:
+            getattr(self.callbacks, event)(self.run, *row)
+        except Exception:
+            with suppress(OSError, NonFiniteError):              # what went wrong first matters more
+                self.save()
+            raise
 
     def train_epoch(self) -> None:
         """Take the remaining steps of this epoch."""
-        position, settings = self.run.position, self.settings
-        self.modes.train()
-        self.loader.epoch = position.epoch
+        run, settings = self.run, self.settings
+        self.freezing.train(run.position.epoch)
+        self.loader.epoch = run.position.epoch
         watch = detect_nonfinite() if settings.detect_nan else nullcontext()
         with watch, np.errstate(over="ignore", invalid="ignore"):    # `explain` says more than NumPy's warnings
-            for images, labels in self.interruption.between(self.loader.batches(first=position.step)):
+            for images, labels in self.interruption.between(self.loader.batches(first=run.position.step)):
                 self.step(images, labels)
-                self.progress.step(position)
+                self.tell("step_finished")
                 if time.perf_counter() - self.saved >= settings.checkpoint_interval:
                     self.save()
+                if run.stopping is not None:
+                    break
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Learn from one batch, whose gradient is the sum of the gradients of its parts."""
@@ -80,8 +102,10 @@ class Loop:
         schedule: Any = self.run.schedule
         optimizer.zero_grad()
         size = math.ceil(len(labels) / self.settings.accumulate)
-        for first in range(0, len(labels), size):
-            self.add_gradient(images[first:first + size], labels[first:first + size], len(labels))
+        self.run.loss = sum(self.add_gradient(images[first:first + size], labels[first:first + size], len(labels))
+                            for first in range(0, len(labels), size))
+        if self.settings.clip_norm is not None:
+            self.clip(self.settings.clip_norm)
         optimizer.step()
         if self.run.average:
             self.run.average.update()
@@ -89,8 +113,14 @@ class Loop:
             schedule.step()
         position.step += 1
 
-    def add_gradient(self, images: np.ndarray, labels: np.ndarray, total: int) -> None:
-        """Forward and backward for a part of a batch of `total` images."""
+    def clip(self, most: float) -> None:
+        """Scale all gradients so that together, as one vector, they are no longer than `most`."""
+        norm = clip_grad_norm_(self.run.optimizer.parameters, most)
+        if not math.isfinite(norm):
+            raise NonFiniteError(f"the norm of the gradient is {norm}")
+
+    def add_gradient(self, images: np.ndarray, labels: np.ndarray, total: int) -> float:
+        """Forward and backward for a part of a batch of `total` images; returns its part of the loss."""
         position, labels = self.run.position, self.device.put(labels)
         logits = self.run.model(Tensor(images, device=self.device))
         loss = self.loss(logits, labels)
@@ -100,7 +130,10 @@ class Loop:
         (loss if len(labels) == total else loss * (len(labels) / total)).backward()
         position.images += len(labels)
         position.loss += value * len(labels)
-        position.correct += int((logits.data.argmax(1) == labels).sum())
+        counted, right = correct(logits.data, labels)
+        position.counted += counted
+        position.correct += right
+        return value * (len(labels) / total)
 
     def validate(self) -> Evaluation | None:
         """The Evaluation on the validation set; None without one."""
@@ -108,7 +141,8 @@ class Loop:
             return None
         batches = self.interruption.between(in_order(self.validation_set, self.loader.prefetch))
         with self.run.in_evaluation():
-            return evaluate(self.run.model, batches, len(self.validation_set.classes), self.device, self.loss)
+            return evaluate(self.run.model, batches, len(self.validation_set.classes), self.device,
+                            self.evaluation_loss)
 
     def end_epoch(self, validation: Evaluation | None) -> None:
         """Log the epoch, compare it with the best one, advance the schedule, and save."""
@@ -118,28 +152,35 @@ class Loop:
         row: Row = {
             "epoch": position.epoch + 1,
             "lr": self.run.optimizer.lr,
-            "train_loss": position.loss / position.images,
-            "train_accuracy": position.correct / position.images,
+            "train_loss": position.train_loss,
+            "train_accuracy": position.train_accuracy,
             "validation_loss": validation and validation.loss,
             "validation_accuracy": validation and validation.accuracy,
             "seconds": round(position.seconds, 3),
         }
+        if self.masks:
+            row["validation_iou"] = validation and mean(iou, validation)
+            row["validation_dice"] = validation and mean(dice, validation)
         if schedule and self.settings.schedule_every == "epoch":
             if needs_metric(schedule):
                 schedule.step(row["train_loss"] if validation is None else row["validation_loss"])
             else:
                 schedule.step()
         position.rows.append(row)
-        is_best = position.best is None or validation is None or merit(row) > merit(position.best)
+        is_best = position.best is None or validation is None or self.merit(row) > self.merit(position.best)
         position.begin_epoch()
         if is_best:
             position.best = row
             self.run.save_weights(self.folder.best)
-        position.stopped = patience is not None and position.epoch - (position.best or row)["epoch"] >= patience
+        impatient = patience is not None and position.epoch - (position.best or row)["epoch"] >= patience
+        position.stopped = impatient or self.run.stopping is not None
         self.save()                              # after the best weights, so that it never refers to missing ones
-        write_log(self.folder.log, position.rows)
-        self.progress.epoch(row, is_best)
-        self.draw(REDRAW)
+        self.tell("epoch_finished", row)
+
+    def merit(self, row: Row) -> tuple[float, float]:
+        """The key by which epochs are compared: what the setting `monitor` says, then the loss."""
+        loss = row["validation_loss"]
+        return -loss if self.monitor == "loss" else row[f"validation_{self.monitor}"], -loss
 
     def tick(self) -> None:
         """Add the time since the last tick to the epoch's time."""
@@ -153,18 +194,18 @@ class Loop:
         self.run.save(self.folder.last)
         self.saved = time.perf_counter()
 
-    def draw(self, after: float = 0.0) -> None:
-        """Draw the curves, if an epoch is finished and the last drawing is `after` seconds old."""
-        position = self.run.position
-        if position.best and time.perf_counter() - self.drawn >= after:
-            draw_curves(self.folder.curves, position.rows, position.best["epoch"], self.folder.path.name)
-            self.drawn = time.perf_counter()
+    def end_early(self, reason: str) -> None:
+        """Note in the checkpoint that a callback has stopped the run."""
+        if not self.run.position.stopped:
+            self.run.position.stopped = True
+            self.save()
+        write(f"stopped after {self.run.position.epoch} of {self.run.length.epochs} epochs: {reason}", flush=True)
 
     def stopped(self, stop: Interrupted) -> Interrupted:
         """The interruption, with where it came and how to continue."""
         text = f"{stop} after {self.run.position}; "
-        if self.settings.dry_run:
-            return Interrupted(f"{text}of a dry run, nothing is kept", stop.signal)
+        if not self.settings.keeps:
+            return Interrupted(f"{text}nothing of this run is kept", stop.signal)
         error = Interrupted(f"{text}the run is saved in {self.folder.path}, and fit(..., resume=True) continues it",
                             stop.signal)
         return for_command(error, f"{text}the run is saved, and --resume {self.folder.path} continues it")
@@ -176,13 +217,13 @@ class Loop:
         place = f"epoch {position.epoch + 1}, step {position.step + 1}: {error}{layer}. "
 
         def advice(resume: str, detect: str) -> str:
-            kept = "" if self.settings.dry_run else f"{resume} continues from the last good checkpoint; "
+            kept = "" if not self.settings.keeps else f"{resume} continues from the last good checkpoint; "
             more = "" if self.settings.detect_nan else f"{detect} names the layer where it first appears; "
             return f"{place}{kept}{more}a smaller learning rate may help"
         error.args = (advice("fit(..., resume=True)", "detect_nan=True"),)
         return for_command(error, advice(f"--resume {self.folder.path}", "--detect-nan"))
 
 
-def merit(row: Row) -> tuple[float, float]:
-    """The key by which epochs are compared: validation accuracy, then validation loss."""
-    return row["validation_accuracy"], -row["validation_loss"]
+def mean(metric: Callable[[np.ndarray], np.ndarray], validation: Evaluation) -> float:
+    """The mean over the classes of a metric of each class."""
+    return mean_over_classes(metric(validation.confusion), validation.confusion)

@@ -12,70 +12,72 @@ from tqdm import tqdm
 
 from minidl.report.log import Row
 from minidl.text import on_terminal, write
-from minidl.train.run import Position
+from minidl.train.callbacks import Callback
+from minidl.train.run import Run
 
 REFRESH = 0.2                                    # seconds between updates of the bar
 
 
-class Progress:
-    """Shows the progress of a run of `epochs` passes over `images` images; a context, which removes the bar at its end.
+class Progress(Callback):
+    """Shows the progress of a run.
 
     log_interval  seconds between lines if stderr is not a terminal; 0 for none
     """
 
-    def __init__(self, epochs: int, images: int, position: Position, log_interval: float) -> None:
-        self.epochs, self.images = epochs, images
+    def __init__(self, log_interval: float) -> None:
+        self.log_interval = log_interval
         self.start_time, self.start, self.due = 0.0, 0, 0.0          # set at the end of the first step
+
+    def run_started(self, run: Run) -> None:
+        """Show the bar, if there is a terminal."""
         terminal = on_terminal()
-        self.interval = REFRESH if terminal else log_interval or float("inf")
-        self.bar = tqdm(total=epochs * images, initial=self.done(position), unit=" images", unit_scale=True,
+        self.interval = REFRESH if terminal else self.log_interval or float("inf")
+        self.bar = tqdm(total=run.length.epochs * run.length.images, initial=done(run), unit=" images", unit_scale=True,
                         leave=False, dynamic_ncols=True, mininterval=0, disable=not terminal)
 
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
-
-    def done(self, position: Position) -> int:
-        """The number of images processed in all epochs."""
-        return position.epoch * self.images + position.images
-
-    def step(self, position: Position) -> None:
+    def step_finished(self, run: Run) -> None:
         """Update the bar or print a line, if one is due."""
         now = time.perf_counter()
         if not self.start_time:
-            self.start_time, self.start, self.due = now, self.done(position), now + self.interval
+            self.start_time, self.start, self.due = now, done(run), now + self.interval
             self.bar.start_t, self.bar.initial = time.time(), self.start
         if now >= self.due:
             self.due = now + self.interval
-            self.show(position, now)
+            self.show(run, now)
 
-    def show(self, position: Position, now: float) -> None:
+    def show(self, run: Run, now: float) -> None:
         """One update of the bar, or one line."""
-        done, seen = self.done(position), position.images or 1
-        sums = f"loss {position.loss / seen:.4f}, accuracy {position.correct / seen:.2%}"
+        position, (epochs, _, images) = run.position, run.length
+        sums = f"loss {position.train_loss:.4f}, accuracy {position.train_accuracy:.2%}"
         if not self.bar.disable:
-            self.bar.set_description_str(f"epoch {position.epoch + 1}/{self.epochs}", refresh=False)
+            self.bar.set_description_str(f"epoch {position.epoch + 1}/{epochs}", refresh=False)
             self.bar.set_postfix_str(sums, refresh=False)
-            self.bar.update(done - self.bar.n)
+            self.bar.update(done(run) - self.bar.n)
             return
-        rate = (done - self.start) / (now - self.start_time)
-        left = (self.epochs * self.images - done) / rate
-        write(f"epoch {position.epoch + 1}/{self.epochs}  {position.images:,}/{self.images:,} images  {sums}  "
+        rate = (done(run) - self.start) / (now - self.start_time)
+        left = (epochs * images - done(run)) / rate
+        write(f"epoch {position.epoch + 1}/{epochs}  {position.images:,}/{images:,} images  {sums}  "
               f"{rate:,.0f} images/s  {tqdm.format_interval(left)} left", sys.stderr, flush=True)
 
-    def epoch(self, row: Row, best: bool) -> None:
+    def epoch_finished(self, run: Run, row: Row) -> None:
         """The line of a finished epoch, with the values of `log.csv`; * marks the best epoch so far."""
-        line = f"epoch {row['epoch']:>{len(str(self.epochs))}}/{self.epochs}   train {summary(row, 'train')}"
+        epochs = str(run.length.epochs)
+        line = f"epoch {row['epoch']:>{len(epochs)}}/{epochs}   train {summary(row, 'train')}"
         if row["validation_loss"] is not None:
-            line += f"   validation {summary(row, 'validation')}{' *' if best else '  '}"
-        self.say(f"{line}   {row['seconds']:.1f} s")
+            of_masks = f" IoU {row['validation_iou']:.2%}" if "validation_iou" in row else ""
+            best = run.position.best is row
+            line += f"   validation {summary(row, 'validation')}{of_masks}{' *' if best else '  '}"
+        with tqdm.external_write_mode():         # above the bar
+            write(f"{line}   {row['seconds']:.1f} s", flush=True)
 
-    def say(self, line: str) -> None:
-        """Print a line above the bar."""
-        with tqdm.external_write_mode():
-            write(line, flush=True)
+    def run_finished(self, run: Run) -> None:
+        """Remove the bar."""
+        self.bar.close()
+
+
+def done(run: Run) -> int:
+    """The number of images processed in all epochs."""
+    return run.position.epoch * run.length.images + run.position.images
 
 
 def summary(row: Row, name: str) -> str:

@@ -7,10 +7,11 @@ weights.
 """
 
 import json
+import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,19 +21,25 @@ from minidl.io.checkpoint import AVERAGE, OPTIMIZER, weights_among
 from minidl.io.json_file import for_json
 from minidl.modes import NonFiniteError
 from minidl.nn import Module
-from minidl.optim import ExponentialMovingAverage, Optimizer, ReduceLROnPlateau
+from minidl.optim import Optimizer, ReduceLROnPlateau
+from minidl.optim.average import Average
 from minidl.optim.schedules import Schedule
-from minidl.report.log import COLUMNS, Row
+from minidl.report.log import COLUMNS, OF_MASKS, Row
 
 
 @dataclass
 class Position:
-    """The progress of a run. `loss` and `correct` are sums over the `images` of the current epoch so far."""
+    """The progress of a run. `loss` is a sum over the `images` of the current epoch so far.
+
+    counted, correct   how many labels, of images or of pixels, count, and on how many of them the model decided. Of
+                       mixed images, the probability of the class that it decided on
+    """
 
     epoch: int = 0                               # finished epochs
     step: int = 0                                # finished steps of the current epoch
     loss: float = 0.0
-    correct: int = 0
+    correct: float = 0
+    counted: int = 0
     images: int = 0
     seconds: float = 0.0
     rows: list[Row] = field(default_factory=list)    # the finished epochs in `log.csv`
@@ -45,7 +52,25 @@ class Position:
     def begin_epoch(self) -> None:
         """Move to the start of the next epoch."""
         self.epoch += 1
-        self.step, self.loss, self.correct, self.images, self.seconds = 0, 0.0, 0, 0, 0.0
+        self.step, self.loss, self.correct, self.counted, self.images, self.seconds = 0, 0.0, 0, 0, 0, 0.0
+
+    @property
+    def train_loss(self) -> float:
+        """The mean loss of the current epoch so far."""
+        return self.loss / max(1, self.images)
+
+    @property
+    def train_accuracy(self) -> float:
+        """The fraction of labels that were predicted correctly in the current epoch so far."""
+        return self.correct / max(1, self.counted)
+
+
+class Length(NamedTuple):
+    """How long a run is: its epochs, and the steps and the images of each."""
+
+    epochs: int
+    steps: int
+    images: int
 
 
 class Run:
@@ -53,15 +78,39 @@ class Run:
 
     recipe   everything that the result depends on; a checkpoint of another recipe is not resumed
     about    facts saved with the weights for their users: classes, mean and std of the pixels, ...
+    length   how long it is to be
+    folder   where its files are
+    loss     the loss of the last step
+    error    why it ended, for `run_finished`: None if it was not by an error or Ctrl-C
     """
 
     def __init__(self, model: Module, optimizer: Optimizer, schedule: Schedule | ReduceLROnPlateau | None,
-                 recipe: dict[str, Any], about: dict[str, Any],
-                 average: ExponentialMovingAverage | None = None) -> None:
+                 recipe: dict[str, Any], about: dict[str, Any], average: Average | None,
+                 length: Length, folder: Path) -> None:
         self.model, self.optimizer, self.schedule, self.average = model, optimizer, schedule, average
         self.recipe = json.loads(json.dumps(for_json(recipe)))           # as it will be read from a file
         self.about = {**describe(model), **about}
-        self.position = Position()
+        self.length, self.folder = length, folder
+        self.position, self.loss = Position(), math.nan
+        self.error: BaseException | None = None
+        self.stopping: str | None = None         # the reason given to `stop`
+
+    def stop(self, reason: str) -> None:
+        """End the run in good order, from a callback: the epoch ends after this step, and the run after this epoch.
+
+        The epoch is validated and saved as any other. The run counts as finished, so resuming it trains no further.
+        """
+        self.stopping = str(reason)
+
+    @property
+    def steps(self) -> int:
+        """The number of finished steps."""
+        return self.position.epoch * self.length.steps + self.position.step
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to train."""
+        return self.position.epoch >= self.length.epochs or self.position.stopped or self.stopping is not None
 
     def in_evaluation(self) -> AbstractContextManager:
         """A context in which the model has the weights to be evaluated: the averaged ones, if there is an average."""
@@ -144,13 +193,15 @@ def check_weights(weights: dict[str, np.ndarray], position: Position) -> None:
 
 def read_position(saved: dict[str, Any]) -> Position:
     """The Position that `asdict` turned into a dictionary. Raises TypeError or ValueError if it is inconsistent."""
-    position = Position(**saved)
+    position = Position(**{"counted": saved.get("images"), **saved})
     rows = position.rows + ([position.best] if position.best else [])
-    counts = (position.epoch, position.step, position.images, position.correct)
-    values = (position.loss, position.seconds, *(value for row in rows for value in row.values() if value is not None))
+    counts = (position.epoch, position.step, position.images, position.counted)
+    values = (position.loss, position.correct, position.seconds,
+              *(value for row in rows for value in row.values() if value is not None))
     if not (all(isinstance(count, int) and count >= 0 for count in counts)
             and all(isinstance(value, int | float) for value in values)
-            and all(set(row) == set(COLUMNS) for row in rows)
+            and position.correct >= 0
+            and all(set(row) in (set(COLUMNS), {*COLUMNS, *OF_MASKS}) for row in rows)
             and len(position.rows) == position.epoch and bool(position.rows) == bool(position.best)
             and bool(position.images) == bool(position.step)):
         raise ValueError("its position is inconsistent")

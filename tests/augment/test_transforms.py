@@ -8,6 +8,7 @@ import pytest
 import minidl
 from minidl import augment, kernels
 from minidl.augment import (
+    AlternatingFlip,
     ColorJitter,
     Compose,
     Cutout,
@@ -323,3 +324,24 @@ def test_bad_inputs():
         RandomApply([RandomCrop(2)], 1)(np.ones((2, 3, 4, 4), np.uint8))
     with pytest.raises(TypeError, match=r"^Compose: 3 is not a transform"):
         Compose([3])
+
+
+def test_alternating_flip():
+    """Two epochs in succession show each image both ways, and about half of them are flipped in the first."""
+    images = np.random.default_rng(0).integers(0, 256, (200, 1, 2, 3)).astype(np.uint8)
+    flip, indices = AlternatingFlip(), np.arange(200)
+    epochs = [flip(images, draws=Draws(3, epoch, indices)) for epoch in range(4)]
+    turned = (epochs[0] != images).any((1, 2, 3))
+    assert 60 < turned.sum() < 140
+    np.testing.assert_array_equal(epochs[0][turned], images[turned][..., ::-1])
+    np.testing.assert_array_equal(epochs[1], epochs[0][..., ::-1])
+    np.testing.assert_array_equal(epochs[2], epochs[0])
+    np.testing.assert_array_equal(epochs[3], epochs[1])
+    assert (flip(images, draws=Draws(4, 0, indices)) != epochs[0]).any()
+    some = np.array([5, 77, 9])
+    np.testing.assert_array_equal(flip(images[some], draws=Draws(3, 1, some)), epochs[1][some])
+    chain = Compose([RandomCrop((2, 3)), flip])
+    np.testing.assert_array_equal(chain(images, draws=Draws(3, 1, indices)), epochs[1])
+    assert repr(chain) == "Compose([\n    RandomCrop(size=(2, 3))\n    AlternatingFlip()\n])"
+    some_only = RandomApply(flip, 0.5)
+    assert some_only(images, draws=Draws(3, 0, indices)).shape == images.shape

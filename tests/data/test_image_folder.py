@@ -1,7 +1,11 @@
 """Folders of photographs: what is found, decoded, split, cached and reported."""
 
+import errno
 import json
 import os
+import pickle
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -9,8 +13,11 @@ import pytest
 from PIL import Image
 
 from minidl import data
+from minidl.augment import RandomHorizontalFlip
 from minidl.data import DataLoader, image_folder, image_splits
+from minidl.data.decoding import AHEAD, each
 from minidl.data.image_folder import ImageFolder
+from minidl.train.fit import describe_data
 
 is_root = hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -53,11 +60,27 @@ def test_a_folder_is_a_data_set(photos):
 
 def test_size_resize_and_channels(photos):
     Image.fromarray(np.arange(100, dtype=np.uint8).repeat(3).reshape(10, 10, 3)).save(photos / "cat" / "0.png")
-    assert image_folder(photos, (6, 8), resize=9).images.shape == (8, 3, 6, 8)
+    dataset = image_folder(photos, (6, 8), resize=9)
+    assert (dataset.images.shape, dataset.take(2).resize) == ((8, 3, 6, 8), 9)
+    facts = describe_data(dataset.take(2))                              # as the run keeps them, for `minidl predict`
+    assert (facts["resize"], facts["input"], facts["mean"]) == (9, (3, 6, 8), dataset.mean)
     grey = image_folder(photos, 10, channels=1)
     assert grey.images.shape == (8, 1, 10, 10)
     np.testing.assert_array_equal(grey.images[0, 0], np.arange(100).reshape(10, 10))
     assert grey.images[1].max() == 60                                   # the brightness of (200, 0, 0)
+
+
+def test_images_of_all_sizes_and_modes_in_one_set(tmp_path):
+    for i, mode in enumerate(("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16")):
+        image = Image.new(mode if mode != "I;16" else "L", (9 + i, 40 - i), 0)
+        image = Image.fromarray(np.full((5, 300), 40_000, np.uint16)) if mode == "I;16" else image
+        path = tmp_path / "ab"[i % 2] / f"{i}.{'tif' if mode == 'CMYK' else 'png'}"
+        path.parent.mkdir(exist_ok=True)
+        image.save(path)
+    dataset = image_folder(tmp_path, 8)
+    assert dataset.images.shape == (8, 3, 8, 8)
+    assert dataset.problems() == ""
+    assert image_folder(tmp_path, 8, channels=1).images.shape == (8, 1, 8, 8)
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -130,7 +153,111 @@ def test_an_interruption_leaves_nothing_behind(photos, tmp_path):
 def test_a_full_disk(photos, tmp_path, monkeypatch):
     monkeypatch.setattr("minidl.data.folder_cache.FREE", 1 << 60)
     with pytest.raises(OSError, match=r"MiB are needed for decoded images, and .* MiB are free; give another folder"):
-        image_folder(photos, 8, cache=tmp_path)
+        image_folder(photos, 8, cache=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot reserve a place on the disk")
+def test_a_disk_that_fills_up_meanwhile(photos, tmp_path, monkeypatch):
+    """The place on the disk is taken before the first image is decoded: what is mapped cannot be refused later."""
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match=r"cache .*cache: No space left on device; give another folder"):
+        image_folder(photos, 8, cache=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+    monkeypatch.undo()
+    monkeypatch.setattr("minidl.data.folder_cache.replacing", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        image_folder(photos, 8, cache=tmp_path / "cache")
+    assert [path for path in (tmp_path / "cache").iterdir() if path.suffix == ".json"] == []
+    monkeypatch.undo()
+    assert len(image_folder(photos, 8, cache=tmp_path / "cache")) == 8
+
+
+def test_the_cache_takes_its_place_at_once(photos, tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr("minidl.data.decoding.each", lambda paths, *_: sizes.extend(
+        path.stat().st_blocks * 512 for path in (tmp_path / "cache").iterdir()) or iter(["unread"] * len(paths)))
+    with pytest.raises(ValueError, match="no readable images"):
+        image_folder(photos, 64, cache=tmp_path / "cache")
+    assert sizes[0] >= 8 * 3 * 64 * 64
+
+
+def test_a_cache_folder_that_cannot_be_written(photos, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"^\[Errno \d+\] cache .*file: File exists; give another folder as `cache`"):
+        image_folder(photos, 8, cache=tmp_path / "file")
+
+    def refuse(*arguments, **settings):
+        raise PermissionError(errno.EACCES, "Permission denied")
+    monkeypatch.setattr(type(tmp_path), "mkdir", refuse)
+    with pytest.raises(OSError, match=r"cache .*: Permission denied; give another folder as `cache`"):
+        image_folder(photos, 8, cache=tmp_path / "locked")
+
+
+def test_what_killed_processes_left_is_removed(photos, tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    for number in (child.pid, os.getpid(), 1):
+        (tmp_path / f".images-0.bin.{number}").write_bytes(b"x")
+    image_folder(photos, 8, cache=tmp_path)
+    left = sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("."))
+    assert left == sorted([f".images-0.bin.{os.getpid()}", ".images-0.bin.1"])
+
+
+# Streams
+
+def test_a_stream_has_the_batches_of_a_set_in_memory(photos):
+    (photos / "cat" / "1.png").write_bytes(b"x")
+    kept, stream = image_folder(photos, 8), image_folder(photos, 8, stream=True)
+    assert (stream.mean, stream.std, stream.paths, stream.skipped) == (kept.mean, kept.std, kept.paths, kept.skipped)
+    assert repr(stream) == repr(kept)
+    flip = RandomHorizontalFlip()
+    for a, b in ((kept, stream), (kept.augmented(flip), stream.augmented(flip)), (kept.take(5), stream.take(5)),
+                 (kept.subset([6, 1, 1]).take(2), pickle.loads(pickle.dumps(stream.subset([6, 1, 1]).take(2)))),
+                 (kept.stratified_split(0.5)[0], stream.stratified_split(0.5)[0])):
+        loaders = [DataLoader(part, 3, shuffle=True, seed=1) for part in (a, b)]
+        for one, other in zip(*loaders, strict=True):
+            np.testing.assert_array_equal(one[0], other[0])
+            np.testing.assert_array_equal(one[1], other[1])
+    assert stream.take(5).images.shape == (5, 3, 8, 8)
+    np.testing.assert_array_equal(stream.images, kept.images)
+    np.testing.assert_array_equal(stream.images[-1], kept.images[-1])
+    np.testing.assert_array_equal(stream.images[1:3], kept.images[1:3])
+    assert image_splits(photos, 8, validation=0.4, stream=True).validation.batch([0, 1])[0].shape == (2, 3, 8, 8)
+
+
+def test_a_stream_decodes_only_what_is_asked_for(photos, monkeypatch):
+    stream = image_folder(photos, 8, stream=True)
+    read = []
+    monkeypatch.setattr(sys.modules["minidl.data.image_folder"], "read_image", lambda path, channels: read.append(
+        path) or Image.new("RGB", (9, 9)))
+    stream.take(3).batch([2])
+    assert read == [stream.paths[2]]
+
+
+def test_a_stream_whose_file_is_gone(photos):
+    stream = image_folder(photos, 8, stream=True)
+    os.unlink(stream.paths[3])
+    with pytest.raises(ValueError, match=r"3\.png: can no longer be read: No such file"):
+        list(DataLoader(stream, 4))
+    with pytest.raises(ValueError, match="stream=True keeps no images, and needs no cache"):
+        image_folder(photos, 8, stream=True, cache="cache")
+
+
+def test_few_decoded_images_wait(photos):
+    """However many files there are, and however slowly they are taken."""
+    waiting, most = set(), []
+
+    def decode(path):
+        waiting.add(path)
+        return path
+
+    for path in each([str(i) for i in range(1000)], decode, 2):
+        most.append(len(waiting))
+        waiting.remove(path)
+    assert max(most) <= 2 * AHEAD + 2
 
 
 def test_splits_made_here_keep_the_proportions(photos):
@@ -208,8 +335,19 @@ def test_bad_arguments(photos):
 
 def test_links_in_circles(photos):
     (photos / "cat" / "again").symlink_to(photos / "cat")
+    (photos / "all").symlink_to(photos)
+    (photos / "above").symlink_to(photos.parent)
+    (photos / "loop").symlink_to(photos / "loop")
     (photos / "cat" / "same.png").symlink_to(photos / "cat" / "0.png")
-    assert len(image_folder(photos, 8)) == 8
+    dataset = image_folder(photos, 8)
+    assert len(dataset) == 8
+    assert dataset.classes == ("cat", "dog")
+
+
+def test_a_class_may_be_a_link_to_a_folder_elsewhere(photos, tmp_path):
+    (photos / "dog").rename(tmp_path / "dogs")
+    (photos / "dog").symlink_to(tmp_path / "dogs")
+    assert image_folder(photos, 8).labels.tolist() == [0] * 5 + [1] * 3
 
 
 @pytest.mark.skipif(is_root, reason="root may read everything")

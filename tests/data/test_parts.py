@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from minidl.data import DataLoader, ImageDataset, random_generator
 
@@ -198,12 +199,19 @@ def test_batches_before_the_first_are_not_made():
         DataLoader(Counted(), 4).batches(first=-1)
 
 
-def test_the_data_sets_of_the_documentation():
+def test_the_code_of_the_documentation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name, count in (("cat", 30), ("dog", 10)):
+        for i in range(count):
+            write_image(tmp_path / "photos" / name / f"{i}.png", rng.integers(0, 256, (70, 80, 3)))
+    for i in range(8):
+        write_image(tmp_path / "cells" / "image" / f"{i}.png", rng.integers(0, 256, (64, 64)))
+        write_image(tmp_path / "cells" / "label" / f"{i}.png", rng.integers(0, 2, (64, 64)) * 255)
     text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
-    names = {"np": np, "ImageDataset": ImageDataset, "random_generator": random_generator}
+    names = {"np": np, "DataLoader": DataLoader, "ImageDataset": ImageDataset, "random_generator": random_generator}
     for code in text.split("```python\n")[1:]:
-        if code.startswith("class"):
-            exec(code.partition("```")[0], names)
+        exec(code.partition("```")[0], names)
     images, labels = next(iter(DataLoader(names["Squares"](), 21)))
     assert (images[4].sum(), labels[4]) == (80, 4)
     flipped = names["Flipped"](IMAGES, LABELS, "abc")
@@ -211,6 +219,11 @@ def test_the_data_sets_of_the_documentation():
     turned = [not np.array_equal(*pair) for pair in zip(plain, drawn, strict=True)]
     assert 0 < sum(turned) < 20
     np.testing.assert_array_equal(drawn[turned], plain[turned][..., ::-1])
+
+
+def write_image(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
 
 
 # What is no data set, and what goes wrong

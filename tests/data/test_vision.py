@@ -110,7 +110,7 @@ def test_uncompressed_file_is_preferred(tmp_path):
 def test_unknown_split_and_unknown_name_are_refused(name):
     with pytest.raises(ValueError, match="train, test, not 'valid'"):
         load(name, "valid")
-    with pytest.raises(ValueError, match="'cifar'; there are mnist, fashion, cifar10, digits"):
+    with pytest.raises(ValueError, match="'cifar'; there are mnist, fashion, cifar10, cifar100, digits"):
         load("cifar")
 
 
@@ -170,7 +170,7 @@ def test_a_folder_in_the_place_of_a_file_is_missing_or_refused(tmp_path, offline
         read_idx(raw)
 
 
-@pytest.mark.parametrize("name", [*FOLDERS, "cifar10", "digits"])
+@pytest.mark.parametrize("name", [*FOLDERS, "cifar10", "cifar100", "digits"])
 @pytest.mark.parametrize("download", [True, False])
 def test_a_root_that_is_not_there_is_refused(tmp_path, monkeypatch, offline, name, download):
     """Named in the call or in the environment; no request is made, and no folder."""

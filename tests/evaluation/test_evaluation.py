@@ -6,8 +6,11 @@ import toy_run
 
 import minidl
 import minidl.functional as F
-from minidl import Tensor
+from minidl import Tensor, nn
 from minidl.data import DataLoader
+from minidl.evaluation import Augmented, metrics
+from minidl.evaluation.decisions import cross_entropy
+from minidl.evaluation.evaluation import batch_size
 from minidl.train import evaluate, in_order, loss_of, predict
 
 
@@ -66,7 +69,7 @@ def test_loss_method_of_the_model_is_the_default():
     assert evaluate(halved, in_order(toy_run.DIGITS), 10).loss == pytest.approx(whole / 2)
     assert evaluate(halved, in_order(toy_run.DIGITS), 10, loss=F.cross_entropy).loss == pytest.approx(whole)
     plain.loss = 0.25                                                # an attribute that is not callable is ignored
-    assert loss_of(plain) is F.cross_entropy
+    assert loss_of(plain) is cross_entropy
 
 
 def test_label_out_of_range_is_refused():
@@ -116,3 +119,125 @@ def test_evaluate_an_empty_set():
         evaluate(toy_run.net(), in_order(toy_run.DIGITS.take(0)), 10)
     with pytest.raises(TypeError, match=r"give the batches of the ImageDataset, in_order\(dataset\), not itself"):
         evaluate(toy_run.net(), toy_run.DIGITS, 10)
+
+
+# What is gathered in the same pass
+
+class Given(nn.Module):
+    """A model whose logits are its inputs."""
+
+    def forward(self, x):
+        return F.mul(x, 1.0)
+
+
+def given(logits, labels, classes=None, size=7, **settings):
+    """The Evaluation of these logits, in batches of `size`."""
+    batches = [(logits[i:i + size], labels[i:i + size]) for i in range(0, len(logits), size)]
+    return evaluate(Given(), batches, classes or logits.shape[1], **settings)
+
+
+def softmax(logits):
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    return exponentials / exponentials.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("classes", [2, 7])
+def test_metrics_agree_with_loops(classes):
+    rng = np.random.default_rng(classes)
+    logits, labels = rng.standard_normal((50, classes)).astype(np.float32) * 3, rng.integers(0, classes, 50)
+    result, p = given(logits, labels), softmax(logits)
+    hot = np.eye(classes)[labels]
+    assert result.log_loss == pytest.approx(-np.log(p[hot == 1]).mean(), rel=1e-5)
+    assert result.loss == pytest.approx(result.log_loss, rel=1e-5)
+    assert result.brier == pytest.approx(((p - hot)**2).sum(1).mean(), rel=1e-5)
+    np.testing.assert_allclose(result.each.likelihoods, p[hot == 1], rtol=1e-4)
+    np.testing.assert_allclose(result.each.confidences, p.max(1), rtol=1e-4)
+    assert result.each.ranks.tolist() == [list(np.argsort(-row)).index(label)
+                                          for row, label in zip(logits, labels, strict=True)]
+    np.testing.assert_array_equal(result.diagram, metrics.calibration(result.each.confidences,
+                                                                      result.each.predictions == labels))
+    summary = result.summary()
+    if classes == 2:
+        assert summary["roc_auc"] == metrics.roc_auc(labels, logits[:, 1].astype(float) - logits[:, 0])
+        assert "top5_accuracy" not in summary
+    else:
+        assert summary["top5_accuracy"] == np.mean([labels[i] in np.argsort(-logits[i])[:5] for i in range(50)])
+        assert "roc_auc" not in summary
+
+
+def test_equal_logits_are_ranked_as_argmax_ranks_them():
+    result = given(np.zeros((3, 6), np.float32), np.array([0, 1, 5]))
+    assert result.each.ranks.tolist() == [0, 1, 5]
+    assert result.accuracy == pytest.approx(1 / 3)
+
+
+def test_a_single_logit_means_two_classes():
+    """Everything is as for the two logits (0, z), the loss included."""
+    rng = np.random.default_rng(0)
+    z, labels = rng.standard_normal((20, 1)).astype(np.float32), rng.integers(0, 2, 20)
+    one, two = given(z, labels, 2), given(np.concatenate([0 * z, z], 1), labels)
+    np.testing.assert_array_equal(one.confusion, two.confusion)
+    assert one.each.predictions.tolist() == (z[:, 0] > 0).astype(int).tolist()
+    assert one.summary() == pytest.approx(two.summary())
+    np.testing.assert_array_equal(one.each.margins, z[:, 0])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_masks(channels):
+    """Pixels are counted, except ignored ones; each image has its own Dice."""
+    rng = np.random.default_rng(channels)
+    classes = max(2, channels)
+    logits = rng.standard_normal((5, channels, 4, 3)).astype(np.float32)
+    masks = rng.integers(0, classes, (5, 4, 3))
+    masks[0, :2] = -100
+    result = given(logits, masks, classes, size=2)
+    predictions = logits.argmax(1) if channels > 1 else (logits[:, 0] > 0).astype(int)
+    counted = masks >= 0
+    np.testing.assert_array_equal(result.confusion, metrics.confusion_matrix(masks[counted], predictions[counted],
+                                                                             classes))
+    assert result.of_pixels
+    assert result.accuracy == (masks == predictions)[counted].mean()
+    for image, (mask, predicted) in enumerate(zip(masks, predictions, strict=True)):
+        inside = mask >= 0
+        alone = metrics.confusion_matrix(mask[inside], predicted[inside], classes)
+        assert result.each.accuracies[image] == metrics.accuracy(alone)
+        assert result.each.dice[image] == metrics.mean_over_classes(metrics.dice(alone), alone)
+    summary = result.summary()
+    assert summary["mean_dice"] == pytest.approx(metrics.dice(result.confusion).mean())
+    assert summary["mean_iou"] == pytest.approx(metrics.iou(result.confusion).mean())
+    assert "roc_auc" not in summary
+    flat = logits if channels > 1 else np.concatenate([0 * logits, logits], 1)
+    pixels = given(flat.transpose(0, 2, 3, 1)[counted], masks[counted])
+    assert (result.log_loss, result.brier) == pytest.approx((pixels.log_loss, pixels.brier))
+    np.testing.assert_allclose(result.diagram, pixels.diagram)
+
+
+def test_a_model_that_diverged_is_evaluated():
+    result = given(np.full((3, 2), np.nan, np.float32), np.array([0, 1, 1]))
+    assert np.isnan([result.loss, result.log_loss, result.brier, result.summary()["roc_auc"]]).all()
+    assert result.confusion.sum() == 3
+    given(np.array([[np.inf, 0.0]], np.float32), np.array([1]))
+
+
+def test_labels_that_do_not_match():
+    logits = np.zeros((2, 3, 4, 4), np.float32)
+    with pytest.raises(ValueError, match=r"logits \(2, 3, 4, 4\) do not match labels \(2,\)"):
+        evaluate(Given(), [(logits, np.zeros(2, int))], 3, loss=lambda logits, labels: F.mean(logits))
+    with pytest.raises(ValueError, match="the model has 3 classes, and the labels have 2"):
+        given(logits[..., 0, 0], np.zeros(2, int), 2)
+
+
+def test_mirror_images():
+    """The mean of the logits of an image and of its mirror image; masks are mirrored back."""
+    model, images = toy_run.net().eval(), toy_run.DIGITS.batch(range(20))[0]
+    mirrored = predict(Augmented(model, "mirror"), images)
+    np.testing.assert_allclose(mirrored, (predict(model, images) + predict(model, images[..., ::-1])) / 2, atol=1e-6)
+    batches = [(images, toy_run.DIGITS.labels[:20])]
+    result = evaluate(model, batches, 10, tta=True)
+    np.testing.assert_array_equal(result.each.predictions, mirrored.argmax(1))
+    masks = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype(np.float32)
+    np.testing.assert_array_equal(predict(Augmented(Given(), "mirror"), masks), masks)
+
+
+def test_large_images_come_in_small_batches():
+    assert (batch_size((1, 28, 28)), batch_size((3, 224, 224)), batch_size((1, 5000, 5000))) == (1000, 20, 1)

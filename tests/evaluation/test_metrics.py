@@ -6,17 +6,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl.evaluation.metrics import (
+    BINS,
     accuracy,
-    class_table,
+    balanced_accuracy,
+    calibration,
     confusion_matrix,
-    confusion_table,
+    dice,
+    expected_calibration_error,
+    iou,
+    mean_over_classes,
     precision_recall_f1,
+    roc_auc,
+    top_k,
 )
 
 #                  predicted a  b  c
 BY_HAND = np.array([[3, 1, 0],                     # a
                     [0, 2, 0],                     # b
                     [2, 0, 0]])                    # c, which is never predicted
+scored = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5)), min_size=1, max_size=30)
 answers = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=30)
 
 
@@ -26,6 +34,8 @@ def test_example_computed_by_hand():
     np.testing.assert_allclose(precision, [3 / 5, 2 / 3, 0])
     np.testing.assert_allclose(recall, [3 / 4, 1, 0])
     np.testing.assert_allclose(f1, [2 / 3, 4 / 5, 0])
+    np.testing.assert_allclose(iou(BY_HAND), [3 / 6, 2 / 3, 0])
+    assert balanced_accuracy(BY_HAND) == pytest.approx((3 / 4 + 1 + 0) / 3)
 
 
 @given(answers)
@@ -52,25 +62,69 @@ def test_invalid_labels_are_refused(labels, predictions, message):
         confusion_matrix(labels, predictions, 3)
 
 
-def test_class_table():
-    assert class_table(BY_HAND, ("a", "b", "long name")).splitlines() == [
-        "class      precision   recall       F1   images",
-        "a              60.00    75.00    66.67        4",
-        "b              66.67   100.00    80.00        2",
-        "long name       0.00     0.00     0.00        2",
-        "mean           42.22    58.33    48.89        8",
-    ]
+@given(answers)
+def test_overlaps_agree_with_sets(pairs):
+    """IoU and Dice of a class from the sets of pixels that are, and that are predicted as, this class."""
+    labels, predictions = np.array(pairs, np.int64).reshape(-1, 2).T
+    confusion = confusion_matrix(labels, predictions, 4)
+    for c in range(4):
+        true, predicted = set(np.flatnonzero(labels == c)), set(np.flatnonzero(predictions == c))
+        both, either = len(true & predicted), len(true | predicted)
+        assert iou(confusion)[c] == pytest.approx(both / either if either else 0)
+        assert dice(confusion)[c] == pytest.approx(2 * both / (len(true) + len(predicted)) if either else 0)
 
 
-def test_confusion_table():
-    assert confusion_table(BY_HAND, ("a", "b", "c")).splitlines() == [
-        "   a  b  c",
-        "a  3  1  0",
-        "b  0  2  0",
-        "c  2  0  0",
-    ]
-    assert confusion_table(BY_HAND[:2, :2] * 1000, ("trouser", "bag")).splitlines() == [
-        "               0     1",
-        " 0 trouser  3000  1000",
-        " 1 bag         0  2000",
-    ]
+def test_means_leave_out_classes_that_do_not_occur():
+    """As scikit-learn's `average="macro"` without `labels`, and its `balanced_accuracy_score`."""
+    confusion = np.zeros((4, 4), np.int64)
+    confusion[:3, :3] = [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+    confusion[0, 3] = 2                              # never true, but predicted
+    assert mean_over_classes(dice(confusion), confusion) == pytest.approx((2 / 5 + 4 / 5 + 0) / 3)
+    assert balanced_accuracy(confusion) == pytest.approx((1 / 4 + 1) / 2)
+    nothing = np.zeros((2, 2), np.int64)
+    assert (mean_over_classes(dice(nothing), nothing), balanced_accuracy(nothing), accuracy(nothing)) == (0, 0, 0)
+
+
+@given(scored)
+def test_auc_is_the_share_of_pairs_in_the_right_order(pairs):
+    labels, scores = np.array(pairs).T
+    compared = [(a > b) + (a == b) / 2 for a in scores[labels == 1] for b in scores[labels == 0]]
+    expected = np.mean(compared) if compared else np.nan
+    np.testing.assert_allclose(roc_auc(labels, scores.astype(np.float64)), expected)
+    np.testing.assert_allclose(roc_auc(labels, 2.0**scores), expected)              # only the order counts
+    np.testing.assert_allclose(roc_auc(1 - labels, -scores), expected)
+
+
+def test_auc_of_nan():
+    assert np.isnan(roc_auc(np.array([0, 1]), np.array([np.nan, 1.0])))
+
+
+def test_auc_agrees_with_scikit_learn():
+    oracle = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    labels, scores = rng.integers(0, 2, 500), np.round(rng.standard_normal(500), 1)
+    assert roc_auc(labels, scores) == pytest.approx(oracle.roc_auc_score(labels, scores), rel=1e-12)
+
+
+def test_calibration_agrees_with_its_definition():
+    """Bins (0, 1/15], (1/15, 2/15], ..., and the error of Guo et al., bin by bin."""
+    rng = np.random.default_rng(1)
+    confidences = np.concatenate([rng.random(200), [0.0, 1.0, 1 / 3, 2 / 3]])
+    correct = rng.random(len(confidences)) < confidences
+    diagram, error = calibration(confidences, correct), 0.0
+    for b in range(BINS):
+        inside = (confidences > b / BINS) & (confidences <= (b + 1) / BINS)
+        inside |= (confidences == 0) & (b == 0)
+        np.testing.assert_allclose(diagram[:, b], [inside.sum(), confidences[inside].sum(), correct[inside].sum()])
+        if inside.any():
+            error += inside.mean() * abs(correct[inside].mean() - confidences[inside].mean())
+    assert expected_calibration_error(diagram) == pytest.approx(error)
+    halves = [calibration(confidences[part], correct[part]) for part in (slice(100), slice(100, None))]
+    np.testing.assert_allclose(sum(halves), diagram)
+    assert expected_calibration_error(calibration(np.array([]), np.array([], bool))) == 0
+    assert calibration(np.array([np.nan]), np.array([False]))[0, 0] == 1
+
+
+def test_top_k():
+    assert top_k(np.array([0, 3, 5, 4]), 5) == 0.75
+    assert top_k(np.array([], int), 5) == 0

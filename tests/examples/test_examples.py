@@ -1,6 +1,8 @@
 """The examples as a user runs them: exit codes and output, most in a process of their own."""
 
+import functools
 import importlib.util
+import json
 import os
 import random
 import runpy
@@ -15,6 +17,7 @@ import pytest
 from PIL import Image
 
 import minidl
+import zoo
 from minidl import data, nn
 from minidl.io import load_checkpoint
 
@@ -238,6 +241,26 @@ def test_cifar10(tmp_path, monkeypatch, capsys, flags):
         runpy.run_path(str(ROOT / "examples" / "train_cifar10.py"), run_name="__main__")
     assert caught.value.code is None
     assert capsys.readouterr().out.endswith("a dry run: nothing is kept\n")
+
+
+def test_cifar10_speedrun(tmp_path, monkeypatch, capsys):
+    """Two networks on a few images of noise, whose folders hold the whole recipe."""
+    rng = np.random.default_rng(0)
+    noise = data.ImageDataset(rng.integers(0, 256, (20, 3, 32, 32)).astype(np.uint8), np.arange(20) % 10, "abcdefghij")
+    monkeypatch.setattr(data, "load", lambda name, split="train", root=None: noise)
+    monkeypatch.setattr(zoo, "create", functools.partial(zoo.create, width=4))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["cifar10_speedrun.py", "-b", "10", "--epochs", "1", "--runs", "2",
+                                      "--output-dir", "runs"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(ROOT / "examples" / "cifar10_speedrun.py"), run_name="__main__")
+    assert caught.value.code is None
+    out = capsys.readouterr().out
+    assert "\nseed 0: " in out
+    assert "\nmean of 2 runs: " in out
+    recipe = json.loads((tmp_path / "runs" / "seed1" / "args.json").read_text())
+    assert "Lookahead" in json.dumps(recipe)
+    assert "AlternatingFlip" in json.dumps(recipe)
 
 
 def test_by_hand(monkeypatch, capsys, small_sets):

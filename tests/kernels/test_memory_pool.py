@@ -93,3 +93,15 @@ def test_clear_releases_all_cached_blocks(pool):
     assert pool.cached == []
     assert pool.cached_bytes == 0
     assert pool.peak_bytes == pool.live_bytes == kept.nbytes
+
+
+def test_a_much_larger_block_serves_a_large_array_rather_than_being_released(pool, monkeypatch):
+    monkeypatch.setattr(memory_pool, "LARGE", 1000)
+    monkeypatch.setattr(memory_pool, "SLACK", 0)
+    first = pool.allocate(8000)
+    pool.free(first)
+    assert pool.allocate(1100) is first                      # a new block would exceed the peak
+    assert pool.peak_bytes == pool.live_bytes == 8000
+    pool.free(first)
+    assert pool.allocate(900) is not first                   # too small to be worth it
+    assert pool.cached_bytes == 0

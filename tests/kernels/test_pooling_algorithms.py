@@ -104,3 +104,15 @@ def test_both_algorithms_give_the_same_bits(monkeypatch, pads):
         results.append((out, winner, cpu.max_pool2d_gradient(out, winner, x.shape, window)))
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@dtypes
+@pytest.mark.parametrize("size", [(7, 9), (6, 10), (7, 11), (2, 3), (3, 4)])
+@pytest.mark.parametrize("c", [3, 37])
+def test_pixels_beyond_the_last_window_get_no_gradient(dtype, size, c):
+    x = np.random.default_rng(0).standard_normal((2, c, *size)).astype(dtype)
+    window = Window((2, 3), (2, 3))
+    out, winner = cpu.max_pool2d(x, window)
+    grad = np.random.default_rng(1).standard_normal(out.shape).astype(dtype)
+    np.testing.assert_array_equal(cpu.max_pool2d_gradient(grad, winner, x.shape, window),
+                                  plain.max_pool2d_gradient(grad, winner, x.shape, window))

@@ -33,12 +33,17 @@ def same(r):
 
 @st.composite
 def cases(draw):
-    """Images and filters with whole vectors of channels: (scheme, groups, dtype, x.shape, weight.shape, window)."""
+    """Images and filters with whole vectors of channels, or with a panel's worth of channels that is not whole.
+
+    (scheme, groups, dtype, x.shape, weight.shape, window)
+    """
     scheme, dtype = draw(st.sampled_from(winograd_transforms.SCHEMES)), draw(st.sampled_from(sorted(TOLERANCES)))
     r, lanes, groups = scheme.r, VECTOR_BYTES // np.dtype(dtype).itemsize, draw(st.integers(1, 2))
     pads = draw(st.tuples(*[st.tuples(*[st.integers(0, r)] * 2)] * 2))
     size = [draw(st.integers(max(1, r - sum(p)), 9)) for p in pads]
     n, c, f = draw(st.integers(1, 3)), draw(st.integers(1, 2)) * lanes, draw(st.integers(1, 3)) * lanes
+    if groups == 1 and draw(st.booleans()):
+        c = draw(st.sampled_from([lanes, 3 * lanes])) + draw(st.integers(1, lanes - 1))
     return scheme, groups, dtype, (n, groups * c, *size), (groups * f, c, r, r), Window((r, r), padding=pads)
 
 

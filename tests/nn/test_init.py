@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import minidl.functional as F
 from minidl import manual_seed, nn
 from minidl.nn import init
 
@@ -82,7 +83,49 @@ def test_gains_against_pytorch():
     (lambda: init.xavier_uniform((3, 0)), r"\(3, 0\)"),
     (lambda: init.kaiming_uniform((3, 3), mode="fan"), "mode='fan'"),
     (lambda: init.calculate_gain("gelu"), "nonlinearity='gelu'"),
+    (lambda: init.dirac((3, 3)), r"dirac needs the shape of a convolution, .* \(3, 3\)"),
+    (lambda: init.dirac((3, 3, 1, 1), groups=2), "groups=2"),
+    (lambda: init.whitening(np.ones((2, 3, 4, 1)), 2), r"at least 2 x 2 pixels, not \(2, 3, 4, 1\)"),
+    (lambda: init.whitening(np.ones((0, 3, 4, 4)), 2), r"not \(0, 3, 4, 4\)"),
+    (lambda: init.whitening(np.ones((2, 3, 4, 4)), 0), "kernel_size=0"),
+    (lambda: init.whitening(np.zeros((2, 1, 4, 4)), 2, eps=0), "a component of patches that is always 0"),
 ])
 def test_bad_settings_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("shape", "groups"), [((4, 3, 3, 3), 1), ((2, 5, 3, 3), 1), ((6, 2, 5, 3), 2), ((3, 3, 1), 1)])
+def test_dirac_against_pytorch(shape, groups):
+    torch = pytest.importorskip("torch")
+    np.testing.assert_array_equal(init.dirac(shape, groups), torch.nn.init.dirac_(torch.empty(shape), groups).numpy())
+
+
+def test_dirac_is_the_identity():
+    x = np.random.default_rng(0).standard_normal((2, 3, 5, 4)).astype(np.float32)
+    out = F.conv2d(x, init.dirac((4, 3, 3, 3)), None, padding=1).data
+    np.testing.assert_array_equal(out[:, :3], x)
+    assert not out[:, 3].any()
+    with init.placeholders():
+        assert not any(init.dirac((10**5, 10**5, 3, 3)).strides)
+
+
+@pytest.mark.parametrize("kernel_size", [2, (1, 3)])
+def test_whitened_patches_are_uncorrelated(kernel_size):
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((210, 2, 6, 6)).cumsum(3).astype(np.float32)      # neighbours are correlated
+    filters = init.whitening(images, kernel_size, eps=0)
+    size = len(filters) // 2
+    assert filters.dtype == np.float32
+    assert filters.shape[1:] == (2, *np.broadcast_to(kernel_size, 2))
+    assert size == 2 * np.prod(filters.shape[2:])
+    np.testing.assert_array_equal(filters[size:], -filters[:size])
+    responses = F.conv2d(images, filters[:size], None).data.transpose(1, 0, 2, 3).reshape(size, -1)
+    np.testing.assert_allclose(responses @ responses.T / responses.shape[1], np.eye(size), atol=1e-3)
+
+
+def test_whitening_amplifies_no_component_that_hardly_occurs():
+    images = np.ones((3, 1, 4, 4), np.float32)                                     # one component only
+    filters = init.whitening(images, 2, eps=0.01)
+    assert abs(filters).max() <= 1 / 0.1
+    np.testing.assert_allclose(filters[0], 0.5 / np.sqrt(4.01), rtol=1e-5)

@@ -9,7 +9,7 @@ import pytest
 import minidl.nn as nn
 from minidl import Tensor
 from minidl.device import CPU
-from minidl.optim import ExponentialMovingAverage
+from minidl.optim import ExponentialMovingAverage, Lookahead
 
 
 def network():
@@ -113,3 +113,54 @@ def test_misuse_is_named():
         average.load_state_dict(state)
     for fault in ("0.weight is missing", "2.bias is unexpected", "0.bias has the shape (7,), not (3,)"):
         assert fault in str(error.value)
+
+
+@pytest.mark.parametrize("alpha", [0.3, lambda n: 1 / n if n else 1.0])
+def test_lookahead(alpha):
+    """Every two steps the slow weights move, and the model, its running means included, gets them."""
+    model = network()
+    lookahead = Lookahead(model, 2, alpha)
+    tensors = [t for t in (*model.parameters(), *model.buffers()) if t.dtype.kind == "f"]
+    slow = [t.data.copy() for t in tensors]
+    for n in range(1, 7):
+        moved(model, n)
+        fast = [t.data.copy() for t in tensors]
+        lookahead.update()
+        if n % 2 == 0:
+            part = alpha(n) if callable(alpha) else alpha
+            slow = fast = [s + part * (f - s) for s, f in zip(slow, fast, strict=True)]
+        for t, f in zip(tensors, fast, strict=True):
+            np.testing.assert_allclose(t.data, f, rtol=1e-5)
+        with lookahead.averaged():
+            for t, s in zip(tensors, slow, strict=True):
+                np.testing.assert_allclose(t.data, s, rtol=1e-5)
+    again = Lookahead(network(), 2, alpha)
+    again.load_state_dict(lookahead.state_dict())
+    for name, array in lookahead.state_dict()["arrays"].items():
+        np.testing.assert_array_equal(again.state_dict()["arrays"][name], array)
+    assert again.updates == 6
+
+
+def test_lookahead_is_plain_training_or_an_average_of_the_start():
+    """With alpha=1 nothing changes; with alpha=0 the model returns to its first weights."""
+    for alpha in (1, 0):
+        model = network()
+        first = [p.data.copy() for p in model.parameters()]
+        lookahead = Lookahead(model, 1, alpha)
+        own = moved(model, 3)
+        lookahead.update()
+        for p, array in zip(model.parameters(), own if alpha else first, strict=True):
+            np.testing.assert_allclose(p.data, array, rtol=1e-5)
+
+
+def test_misuse_of_lookahead_is_named():
+    model = network()
+    with pytest.raises(ValueError, match="Lookahead: steps=0"):
+        Lookahead(model, 0)
+    for alpha in (1.5, lambda n: 2, "0.5", None):
+        with pytest.raises(ValueError, match="Lookahead: alpha="):
+            Lookahead(model, 5, alpha)
+    with pytest.raises(TypeError, match="Lookahead: pass the model, not list"):
+        Lookahead(model.parameters())
+    assert repr(Lookahead(model)) == "Lookahead(steps=5, alpha=0.5)"
+    assert repr(Lookahead(model, 3, lambda n: 1)) == "Lookahead(steps=3, alpha=a function)"

@@ -108,6 +108,15 @@ SCHEDULES = {
     "OneCycleLR": lambda o, i, f: optim.OneCycleLR(o, f(0.5), i(8), pct_start=f(0.25), base_momentum=f(0.5),
                                                    max_momentum=f(0.75), div_factor=f(4), final_div_factor=f(8)),
     "LinearWarmup": lambda o, i, f: optim.LinearWarmup(o, i(3), f(0.25), after=optim.StepLR(o, i(1))),
+    "ExponentialLR": lambda o, i, f: optim.ExponentialLR(o, f(0.5)),
+    "PolynomialLR": lambda o, i, f: optim.PolynomialLR(o, i(4), f(2)),
+    "CosineAnnealingWarmRestarts": lambda o, i, f: optim.CosineAnnealingWarmRestarts(o, i(2), i(2), f(0.25)),
+    "CyclicLR": lambda o, i, f: optim.CyclicLR(o, f(0.125), f(0.5), i(2), i(1), gamma=f(1), base_momentum=f(0.5),
+                                               max_momentum=f(0.75)),
+    "ConstantLR": lambda o, i, f: optim.ConstantLR(o, f(0.5), i(2)),
+    "LinearLR": lambda o, i, f: optim.LinearLR(o, f(0.25), f(0.5), i(3)),
+    "LambdaLR": lambda o, i, f: optim.LambdaLR(o, lambda count: f(0.5 ** count)),
+    "SequentialLR": lambda o, i, f: optim.SequentialLR(o, [optim.LinearLR(o), optim.StepLR(o, i(1))], [i(2)]),
     "ReduceLROnPlateau": lambda o, i, f: optim.ReduceLROnPlateau(
         o, factor=f(0.5), patience=i(1), threshold=f(0.25), cooldown=i(1), min_lr=f(0.125), eps=f(0)),
 }

@@ -1,6 +1,7 @@
 """Small networks, and a server that has them."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from servers import running
@@ -15,7 +16,7 @@ def pytest_collection_modifyitems(items):
     """Skip this folder's tests where the extra `serve` is not installed."""
     missing = [package for module, package in NEEDS.items() if find_spec(module) is None]
     for item in items:
-        if missing and "serve" in item.path.parts and item.path.name != "test_serve_command.py":
+        if missing and Path(__file__).parent in item.path.parents and item.path.name != "test_serve_command.py":
             item.add_marker(pytest.mark.skip(reason=f"serving needs {', '.join(missing)}: the extra serve-test"))
 
 

@@ -12,6 +12,7 @@ from servers import image_bytes, multipart, running
 
 import zoo
 from minidl.cli import main
+from minidl.io import save_model
 
 
 def expected(capsys, tmp_path, model_file, content, top=5):
@@ -106,6 +107,16 @@ def test_the_drawing_of_a_network(client):
     assert (answer.status, answer.headers["content-type"]) == (200, "image/svg+xml")
     assert b"conv1" in answer.body
     assert client.ask("/v1/models/red/network.svg").status == 404
+
+
+def test_a_single_logit_means_two_classes(capsys, tmp_path):
+    path, content = tmp_path / "one.safetensors", image_bytes()
+    save_model(path, zoo.create("lenet5", num_classes=1), classes=["no", "yes"], input=(1, 28, 28))
+    with running([path]) as client:
+        [result] = client.ask("/v1/predict?cam=1", content).body["images"]
+        same(result["predictions"], expected(capsys, tmp_path, path, content))
+        assert sum(p["probability"] for p in result["predictions"]) == pytest.approx(1)
+        assert result["cam"]["class"] == "yes"
 
 
 def test_one_model_needs_no_name(model_files):

@@ -16,11 +16,21 @@ def parser(tmp_path, monkeypatch):
 def test_defaults(parser):
     args = parse(parser, [])
     assert fit_settings(args) == {
-        "accumulate": 1, "batch_size": 32, "checkpoint_interval": 60.0, "detect_nan": False, "device": "cpu",
-        "drop_last": False, "dry_run": False, "ema_decay": None, "epochs": 3, "log_interval": 10.0,
-        "output_dir": Path("runs/toy"), "patience": None, "prefetch": 2, "resume": False, "seed": 0,
+        "accumulate": 1, "balanced": False, "batch_size": 32, "checkpoint_interval": 60.0, "clip_norm": None,
+        "detect_nan": False, "device": "cpu", "drop_last": False, "dry_run": False, "ema_decay": None, "epochs": 3,
+        "label_smoothing": 0.0, "log_interval": 10.0, "mix": None, "output_dir": Path("runs/toy"), "overfit": False,
+        "patience": None, "prefetch": 2, "resume": False, "seed": 0, "tensorboard": False, "tta": False,
         "recipe": {"name": "toy", "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "limit": None, "validation": 50},
     }
+
+
+def test_a_script_without_a_search_for_a_learning_rate_does_not_train_instead(parser):
+    with pytest.raises(ValueError, match="--find-lr: this script has no search"):
+        fit_settings(parse(parser, ["--find-lr"]))
+
+
+def test_views_of_the_report(parser):
+    assert [parse(parser, line.split()).tta for line in ("--tta", "--tta shift", "")] == [True, "shift", False]
 
 
 def test_short_and_long_names_agree(parser):

@@ -39,7 +39,7 @@ def train(folder, **settings):
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    monkeypatch.setattr("minidl.train.loop.draw_curves", lambda *_: None)
+    monkeypatch.setattr("minidl.train.records.draw_curves", lambda *_: None)
 
 
 @pytest.fixture(scope="module")

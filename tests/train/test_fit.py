@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,17 @@ from PIL import Image
 
 import minidl
 import minidl.functional as F
+from minidl.augment import MixUp
 from minidl.errors import sentence
 from minidl.io import load_checkpoint
 from minidl.optim import SGD
-from minidl.train import Evaluation, evaluate, fit, in_order, load_weights
+from minidl.train import Evaluation, evaluate, fit, in_order, load_weights, predict_augmented
 from minidl.train.loop import Loop
 from zoo.googlenet import GoogLeNet, GoogLeNetOutputs
 
 FILES = ["args.json", "best.safetensors", "confusion.png", "curves.png", "last.safetensors", "log.csv", "metrics.json",
-         "report.txt"]
+         "report.html", "report.txt"]
+OF_REPORT = {"confusion.png", "metrics.json", "report.html", "report.txt"}
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +236,91 @@ def test_unknown_setting_is_refused(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+# Gradients, classes, one batch, several views
+
+def test_clip_norm_scales_the_gradient_of_a_step(tmp_path):
+    """With plain SGD and learning rate 1, a step is as long as the gradient."""
+    lengths = {}
+    for clip_norm in (None, 0.25, 1e6):
+        model = toy_run.net()
+        before = np.concatenate([p.numpy().ravel() for p in model.parameters()])
+        fit(model, SGD(model.parameters(), 1.0), toy_run.TRAIN_SET, output_dir=tmp_path / str(clip_norm), epochs=1,
+            batch_size=100, clip_norm=clip_norm)
+        after = np.concatenate([p.numpy().ravel() for p in model.parameters()])
+        lengths[clip_norm] = np.linalg.norm(after - before)
+    assert lengths[0.25] == pytest.approx(0.25, rel=1e-4)
+    assert lengths[1e6] == lengths[None] > 0.25
+    recipes = [json.loads((tmp_path / name / "args.json").read_text())["recipe"] for name in ("None", "0.25")]
+    assert ("clip_norm" in recipes[0], recipes[1]["clip_norm"]) == (False, 0.25)
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr("minidl.train.loop.clip_grad_norm_", lambda *_: float("inf"))
+    with pytest.raises(minidl.NonFiniteError, match=r"epoch 1, step 1: the norm of the gradient is inf\. fit\("):
+        toy_run.train(tmp_path, clip_norm=1.0)
+    assert load_checkpoint(tmp_path / "last.safetensors")[1]["position"]["step"] == 0
+
+
+def test_balanced_classes(tmp_path, monkeypatch):
+    """One class has a tenth of the images, and yet as many in an epoch as any other."""
+    digits = toy_run.DIGITS
+    rare = np.concatenate([np.flatnonzero(digits.labels != 3)[:90], np.flatnonzero(digits.labels == 3)[:2]])
+    monkeypatch.setattr(toy_run, "TRAIN_SET", digits.subset(rare))
+    seen = []
+
+    def loss(logits, labels):
+        seen.extend(labels.tolist())
+        return F.cross_entropy(logits, labels)
+
+    toy_run.train(tmp_path, balanced=True, loss=loss, epochs=1, validation_set=None)
+    assert set(np.bincount(seen)) <= {9, 10}
+    assert json.loads((tmp_path / "args.json").read_text())["recipe"]["balanced"] is True
+
+
+def test_one_batch_is_learned(tmp_path, capsys):
+    seen = []
+
+    class Flickering(type(toy_run.DIGITS)):
+        def batch(self, indices, epoch=None, seed=0):
+            seen.append(epoch)
+            return super().batch(indices)
+
+    digits, model = toy_run.DIGITS, toy_run.net()
+    fit(model, SGD(model.parameters(), 0.05, 0.9), Flickering(digits.images, digits.labels, digits.classes),
+        output_dir=tmp_path / "run", epochs=9, batch_size=16, overfit=True, mix=MixUp(), resume=True)
+    out = capsys.readouterr().out
+    assert re.search(r"one batch: the loss went from 2\.\d{4} to 0\.\d{4} in \d+ steps, below 10% of .* can learn", out)
+    assert "one batch only: nothing is kept" in out
+    assert set(seen) == {None}                   # not augmented
+    assert os.listdir(tmp_path) == []
+
+
+def test_one_batch_that_is_not_learned(tmp_path, capsys):
+    toy_run.train(tmp_path / "run", overfit=True, epochs=1)
+    assert "and not below 10% of its first value: check the labels" in capsys.readouterr().out
+
+
+def test_the_report_with_several_views_of_each_image(tmp_path):
+    model = toy_run.net()
+    fit(model, SGD(model.named_parameters(), 0.1), toy_run.TRAIN_SET, None, toy_run.DIGITS.take(50), tta="shift",
+        output_dir=tmp_path, epochs=1, batch_size=50)
+    logits = predict_augmented(model, toy_run.DIGITS.take(50).batch(range(50))[0], "shift")
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["accuracy"] == (logits.argmax(1) == toy_run.DIGITS.labels[:50]).mean()
+    with pytest.raises(ValueError, match="fit: tta='rotate' must be True, False or one of 'mirror', 'shift'"):
+        toy_run.train(tmp_path / "b", tta="rotate")
+
+
+def test_facts_about_the_data_are_kept_with_the_run(finished):
+    folder, _ = finished
+    counts = np.bincount(toy_run.TRAIN_SET.labels, minlength=10).tolist()
+    data = json.loads((folder / "args.json").read_text())["data"]
+    assert (data["class_counts"], data["mean"], data["std"]) == (counts, list(toy_run.DIGITS.mean),
+                                                                 list(toy_run.DIGITS.std))
+    for name in ("last.safetensors", "best.safetensors"):
+        assert load_checkpoint(folder / name)[1]["class_counts"] == counts
+
+
 # Failures during a run
 
 def poisoned(number):
@@ -305,6 +393,49 @@ def test_full_disk_keeps_the_previous_checkpoint_and_is_reported(tmp_path, monke
             toy_run.train(tmp_path)
     assert not list(tmp_path.glob(".*"))
     assert len(toy_run.train(tmp_path, resume=True)) == 3
+
+
+@pytest.mark.parametrize("name", sorted(set(FILES) - OF_REPORT))
+def test_a_disk_that_is_full_when_a_file_is_written(tmp_path, monkeypatch, name):
+    """The error names the file, what was saved before stays, and the run can be resumed."""
+    original, written = os.replace, []
+
+    def replace(part, path):
+        if Path(path).name == name and (written.count(name) or name not in {"log.csv", "last.safetensors"}):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(Path(path).name)
+        original(part, path)
+
+    settings = {"test_set": toy_run.DIGITS.take(20), "epochs": 2}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        with pytest.raises(OSError, match=rf"cannot write .*{name}: No space left on device") as caught:
+            toy_run.train(tmp_path, **settings)
+    assert sentence(caught.value).startswith("No space left") or name in sentence(caught.value)
+    assert not list(tmp_path.glob(".*"))
+    assert set(os.listdir(tmp_path)) == set(written)
+    rows = toy_run.train(tmp_path, resume=True, **settings)
+    assert len(rows) == 2
+    assert set(FILES) - {"args.json"} <= set(os.listdir(tmp_path))
+
+
+def test_a_disk_that_is_full_when_the_report_is_written(tmp_path, monkeypatch, capsys):
+    original = os.replace
+
+    def replace(part, path):
+        if Path(path).name in OF_REPORT:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(part, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        toy_run.train(tmp_path, test_set=toy_run.DIGITS.take(20), epochs=1)
+    shown = capsys.readouterr()
+    for name in OF_REPORT:
+        assert f"{name} is missing: cannot write {tmp_path / name}: No space left on device" in shown.err
+    assert "accuracy" in shown.out
+    toy_run.train(tmp_path, test_set=toy_run.DIGITS.take(20), epochs=1, resume=True)
+    assert sorted(os.listdir(tmp_path)) == FILES
 
 
 def test_folder_that_cannot_be_created(tmp_path):

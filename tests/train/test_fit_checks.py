@@ -168,6 +168,7 @@ def test_empty_sets(tmp_path):
     ({"patience": "many"}, "fit: patience='many'"),
     ({"ema_decay": 1.5}, "fit: ema_decay=1.5 must be a finite number from 0 to 1"),
     ({"ema_decay": "0.9"}, "fit: ema_decay='0.9'"),
+    ({"ema_decay": 0.9, "average": optim.Lookahead(nn.Linear(2, 2))}, "fit: average and ema_decay both"),
     ({"checkpoint_interval": -1}, "fit: checkpoint_interval=-1"),
     ({"log_interval": None}, "fit: log_interval=None"),
     ({"drop_last": "no"}, "fit: drop_last='no' must be True or False"),
@@ -270,3 +271,14 @@ def test_a_schedule_that_needs_a_metric_at_any_depth(tmp_path, depth):
     resumed = run(tmp_path / "b", epochs=5, resume=True)
     assert [row["lr"] for row in resumed] == [row["lr"] for row in rows]
     assert [row["train_loss"] for row in resumed] == [row["train_loss"] for row in rows]
+
+
+# Averages
+
+def test_an_average_of_another_model(tmp_path):
+    model, other = small(), small()
+    settings = {"output_dir": tmp_path / "run", "batch_size": 4, "epochs": 1}
+    with pytest.raises(ValueError, match="fit: the Lookahead is of another model; create it with the model"):
+        fit(model, optim.SGD(model.parameters(), 0.1), images(9), average=optim.Lookahead(other), **settings)
+    with pytest.raises(TypeError, match=r"fit: average=0.9 must be an average, such as optim.Lookahead"):
+        fit(model, optim.SGD(model.parameters(), 0.1), images(9), average=0.9, **settings)

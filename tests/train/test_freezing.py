@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 import toy_run
+from test_resume import assert_same_end, killed_at
 
 import minidl
 import minidl.nn as nn
 from minidl import Tensor
 from minidl.io import CheckpointError
 from minidl.optim import SGD, Adam
-from minidl.train import evaluate, fit, in_order, predict
-from minidl.train.freezing import Modes, frozen, parts
+from minidl.train import Callback, evaluate, fit, in_order, predict
+from minidl.train.freezing import Freezing, Modes, parts
 from minidl.train.loop import Loop
 
 
@@ -136,7 +137,7 @@ def test_parameters_that_were_frozen_before_stay_frozen(tmp_path):
     model = net()
     model.stem[0].requires_grad_(False)
     model.head.eval()
-    with frozen(model, ("stem", "head")):
+    with Freezing(model, {"stem": None, "head": None}):
         assert not any(p.requires_grad for p in (*model.stem.parameters(), *model.head.parameters()))
     assert [p.requires_grad for p in model.stem.parameters()] == [False, False, True, True]
     assert not model.head.training
@@ -147,6 +148,58 @@ def test_a_shared_part_is_frozen_under_each_of_its_names():
     model = nn.Sequential(layer, nn.Sequential(layer), nn.Linear(2, 2))
     for name in ("0", "1", "1.0", "1.0.weight"):
         assert layer.weight in parts(model, [name])[1][:1]
+
+
+# Freezing in some epochs only
+
+class Steps(Callback):
+    """After each step: whether the stem has moved, and in which mode its batch norm is."""
+
+    def __init__(self):
+        self.seen = []
+
+    def run_started(self, run):
+        self.before = run.model.stem[0].weight.numpy().copy()
+
+    def step_finished(self, run):
+        moved = not np.array_equal(run.model.stem[0].weight.numpy(), self.before)
+        self.seen.append((moved, run.model.stem[1].training))
+
+
+@pytest.mark.parametrize("evaluated", [False, True])
+def test_a_part_learns_after_its_epochs(tmp_path, evaluated):
+    model, steps = net().train(not evaluated), Steps()
+    train(tmp_path, model, freeze={"stem": 2, "scale": None}, epochs=3, callbacks=[steps])
+    assert steps.seen == [(False, False)] * 2 * toy_run.STEPS + [(True, True)] * toy_run.STEPS
+    assert all(p.requires_grad for p in model.parameters())
+    assert all(module.training for _, module in model.named_modules())
+
+
+def test_what_its_user_put_in_eval_mode_stays_in_it_when_it_learns(tmp_path):
+    model, steps = net(), Steps()
+    model.stem[1].eval()
+    train(tmp_path, model, freeze={"stem": 1}, callbacks=[steps])
+    assert steps.seen == [(False, False)] * toy_run.STEPS + [(True, False)] * toy_run.STEPS
+
+
+@pytest.mark.parametrize("optimizer", [SGD, Adam])
+@pytest.mark.parametrize("step", [9, 16])
+def test_a_run_with_freezing_by_epoch_is_resumed_to_the_bit(tmp_path, step, optimizer):
+    """Killed in the second of three epochs, in which the stem is frozen, or in the third, in which it is not."""
+    settings = {"freeze": {"stem": 2, "head.bias": 1}, "epochs": 3, "ema_decay": 0.9, "optimizer": optimizer}
+    train(tmp_path / "a", net(), **settings)
+    with killed_at(Loop, "step", step):
+        train(tmp_path / "b", net(), checkpoint_interval=0, **settings)
+    train(tmp_path / "b", net(), resume=True, **settings)
+    assert_same_end(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(CheckpointError, match=r"freeze=\{'stem': 2, 'head.bias': 1\} \(now \{'stem': 3"):
+        train(tmp_path / "b", net(), resume=True, **settings | {"freeze": {"stem": 3, "head.bias": 1}})
+
+
+@pytest.mark.parametrize("epochs", [0, -1, 1.5, "two", True])
+def test_the_number_of_epochs_is_checked(tmp_path, epochs):
+    with pytest.raises(ValueError, match=r"fit: freeze\['stem'\]=.* must be a whole number of at least 1"):
+        train(tmp_path / "run", net(), freeze={"stem": epochs})
 
 
 # Modes

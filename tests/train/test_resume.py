@@ -1,6 +1,7 @@
 """A run that is stopped anywhere and resumed ends with the same bits as an uninterrupted run."""
 
 import csv
+import json
 import os
 import signal
 from contextlib import contextmanager
@@ -12,10 +13,12 @@ import toy_run
 
 from minidl.errors import sentence
 from minidl.io import CheckpointError, load_checkpoint, save_checkpoint
-from minidl.optim import SGD, Adam, AdamW, CosineAnnealingLR, ReduceLROnPlateau
+from minidl.optim import SGD, Adam, AdamW, CosineAnnealingLR, Lookahead, ReduceLROnPlateau
 from minidl.report.log import COLUMNS
-from minidl.train import Interrupted, RunError, fit
+from minidl.train import Callback, Interrupted, RunError, fit
 from minidl.train.loop import Loop
+from minidl.train.progress import Progress
+from minidl.train.records import Curves, LogFile
 from minidl.train.run import Run
 
 
@@ -44,7 +47,7 @@ def assert_same_end(folder, other):
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
     """Drawing takes longer than the run."""
-    monkeypatch.setattr("minidl.train.loop.draw_curves", lambda *_: None)
+    monkeypatch.setattr("minidl.train.records.draw_curves", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +97,8 @@ def test_killed_after_a_step(tmp_path, uninterrupted, optimizer, step):
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize(("owner", "method", "call"), [
     (SGD, "update", 10),
-    (Loop, "validate", 2), (Run, "save_weights", 2), (Run, "save", 2), (Run, "save", 9), (Loop, "draw", 1),
+    (Loop, "validate", 2), (Run, "save_weights", 2), (Run, "save", 2), (Run, "save", 9), (LogFile, "epoch_finished", 1),
+    (Progress, "epoch_finished", 2), (Curves, "epoch_finished", 1), (Curves, "run_finished", 1),
 ])
 def test_killed_elsewhere(tmp_path, uninterrupted, owner, method, call, before):
     with killed_at(owner, method, call, before):
@@ -149,7 +153,7 @@ def test_signal_after_the_last_step_is_not_lost(tmp_path, monkeypatch):
         if len(rows) == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("minidl.train.loop.write_log", log_and_signal)
+    monkeypatch.setattr("minidl.train.records.write_log", log_and_signal)
     with pytest.raises(Interrupted, match="stopped by SIGTERM after step 0 of epoch 4"):
         toy_run.train(tmp_path)
 
@@ -261,3 +265,34 @@ def test_manipulated_checkpoint_is_refused(tmp_path, change):
     save_checkpoint(tmp_path / "last.safetensors", arrays, facts)
     with pytest.raises(CheckpointError, match=r"last\.safetensors: not a checkpoint of this run"):
         toy_run.train(tmp_path, resume=True)
+
+
+class Fault(Callback):
+    """An error after some steps."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def step_finished(self, run):
+        if run.steps == self.steps:
+            raise ValueError("a fault")
+
+
+@pytest.mark.parametrize("steps", [1, 4, 9, 14])
+def test_lookahead_resumes_bit_by_bit(tmp_path, steps):
+    """The slow weights are validated, kept, and part of the checkpoint."""
+    def run(folder, **settings):
+        model = toy_run.net()
+        optimizer = SGD(model.named_parameters(), 0.05, 0.9)
+        average = Lookahead(model, 3, lambda n: 1 / (1 + n))
+        fit(model, optimizer, toy_run.TRAIN_SET, toy_run.VALIDATION_SET, output_dir=folder, average=average,
+            **{**toy_run.SETTINGS, "epochs": 2}, **settings)
+        return model.state_dict()
+
+    straight = run(tmp_path / "straight")
+    with pytest.raises(ValueError, match="a fault"):
+        run(tmp_path / "broken", callbacks=[Fault(steps)])
+    for name, array in run(tmp_path / "broken", resume=True).items():
+        np.testing.assert_array_equal(array, straight[name])
+    recipe = json.loads((tmp_path / "broken" / "args.json").read_text())["recipe"]
+    assert recipe["average"] == "Lookahead(steps=3, alpha=a function)"

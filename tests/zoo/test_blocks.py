@@ -8,6 +8,7 @@ import minidl.nn as nn
 import zoo
 from minidl import Tensor
 from minidl.testing import check_gradients
+from zoo.airbench import Group, identity_convolution
 from zoo.googlenet import BasicConv2d, GoogLeNet2014, Inception, InceptionAux, PlainConv2d, from_imagenet
 from zoo.lenet import C3, LeNet5Of1998, RadialBasis, SparseConv, SubSampling, squash
 from zoo.mobilenet import ConvNorm, InvertedResidual, Separable, rounded
@@ -21,6 +22,7 @@ BLOCKS = {                    # name: (constructor, shapes of its inputs)
     "lenet sub-sampling": (lambda: SubSampling(3), [(2, 3, 4, 6)]),
     "lenet c3": (SparseConv, [(2, 6, 6, 7)]),
     "lenet radial basis": (lambda: RadialBasis(5, 3), [(4, 5)]),
+    "airbench group": (lambda: Group(2, 3), [(3, 2, 5, 4)]),
     "simple_cnn": (lambda: Block(2, 3), [(2, 2, 6, 5)]),
     "vgg": (lambda: convolutions((1, 1, 1, 1, 1), 2, False, 1), [(2, 2, 32, 32)]),
     "vgg_bn": (lambda: convolutions((1, 1, 1, 1, 1), 2, True, 1), [(2, 2, 32, 64)]),
@@ -172,3 +174,36 @@ def test_an_auxiliary_head_accepts_any_image_size():
 def test_cropped():
     x = images(1, 1, 7, 6)
     np.testing.assert_array_equal(cropped(Tensor(x), (3, 2)).data, x[:, :, 2:5, 2:4])
+
+
+def test_airbench_convolutions_begin_as_the_identity():
+    x = Tensor(images(2, 3, 5, 6))
+    wide, narrow = identity_convolution(3, 5), identity_convolution(3, 2)
+    np.testing.assert_allclose(wide(x).data[:, :3], x.data, rtol=1e-6)
+    assert wide.weight.data[3:].any()
+    np.testing.assert_allclose(narrow(x).data, x.data[:, :2], rtol=1e-6)
+
+
+def test_airbench_against_pytorch():
+    """Logits and gradients in training mode, by PyTorch's functions."""
+    torch = pytest.importorskip("torch")
+    T = torch.nn.functional
+    model, x = zoo.create("airbench94", width=4), images(5, 3, 32, 32)
+    model(Tensor(x)).sum().backward()
+    p = {name: torch.from_numpy(array).requires_grad_(array.dtype.kind == "f")
+         for name, array in model.state_dict().items()}
+
+    def norm(x, name):
+        return T.batch_norm(x, None, None, None, p[f"{name}.bias"], True, 0, 1e-12)
+
+    y = T.gelu(T.conv2d(torch.from_numpy(x), p["whiten.weight"], p["whiten.bias"]))
+    for group in ("group1", "group2", "group3"):
+        y = T.gelu(norm(T.max_pool2d(T.conv2d(y, p[f"{group}.conv1.weight"], padding=1), 2), f"{group}.norm1"))
+        y = T.gelu(norm(T.conv2d(y, p[f"{group}.conv2.weight"], padding=1), f"{group}.norm2"))
+    logits = T.max_pool2d(y, 3).flatten(1) @ p["head.weight"].T / 9
+    logits.sum().backward()
+    np.testing.assert_allclose(model(Tensor(x)).data, logits.detach().numpy(), rtol=1e-3, atol=1e-4)
+    for name, parameter in model.named_parameters():
+        expected = p[name].grad.numpy()
+        np.testing.assert_allclose(parameter.grad.data, expected, rtol=1e-2, atol=1e-3 * abs(expected).max())
+    assert not any(buffer.requires_grad for buffer in model.buffers())

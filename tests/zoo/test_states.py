@@ -23,7 +23,7 @@ TRAINED = {                   # parameters, as given by papers, torchvision and 
     "resnet18": 11_689_512, "resnet34": 21_797_672, "resnet50": 25_557_032, "resnet101": 44_549_160,
     "resnet152": 60_192_808, "resnet18_cifar": 11_173_962, "resnet50_cifar": 23_520_842,
     "resnet20": 269_722, "resnet32": 464_154, "resnet44": 658_586, "resnet56": 853_018, "resnet110": 1_727_962,
-    "mobilenet_v1": 4_231_976, "mobilenet_v2": 3_504_872,
+    "airbench94": 1_971_352, "mobilenet_v1": 4_231_976, "mobilenet_v2": 3_504_872,
 }
 
 

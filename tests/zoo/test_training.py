@@ -11,7 +11,7 @@ from zoo.googlenet import GoogLeNetOutputs
 
 ONE_OF_EACH_KIND = {          # a network for every kind of block; the full level trains the others too
     "lenet5", "simple_cnn", "alexnet_cifar", "vgg11_bn_cifar", "googlenet_cifar", "resnet18", "resnet20",
-    "mobilenet_v2_cifar", "unet",
+    "mobilenet_v2_cifar", "unet", "airbench94",
 }
 every_network = pytest.mark.parametrize("name", [
     pytest.param(name, marks=() if name in ONE_OF_EACH_KIND else pytest.mark.slow) for name in zoo.names()])

@@ -9,6 +9,7 @@ from minidl.cli import main
 from zoo.resnet import CifarResNet
 
 SMALLEST = {                  # name: (settings, minimum side of an image)
+    "airbench94": ({"width": 4}, 9),
     "alexnet": ({"hidden": 8}, 63),
     "alexnet_2012": ({"hidden": 8}, 63),
     "alexnet_cifar": ({"hidden": 8}, 15),

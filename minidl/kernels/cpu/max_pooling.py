@@ -50,7 +50,7 @@ def max_pool2d_gradient(grad, winner, shape, window):
     n, c, h, w = shape
     dx = empty((n, h, w, c), grad.dtype)
     grad, winner = channels_last(grad), channels_last(winner)
-    if window.side_by_side((h, w)):
+    if window.disjoint:
         scatter_gradient(grad, winner, window.kernel, dx)
     elif c < MANY_CHANNELS_BACKWARD and not any(map(any, window.padding)):   # see add_gradient
         add_gradient(grad, winner, window, dx)
@@ -169,15 +169,22 @@ def add_gradient(thread, threads, grad, winner, window, dx):
 
 @kernel
 def scatter_gradient(thread, threads, grad, winner, kernel, dx):
-    """dx = grad at the winner and 0 elsewhere, for windows side by side"""
-    n, oh, ow, c = grad.shape
+    """dx = grad at the winner and 0 elsewhere, for windows side by side
+
+    A work unit is a row of windows, or the pixels of an image below the last one.
+    """
+    _, oh, ow, c = grad.shape
+    n, h, w, _ = dx.shape
     (kh, kw), pixel = kernel, c * grad.itemsize
-    for row in share(thread, threads, n * oh):
-        for ox in range(ow):
-            source = row * ow + ox
-            scatter_tile(grad, grad.ctypes.data + source * pixel, winner.ctypes.data + source * c,
-                         dx.ctypes.data + (row * kh * ow + ox) * kw * pixel, Box(kh, kw), Pair(ow * kw * pixel, pixel),
-                         c)
+    for unit in share(thread, threads, n * (oh + 1)):
+        image, oy = unit // (oh + 1), unit % (oh + 1)
+        dx[image, oy * kh:h if oy == oh else (oy + 1) * kh, (0 if oy == oh else ow * kw):] = 0
+        if oy < oh:
+            for ox in range(ow):
+                source = (image * oh + oy) * ow + ox
+                scatter_tile(grad, grad.ctypes.data + source * pixel, winner.ctypes.data + source * c,
+                             dx.ctypes.data + ((image * h + oy * kh) * w + ox * kw) * pixel, Box(kh, kw),
+                             Pair(w * pixel, pixel), c)
 
 
 @kernel

@@ -15,6 +15,7 @@ import math
 
 from minidl.kernels.cpu.convolution import depthwise, direct, narrow, pointwise, winograd
 from minidl.kernels.cpu.convolution.winograd_transforms import SCHEMES
+from minidl.kernels.cpu.gemm.packing import panel_width
 from minidl.kernels.cpu.runtime.target import MR, VECTOR_BYTES
 from minidl.kernels.cpu.runtime.work import ceil_div
 from minidl.kernels.geometry import Window
@@ -84,10 +85,12 @@ def is_narrow(like, c, window, groups):
 def winograd_scheme(like, shape, f, window, groups):
     """The fastest Scheme of Winograd convolution for images of `shape` (N, C, H, W) and f filters.
 
-    None if direct convolution is faster, or the shape is not supported: channels of a group must fill whole vectors.
+    None if direct convolution is faster, or the shape is not supported: filters of a group must fill whole vectors, and
+    its channels at least one in each panel.
     """
     (n, c, *size), lanes = shape, VECTOR_BYTES // like.itemsize
-    whole_vectors = c % (groups * lanes) == f % (groups * lanes) == 0
+    left = c % panel_width(like)
+    whole_vectors = f % (groups * lanes) == 0 and (c % (groups * lanes) == 0 or (groups == 1 and left > lanes))
     if not (window.stride == window.dilation == (1, 1) and whole_vectors and min(n, c, f) > 0 and settings.winograd):
         return None
     choices = [None, *(scheme for scheme in SCHEMES if window.kernel == (scheme.r, scheme.r))]

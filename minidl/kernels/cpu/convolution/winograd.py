@@ -9,7 +9,8 @@ matrix product, computed by the GEMM microkernel:
 
 Each thread works on its own: it transforms a chunk of tiles that its cache can hold. Then, panel by panel of filters,
 it transforms B, multiplies, and immediately transforms the products back. Only x and the output are in memory as a
-whole. The channels of a group are whole vectors here; `convolution/__init__.py` ensures that, and chooses the scheme.
+whole. `convolution/__init__.py` chooses the scheme, and ensures that each panel of channels or filters has a vector at
+least; those of a group are whole vectors, except channels of the only group.
 
 Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 """

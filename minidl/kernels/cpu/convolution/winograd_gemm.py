@@ -16,7 +16,7 @@ from minidl.kernels.cpu.llvm.gemm_microkernel import (
     gemm_microkernel,
 )
 from minidl.kernels.cpu.runtime.compile import inner
-from minidl.kernels.cpu.runtime.target import LOW_MR, MR, NR_BYTES
+from minidl.kernels.cpu.runtime.target import LOW_MR, MR, NR_BYTES, VECTOR_BYTES
 from minidl.kernels.cpu.runtime.work import ceil_div
 
 BLOCK_ROWS = 4 * MR        # in a block, at most
@@ -48,7 +48,7 @@ def multiply(a, rows, b, columns, zeros, products):
             start = np.int64(zeros.ctypes.data) if k == 0 else 0
             offset[0] = e * a.strides[0] + k * rows.step
             for p in range(0, rows.count, LOW_MR if low else MR):
-                gemm_microkernel(zeros, panel_tile(low, columns == NR_BYTES),
+                gemm_microkernel(zeros, panel_tile(low, columns > VECTOR_BYTES),
                                  RowPointers(pointers[0, p:].ctypes.data, pointers[1, p:].ctypes.data,
                                              e * products.strides[0]),
                                  TapOffsets(offset.ctypes.data, 1, min(KC, rows.length - k), rows.step),

@@ -59,6 +59,12 @@ class Span(NamedTuple):
 
 
 @inner
+def whole_vector(start, channels):
+    """Where the vector of channels at `start` begins: before it if fewer are left, so that some are computed twice."""
+    return min(start, channels.count - VECTOR_BYTES)
+
+
+@inner
 def frequency_pointers(frequencies):
     """The address of each frequency."""
     table = np.empty(len(frequencies), np.int64)
@@ -107,7 +113,8 @@ def transform_inputs(scheme, x, grid, tiles, channels, zeros, v):
     offsets, targets = pixel_offsets(scheme.n, x), frequency_pointers(v)
     for t in range(tiles.count):
         first, pixels = locate_tile(offsets, scheme.n, tiles.first + t, grid, x, zeros.ctypes.data)
-        for at in range(0, channels.count, VECTOR_BYTES):
+        for start in range(0, channels.count, VECTOR_BYTES):
+            at = whole_vector(start, channels)
             transform_input(scheme, x, Pixels(pixels, first + channels.first + at),
                             Pixels(targets.ctypes.data, t * channels.count + at))
 
@@ -134,7 +141,8 @@ def transform_filters(scheme, filters, rotated, panel, u):
     for tap in range(taps):
         sources[tap] = filters.ctypes.data + (taps - 1 - tap if rotated else tap) * channels * row
     for c in range(channels):
-        for at in range(0, panel.count, VECTOR_BYTES):
+        for start in range(0, panel.count, VECTOR_BYTES):
+            at = whole_vector(start, panel)
             transform_filter(scheme, filters, Pixels(sources.ctypes.data, c * row + panel.first + at),
                              Pixels(targets.ctypes.data, c * NR_BYTES + at))
 
@@ -146,7 +154,8 @@ def finish_outputs(scheme, products, grid, tiles, panel, bias, relu, out):
     sources, offsets = frequency_pointers(products), pixel_offsets(scheme.m, out)
     for t in range(tiles.count):
         first, pixels = locate_tile(offsets, scheme.m, tiles.first + t, grid, out, scratch.ctypes.data - panel.first)
-        for at in range(0, panel.count, VECTOR_BYTES):
+        for start in range(0, panel.count, VECTOR_BYTES):
+            at = whole_vector(start, panel)
             transform_products(scheme, out, Pixels(sources.ctypes.data, t * NR_BYTES + at),
                                Pixels(pixels, first + panel.first + at), bias.ctypes.data + panel.first + at, relu)
 

@@ -6,7 +6,9 @@ system takes the pages back. The pool therefore caches a large block when the la
 recently freed block of a fitting size, which is the one most likely to be in the processor's cache.
 
 Live and cached blocks together never exceed the peak of live bytes by more than SLACK, so caching hardly raises peak
-memory. Where the system has no more memory to give, the cached blocks are released first.
+memory. At that limit a LARGE array gets a block of up to WASTE times its size, rather than that blocks are released
+which the next step would have to map again; smaller ones the C library keeps for us. Where the system has no more
+memory to give, the cached blocks are released first.
 """
 
 import math
@@ -16,6 +18,8 @@ import numpy as np
 
 SLACK = 32 * 1024**2       # cached bytes allowed beyond the peak of live bytes; with none, mixed sizes would thrash
 SMALL = 16 * 1024          # below this size NumPy's own allocator caches too, though it aligns nothing
+LARGE = 32 * 1024**2       # from this size on, the C library returns memory to the system at once
+WASTE = 8                  # the rest of such a block lies idle, and counts as live
 LINE = 64                  # bytes of a cache line: a vector that straddles two lines costs twice
 
 
@@ -44,13 +48,15 @@ class MemoryPool:
         self.lock = threading.RLock()      # re-entrant: a signal handler or a finalizer may run while it is held
 
     def allocate(self, size):
-        """A cached block of `size` bytes, or up to an eighth more; else a new one.
+        """A cached block of `size` bytes, or up to an eighth more; else a new one, or a much larger one: see above.
 
         A signal handler may allocate and free after any call made here, so that each statement that changes a count or
         takes a block is one step: it calls nothing between reading and writing.
         """
         with self.lock:
-            memory = self.take_cached(size)
+            memory = self.take_cached(size, size + size // 8)
+            if memory is None and size >= LARGE and self.excess(size) > 0:
+                memory = self.take_cached(size, WASTE * size)
             if memory is None:
                 memory = self.allocate_new(size)
             size = len(memory)
@@ -62,9 +68,8 @@ class MemoryPool:
                 self.high_water_bytes = self.live_bytes
             return memory
 
-    def take_cached(self, size):
-        """Remove a fitting block from the cache and return it; None if there is none."""
-        largest = size + size // 8
+    def take_cached(self, size, largest):
+        """Remove a block of `size` to `largest` bytes from the cache and return it; None if there is none."""
         try:
             for i in range(len(self.cached) - 1, -1, -1):
                 if size <= len(self.cached[i]) <= largest:
