@@ -126,6 +126,8 @@ class Batches:
         served = batch[0].served
         try:
             logits = await self.compute(lambda: served.logits(np.stack([item.image for item in batch])))
+            if len(logits) != len(batch):
+                raise ValueError(f"{served.name} gives {len(logits)} outputs for {len(batch)} images")
         except Exception as error:               # a bug, or no memory: the requests of this batch are told
             for item in batch:
                 if not item.logits.done():

@@ -12,7 +12,7 @@ def patient(protocol: type[asyncio.Protocol], seconds: float) -> type[asyncio.Pr
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
             self.head = 0                        # bytes since the last request was complete
-            self.idle = False
+            self.idle = False                    # whether no request came since the last look
             self.timer = self.loop.call_later(seconds, self.look)
 
         def connection_lost(self, error: Exception | None) -> None:
@@ -21,12 +21,15 @@ def patient(protocol: type[asyncio.Protocol], seconds: float) -> type[asyncio.Pr
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            self.head = 0 if at_work(self) else self.head + len(data)
+            if at_work(self):
+                self.head, self.idle = 0, False
+            else:
+                self.head += len(data)
             if self.head > HEAD:
                 self.transport.close()
 
         def look(self) -> None:
-            """Close the connection if it had no request now nor at the last look."""
+            """Close the connection if it has had no request since before the last look."""
             if self.idle and not at_work(self):
                 self.transport.close()
                 return

@@ -25,7 +25,9 @@ async def reload(state: State, name: str, stamp: Stamp) -> None:
     """Replace one network, unless its new file is unusable."""
     path = state.models.files[name]
     try:
-        served = await state.batches.compute(lambda: Served(name, path).warm_up())
+        loop = asyncio.get_running_loop()
+        served = await loop.run_in_executor(state.batches.decoders, Served, name, path)
+        await state.batches.compute(served.warm_up)
     except Exception as error:
         state.models.failed[name] = stamp
         state.log.event(f"{path} was replaced, but the model that was loaded stays: {sentence(error)}", "warning")

@@ -49,6 +49,7 @@ class Server(uvicorn.Server):
             raise
         config = uvicorn.Config(application(self.state), log_config=None, access_log=False, server_header=False,
                                 ws="none", proxy_headers=False, limit_concurrency=CONNECTIONS, backlog=BACKLOG,
+                                timeout_keep_alive=max(5, round(settings.time_limit)),
                                 timeout_graceful_shutdown=round(2 * settings.time_limit) + 1)
         config.load()
         config.http_protocol_class = patient(config.http_protocol_class, settings.time_limit)

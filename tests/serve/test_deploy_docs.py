@@ -58,7 +58,7 @@ def test_a_program(served, number):
         pytest.importorskip("tritonclient.http", reason="tritonclient is not installed: the extra serve-test")
     output = subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment, capture_output=True,
                             text=True, check=True).stdout
-    assert re.fullmatch(r"cat|dog|\[\[0\.\d+ 0\.\d+\]\]", output.strip())
+    assert re.fullmatch(r"cat|dog|\[\[0\.\d+ +0\.\d+ *\]\]", output.strip())
 
 
 def test_commands_of_the_server_parse():

@@ -1,5 +1,6 @@
 """Limits of size, number and time; tokens; the log. Bad requests and full queues harm nobody else."""
 
+import http.client
 import json
 import socket
 import struct
@@ -114,6 +115,19 @@ def test_slow_clients_hold_nobody_up(model_files):
         assert half.recv(100) == b""
         for connection in (silent, half, slow):
             connection.close()
+
+
+def test_a_connection_in_use_is_not_closed(model_files):
+    """Not even if it happens to have no request whenever the server looks."""
+    with running(model_files[:1], time_limit=1) as client:
+        connection = http.client.HTTPConnection(client.url.removeprefix("http://"), timeout=20)
+        for _ in range(12):
+            connection.request("GET", "/v2/health/live")
+            response = connection.getresponse()
+            response.read()
+            assert not response.will_close
+            time.sleep(0.3)
+        connection.close()
 
 
 def test_a_head_without_end_is_cut(client):
