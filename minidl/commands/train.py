@@ -91,7 +91,8 @@ def run(args: argparse.Namespace) -> None:
     reported = sets.validation if sets.test is None else sets.test
     if args.evaluate:
         train.load_weights(model, args.weights)
-        train.report(model.to(device), needed(reported), device, loss.get("loss"))
+        train.report(model.to(device), needed(reported), device, loss.get("loss"),
+                     part="validation" if sets.test is None else "test")
         return
     if sets.test is None and reported is not None:
         write("there is no test set: the report is of the validation images, which also chose the best epoch")

@@ -55,7 +55,9 @@ def test_photographs(photos, capsys):
     told = json.loads(capsys.readouterr().out)
     assert "dog" in json.dumps(told[0])
     assert minidl(photos, *SMALL, "--evaluate", "--resume", "run", "--cache", "cache") == 0
-    assert "accuracy" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "accuracy" in told
+    assert "These are the validation images, which also chose the best epoch; there was no test set." in told
 
 
 def test_folders_for_each_part_and_frozen_layers(photos, tmp_path, capsys):
