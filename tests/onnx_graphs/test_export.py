@@ -1,6 +1,7 @@
 """Networks written as ONNX: what onnxruntime computes with them, their names and metadata, and what is refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -234,3 +235,13 @@ def test_without_the_package(monkeypatch, tmp_path):
         io.export_onnx(nn.ReLU(), tmp_path / "model.onnx", (1, 2, 2))
 
 
+
+
+def test_the_program_in_the_docs_runs(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text(encoding="utf-8").partition("\n## As ONNX")[2]
+    program = text.partition("```python\n")[2].partition("```")[0]
+    io.export_onnx(small("lenet5")[0], tmp_path / "model.onnx", (1, 28, 28))
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(program, found)
+    assert found["logits"].shape == (8, 10)
