@@ -108,7 +108,8 @@ def test_network_with_several_outputs_uses_its_own_loss(tmp_path):
 def test_args_json(finished):
     args = json.loads((finished[0] / "args.json").read_text())
     assert args["recipe"] == {"lr": 0.05, "epochs": 3, "batch_size": 16, "seed": 1, "patience": None,
-                              "accumulate": 1, "ema_decay": None, "optimizer": "SGD", "schedule": "OneCycleLR",
+                              "accumulate": 1, "ema_decay": None, "optimizer": "SGD(lr=0.05, momentum=0.9)",
+                              "schedule": "OneCycleLR(max_lr=[0.05], total_steps=21)",
                               "train_images": 100, "validation_images": 70}
     assert set(args["versions"]) == {"minidl", "numpy", "python"}
 
