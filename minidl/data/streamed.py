@@ -44,7 +44,7 @@ class Streamed:
     def changed(self, change: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...]) -> "Streamed":
         """The images after `change`, a function of one (C, H, W), which gives them the shape `shape`."""
         decode = self.decode
-        return Streamed(self.paths, shape, lambda path: change(decode(path)), self.workers)
+        return Streamed(self.paths.tolist(), shape, lambda path: change(decode(path)), self.workers)
 
     def part(self, indices: np.ndarray) -> "Streamed":
         """The images at `indices`."""

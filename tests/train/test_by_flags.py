@@ -154,7 +154,7 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("other", "difference"), [
-    ("--optimizer adamw", "optimizer='Adam' (now 'AdamW')"),
+    ("--optimizer adamw", "(now 'AdamW("),
     ("--lr 0.5", "lr=0.001 (now 0.5)"),
     ("--wd 0.5", "weight_decay=0.0 (now 0.5)"),
     ("--milestones 2,3", "milestones=[2] (now [2, 3])"),
