@@ -139,7 +139,7 @@ def test_images_and_masks(membrane, capsys):
     assert facts["architecture"]["settings"]["padded"] is True
     assert facts["recipe"]["loss"].startswith("segmentation_loss('both', weight=[")
     assert "label_smoothing=0.1" in facts["recipe"]["loss"]
-    assert facts["recipe"]["optimizer"].startswith("Adam(lr=")
+    assert facts["recipe"]["optimizer"] == "Adam()"
     assert minidl("membrane", *UNET, "--loss", "dice", "--resume", "run") == 2
     assert "loss=\"segmentation_loss('both'" in capsys.readouterr().err
     assert minidl("membrane", *UNET, "--evaluate", "--resume", "run") == 0
