@@ -8,7 +8,6 @@
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
 from contextlib import redirect_stdout
@@ -23,7 +22,7 @@ from minidl.evaluation import evaluate, in_order
 from minidl.evaluation.augmented import VIEWS
 from minidl.io.checkpoint import located
 from minidl.io.image import Preprocessing
-from minidl.io.json_file import for_json
+from minidl.io.json_file import json_text
 from minidl.report import facts_of, write
 from minidl.report.text import as_json, as_text
 from minidl.text import write as say
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     result = evaluate(model, progress(in_order(chosen.dataset)), len(chosen.dataset.classes), device, tta=args.tta)
     facts = facts_of(path.parent, chosen.part, chosen.sets, args.tta)
     if args.json:
-        say(json.dumps(for_json(as_json(result, chosen.dataset, facts)), indent=1))
+        say(json_text(as_json(result, chosen.dataset, facts)))
     else:
         say(as_text(result, chosen.dataset, facts))
     if args.report is None:
