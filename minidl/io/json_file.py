@@ -28,7 +28,7 @@ def indented(value: Any, start: str) -> str:
         return f"{{{inner}{f',{inner}'.join(items)}{start}}}"
     if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         return f"[{inner}{f',{inner}'.join(indented(item, inner) for item in value)}{start}]"
-    return json.dumps(value, allow_nan=False)
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
 def for_json(value: Any) -> Any:

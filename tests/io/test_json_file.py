@@ -28,8 +28,8 @@ def test_a_row_of_a_matrix_is_a_line(tmp_path):
     write_json(tmp_path / "file.json", {"matrix": np.eye(2, dtype=int), "classes": [{"name": "a"}, {"name": "b"}]})
     assert (tmp_path / "file.json").read_text() == """{
  "matrix": [
-  [1, 0],
-  [0, 1]
+  [1,0],
+  [0,1]
  ],
  "classes": [
   {
