@@ -1,8 +1,10 @@
 """Train to 94 % on CIFAR-10 as fast as possible: ten epochs of a network whose first layer whitens the images.
 
     python examples/cifar10_speedrun.py                         # about a quarter of an hour on two cores
-    python examples/cifar10_speedrun.py --runs 3 --output-dir runs/three      # with the seeds 0, 1 and 2
     python examples/cifar10_speedrun.py --resume auto           # continue after Ctrl-C
+    python examples/cifar10_speedrun.py --runs 3 --output-dir runs/three      # with the seeds 0, 1 and 2
+
+The last command goes on by itself where it was stopped.
 
 The recipe is that of Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498: the network
 `airbench94` of the zoo, SGD with Nesterov momentum whose learning rate rises and falls once, biases of batch norms that
@@ -36,7 +38,7 @@ def main():
     if args.evaluate:
         model = zoo.create("airbench94")
         train.load_weights(model, args.weights)
-        train.report(model, test_set, args.device, tta=args.tta)
+        train.report(model.to(args.device), test_set, args.device, tta=args.tta)
         return
     if args.dry_run:
         test_set = test_set.take(2 * args.batch_size)
@@ -46,7 +48,7 @@ def main():
     results = []
     for seed in range(args.seed, args.seed + args.runs):
         folder = args.output_dir / f"seed{seed}" if args.runs > 1 else args.output_dir
-        own = settings | {"seed": seed, "output_dir": folder}
+        own = settings | {"seed": seed, "output_dir": folder, "resume": args.resume or args.runs > 1}
         results.append(speedrun(args, train_set, validation_set, test_set, own))
         print(f"seed {seed}: {described(results[-1])}", flush=True)
     if args.runs > 1:

@@ -26,7 +26,7 @@ TESTED = 5                                       # slices, the last ones
 
 
 def main():
-    parser = train.training_parser("unet_membrane", __doc__.partition("\n")[0], epochs=100, batch_size=5, lr=2e-3,
+    parser = train.training_parser("unet_membrane", __doc__.partition("\n")[0], epochs=150, batch_size=5, lr=2e-3,
                                    weight_decay=0.0)
     parser.add_argument("--loss", choices=["ce", "dice", "both"], default="both", help="ce: cross entropy; dice: "
                         "1 - Dice; both: their sum (default: both)")

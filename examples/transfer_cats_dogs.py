@@ -1,8 +1,9 @@
 """Tell cats from dogs with a network trained on ImageNet: 600 photographs are enough.
 
-    python examples/transfer_cats_dogs.py --weights mobilenet_v1_0.75_224.npz               # only a new head: seconds
-    python examples/transfer_cats_dogs.py --weights mobilenet_v1_0.75_224.npz --mode finetune
-    python examples/transfer_cats_dogs.py --model vgg16 --weights vgg16 --head dense        # Chollet's, 2016
+    python examples/transfer_cats_dogs.py --weights mobilenet_v1_0.75_224.npz       # only a new head, in seconds: 96 %
+    python examples/transfer_cats_dogs.py --weights mobilenet_v1_0.75_224.npz --size 224 --copies 1 --epochs 4 \\
+        --lr 3e-3 --mode finetune                                                   # 99 % of the 200 of validation
+    python examples/transfer_cats_dogs.py --model vgg16 --weights vgg16 --head dense            # Chollet's, 2016
 
 The photographs are the folder `cats-vs-dogs/{train,val}/{cat,dog}/`, or `cats-vs-dogs.tar`, in the folder of data sets.
 """
@@ -22,6 +23,7 @@ from minidl.optim import Adam, OneCycleLR, RMSprop, parameter_groups
 HINT = ("made from Kaggle's \"Dogs vs. Cats\" by sorting its photographs into train/cat, train/dog, val/cat and "
         "val/dog")
 OPTIMIZERS = {"adam": Adam, "rmsprop": RMSprop}
+BELOW = "avgpool"                                # where a network without its top ends
 SLOWER = 0.5                                     # the learning rate of the network below the head, as a part of its own
 CHANGES = augment.Compose([                      # as Chollet's: shear, zoom and flip
     augment.RandomAffine(0, scale=(0.8, 1.2), shear=11.5, padding_mode="edge"),
@@ -44,8 +46,8 @@ def main():
     parser.add_argument("--copies", type=whole(0), default=3, metavar="N", help="augmented copies of each photograph "
                         "of which features are computed (default: 3)")
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adam")
-    parser.add_argument("--top", type=whole(), default=8, metavar="N", help="finetune: the number of parts below the "
-                        "head that are trained too (default: 8)")
+    parser.add_argument("--top", type=whole(), default=4, metavar="N", help="finetune: the number of parts below the "
+                        "head that are trained too (default: 4)")
     parser.add_argument("--fine-lr", type=number(lambda x: x > 0, "above 0"), default=5e-5, metavar="X",
                         help="finetune: peak learning rate (default: 5e-5)")
     parser.add_argument("--cache", default=str(Path(pooch.os_cache("minidl")) / "features"), metavar="DIR",
@@ -54,14 +56,15 @@ def main():
     sets = photographs(args)
     minidl.manual_seed(args.seed)
     model = zoo.create(args.model, pretrained=args.pretrained, num_classes=1)
-    shape, features = features_of(model, sets, args)
+    train.without_top(model)
+    shape = train.extract_features(model, sets.validation.take(1), BELOW, args.device).image_shape
     head = train.new_top(shape, 1, args.head)
     if args.evaluate:
         train.load_weights(head if args.mode == "features" else train.with_top(model, head), args.weights)
     elif args.mode == "features":
-        fit(head, OPTIMIZERS[args.optimizer](head.named_parameters(), args.lr), *features, args)
+        fit(head, OPTIMIZERS[args.optimizer](head.named_parameters(), args.lr), *features_of(model, sets, args), args)
     else:
-        tune(model, head, sets, features, args)
+        tune(model, head, sets, args)
     model = model if args.mode == "finetune" else train.with_top(model, head)
     finish(model, sets, args)
 
@@ -79,16 +82,14 @@ def photographs(args):
 
 
 def features_of(model, sets, args):
-    """(the shape of the features, (those of the training photographs and copies, those of the validation set))"""
-    train.without_top(model)
+    """The features of the training photographs and their copies, and those of the validation set."""
     with tqdm(unit=" images", desc="features", leave=False, disable=None) as bar:
         def advance(done, total):
             bar.total = total
             bar.update(done - bar.n)
-        parts = [train.extract_features(model, part, "avgpool", args.device, copies=copies, seed=args.seed,
-                                        cache=args.cache, progress=advance)
-                 for part, copies in ((sets.train, args.copies), (sets.validation, 0))]
-    return parts[0].image_shape, parts
+        return [train.extract_features(model, part, BELOW, args.device, copies=copies, seed=args.seed,
+                                       cache=args.cache, progress=advance)
+                for part, copies in ((sets.train, args.copies), (sets.validation, 0))]
 
 
 def fit(model, optimizer, train_set, validation_set, args, **settings):
@@ -103,14 +104,14 @@ def fit(model, optimizer, train_set, validation_set, args, **settings):
     train.fit(model, optimizer, train_set, validation_set, schedule=schedule, **given | settings)
 
 
-def tune(model, head, sets, features, args):
+def tune(model, head, sets, args):
     """Train the head alone, then the upper parts of the network with it, at a small learning rate.
 
     Batch normalizations keep the statistics of the many photographs that they were trained on.
     """
     chosen = OPTIMIZERS[args.optimizer]
-    fit(head, chosen(head.named_parameters(), args.lr), *features, args, output_dir=args.output_dir / "head",
-        resume=True)
+    fit(head, chosen(head.named_parameters(), args.lr), *features_of(model, sets, args), args,
+        output_dir=args.output_dir / "head", resume=True)
     train.with_top(model, head)
     parts = train.parts_below(model)
     groups = parameter_groups(model, args.fine_lr, args.weight_decay, dict.fromkeys(parts, SLOWER))

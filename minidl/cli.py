@@ -25,7 +25,9 @@ COMMANDS = {
     "evaluate": "measure how good a model is on images with known classes",
     "compare": "compare finished or running runs: table, settings, curves",
     "predict": "classify images with a model file",
+    "serve": "answer requests over HTTP, with a page to try a network in a browser",
     "convert": "make a model file from published weights",
+    "export": "write a trained network as a file of ONNX",
     "compile": "compile the CPU kernels of networks ahead of time",
 }
 

@@ -8,9 +8,9 @@ import numpy as np
 
 import zoo
 from minidl import plot
-from minidl.commands.predict import preprocessing_of
 from minidl.flags import whole
 from minidl.io.checks import as_path
+from minidl.io.image import Preprocessing
 from minidl.text import write
 
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write filters.png, maps.png and grad_cam.png."""
     model = zoo.load(args.model)
-    preprocessing = preprocessing_of(args.model, model)
+    preprocessing = Preprocessing.of_model(args.model, model)
     if os.path.isdir(args.image):
         raise IsADirectoryError(errno.EISDIR, "this is a folder, not a photograph", args.image)
     x = preprocessing.read(args.image)

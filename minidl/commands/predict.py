@@ -10,7 +10,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -19,10 +19,12 @@ from tqdm import tqdm
 
 import zoo
 from minidl.device import Device
+from minidl.evaluation.decisions import both_logits
+from minidl.evaluation.probable import class_names, most_probable
 from minidl.flags import whole
-from minidl.io.checkpoint import located
 from minidl.io.find import Photograph, photographs
 from minidl.io.image import Preprocessing
+from minidl.tensor import Tensor
 from minidl.text import write, write_bytes
 from minidl.train import predict
 
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the predictions; the exit code is 1 if an image could not be read."""
     device = Device.parse(args.device)
     model = zoo.load(args.model, device=args.device)
-    preprocessing = preprocessing_of(args.model, model)
+    preprocessing = Preprocessing.of_model(args.model, model)
     show = show_json if args.json else show_csv if args.csv else show_text
     results: list[dict] = []
     try:
@@ -61,14 +63,6 @@ def run(args: argparse.Namespace) -> int:
         complain(f"minidl predict: {result['error']}")
     show(results)
     return 1 if bad else 0
-
-
-def preprocessing_of(path: str, model) -> Preprocessing:
-    """How images become inputs of the model in the file at `path`."""
-    try:
-        return Preprocessing.of(model.about)
-    except ValueError as error:
-        raise located(path, error) from error
 
 
 def quiet() -> bool | None:
@@ -105,12 +99,14 @@ def classify(model, preprocessing: Preprocessing, files: Iterable[Photograph], t
         logits = predict(model, np.stack(images), device)
         if logits.ndim != 2:
             raise ValueError(f"the model's output for an image has the shape {logits.shape[1:]}, not (classes,)")
+        logits = both_logits(Tensor(logits)).numpy()
+        names = class_names(model, logits.shape[1])
         finite = np.isfinite(logits).all(1)
         if not finite.any():
             raise ValueError("the model's output is NaN or infinity: its weights are damaged, or training diverged")
         for result, row, fine in zip(good, logits.astype(np.float64), finite, strict=True):
             if fine:
-                result["predictions"] = most_probable(row, model.about.get("classes"), top)
+                result["predictions"] = most_probable(row, names, top)
             else:
                 result["error"] = f"{result['file']}: the model's output for this image is NaN or infinity"
     return results
@@ -124,18 +120,6 @@ def failure(file: str, error: Exception) -> str:
         return f"{file}: {error.strerror or error}"
     text = str(error) or "out of memory"
     return text if text.startswith((file, repr(file))) and text != file else f"{file}: {text}"
-
-
-def most_probable(logits: np.ndarray, classes: Sequence[str] | None, top: int) -> list[dict]:
-    """The `top` most probable classes, softmax(logits); a single logit is that of class 1 against class 0."""
-    logits = np.array([0.0, logits[0]]) if len(logits) == 1 else logits
-    names = classes or list(map(str, range(len(logits))))
-    if len(names) != len(logits):
-        raise ValueError(f"the model file names {len(names)} classes, but the model has {len(logits)}")
-    exponentials = np.exp(logits - logits.max())
-    probabilities = exponentials / exponentials.sum()
-    return [{"class": names[i], "index": int(i), "probability": float(probabilities[i])}
-            for i in np.argsort(-logits, kind="stable")[:top]]
 
 
 def complain(text: str) -> None:

@@ -11,6 +11,7 @@ from minidl.io.atomic import replacing
 from minidl.io.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from minidl.io.imagenet import imagenet_classes
 from minidl.io.model import describe, load_model, save_model
+from minidl.io.onnx_file import export_onnx, load_onnx
 from minidl.io.published import PUBLISHED, pretrained
 from minidl.io.weights import load_into, load_weights, read_weights
 
@@ -18,10 +19,12 @@ __all__ = [
     "PUBLISHED",
     "CheckpointError",
     "describe",
+    "export_onnx",
     "imagenet_classes",
     "load_checkpoint",
     "load_into",
     "load_model",
+    "load_onnx",
     "load_weights",
     "pretrained",
     "read_weights",

@@ -23,7 +23,6 @@ BEGINNINGS = {                                   # by the first bytes of a file
     b"MATLAB 5.0": f"is a file of MATLAB; {SAVEZ}",
     b"model_checkpoint_path:": f"is the index of TensorFlow's checkpoints; {SAVEZ}",
 }
-ONNX = "is ONNX, a network without the names that PyTorch gives its weights; save the weights from their framework"
 GRAPH = f"is a graph of TensorFlow; {SAVEZ}"
 CHECKPOINT = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"                     # the end of a TensorFlow index, a LevelDB table
 TENSORS = {                                      # kinds of objects that are tensors, but not plain ones
@@ -47,8 +46,6 @@ def beginning(start: bytes, end: bytes = b"") -> str:
         return f"is TensorFlow Lite; {SAVEZ}"
     if end == CHECKPOINT:
         return f"is the index of a checkpoint of TensorFlow; {SAVEZ}"
-    if re.match(rb"\x08[\x01-\x20](\x12|\x3a|\x42)", start):
-        return ONNX
     if start.startswith((b"\x08\x01\x12", b"\x0a")) and re.search(rb"\x12.(Const|Placeholder|VariableV2)", start, re.S):
         return GRAPH
     if start.startswith((b"\x80", b"(dp", b"ccopy_reg", b"(lp", b"c__")):

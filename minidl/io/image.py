@@ -11,14 +11,15 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import IO, Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from minidl.io.checkpoint import CheckpointError
+from minidl.io.checkpoint import CheckpointError, located
 from minidl.io.checks import as_path, is_whole, per_channel
 from minidl.io.foreign import in_its_place
+from minidl.nn import Module
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")       # none for which Pillow starts other programs
 NO_IMAGE = f"not an image, or of a kind that is not read; formats: {', '.join(FORMATS)}"
@@ -64,21 +65,33 @@ def opened(owner: str, path: str | Path, read: Callable[[Image.Image], Result]) 
     with open(path, "rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")          # Pillow's warnings: a strange file is read, or raises an error
         try:
-            with Image.open(file, formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise ImageError(f"{image.width} x {image.height} pixels are too many (at most {MAX_PIXELS:,})")
-                return read(image)
+            return opened_in(file, read)
         except ImageError as error:
-            problem = str(error)
-        except Image.DecompressionBombError:
-            problem = f"its pixels are too many (at most {MAX_PIXELS:,})"
-        except UnidentifiedImageError:
-            file.seek(0)
-            text = in_its_place(file.read(256))
-            problem = f"not an image; it {text}" if text else NO_IMAGE
-        except Exception as error:               # each format raises its own kinds
-            problem = f"a damaged image ({error})"
+            problem = error
     raise ImageError(f"{path}: {problem}")
+
+
+def opened_in(file: IO[bytes], read: Callable[[Image.Image], Result], max_pixels: int = MAX_PIXELS) -> Result:
+    """`opened` for an open file, or for bytes in memory, in which Pillow's warnings are the caller's.
+
+    Raises ImageError, which names no file.
+    """
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                raise ImageError(f"{image.width} x {image.height} pixels are too many (at most {max_pixels:,})")
+            return read(image)
+    except ImageError:
+        raise
+    except Image.DecompressionBombError:
+        problem = f"its pixels are too many (at most {max_pixels:,})"
+    except UnidentifiedImageError:
+        file.seek(0)
+        text = in_its_place(file.read(256))
+        problem = f"not an image; it {text}" if text else NO_IMAGE
+    except Exception as error:                   # each format raises its own kinds
+        problem = f"a damaged image ({error})"
+    raise ImageError(problem)
 
 
 class Stored(NamedTuple):
@@ -189,6 +202,14 @@ class Preprocessing(Steps):
             raise ValueError(f"its images are resized to {resize!r}, which is smaller than its input {shape}")
         channels = shape[0]
         return cls(tuple(shape), resize, about.get("mean", (0.0,) * channels), about.get("std", (1.0,) * channels))
+
+    @classmethod
+    def of_model(cls, path: str | Path, model: Module) -> "Preprocessing":
+        """How images become inputs of the model that was in the file at `path`. Raises CheckpointError, as `of`."""
+        try:
+            return cls.of(model.about)
+        except ValueError as error:
+            raise located(path, error) from error
 
     def read(self, path: str | Path) -> np.ndarray:
         """The image in a file as an input.   ->  float32 (C, H, W)   Raises OSError, or ImageError that names it."""

@@ -7,7 +7,6 @@ The file contains no code, only the name of a network of the zoo and its setting
 last.safetensors of a training run are such files too.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,15 @@ from typing import Any
 import numpy as np
 
 from minidl.device import Device
-from minidl.io.checkpoint import CheckpointError, as_json, save_checkpoint
-from minidl.io.checks import is_whole, per_channel
+from minidl.io.checkpoint import CheckpointError, save_checkpoint
+from minidl.io.facts import ABOUT as ABOUT
+from minidl.io.facts import LARGEST, describe, facts_of, known
+from minidl.io.onnx_file import is_onnx, load_onnx
 from minidl.io.weights import load_into, read_weights
 from minidl.nn import Module
 from minidl.nn.init import at_most
-from minidl.version import __version__
 
-LARGEST = 1 << 20                                # no setting of a network is a larger number
 OWN = 1 << 28                                    # weights that a network may have if its user asks for other settings
-ABOUT = ("classes", "input", "resize", "mean", "std")
 
 Build = Callable[[str, dict[str, Any]], Module]
 
@@ -38,16 +36,7 @@ def save_model(path: str | Path, model: Module, **about: Any) -> None:
     Raises TypeError for any other fact, or for one or a setting of the model that JSON cannot represent; ValueError for
     a mean or std that does not fit; OSError if the file cannot be written.
     """
-    if unknown := set(about) - set(ABOUT):
-        raise TypeError(f"save_model: there is no {' nor '.join(sorted(unknown))}; there are {', '.join(ABOUT)}")
-    about = {**getattr(model, "about", {}), **{key: value for key, value in about.items() if value is not None}}
-    about = {key: json.loads(as_json(key, value)) for key, value in about.items()}
-    if found := fault(about):
-        raise ValueError(f"save_model: {found}")
-    for key in {"mean", "std"} & set(about):
-        values = about[key] if isinstance(about[key], list) else [about[key]]
-        about[key] = per_channel(f"save_model: {key}", values, about["input"][0] if "input" in about else len(values))
-    save_checkpoint(path, model.state_dict(), {**describe(model), **about})
+    save_checkpoint(path, model.state_dict(), {**describe(model), **facts_of("save_model", model, about)})
 
 
 def load_model(path: str | Path, build: Build | None = None, create: Callable[[], Module] | None = None,
@@ -57,11 +46,14 @@ def load_model(path: str | Path, build: Build | None = None, create: Callable[[]
     build    build(name, settings) makes the network that the file names; `zoo.load(path)` passes the zoo's
     create   create() makes the network instead, whatever the file names
     key      which weights, if a PyTorch file holds several; see `load_weights`
+    A file of ONNX holds the network itself, so neither is called for: see `load_onnx`.
     Raises FileNotFoundError or CheckpointError; TypeError without `build` and `create`.
     """
     if create is not None:
         model = create()
         arrays, facts = read_weights(path, key, model)
+    elif build is not None and is_onnx(path):
+        return load_onnx(path).to(device)
     elif build is not None:
         arrays, facts = read_weights(path, key)
         model = rebuilt(path, arrays, facts.get("architecture"), build)
@@ -71,33 +63,6 @@ def load_model(path: str | Path, build: Build | None = None, create: Callable[[]
     load_into(model, arrays, path)
     model.about = known(path, facts)
     return model.to(device).eval()
-
-
-def known(path: str | Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts of ABOUT that a file contains. Raises CheckpointError if they cannot be facts."""
-    about = {key: facts[key] for key in ABOUT if facts.get(key) is not None}
-    if found := fault(about):
-        raise CheckpointError(f"{path}: {found}")
-    return about
-
-
-def fault(about: dict[str, Any]) -> str | None:
-    """What is wrong with facts, as JSON has them; None if nothing is."""
-    classes, shape, resize = about.get("classes", []), about.get("input", [1, 1, 1]), about.get("resize", 1)
-    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
-        return "its classes are not a list of names"
-    if not (isinstance(shape, list) and len(shape) == 3 and all(is_whole(n, 1, LARGEST) for n in shape)):
-        return f"its input shape is {shape!r:.60}, not (C, H, W), each from 1 to {LARGEST}"
-    if not is_whole(resize, 1, LARGEST):
-        return f"its images are resized to {resize!r:.60}, which is not a whole number from 1 to {LARGEST}"
-    return None
-
-
-def describe(model: Module) -> dict[str, Any]:
-    """What a file says about the model itself: its name and settings in the zoo, or else the name of its class."""
-    kind = type(model)
-    architecture = getattr(model, "architecture", f"{kind.__module__}.{kind.__qualname__}")
-    return {"minidl": __version__, "architecture": architecture, "modules": repr(model)}
 
 
 def rebuilt(path: str | Path, arrays: dict[str, np.ndarray], architecture: Any, build: Build,

@@ -18,6 +18,7 @@ from minidl.io.checkpoint import MAX_SIZE, CheckpointError, existing, load_check
 from minidl.io.foreign import beginning, object_of
 from minidl.io.keras import from_keras, is_keras
 from minidl.io.npz import read_npz
+from minidl.io.onnx_proto import read_onnx, starts_as_onnx
 from minidl.io.pickles import Opaque
 from minidl.io.state_dicts import (
     COUNTER,
@@ -42,7 +43,7 @@ TAR = b"ustar"                                   # at byte 257 of a tar archive
 
 
 def load_weights(path: str | Path, key: str | None = None, model: Module | None = None) -> dict[str, np.ndarray]:
-    """{name: NumPy array} of a file of weights: safetensors, .npz, or PyTorch's .pth and .pt, old and new.
+    """{name: NumPy array} of a file of weights: safetensors, .npz, ONNX, or PyTorch's .pth and .pt.
 
     key     which weights, if a file holds several: the dictionary of that name in a PyTorch file, as in "netG" or
             "models/netG"; or, ending with a dot, the beginning of their names, as in "encoder."
@@ -94,7 +95,10 @@ def read_any(path: Path, key: str | None, own: Shapes | None) -> tuple[dict[str,
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < MAX_HEADER:
         arrays, facts = load_checkpoint(path)
         return weights_among(arrays), facts
-    raise CheckpointError(f"{path}: neither safetensors nor .npz nor a PyTorch file; it {beginning(start, end)}")
+    if starts_as_onnx(start):
+        return read_onnx(path)
+    raise CheckpointError(f"{path}: neither safetensors nor .npz nor ONNX nor a PyTorch file; it "
+                          f"{beginning(start, end)}")
 
 
 def shapes(model: Module) -> dict[str, tuple[int, ...]]:

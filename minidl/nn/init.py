@@ -10,6 +10,7 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
@@ -96,9 +97,10 @@ def dirac(shape: Sequence[int], groups: int = 1) -> np.ndarray:
     budget.spend(math.prod(shape))
     weight = np.zeros(shape, np.float32)
     outputs = shape[0] // groups
-    same, middle = np.arange(min(outputs, shape[1])), [size // 2 for size in shape[2:]]
+    same, middle = np.arange(min(outputs, shape[1])), tuple(size // 2 for size in shape[2:])
     for first in range(0, shape[0], outputs):
-        weight[first + same, same, *middle] = 1
+        taps: tuple[Any, ...] = (first + same, same, *middle)
+        weight[taps] = 1
     return weight
 
 

@@ -1,23 +1,20 @@
-"""The graph of a network, its layers and the edges between them, recorded by running it on an empty batch.
+"""The graph of a network, its layers and the edges between them, made from a record of one run on an empty batch.
 
-The tape numbers its nodes, and each observed call of a module records the first and last number given out during it: a
-node belongs to the innermost call around it. A call that made no other calls becomes one box, however many nodes it
-has; a function called between modules, such as `F.cat`, becomes a box of its own; all other calls become groups, nested
-as the modules are. The edges are those of the tape. `arrange.py` then simplifies the graph.
+A call that made no other calls becomes one box, however many nodes it has; a function called between modules, such as
+`F.cat`, becomes a box of its own; all other calls become groups, nested as the modules are. The edges are those of the
+tape. `nn/record.py` makes the record, and `arrange.py` then simplifies the graph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
-from minidl import writes
 from minidl.nn import Module
-from minidl.nn.observe import observed
+from minidl.nn.record import recorded
 from minidl.nn.shapes import on_empty_batch
-from minidl.tensor import Node, Tensor, newest_first, op, spent
+from minidl.tensor import Tensor
 
 
 @dataclass(eq=False)
@@ -62,24 +59,6 @@ class Graph:
     edges: list
 
 
-@dataclass(eq=False)
-class Call:
-    """One call of a module: its nodes have numbers between `first` and `last`; `inside` are the calls it made."""
-
-    name: str
-    module: Module
-    settings: dict[str, Any]
-    first: int
-    last: int = 0
-    inside: list[Call] = field(default_factory=list)
-
-
-@op
-def passed(x, /):
-    """x itself, recorded as an operation: for a module that returns its input."""
-    return x, lambda grad: grad
-
-
 def trace(model: Module, input_shape: Iterable[int]) -> Graph:
     """The Graph of `model` in eval mode, for inputs of `input_shape`, without the batch axis: see `nn/shapes.py`.
 
@@ -90,59 +69,10 @@ def trace(model: Module, input_shape: Iterable[int]) -> Graph:
 
 def record(model: Module, x: Tensor) -> Graph:
     """The Graph of `model`, made by calling it with x."""
-    x.requires_grad = True
-    calls: list[Call] = []                          # those of the model itself
-    running: list[Call] = []                        # the innermost one comes last
-
-    def begin(name: str, module: Module, inputs: tuple, settings: dict[str, Any]) -> None:
-        call = Call(name, module, settings, next(writes.clock))
-        (running[-1].inside if running else calls).append(call)
-        running.append(call)
-
-    def end(name: str, module: Module, inputs: tuple, settings: dict[str, Any], out: Any) -> Any:
-        call = running.pop()
-        if isinstance(out, Tensor) and out.node is not None and out.node.order < call.first:
-            out = passed(out)
-        call.last = next(writes.clock)
-        for tensor in tensors(out):
-            release(tensor.node, call.first)
-        return out
-
-    with observed(model, end, begin):
-        outputs = list(tensors(model.eval()(x)))
-    nodes = between(x.node, [out.node for out in outputs if out.node is not None])
-    if not nodes:
+    run = recorded(model, x)
+    if not run.nodes:
         raise ValueError(f"network: {type(model).__name__} returns nothing that was computed from its input")
-    return graph_of(calls[0], x, nodes, outputs)
-
-
-def release(node: Node | None, first: int) -> None:
-    """Free what the nodes after number `first` keep for a backward pass, which will not take place."""
-    stack = [node]
-    while stack:
-        node = stack.pop()
-        if node is not None and node.order > first and node.backward not in (None, spent):
-            node.backward = spent
-            stack.extend(node.parents)
-
-
-def tensors(value: Any) -> Iterator[Tensor]:
-    """Yield every Tensor in an output, which may be one, or lists, tuples and dictionaries of them."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple | dict):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from tensors(item)
-
-
-def between(start, ends):
-    """The nodes on paths from `start` to one of `ends`, oldest first, without `start` itself."""
-    reached = {node for end in ends for node in newest_first(end)}
-    after = {start}
-    for node in sorted(reached, key=lambda node: node.order):
-        if any(parent in after for parent in node.parents):
-            after.add(node)
-    return sorted(after - {start}, key=lambda node: node.order)
+    return graph_of(run.call, x, run.nodes, run.outputs)
 
 
 def graph_of(root, x, nodes, outputs):

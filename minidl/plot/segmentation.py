@@ -40,8 +40,8 @@ def segmentation_grid(images: np.ndarray, masks: np.ndarray, predictions: np.nda
         for place in axes:
             place.set_xticks([])
             place.set_yticks([])
-    key = f"red: {classes[0]} missed; blue: {classes[0]} invented" if len(classes) == 2 else "red: another class"
-    for place, name in zip(grid[0], ("image", "truth", "prediction", f"mistakes ({key})"), strict=True):
+    key = f"mistakes: red, {classes[0]} missed;\nblue, {classes[0]} invented" if len(classes) == 2 else "mistakes"
+    for place, name in zip(grid[0], ("image", "truth", "prediction", key), strict=True):
         place.set_title(literal(name), fontsize=9)
     return Picture(np.stack(overlays), figure)
 

@@ -53,7 +53,7 @@ def extract_features(model: Module, dataset: ImageDataset, layer: str, device: s
     if cache is not None:
         path = Path(cache).expanduser() / f"features-{key_of(model, layer, batches())}.safetensors"
     total = len(dataset) * len(loaders)
-    features = path and stored(path, total)
+    features = None if path is None else stored(path, total)
     if features is None:
         model.to(device)
         features = computed(model, layer, batches(), total, device, progress)

@@ -51,12 +51,12 @@ def with_top(model: nn.Module, top: nn.Sequential) -> nn.Module:
     """
     name = top_name(model)
     pool, _, *layers = top
-    was_linear = model.heads == (name,)
+    was_linear = getattr(model, "heads", ()) == (name,)
     setattr(model, POOL, pool)
     setattr(model, name, layers[0] if len(layers) == 1 else nn.Sequential(*layers))
     if hasattr(model, "architecture"):
         if was_linear and len(layers) == 1:
-            settings = {**model.architecture["settings"], "num_classes": len(layers[0].weight)}
+            settings = {**model.architecture["settings"], "num_classes": len(layers[0].state_dict()["weight"])}
             model.architecture = {**model.architecture, "settings": settings}
         else:
             del model.architecture

@@ -259,6 +259,11 @@ def test_cifar10_speedrun(tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "\nseed 0: " in out
     assert "\nmean of 2 runs: " in out
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / "examples" / "cifar10_speedrun.py"), run_name="__main__")
+    again = capsys.readouterr().out
+    assert again.count("resuming") == 2
+    assert again.splitlines()[-1] == out.splitlines()[-1]
     recipe = json.loads((tmp_path / "runs" / "seed1" / "args.json").read_text())
     assert "Lookahead" in json.dumps(recipe)
     assert "AlternatingFlip" in json.dumps(recipe)

@@ -27,7 +27,6 @@ CONTENTS = {
     "xz": (lzma.compress(b"x" * 99), "compressed by xz; unpack it"),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), r"HDF5.*numpy\.savez"),
     "one array": (b"\x93NUMPY\x01\x00" + bytes(99), r"single NumPy array.*numpy\.savez"),
-    "ONNX": (b"\x08\x07\x12\x07pytorch\x1a\x052.1.0:\x80", "is ONNX"),
     "TensorFlow Lite": (b"\x1c\x00\x00\x00TFL3" + bytes(99), "TensorFlow Lite"),
     "TensorFlow's graph": (b"\n\x1d\n\x05input\x12\x0bPlaceholder*\x0b", "graph of TensorFlow"),
     "TensorFlow's index": (b"\x00\x00\x1b" + bytes(60) + b"\x57\xfb\x80\x8b\x24\x75\x47\xdb",
@@ -47,6 +46,13 @@ CONTENTS = {
 def test_foreign_files_are_named(tmp_path, content, reason):
     (tmp_path / "a.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=rf"(?s)a\.pth: neither safetensors nor .* PyTorch file; it .*{reason}"):
+        load_weights(tmp_path / "a.pth")
+
+
+def test_onnx_is_read_or_named(tmp_path):
+    """Without the package `onnx` the error says what to install."""
+    (tmp_path / "a.pth").write_bytes(b"\x08\x07\x12\x07pytorch\x1a\x052.1.0:\x80")
+    with pytest.raises((CheckpointError, ImportError), match=r"not a file of ONNX|onnx is not installed"):
         load_weights(tmp_path / "a.pth")
 
 
