@@ -9,6 +9,7 @@
 import minidl
 import zoo
 from minidl import augment, data, train
+from minidl.flags import whole
 
 POLICIES = {
     "none": [],
@@ -26,8 +27,9 @@ def main():
                         "pixels (default: resnet20)")
     parser.add_argument("--augment", choices=POLICIES, default="standard", help="changes of the training images: "
                         "standard is a crop with padding 4 and a flip (default: standard)")
-    parser.add_argument("--cutout", type=int, default=0, metavar="N", help="erase a random square of N x N pixels")
+    parser.add_argument("--cutout", type=whole(0), default=0, metavar="N", help="erase a random square of N x N pixels")
     args = train.parse(parser)
+    zoo.image_size(args.model)                   # report a wrong name before reading images
     train.fill_in(args, args.model)
     device = minidl.Device.parse(args.device)
 

@@ -20,7 +20,7 @@ from minidl import augment, data, io, nn, train
 from minidl.flags import number, whole
 from minidl.optim import Adam, OneCycleLR, RMSprop, parameter_groups
 
-HINT = ("which Kaggle's \"Dogs vs. Cats\" becomes if its photographs are sorted into train/cat, train/dog, val/cat and "
+HINT = ("made from Kaggle's \"Dogs vs. Cats\" by sorting its photographs into train/cat, train/dog, val/cat and "
         "val/dog")
 OPTIMIZERS = {"adam": Adam, "rmsprop": RMSprop}
 BELOW = "avgpool"                                # where a network without its top ends
@@ -71,8 +71,9 @@ def main():
 
 def photographs(args):
     """The training set, which is augmented, and the validation set, normalized as the weights expect."""
-    sets = data.image_splits(data.folder_or_archive("cats-vs-dogs", args.data_dir, HINT), args.size)
-    _, facts = io.pretrained(args.pretrained)
+    folder = data.folder_or_archive("cats-vs-dogs", args.data_dir, HINT)
+    _, facts = io.pretrained(args.pretrained)    # a wrong name is reported before images are read
+    sets = data.image_splits(folder, args.size)
     mean, std = facts.get("mean", sets.train.mean), facts.get("std", sets.train.std)
     train_set = sets.train
     if args.limit and args.limit < len(train_set):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from minidl.text import on_terminal, write
+from minidl.text import columns, on_terminal, padded, shortened, write
 
 pytestmark = pytest.mark.tiny
 
@@ -23,6 +23,24 @@ def test_names_cannot_command_the_terminal():
     file = io.StringIO()
     write("cat\x1b[2J\x9b31m\r\x00\x7f\tdog\n", file)
     assert file.getvalue() == "cat\\x1b[2J\\x9b31m\\x0d\\x00\\x7f\tdog\n\n"
+
+
+def test_names_cannot_reverse_what_follows():
+    file = io.StringIO()
+    write("cat\u202egpj.exe\u2066", file)
+    assert file.getvalue() == "cat\\u202egpj.exe\\u2066\n"
+
+
+@pytest.mark.parametrize(("text", "width"), [("", 0), ("cat", 3), ("猫が", 4), ("e\u0301", 1), ("قطة", 3)])
+def test_columns_of_a_terminal(text, width):
+    assert columns(text) == width
+    assert columns(padded(text, 9)) == 9
+    assert shortened(text, 4) == text
+
+
+def test_long_text_is_shortened():
+    assert shortened("a long\nname  in two lines", 12) == "a long na..."
+    assert shortened("とても長い日本語", 12) == "とても長..."
 
 
 def test_stdout_is_the_default_and_may_be_missing(capsys, monkeypatch):

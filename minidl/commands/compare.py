@@ -4,10 +4,10 @@ Folders without a run, or whose files are damaged, are named on stderr and left 
 """
 
 import argparse
-import json
 import sys
 
 import zoo
+from minidl.io.json_file import json_text
 from minidl.report.compare import as_json, as_text, compare, draw_comparison
 from minidl.text import write
 
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
         write(f"minidl compare: left out: {reason}", sys.stderr)
     if not comparison.runs:
         raise ValueError("there is no run to compare")
-    write(json.dumps(as_json(comparison), indent=1) if args.json else as_text(comparison))
+    write(json_text(as_json(comparison)) if args.json else as_text(comparison))
     if args.output is not None:
         draw_comparison(args.output, comparison.runs)
     return 1 if comparison.left_out else 0

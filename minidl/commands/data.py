@@ -5,7 +5,6 @@
 """
 
 import argparse
-import json
 
 import numpy as np
 from PIL import Image
@@ -14,7 +13,7 @@ from tqdm import tqdm
 from minidl import data, plot
 from minidl.data.survey import Survey, survey_folder, survey_sets
 from minidl.data.survey_text import facts, text
-from minidl.io.json_file import for_json
+from minidl.io.json_file import json_text
 from minidl.io.mask import read_mask, shown
 from minidl.plot.samples import PER_ROW, SIDE, Sample, per_class
 from minidl.text import write
@@ -37,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     """Survey the data, print the facts, and draw them if asked."""
     survey = surveyed(args.data, args.data_dir)
     found = facts(survey)
-    write(json.dumps(for_json(found), indent=1) if args.json else text(found))
+    write(json_text(found) if args.json else text(found))
     if args.output:
         draw(survey).save(args.output)
         if not args.json:

@@ -8,7 +8,6 @@
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
 from contextlib import redirect_stdout
@@ -17,13 +16,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 import zoo
-from minidl.commands.evaluation_sets import given_set, set_of_run
+from minidl.commands.evaluation_sets import given_set, set_of_run, trained_with
 from minidl.device import Device
 from minidl.evaluation import evaluate, in_order
 from minidl.evaluation.augmented import VIEWS
 from minidl.io.checkpoint import located
 from minidl.io.image import Preprocessing
-from minidl.io.json_file import for_json
+from minidl.io.json_file import json_text
 from minidl.report import facts_of, write
 from minidl.report.text import as_json, as_text
 from minidl.text import write as say
@@ -35,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "model file")
     parser.add_argument("data", metavar="DATA", nargs="?", help="a known data set, whose test images are taken; a "
                         "folder of photographs with one folder for each class, or of images and masks, in test/, val/ "
-                        "or directly (default: the data of the run)")
+                        "or directly (default, and for the folder that it was trained with: the test images "
+                        "of the run, else its validation images)")
     parser.add_argument("--report", metavar="DIR", help="write report.html, report.txt, metrics.json and confusion.png "
                         "into this folder")
     parser.add_argument("--device", default="cpu", help="cpu, gpu or gpu:1 (default: cpu)")
@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate the model, print the result, and write the report; the exit code is 1 if a file of it is missing."""
     path, device = model_file(args.model), Device.parse(args.device)
+    folder = None if args.report is None else report_folder(args.report)
     model = zoo.load(path, device=device)
     try:
         expected = Preprocessing.of(model.about)
@@ -59,19 +60,26 @@ def run(args: argparse.Namespace) -> int:
         raise located(path, error) from error
     with redirect_stdout(sys.stderr):            # what is read is told there: stdout is for the result
         names = model.about.get("classes")
-        chosen = set_of_run(path.parent, expected, names, args.data_dir) if args.data is None else given_set(
-            args.data, expected, names, args.data_dir, dict(args.mask_classes))
+        if args.data is None or trained_with(path.parent, args.data):
+            chosen = set_of_run(path.parent, expected, names, args.data_dir)
+        else:
+            chosen = given_set(args.data, expected, names, args.data_dir, dict(args.mask_classes))
     result = evaluate(model, progress(in_order(chosen.dataset)), len(chosen.dataset.classes), device, tta=args.tta)
     facts = facts_of(path.parent, chosen.part, chosen.sets, args.tta)
     if args.json:
-        say(json.dumps(for_json(as_json(result, chosen.dataset, facts)), indent=1))
+        say(json_text(as_json(result, chosen.dataset, facts)))
     else:
         say(as_text(result, chosen.dataset, facts))
-    if args.report is None:
-        return 0
-    folder = Path(args.report).expanduser()
+    return 0 if folder is None or write(folder, model, chosen.dataset, result, facts, device) else 1
+
+
+def report_folder(given: str) -> Path:
+    """The folder for the report, made if it is not there, before the evaluation takes its time."""
+    folder = Path(given).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--report {given}: there is a file of this name; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
-    return 0 if write(folder, model, chosen.dataset, result, facts, device) else 1
+    return folder
 
 
 def mask_class(text: str) -> tuple[int, str]:

@@ -1,8 +1,9 @@
 """The images that `minidl evaluate` measures a model with.
 
 DATA is the name of a known set, whose test images are taken, or a folder: `test/` in it, else `val/`, else the folder
-itself holds a folder of photographs for each class, or images and their masks. Without DATA it is the data of the run,
-as its args.json says: the test images, else the validation images.
+itself holds a folder of photographs for each class, or images and their masks. Without DATA, and for the folder that
+the model was trained with, it is the data of the run, as its args.json says: the test images, else the validation
+images.
 """
 
 import argparse
@@ -65,6 +66,14 @@ def folder_set(source: str, expected: Preprocessing, mask_classes: dict[int, str
     if dataset.problems():
         write(dataset.problems())
     return dataset, part
+
+
+def trained_with(run: Path, source: str) -> bool:
+    """Whether a folder is that of the run's data, so that it also holds the training images."""
+    recipe = read_args(run / "args.json").get("recipe")
+    given = recipe.get("data") if isinstance(recipe, dict) else None
+    return isinstance(given, str) and not {source, given} & {*data.NAMES} and (
+        Path(given).expanduser().resolve() == Path(source).expanduser().resolve())
 
 
 def set_of_run(run: Path, expected: Preprocessing, classes: Sequence[str] | None, data_dir: str | None) -> NamedSet:

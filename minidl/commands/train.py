@@ -81,6 +81,7 @@ def run(args: argparse.Namespace) -> None:
     """Read the data, build the network, and train it as the flags say."""
     kind = kind_of(args.data)
     args.model = args.model or DEFAULTS[kind]
+    args.data = args.data if kind in data.NAMES else str(Path(args.data))    # photos/ and photos are one recipe
     args.name = args.data if kind in data.NAMES else folder_name(args.data)
     zoo.image_size(args.model)                   # report a wrong name before reading images
     check_flags(args, kind)

@@ -27,6 +27,9 @@ def kind_of(source: str) -> str:
     if source in data.NAMES:
         return source
     root = Path(source).expanduser()
+    if not root.exists():
+        raise FileNotFoundError(f"{source!r} is missing; it must be a folder of images, or one of "
+                                f"{', '.join(data.NAMES)}")
     places = (root, root / "train")
     masked = any(any((place / name).is_dir() for name in IMAGES) and any((place / name).is_dir() for name in MASKS)
                  for place in places)

@@ -103,7 +103,7 @@ def image_folder(root: str | Path, size: int | Sequence[int], *, resize: int | N
     skipped += [Photograph(paths[i], fault) for i, fault in faults.items()]
     check_classes(root, names, labels.tolist(), skipped)
     mean, std = statistics(images)
-    dataset = ImageFolder(images, labels, names, root.name, mean, std)
+    dataset = ImageFolder(images, labels, names, set_name(root), mean, std)
     dataset.paths, dataset.skipped, dataset.resize = [paths[i] for i in good], skipped, int(shorter)
     return dataset
 
@@ -142,6 +142,13 @@ def image_splits(root: str | Path, size: int | Sequence[int], *, validation: flo
 def part_folder(root: Path, part: str) -> Path | None:
     """The folder of a part, under one of its names; None if there is none."""
     return next((root / name for name in PARTS[part] if (root / name).is_dir()), None)
+
+
+def set_name(root: Path) -> str:
+    """What a set is called after its folder: "photos", and a part of it "photos/test"."""
+    root = root.resolve()
+    part = any(root.name in names for names in PARTS.values())
+    return f"{root.parent.name}/{root.name}" if part else root.name
 
 
 def split(dataset: ImageDataset, validation: float, seed: int) -> tuple[ImageDataset, Subset | None]:

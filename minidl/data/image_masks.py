@@ -19,7 +19,7 @@ from PIL import Image
 from minidl.augment.crop import size_pair
 from minidl.data.decoding import decoded
 from minidl.data.idx import DataError
-from minidl.data.image_folder import SHOWN, FromFiles, existing_folder, part_folder
+from minidl.data.image_folder import SHOWN, FromFiles, existing_folder, part_folder, set_name
 from minidl.data.mask_classes import Classes, MaskClasses, Pair
 from minidl.data.parts import Splits
 from minidl.data.segmentation import SegmentationDataset
@@ -79,7 +79,8 @@ def image_masks(images_folder: str | Path, masks_folder: str | Path | None = Non
         because = "".join(f"\n  {path}: {error}" for path, error in skipped[:SHOWN])
         raise ValueError(f"image_masks: no image in {str(folders[0])!r} can be read with its mask{because}")
     images, masks = planes[:, :channels], planes[:, channels]
-    dataset = ImageMasks(images, masks, values.names.values(), folders[0].resolve().parent.name, *statistics(images))
+    name = set_name(folders[0].resolve().parent)
+    dataset = ImageMasks(images, masks, values.names.values(), name, *statistics(images))
     dataset.paths, dataset.skipped = [path for i, path in enumerate(paths) if i not in faults], skipped
     dataset.mask_paths = [mask_of[path] for path in dataset.paths]
     dataset.values = {as_given(value): name for value, name in values.names.items()}

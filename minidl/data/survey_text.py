@@ -7,6 +7,8 @@ from typing import Any
 from minidl.data.image_folder import SHOWN
 from minidl.data.statistics import moments
 from minidl.data.survey import Entry, Survey, contradictions, leaks
+from minidl.text import columns as width_of
+from minidl.text import padded, shortened
 
 WIDTH = 80
 NAME, BAR = 24, 20                               # columns, at most
@@ -73,17 +75,17 @@ def table(found: dict[str, Any]) -> Iterator[str]:
     lines = [["", *columns, found["counted"], "share"]]
     rows = classes if len(classes) <= MOST_ROWS else sorted(classes, key=lambda row: -row["total"])
     for row in rows:
-        lines.append([fitted(row["name"], NAME), *[cell(row["parts"][part], part) for part in columns],
+        lines.append([shortened(row["name"], NAME), *[cell(row["parts"][part], part) for part in columns],
                       short(row["total"]), f"{100 * row['total'] / whole:.1f} %"])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(width_of, column)) for column in zip(*lines, strict=True)]
     for i, line in enumerate(lines):
         if len(classes) > MOST_ROWS and LARGEST < i <= len(rows) - SMALLEST:
             if i == LARGEST + 1:
                 yield f"  {len(rows) - LARGEST - SMALLEST:,} classes between the largest and the smallest"
             continue
-        text = line[0].ljust(widths[0]) + "".join(value.rjust(width + 3) for value, width in
+        text = padded(line[0], widths[0]) + "".join(value.rjust(width + 3) for value, width in
                                                   zip(line[1:], widths[1:], strict=True))
-        room = min(BAR, WIDTH - 3 - len(text))
+        room = min(BAR, WIDTH - 3 - width_of(text))
         count = rows[i - 1]["total"] if i else 0
         yield f"{text}   {'#' * max(round(room * count / most), count > 0)}".rstrip()
     yield ""
@@ -155,11 +157,6 @@ def some(lines: Sequence[str]) -> Iterator[str]:
 def filled(sentence: str) -> list[str]:
     """A sentence in lines of 80 columns."""
     return textwrap.wrap(sentence, WIDTH, subsequent_indent="  ")
-
-
-def fitted(name: str, width: int) -> str:
-    """A name cut to a width."""
-    return name if len(name) <= width else name[:width - 3] + "..."
 
 
 def number(count: int, one: str, many: str) -> str:

@@ -15,27 +15,40 @@ BINS = 15                                        # of confidence, as in Guo et a
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
     """How often each true class (row) was predicted as each class (column).   labels, predictions (N,) -> int64 (C, C)
 
-    Raises ValueError for a class outside 0 to `classes` - 1.
+    Raises ValueError for anything but whole numbers from 0 to `classes` - 1.
     """
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if labels.shape != predictions.shape or labels.ndim != 1:
         raise ValueError(f"confusion_matrix: labels {labels.shape} and predictions {predictions.shape} must be (N,)")
     for what, values in (("label", labels), ("prediction", predictions)):
-        if values.size and not 0 <= values.min() <= values.max() < classes:
-            raise ValueError(f"confusion_matrix: a {what} is not one of the classes 0 to {classes - 1}")
+        if values.size and values.dtype.kind not in "iub":
+            raise ValueError(f"confusion_matrix: {what}s must be whole numbers, not {values.dtype}")
+        wrong = values[(values < 0) | (values >= classes)]
+        if wrong.size:
+            raise ValueError(f"confusion_matrix: the {what} {wrong[0]} is none of the {classes} classes, which are "
+                             "numbered from 0 on")
     pairs = labels.astype(np.int64) * classes + predictions
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
+def square(confusion: np.ndarray) -> np.ndarray:
+    """A confusion matrix as an array; ValueError if it is not (C, C)."""
+    confusion = np.asarray(confusion)
+    if confusion.ndim != 2 or len(confusion) != confusion.shape[1]:
+        raise ValueError(f"a confusion matrix must be (C, C), not {confusion.shape}")
+    return confusion
+
+
 def accuracy(confusion: np.ndarray) -> float:
     """The fraction of images classified correctly; 0 if there are none."""
+    confusion = square(confusion)
     return float(confusion.trace() / max(1, confusion.sum()))
 
 
 def balanced_accuracy(confusion: np.ndarray) -> float:
     """The mean recall of the classes that have images: accuracy if each class had equally many."""
-    true = confusion.sum(1)
-    return float(fraction(confusion.diagonal(), true)[true > 0].mean()) if true.any() else 0.0
+    true = square(confusion).sum(1)
+    return float(precision_recall_f1(confusion)[1][true > 0].mean()) if true.any() else 0.0
 
 
 def precision_recall_f1(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -46,8 +59,8 @@ def precision_recall_f1(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     F1         2 * precision * recall / (precision + recall), which is near 1 only if both are
     A fraction of nothing is 0.
     """
-    correct = confusion.diagonal()
-    predicted, true = confusion.sum(0), confusion.sum(1)
+    confusion = square(confusion)
+    correct, predicted, true = confusion.diagonal(), confusion.sum(0), confusion.sum(1)
     return fraction(correct, predicted), fraction(correct, true), fraction(2 * correct, predicted + true)
 
 
@@ -56,6 +69,7 @@ def iou(confusion: np.ndarray) -> np.ndarray:
 
     TP / (TP + FP + FN), the index of Jaccard, 1901.
     """
+    confusion = square(confusion)
     correct = confusion.diagonal()
     return fraction(correct, confusion.sum(0) + confusion.sum(1) - correct)
 
@@ -73,6 +87,7 @@ def mean_over_classes(values: np.ndarray, confusion: np.ndarray) -> float:
 
 def top_k(ranks: np.ndarray, k: int) -> float:
     """The fraction of images whose true class is among the k most probable.   ranks (N,): 0 for the most probable"""
+    ranks = np.asarray(ranks)
     return float((ranks < k).mean()) if len(ranks) else 0.0
 
 
@@ -82,7 +97,12 @@ def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
     labels (N,) of 0 and 1, scores (N,); equal scores count half. NaN without images of both classes, or if a score is
     NaN. Hanley and McNeil, "The meaning and use of the area under a ROC curve", Radiology 1982.
     """
-    positive = np.asarray(labels) == 1
+    labels, scores = np.asarray(labels), np.asarray(scores)
+    if labels.shape != scores.shape or labels.ndim != 1:
+        raise ValueError(f"roc_auc: labels {labels.shape} and scores {scores.shape} must be (N,)")
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError(f"roc_auc: labels must be 0 or 1, and there is {labels[~np.isin(labels, (0, 1))][0]}")
+    positive = labels == 1
     count, others = int(positive.sum()), int((~positive).sum())
     if not count or not others or np.isnan(scores).any():
         return math.nan
@@ -97,9 +117,11 @@ def calibration(confidences: np.ndarray, correct: np.ndarray, bins: int = BINS) 
     Its rows are the number of predictions, the sum of their confidences, and the number of correct ones. `confidences`
     (N,) are the probabilities of the predicted classes, `correct` (N,) is bool. Diagrams of parts of a set add up.
     """
-    confidences = np.nan_to_num(np.asarray(confidences, np.float64))
+    confidences, correct = np.nan_to_num(np.asarray(confidences, np.float64)), np.asarray(correct)
+    if confidences.shape != correct.shape or confidences.ndim != 1:
+        raise ValueError(f"calibration: confidences {confidences.shape} and correct {correct.shape} must be (N,)")
     place = np.clip(np.ceil(confidences * bins).astype(np.int64) - 1, 0, bins - 1)
-    weights = (None, confidences, np.asarray(correct, np.float64))
+    weights = (None, confidences, correct.astype(np.float64))
     return np.stack([np.bincount(place, weight, bins).astype(np.float64) for weight in weights])
 
 

@@ -12,7 +12,23 @@ from minidl.scalars import plain
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value`, made plain by `for_json`, as a file."""
     with replacing(path) as file:
-        file.write(json.dumps(for_json(value), indent=1, allow_nan=False).encode() + b"\n")
+        file.write(json_text(value).encode() + b"\n")
+
+
+def json_text(value: Any) -> str:
+    """`value`, made plain by `for_json`, as JSON in lines; a list of single values, such as a matrix's row, is one."""
+    return indented(for_json(value), "\n")
+
+
+def indented(value: Any, start: str) -> str:
+    """Plain `value` as JSON; each line after the first begins with `start`."""
+    inner = f"{start} "
+    if isinstance(value, dict) and value:
+        items = [f"{json.dumps(key)}: {indented(item, inner)}" for key, item in value.items()]
+        return f"{{{inner}{f',{inner}'.join(items)}{start}}}"
+    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        return f"[{inner}{f',{inner}'.join(indented(item, inner) for item in value)}{start}]"
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
 def for_json(value: Any) -> Any:

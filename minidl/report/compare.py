@@ -8,8 +8,10 @@ from minidl.io.json_file import for_json
 from minidl.io.model import Build
 from minidl.plot.figure import literal, new_figure, write_png
 from minidl.report.run_files import RunFacts, read_run
+from minidl.text import columns, padded, shortened
 
 HEADS = ("run", "network", "parameters", "multiply-adds", "epochs", "validation", "test", "seconds")
+LONGEST = 40                                     # columns of the value of a setting
 WIDE = 30                                        # costs that differ by this factor are drawn on a logarithmic axis
 
 
@@ -70,14 +72,13 @@ def cells(run: RunFacts) -> list[str]:
 
 def short(value: Any) -> str:
     """The value of a setting, in a cell."""
-    text = "-" if value is None else " ".join(str(value).split())
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return "-" if value is None else shortened(str(value), LONGEST)
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int) -> str:
     """Rows as text in columns; the first `left` columns are aligned on the left, the others on the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) if i < left else cell.rjust(width)
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(padded(cell, width) if i < left else cell.rjust(width)
                                for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
                      for row in rows)
 

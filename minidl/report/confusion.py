@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from minidl.plot.figure import literal, new_figure, write_png
+from minidl.text import shortened
 
+LONGEST = 24                                     # columns of a name beside the matrix
 NAMED = 40                                       # no more classes get their names and numbers
 
 
@@ -33,7 +35,7 @@ def draw_confusion(path: str | Path, confusion: np.ndarray, names: Sequence[str]
 def name_cells(axes: Any, confusion: np.ndarray, fractions: np.ndarray, names: Sequence[str]) -> None:
     """Write the names of the classes beside the matrix, and the numbers into its cells."""
     slant: dict[str, Any] = {"rotation": 45, "ha": "right"} if max(map(len, names)) > 3 else {}
-    shown = [literal(name) for name in names]
+    shown = [literal(shortened(name, LONGEST)) for name in names]
     axes.set_xticks(range(len(names)), shown, **slant)
     axes.set_yticks(range(len(names)), shown)
     for (row, column), count in np.ndenumerate(confusion):

@@ -17,6 +17,7 @@ from minidl.report.confusion import draw_confusion
 from minidl.report.facts import Facts
 from minidl.report.page import page
 from minidl.report.text import as_json, as_text, headline
+from minidl.text import harmless
 from minidl.text import write as say
 
 
@@ -33,7 +34,7 @@ def write(folder: str | Path, model: Module, dataset: ImageDataset | None, resul
         "report.html": lambda path: write_text(path, page(model, dataset, result, facts, device))}
     if dataset is not None and result is not None:
         makers |= {
-            "report.txt": lambda path: write_text(path, f"{as_text(result, dataset, facts)}\n"),
+            "report.txt": lambda path: write_text(path, harmless(f"{as_text(result, dataset, facts)}\n")),
             "metrics.json": lambda path: write_json(path, as_json(result, dataset, facts)),
             "confusion.png": lambda path: draw_confusion(path, result.confusion, dataset.classes,
                                                          headline(result, dataset))}

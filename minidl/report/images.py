@@ -13,8 +13,10 @@ from minidl.plot.inside import cam_of
 from minidl.report import pictures
 from minidl.report.html import Html, element, section
 from minidl.report.pictures import gallery, heated, name_of, painted, picture, pixels_of
+from minidl.text import shortened
 
 SHOWN, MAPS, MASKED = 12, 6, 3                   # pictures of a kind, Grad-CAM maps, masks of a kind
+LONGEST = 40                                     # columns of the name of a class below a picture
 MASK_SIDE = 224
 WRONG = np.array([(213, 40, 40)], np.float64)    # the colour of wrong pixels
 
@@ -44,9 +46,15 @@ def caption(dataset: ImageDataset, each: Images, i: int) -> Html:
     true, predicted = (dataset.classes[labels[i]] for labels in (each.labels, each.predictions))
     right = each.labels[i] == each.predictions[i]
     return element("figcaption",
-                   element("span", predicted, class_="right" if right else "wrong"), f" {each.confidences[i]:.1%}",
-                   element("br"), "correct" if right else ["true: ", element("b", true), f" {each.likelihoods[i]:.1%}"],
+                   named("span", predicted, class_="right" if right else "wrong"), f" {each.confidences[i]:.1%}",
+                   element("br"), "correct" if right else ["true: ", named("b", true), f" {each.likelihoods[i]:.1%}"],
                    element("br"), element("span", name_of(dataset, i), class_="file"))
+
+
+def named(tag: str, name: str, **attributes: str) -> Html:
+    """The name of a class, which a pointer shows in full if it is long."""
+    shown = shortened(name, LONGEST)
+    return element(tag, shown, title=None if shown == name else name, **attributes)
 
 
 def maps(model: Module, dataset: ImageDataset, each: Images) -> Html | None:
@@ -102,6 +110,6 @@ def legend(classes: Sequence[str]) -> Html:
     """The colours of the classes; the first has none."""
     def key(c: int, name: str) -> Html:
         red, green, blue = map(int, pictures.PALETTE[(c - 1) % len(pictures.PALETTE)])
-        return element("span", name, class_="key", style=f"--key:rgb({red} {green} {blue})" if c else "--key:#888")
+        return named("span", name, class_="key", style=f"--key:rgb({red} {green} {blue})" if c else "--key:#888")
     keys: list[Any] = [key(c, name) for c, name in enumerate(classes[:30])]
     return element("p", keys, element("span", "wrong", class_="key", style="--key:rgb(213 40 40)"), class_="legend")

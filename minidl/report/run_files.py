@@ -138,10 +138,11 @@ def cell(path: Path, column: str, text: Any) -> float | None:
 
 
 def tested(path: Path) -> float | None:
-    """The accuracy in metrics.json; None if there was no test yet."""
-    if not path.exists():
+    """The accuracy in metrics.json; None if there was no test yet, or only a report of the validation images."""
+    metrics = json_file(path) if path.exists() else {}
+    if not metrics or metrics.get("part", "test") != "test":
         return None
-    accuracy = json_file(path).get("accuracy")
+    accuracy = metrics.get("accuracy")
     if isinstance(accuracy, bool) or not isinstance(accuracy, int | float) or not 0 <= accuracy <= 1:
         raise ValueError(f"{path}: its accuracy is {accuracy!r:.40}")
     return float(accuracy)

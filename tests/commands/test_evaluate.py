@@ -59,19 +59,28 @@ def test_a_report_that_cannot_be_written(made, capsys, tmp_path):
     assert f"{tmp_path / 'report.html'} is missing: " in err
     assert (tmp_path / "report.txt").exists()
     (tmp_path / "file").write_text("")
-    assert "file" in minidl(capsys, made / "run", made / "photos", "--report", tmp_path / "file", code=2).err
+    refused = minidl(capsys, made / "run", "--report", tmp_path / "file", code=2)
+    assert "there is a file of this name" in refused.err
+    assert refused.out == ""                         # before anything is evaluated
+
+
+def test_the_folder_of_the_run_is_not_tested_with_its_training_images(made, capsys, monkeypatch):
+    monkeypatch.chdir(made)
+    for name in ("photos", "photos/", "./photos"):
+        assert minidl(capsys, "run/best.safetensors", name).out == (made / "run" / "report.txt").read_text()
 
 
 def test_a_model_file_on_a_folder(made, capsys, tmp_path):
-    """Classes are matched by name: `kitten` comes first in the model, and `cat` does not occur in this folder."""
+    """Other images than those of the run: a copy of all."""
+    photos = shutil.copytree(made / "photos", tmp_path / "photos")
     model = zoo.load(made / "run" / "best.safetensors")
-    told = json.loads(minidl(capsys, made / "run" / "best.safetensors", made / "photos", "--json").out)
-    dataset = data.image_folder(made / "photos", 28).normalized(model.about["mean"], model.about["std"])
+    told = json.loads(minidl(capsys, made / "run" / "best.safetensors", photos, "--json").out)
+    dataset = data.image_folder(photos, 28).normalized(model.about["mean"], model.about["std"])
     expected = evaluate(model, in_order(dataset), 2)
     assert told["confusion"] == expected.confusion.tolist()
     assert told["roc_auc"] == expected.summary()["roc_auc"]
     assert (told["part"], told["images"], told["test_time_augmentation"]) == ("test", 24, False)
-    mirrored = json.loads(minidl(capsys, made / "run", made / "photos", "--json", "--tta").out)
+    mirrored = json.loads(minidl(capsys, made / "run", photos, "--json", "--tta").out)
     assert mirrored["test_time_augmentation"]
     assert mirrored["loss"] == pytest.approx(evaluate(model, in_order(dataset), 2, tta=True).loss)
     shutil.copytree(made / "photos", tmp_path / "parts" / "val")

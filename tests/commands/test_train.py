@@ -100,7 +100,7 @@ def test_a_known_data_set(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    (("nowhere",), "'nowhere' is missing; it must hold one folder of images for each class"),
+    (("nowhere",), "'nowhere' is missing; it must be a folder of images, or one of mnist, "),
     (("photos", "--model", "lenet"), "there is no network 'lenet'; did you mean lenet5"),
     (("photos/cat",), "has no folders; a classifier needs at least two folders"),
 ])

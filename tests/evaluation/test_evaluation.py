@@ -73,7 +73,7 @@ def test_loss_method_of_the_model_is_the_default():
 
 
 def test_label_out_of_range_is_refused():
-    with pytest.raises(ValueError, match="label is not one of the classes 0 to 4"):
+    with pytest.raises(ValueError, match="the label 9 is none of the 5 classes"):
         evaluate(toy_run.net(), in_order(toy_run.DIGITS), 5)
 
 

@@ -55,7 +55,8 @@ def test_metrics_agree_with_counting(pairs):
 
 @pytest.mark.parametrize(("labels", "predictions", "message"), [
     ([0, 1], [0], "must be"), ([[0]], [[0]], "must be"),
-    ([0, 3], [0, 0], "a label is not one of"), ([0, 0], [-1, 0], "a prediction is not one of"),
+    ([0, 3], [0, 0], "the label 3 is none of the 3 classes"), ([0, 0], [-1, 0], "the prediction -1 is none of"),
+    ([0.5, 1], [0, 0], "labels must be whole numbers, not float64"),
 ])
 def test_invalid_labels_are_refused(labels, predictions, message):
     with pytest.raises(ValueError, match=message):
@@ -93,6 +94,27 @@ def test_auc_is_the_share_of_pairs_in_the_right_order(pairs):
     np.testing.assert_allclose(roc_auc(labels, scores.astype(np.float64)), expected)
     np.testing.assert_allclose(roc_auc(labels, 2.0**scores), expected)              # only the order counts
     np.testing.assert_allclose(roc_auc(1 - labels, -scores), expected)
+
+
+@pytest.mark.parametrize(("metric", "arguments", "message"), [
+    (accuracy, [np.ones((2, 3))], r"must be \(C, C\), not \(2, 3\)"),
+    (balanced_accuracy, [np.ones(3)], r"must be \(C, C\), not \(3,\)"),
+    (precision_recall_f1, [np.ones((2, 3))], r"must be \(C, C\)"), (iou, [np.ones((2, 3))], r"must be \(C, C\)"),
+    (roc_auc, [[0, 1, 2], [0.1, 0.2, 0.3]], "labels must be 0 or 1, and there is 2"),
+    (roc_auc, [[0, 1], [0.1, 0.2, 0.3]], r"labels \(2,\) and scores \(3,\)"),
+    (calibration, [[0.1, 0.2], [True]], r"confidences \(2,\) and correct \(1,\)"),
+])
+def test_arguments_that_do_not_fit(metric, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        metric(*arguments)
+
+
+def test_lists_are_arrays():
+    counts = [[3, 1], [0, 4]]
+    assert accuracy(counts) == 7 / 8
+    assert balanced_accuracy(counts) == 7 / 8
+    assert iou(counts).tolist() == [3 / 4, 4 / 5]
+    assert top_k([0, 1, 2, 0], 1) == 0.5
 
 
 def test_auc_of_nan():

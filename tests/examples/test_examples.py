@@ -23,7 +23,8 @@ from minidl.io import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 LENET = ROOT / "examples" / "train_lenet_mnist.py"
-DIGITS = ("--dataset", "digits", "--limit", "420", "--validation", "100", "--epochs", "2", "-b", "32")
+DIGITS = ("--dataset", "digits", "--limit", "420", "--validation", "100", "--epochs", "2", "-b", "32",
+          "--log-interval", "0")                 # lines appear after seconds, on a busy machine also in small runs
 ENVIRONMENT = {
     **{key: value for key, value in os.environ.items() if key not in ("MINIDL_DATA", "MINIDL_TRACEBACK")},
     "PYTHONPATH": str(ROOT),

@@ -1,6 +1,7 @@
 """Runs beside one another; folders that hold none are left out with a reason, whatever is in them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -55,6 +56,14 @@ def test_two_runs(runs, tmp_path):
         draw(tmp_path / "plot.png", comparison.runs)
         with Image.open(tmp_path / "plot.png") as picture:
             assert len(picture.getcolors(1 << 20)) > 20
+
+
+def test_validation_images_are_no_test(runs, tmp_path):
+    shutil.copytree(runs / "a", tmp_path / "run")
+    metrics = json.loads((runs / "a" / "metrics.json").read_text()) | {"part": "validation"}
+    (tmp_path / "run" / "metrics.json").write_text(json.dumps(metrics))
+    run = compare([tmp_path / "run"], zoo.build).runs["run"]
+    assert (run.test, run.accuracy) == (None, run.best)
 
 
 def test_folders_of_one_name_and_a_run_that_goes_on(runs, tmp_path):

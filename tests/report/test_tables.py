@@ -3,6 +3,7 @@
 import numpy as np
 
 from minidl.report.tables import class_table, confusion_table, mistakes_table, most_confused
+from minidl.text import columns
 
 BY_HAND = np.array([[3, 1, 0], [0, 2, 0], [2, 0, 0]])
 
@@ -49,3 +50,12 @@ def test_most_frequent_mistakes():
         "        1   25.00 %   a -> b",
     ]
     assert mistakes_table(np.eye(3, dtype=int), "abc") == "there are no mistakes"
+
+
+def test_long_and_wide_names_keep_the_columns():
+    names = ("a" * 300, "猫", "two\nlines")
+    rows = class_table(BY_HAND, names).splitlines()[1:4]
+    assert [columns(row) for row in rows] == [40 + 38] * 3
+    assert rows[0].startswith(f"{'a' * 37}...  ")
+    assert rows[2].startswith("two lines ")
+    assert len({columns(row) for row in confusion_table(BY_HAND, names).splitlines()}) == 1
