@@ -6,7 +6,7 @@ import minidl.functional as F
 from minidl.nn import Module
 from minidl.tensor import Tensor
 
-SHIFT = 16                                       # a shift moves an image by this part of its size
+SHIFT = 32                                       # a shift moves an image by this part of its size
 
 
 class View(NamedTuple):
@@ -15,7 +15,7 @@ class View(NamedTuple):
     transposed: bool = False
     upside_down: bool = False
     mirrored: bool = False
-    shift: int = 0                               # down and to the right, in sixteenths of the size
+    shift: int = 0                               # down and to the right, in parts of 1 / SHIFT of the size
 
     def of(self, x: Tensor) -> Tensor:
         """This view of each image (N, C, H, W); what moves in at the edge is reflected."""
@@ -52,7 +52,7 @@ class Augmented(Module):
     """The mean of a model's logits of several views of an image.   (N, C, H, W) -> (N, classes[, H, W])
 
     tta  "mirror": the image and its mirror image, which suits photographs, but no letters and digits; "shift": the
-         image as it is and moved by a sixteenth of its size, up and to the left or down and to the right;
+         image as it is and moved by 1/32 of its size, a pixel of 32, up and to the left or down and to the right;
          "mirror+shift": each of these mirrored, too; "turns": its eight flips and rotations by quarter turns, for which
          it must be a square, else four. True: "turns" for masks, and "mirror" for classes of images
     Masks are turned back; they cannot be shifted.

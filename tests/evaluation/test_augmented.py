@@ -43,9 +43,9 @@ def test_shifts():
     predict(Augmented(spy, "shift"), IMAGES)
     same, one, other = spy.seen
     np.testing.assert_array_equal(same, IMAGES)
-    np.testing.assert_array_equal(one[..., 2:, 2:], IMAGES[..., :-2, :-2])
-    np.testing.assert_array_equal(other[..., :-2, :-2], IMAGES[..., 2:, 2:])
-    np.testing.assert_array_equal(one[..., 0, 2:], IMAGES[..., 2, :-2])           # reflected
+    np.testing.assert_array_equal(one[..., 1:, 1:], IMAGES[..., :-1, :-1])
+    np.testing.assert_array_equal(other[..., :-1, :-1], IMAGES[..., 1:, 1:])
+    np.testing.assert_array_equal(one[..., 0, 1:], IMAGES[..., 1, :-1])           # reflected
 
 
 def test_true_is_what_suits_the_labels():
