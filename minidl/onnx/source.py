@@ -21,8 +21,10 @@ OLDEST, NEWEST = 7, onnx.defs.onnx_opset_version()
 LARGEST = 1 << 28                                # elements of one array that a graph asks for
 SMALL = 1 << 10                                  # elements of a constant that shapes may be computed from
 STANDARD = ("", "ai.onnx")
-STORED = {TensorProto.FLOAT: "float_data", TensorProto.DOUBLE: "double_data", TensorProto.INT64: "int64_data",
-          TensorProto.UINT64: "uint64_data", TensorProto.UINT32: "uint64_data"}      # all others: int32_data
+STORED: dict[int, str] = {
+    TensorProto.FLOAT: "float_data", TensorProto.DOUBLE: "double_data", TensorProto.INT64: "int64_data",
+    TensorProto.UINT64: "uint64_data", TensorProto.UINT32: "uint64_data",            # all others: int32_data
+}
 NUMBERS = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT8, TensorProto.INT16, TensorProto.INT32,
            TensorProto.INT64, TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
            TensorProto.BOOL}
@@ -120,7 +122,7 @@ def array_of(tensor: TensorProto, what: str) -> np.ndarray:
         raise Unsupported(f"{what} is in another file; load_onnx(path, external_data=True) reads files beside the "
                           "model")
     if kind not in NUMBERS:
-        names = {number: name for name, number in TensorProto.DataType.items()}
+        names = {int(number): name for name, number in TensorProto.DataType.items()}
         raise Unsupported(f"{what} has elements of type {names.get(kind, kind)}, which is not supported; convert it to "
                           "float32")
     shape = tuple(tensor.dims)
