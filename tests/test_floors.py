@@ -152,6 +152,12 @@ def test_every_folder_is_a_package(folder):
     assert (ROOT / folder / "__init__.py").is_file()
 
 
+def test_test_files_have_names_of_their_own():
+    """pytest imports them by their bare names, and refuses the second of a name."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
 def test_every_floor_has_files():
     """A package that was renamed must not leave its rule behind."""
     assert set(LEVEL) <= {package(path) for path in FILES}

@@ -136,7 +136,7 @@ def test_a_damaged_file_is_named(tmp_path):
     ("--output-dir taken", "taken already holds a run; resume it with --resume auto"),
     ("--output-dir file/run", "cannot make the output folder file/run"),
     ("--evaluate", "runs/lenet_mnist/best.safetensors: there is no such file"),
-    ("--evaluate --resume file", "file: neither safetensors nor .npz nor a PyTorch file; it is empty"),
+    ("--evaluate --resume file", "file: neither safetensors nor .npz nor ONNX nor a PyTorch file; it is empty"),
     ("--validation 421", "cannot split 421 off 420 images"),
 ])
 def test_a_usage_error_is_one_sentence(tmp_path, monkeypatch, capsys, line, message):

@@ -82,7 +82,7 @@ def test_what_is_missing_is_said(pets, monkeypatch, capsys):
     assert "cats-vs-dogs" in capsys.readouterr().err
     Path("empty").mkdir()
     assert run(monkeypatch, *pets[:2], "--data-dir", "empty") == 2
-    assert "the archive cats-vs-dogs.tar in empty; put it there, which Kaggle's" in capsys.readouterr().err
+    assert "the archive cats-vs-dogs.tar in empty; put it there, made from Kaggle's" in capsys.readouterr().err
     assert run(monkeypatch, *pets[2:], "--weights", "vgg17") == 2
     assert "did you mean" in capsys.readouterr().err
     assert run(monkeypatch, *pets, "--model", "lenet5") == 2

@@ -36,7 +36,7 @@ PASSED = [
 ]
 EXCEPT = (                                       # types of elements, forms that are refused, and what is not images
     r"empty_set|string|_uint|_int|bool|float16|FLOAT16|dilat|argmax_output|_1d|_3d|expanded|[Cc]ast[Ll]ike|with_argmax|"
-    r"training|_mask")
+    r"training|_mask|exclude_outside|not_larger|not_smaller")
 WRONG = r"empty_set|maxpool_2d_uint8"            # refused when they run, not when they are loaded
 
 

@@ -43,7 +43,8 @@ def test_two_runs(runs, tmp_path):
     assert (b.best, b.test) == (None, None)
     assert a.accuracy == a.test == json.loads((runs / "a" / "metrics.json").read_text())["accuracy"]
     assert b.accuracy == b.rows[-1]["train_accuracy"]
-    assert differences(comparison.runs) == {"lr": [0.1, 0.05], "epochs": [2, 1], "validation_images": [20, 0]}
+    assert differences(comparison.runs) == {"lr": [0.1, 0.05], "epochs": [2, 1], "validation_images": [20, 0],
+                                            "optimizer": ["SGD(lr=0.1)", "SGD(lr=0.05)"]}
     head, first, second, *rest = as_text(comparison).splitlines()
     assert head.split() == ["run", "network", "parameters", "multiply-adds", "epochs", "validation", "test", "seconds"]
     assert first.split()[:5] == ["a", "lenet5", "61,706", "416,520", "2"]

@@ -143,7 +143,7 @@ def test_a_head_without_end_is_cut(client):
             endless(connection)
 
 
-@pytest.mark.parametrize("content", [b"\x00\x01\x02\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"POST /v1/predict\r\n\r\n",
+@pytest.mark.parametrize("content", [b"\x00\x01\x02\r\n\r\n", b"GET / HTTX/1.1\r\n\r\n", b"POST /v1/predict\r\n\r\n",
                                      b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"])
 def test_what_is_no_http_is_refused(client, content):
     assert b" 400 " in raw(client, content).splitlines()[0]

@@ -8,7 +8,7 @@ from servers import image_bytes, multipart
 from test_server_process import process
 
 psutil = pytest.importorskip("psutil", reason="psutil is not installed: the extra serve-test")
-ROUNDS = {"default": (100, 400), "slow": (1000, 10_000)}                 # benchmarks/serve_soak.py asks 100,000 times
+ROUNDS = {"default": (100, 400), "slow": (500, 3000)}                 # benchmarks/serve_soak.py asks 100,000 times
 MIB = 1 << 20
 
 
