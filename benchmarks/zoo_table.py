@@ -37,6 +37,7 @@ FAMILIES = {            # prefix of the names: (year of the paper, its idea); lo
     "resnet": (2015, "shortcuts: a block adds its output to its input"),
     "mobilenet_v1": (2017, "one filter per channel, then 1x1 convolutions"),
     "mobilenet_v2": (2018, "shortcuts between thin layers, expanded layers inside a block"),
+    "airbench": (2024, "a first layer that whitens patches of the images, and does not learn"),
     "unet": (2015, "contracting and expanding paths with skip connections"),
 }
 BATCHES = {28: 128, 32: 64, 224: 4, 572: 1}                           # batch size by image height
@@ -122,6 +123,9 @@ PyTorch's are not. PyTorch runs the same files of `zoo/` (see `benchmarks/torch_
 faster memory format. Each figure comes from a few steps, with the two alternating, on a shared machine: in five runs,
 of this script and others, `lenet5` trained 1.73 to 1.97 times as fast as PyTorch. `benchmarks/networks.py` measures
 fewer networks more carefully.
+
+[`results.md`](results.md) tells what networks reach on real data, each with its command, and
+[`optimization.md`](optimization.md) what `minidl train DATA --model NAME` trains each of them with.
 
 Written by `benchmarks/zoo_table.py` from `benchmarks/results/zoo.json`: {machine["date"]}, {machine["processor"]},
 {machine["threads"]} threads, Python {machine["python"]}, NumPy {machine["numpy"]}, Numba {machine["numba"]},
