@@ -4,7 +4,6 @@ Donahue et al., "DeCAF: a deep convolutional activation feature for generic visu
 al., "CNN features off-the-shelf", CVPR workshops 2014.
 """
 
-import functools
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,7 +47,13 @@ def extract_features(model: Module, dataset: ImageDataset, layer: str, device: s
         raise ValueError(f"{name}: there are no images in {dataset!r}")
     loaders = [DataLoader(dataset, batch_size, seed=whole(name, "seed", seed, 0), augment=copy > 0)
                for copy in range(copies + 1)]
-    batches = functools.partial(batches_of, loaders)
+    labels: list[np.ndarray] = []
+
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        labels.clear()                           # each pass collects them anew
+        for batch in batches_of(loaders):
+            labels.append(batch[1])
+            yield batch
     path = None
     if cache is not None:
         path = Path(cache).expanduser() / f"features-{key_of(model, layer, batches())}.safetensors"
@@ -60,8 +65,7 @@ def extract_features(model: Module, dataset: ImageDataset, layer: str, device: s
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             save_checkpoint(path, {"features": features}, {"layer": layer, "images": total})
-    labels = np.concatenate([labels for _, labels in batches()])
-    return FeatureDataset(features, labels, dataset.classes, f"{dataset.name} ({layer})")
+    return FeatureDataset(features, np.concatenate(labels), dataset.classes, f"{dataset.name} ({layer})")
 
 
 def batches_of(loaders: list[DataLoader]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -26,7 +26,6 @@ class Mixed:
     def __init__(self, dataset: Any, mixes: Sequence[Mix]) -> None:
         self.dataset: Dataset = dataset
         self.classes, self.mixes = dataset.classes, tuple(mixes)
-        self.labels = getattr(dataset, "labels", None)       # by which a loader balances the classes
 
     def __len__(self) -> int:
         return len(self.dataset)

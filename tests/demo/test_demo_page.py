@@ -7,6 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from settled import settled
 
 import minidl.functional as F
 import minidl.nn as nn
@@ -23,15 +24,6 @@ const [program, images] = JSON.parse(require("fs").readFileSync(0));
 const network = networkOf(program);
 console.log(JSON.stringify(images.map((image) => Array.from(network(Float32Array.from(image))))));
 """
-
-
-def settled(model):
-    rng = np.random.default_rng(1)
-    for _, layer in model.named_modules():
-        if getattr(layer, "running_mean", None) is not None:
-            layer.running_mean.data[...] = rng.normal(0, 0.1, layer.running_mean.shape)
-            layer.running_var.data[...] = rng.uniform(0.5, 1.5, layer.running_var.shape)
-    return model.eval()
 
 
 def program_in(text):

@@ -2,13 +2,12 @@
 
 import json
 import os
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from scripts import exit_code
 
 import zoo
 from minidl import Tensor, cli, io
@@ -18,10 +17,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "transfer_cats_dogs.
 
 def run(monkeypatch, *flags):
     """The exit code of the script."""
-    monkeypatch.setattr(sys, "argv", [SCRIPT.name, *map(str, flags)])
-    with pytest.raises(SystemExit) as caught:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-    return caught.value.code
+    return exit_code(monkeypatch, SCRIPT, *flags)
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """examples/train_unet_membrane.py on drawn cells."""
 
 import json
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from scripts import exit_code
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "train_unet_membrane.py"
 FLAGS = ("--data-dir", "data", "--epochs", 1, "-b", 2, "--base-channels", 2, "--crop", 32, "--log-interval", 0)
@@ -15,10 +14,7 @@ FLAGS = ("--data-dir", "data", "--epochs", 1, "-b", 2, "--base-channels", 2, "--
 
 def run(monkeypatch, *flags):
     """The exit code of the script."""
-    monkeypatch.setattr(sys, "argv", [SCRIPT.name, *map(str, flags)])
-    with pytest.raises(SystemExit) as caught:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-    return caught.value.code
+    return exit_code(monkeypatch, SCRIPT, *flags)
 
 
 @pytest.fixture

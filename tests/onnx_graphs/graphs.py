@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+from settled import settled
 
 import minidl.functional as F
 import minidl.nn as nn
@@ -119,16 +120,6 @@ def small(name):
             settings |= {"width": 0.25 if name.startswith("mobilenet") else 4}
         model, shape = zoo.create(name, **settings), (3, 64, 64) if zoo.image_size(name) == 224 else (3, 32, 32)
     return settled(model), shape
-
-
-def settled(model):
-    """The model in eval mode, with running statistics as after some training."""
-    rng = np.random.default_rng(1)
-    for _, layer in model.named_modules():
-        if getattr(layer, "running_mean", None) is not None:
-            layer.running_mean.data[...] = rng.normal(0, 0.1, layer.running_mean.shape)
-            layer.running_var.data[...] = rng.uniform(0.5, 1.5, layer.running_var.shape)
-    return model.eval()
 
 
 def images(shape, count=2, seed=0):
