@@ -76,20 +76,21 @@ def check_arrays(name: str, arrays: Any, error: Exception) -> None:
             raise TypeError(f"{name}: {x!r} is given for an input that must be a Tensor or an array") from error
 
 
-def check_same_device(name: str, arrays: Any) -> None:
-    """Raise ValueError unless all arrays live on one device."""
+def check_same_device(name: str, arrays: Any) -> Array | None:
+    """Raise ValueError unless all arrays live on one device. Returns one of them if that is a GPU."""
     for x in arrays:
         if x.__class__ not in ON_CPU:
             break
     else:                                           # the usual case, quickly
-        return
+        return None
     places = {device_of(x) for x in arrays if x.__class__ is not np.ndarray and hasattr(x, "dtype")}
     if not places:
-        return
+        return None
     places |= {CPU for x in arrays if isinstance(x, np.ndarray)}
     if len(places) > 1:
         names = " and ".join(sorted(map(str, places)))
         raise ValueError(f"{name}: its inputs are on {names}; move them to one device with .to(device)")
+    return next((x for x in arrays if hasattr(x, "dtype") and not isinstance(x, np.ndarray)), None)
 
 
 def named(error: Exception, name: str, arrays: Any) -> Exception:

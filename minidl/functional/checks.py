@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
+from minidl import faults
 from minidl.device import Array
 from minidl.kernels import Window
 from minidl.modes import mode
@@ -220,9 +223,13 @@ def check_target(name: str, shape: tuple[int, ...], target: Any, ignore_index: i
     if target.shape != shape[:1] + shape[2:]:
         raise ValueError(f"{name}: the target {target.shape} does not fit the input {shape}; "
                          f"it must be {shape[:1] + shape[2:]}")
-    if target.min() >= 0 and target.max() < shape[1]:                    # the common case, in two quick passes
+    on_host = isinstance(target, np.ndarray)
+    if on_host and target.min() >= 0 and target.max() < shape[1]:        # the common case, in two quick passes
         return
     wrong = (target != ignore_index) & ((target < 0) | (target >= shape[1]))
-    if wrong.any():
-        raise ValueError(f"{name}: the target holds {int(target[wrong][0])}; classes are numbered 0 to {shape[1] - 1}"
-                         + (f" and {ignore_index} is ignored" if ignore_index < 0 else ""))
+    message = (f"{name}: the target holds {{:.0f}}; classes are numbered 0 to {shape[1] - 1}"
+               + (f" and {ignore_index} is ignored" if ignore_index < 0 else ""))
+    if not on_host:
+        faults.note(wrong, target, message)
+    elif wrong.any():
+        raise ValueError(message.format(target[wrong][0]))

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from minidl.device import Array, array_module
+from minidl.device import Array, array_module, at
 from minidl.functional.checks import (
     above_zero,
     check_dtypes,
@@ -81,7 +81,8 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
     images = x[:, :, None, None] if x.ndim == 2 else x
     check_images("channel_moments", images)
     check_several(images)
-    return backend(x).channel_moments(images)
+    with at(x):
+        return backend(x).channel_moments(images)
 
 
 def check_several(x: Array) -> None:

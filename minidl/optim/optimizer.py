@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.described import changed
-from minidl.device import CPU, array_module
+from minidl.device import CPU, array_module, at, device_of
 from minidl.kernels import Arrays, backend, expect_training
 from minidl.modes import watched
 from minidl.scalars import number, plain
@@ -169,7 +169,8 @@ class Optimizer:
             for state in batch.states:
                 state["steps"] += 1
             update = watched(self.update, "step", type(self).__name__)
-            update(backend(batch.xs[0]), batch, [p.grad for p in batch.parameters])
+            with at(batch.xs[0]):
+                update(backend(batch.xs[0]), batch, [p.grad for p in batch.parameters])
         written(*arrays)
 
     def make_batches(self) -> list[Batch]:
@@ -235,8 +236,9 @@ class Optimizer:
             if own["steps"]:
                 slots = self.slots(group)
                 complete(own, p.data, slots)
-                for slot in slots:
-                    own[slot][...] = array_module(p.data).asarray(arrays[f"{name}.{slot}"])
+                with at(p.data):
+                    for slot in slots:
+                        own[slot][...] = array_module(p.data).asarray(arrays[f"{name}.{slot}"])
 
 
 def as_groups(optimizer: str, parameters: Parameters) -> list[dict[str, Any]]:
@@ -265,7 +267,8 @@ def complete(state: dict[str, Any], x: Any, slots: Iterable[str]) -> None:
     """Add the arrays that `state` lacks: zeros, in the memory order of the parameter's array `x`."""
     for slot in slots:
         if slot not in state:
-            state[slot] = array_module(x).zeros_like(x)
+            with at(x):
+                state[slot] = array_module(x).zeros_like(x)
 
 
 def as_like(array: Any, x: Any) -> Any:
@@ -273,10 +276,13 @@ def as_like(array: Any, x: Any) -> Any:
     if array.shape != x.shape:
         raise ValueError(f"an array of shape {array.shape} was kept for a parameter whose shape is now {x.shape}; "
                          "create the optimizer, or the average, again")
-    if type(array) is type(x) and array.dtype == x.dtype and array.strides == x.strides:
+    if (type(array) is type(x) and array.dtype == x.dtype and array.strides == x.strides
+            and device_of(array) == device_of(x)):
         return array
-    copy = array_module(x).empty_like(x)
-    copy[...] = array_module(x).asarray(CPU.put(array))
+    with at(x):
+        copy = array_module(x).empty_like(x)
+        same_place = type(array) is type(x) and device_of(array) == device_of(x)
+        copy[...] = array if same_place else array_module(x).asarray(CPU.put(array))
     return copy
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl.data import DataLoader, ImageDataset
 from minidl.described import text
+from minidl.device import Device
 from minidl.errors import for_command
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, Optimizer
@@ -70,7 +71,7 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
     masks = check_labels(train_set, s)
     check_length(s, len(loader))
     callbacks = Callbacks([*recorders(s), *s.callbacks])
-    with (Freezing(model, s.frozen) as freezing,
+    with (Device.parse(s.device).current(), Freezing(model, s.frozen) as freezing,
           nullcontext(s.output_dir) if s.keeps else tempfile.TemporaryDirectory() as path):
         check_batch_norms(model, freezing, len(train_set), about["input"], s)
         average = average_of(model, s)

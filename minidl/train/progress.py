@@ -77,7 +77,7 @@ class Progress(Callback):
 
 def done(run: Run) -> int:
     """The number of images processed in all epochs."""
-    return run.position.epoch * run.length.images + run.position.images
+    return run.here.epoch * run.length.images + run.here.images
 
 
 def summary(row: Row, name: str) -> str:
