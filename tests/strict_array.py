@@ -4,22 +4,30 @@ Its arrays cannot be mixed with NumPy's, its functions accept only its own array
 of scalars, and it has only functions that CuPy has. So code that passes its tests with this module as `xp` does not
 confuse the two libraries; whether a GPU computes the same results is tested on a GPU.
 `minidl.device` treats it as a GPU library, because its arrays are not NumPy's and have a `device.id`.
+
+Where g++ is installed it has CuPy's RawModule too, so that `kernels/gpu` runs on it: CUDA C on the CPU, see
+`tests/emulator`. Its arrays then lie between pages that nobody may touch.
 """
 
 import operator
 from types import MappingProxyType, SimpleNamespace
 
+import emulator
 import numpy as np
 import strict_cuda as cuda
 
 from minidl.device import memory_of
+
+EMULATED = emulator.missing() is None
+if EMULATED:
+    from emulator import RawModule  # noqa: F401
 
 # Documented by CuPy 13 and 14, as far as the engine may need it: look a name up before adding it here.
 # https://docs.cupy.dev/en/stable/reference/comparison.html
 FUNCTIONS = """
     abs add all amax amin any arange argmax argmin argsort around array array_equal asarray ascontiguousarray bincount
     bitwise_and bitwise_or broadcast_arrays broadcast_to ceil clip concatenate copysign cos cumsum diag divide dot
-    einsum empty empty_like equal exp expand_dims expm1 eye flip floor floor_divide full full_like greater greater_equal
+    einsum empty_like equal exp expand_dims expm1 eye flip floor floor_divide full full_like greater greater_equal
     hypot isclose isfinite isin isinf isnan less less_equal linspace log log10 log1p log2 logaddexp logical_and
     logical_not logical_or matmul max maximum may_share_memory mean meshgrid min minimum mod moveaxis multiply
     nan_to_num negative nonzero not_equal ones ones_like outer pad power prod put_along_axis reciprocal remainder repeat
@@ -52,7 +60,8 @@ class ndarray:
     base = None                                   # unlike CuPy's, even of a view; not used here
 
     def __init__(self, held, place=None):
-        self.held, self.place = held, cuda.current.devices[-1] if place is None else place
+        self.held = emulator.fenced(held) if EMULATED else held
+        self.place = cuda.current.devices[-1] if place is None else place
         cuda.allocations[self.place] = cuda.allocations.get(self.place, 0) + 1
 
     device = property(lambda self: SimpleNamespace(id=self.place))
@@ -65,7 +74,11 @@ class ndarray:
     itemsize = property(lambda self: self.held.itemsize)
     flags = property(lambda self: self.held.flags)
     T = property(lambda self: ndarray(self.held.T, self.place))
-    data = property(lambda self: SimpleNamespace(mem=memory_of(self.held)))       # the owner of the memory
+
+    @property
+    def data(self):
+        """CuPy's pointer: the address of the first element, and the owner of the memory."""
+        return SimpleNamespace(ptr=self.held.ctypes.data, mem=emulator.fence_of(self.held) or memory_of(self.held))
 
     def get(self):
         """A copy as a NumPy array."""
@@ -259,6 +272,11 @@ def __getattr__(name):
         function = (ufunc_with_at if name in UFUNCS_WITH_AT else wrapped)(getattr(np, name))
     globals()[name] = function
     return function
+
+
+def empty(shape, dtype=float, order="C"):
+    """Where there are fences, floats are NaN, so that what nobody wrote shows."""
+    return ndarray((emulator.empty if EMULATED else np.empty)(shape, dtype, order))
 
 
 def as_strided(x, shape=None, strides=None):

@@ -70,7 +70,7 @@ def test_a_loss_that_is_not_finite_is_noticed_late_and_its_step_is_known(gpu, tm
 def test_a_wrong_target_is_told_where_the_loss_is_read(gpu):
     loss = F.cross_entropy(Tensor(np.zeros((2, 3), np.float32), device="gpu"), Tensor(np.array([0, 7]), device="gpu"))
     assert gpu.read_backs == []
-    with pytest.raises(ValueError, match=r"^cross_entropy: the target holds 7; classes are numbered 0 to 2 and -100 is"):
+    with pytest.raises(ValueError, match=r"^cross_entropy: the target holds 7; classes are numbered 0 to 2 and"):
         loss.item()
     assert math.isfinite(F.cross_entropy(Tensor(np.zeros((2, 3), np.float32), device="gpu"),
                                          Tensor(np.array([0, 2]), device="gpu")).item())
