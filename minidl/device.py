@@ -76,9 +76,14 @@ class Device:
             raise unusable("device {}: {} has compute capability {}.{}, and at least {}.{} is needed; use a newer card"
                            .format(self, found["name"].decode(), *capability, *OLDEST))
 
+    @property
+    def library(self) -> Any:
+        """The array library: numpy or cupy."""
+        return np if self.kind == "cpu" else importlib.import_module("cupy")
+
     def current(self) -> AbstractContextManager[Any]:
         """A context in which new arrays of a GPU are made on this one. Operations enter it by themselves."""
-        return NO_CHANGE if self.kind == "cpu" else importlib.import_module("cupy").cuda.Device(self.index)
+        return NO_CHANGE if self.kind == "cpu" else self.library.cuda.Device(self.index)
 
     def put(self, array: Array) -> Array:
         """`array` on this device: the same array if it is already there, otherwise a copy."""
@@ -86,9 +91,8 @@ class Device:
             return array
         if self.kind == "cpu":
             return array.get()  # type: ignore[attr-defined]
-        cupy = importlib.import_module("cupy")
         with self.current():
-            return cupy.array(array)
+            return self.library.array(array)
 
     def __str__(self) -> str:
         return self.kind if self.kind == "cpu" else f"{self.kind}:{self.index}"

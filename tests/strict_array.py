@@ -85,6 +85,16 @@ class ndarray:
         cuda.read_back("get")
         return self.held.copy()
 
+    def set(self, array, stream=None):
+        """Copy a NumPy array in pinned memory into this one: on the stream, as late as an event allows."""
+        if stream is None or not isinstance(pinned_owner(array), cuda.PinnedMemory):
+            raise TypeError("a copy that does not wait needs pinned memory and a stream")
+        if array.shape != self.shape or array.dtype != self.dtype or not self.flags.c_contiguous:
+            raise ValueError(f"{array.dtype} {array.shape} cannot be copied into {self.dtype} {self.shape}")
+        self.held[...] = np.nan if self.dtype.kind == "f" else 0
+
+        stream.pending.append(lambda: self.held.__setitem__(..., array))
+
     def __array__(self, *args, **kwargs):
         raise TypeError("a strict array becomes a NumPy array only by .get()")
 
@@ -110,6 +120,13 @@ class ndarray:
 
     def __repr__(self):
         return f"strict_array.{self.held!r}"
+
+
+def pinned_owner(array):
+    """The object that owns the memory of a NumPy array."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array.obj if isinstance(array, memoryview) else array
 
 
 def opened(x):

@@ -66,14 +66,17 @@ class Event:
     clock = iter(np.arange(0, 1 << 20, 0.5).tolist())         # milliseconds
 
     def __init__(self, block=False, disable_timing=False, interprocess=False):
-        self.time, self.done, self.timed = None, False, not disable_timing
+        self.time, self.done, self.timed, self.work = None, False, not disable_timing, []
 
     def record(self, stream=None):
-        self.time, self.done = next(Event.clock), True
+        stream = stream or current.streams[-1]
+        self.time, self.done, self.work, stream.pending = next(Event.clock), True, self.work + stream.pending, []
 
     def synchronize(self):
         if self.time is None:
             raise RuntimeError("an event that was never recorded was waited for")
+        while self.work:
+            self.work.pop(0)()
 
 
 def get_elapsed_time(start, end):
@@ -87,7 +90,8 @@ class Stream:
     """A queue of work, which is done at once, unless it is being captured: see `strict_graph.py`."""
 
     def __init__(self, null=False, non_blocking=False, ptds=False, priority=None):
-        self.null, self.recording, self.waited = null, None, []
+        self.null, self.recording = null, None
+        self.pending = []                            # copies, which are made as late as is allowed
         self.device_id = -1 if null else current.devices[-1]
 
     def __enter__(self):
@@ -102,6 +106,9 @@ class Stream:
     def synchronize(self):
         if self.recording is not None:
             raise Refused("cudaErrorStreamCaptureUnsupported: a stream that is captured was synchronized")
+        for copy in self.pending:
+            copy()
+        self.pending.clear()
 
     def record(self, event=None):
         event = event or Event()
@@ -109,7 +116,7 @@ class Stream:
         return event
 
     def wait_event(self, event):
-        self.waited.append(event)
+        event.synchronize()
 
     def is_capturing(self):
         return self.recording is not None

@@ -116,6 +116,8 @@ def add_regularization(add: Add) -> None:
 
 def add_run(add: Add, name: str) -> None:
     add("--device", default="cpu", help="cpu, gpu or gpu:1; cuda is an alias of gpu")
+    add("--resident", action=argparse.BooleanOptionalAction, help="keep the training images on the GPU (default: if "
+        "they fit into a quarter of its free memory)")
     add("--seed", type=whole(0), default=0, metavar="N", help="seed for initial weights and shuffling")
     add("--patience", type=whole(), metavar="N", help="stop after N epochs without improvement")
     add("--output-dir", metavar="DIR", help=f"the folder of the run (default: runs/{name}, or the next free name)")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl.data import DataLoader, ImageDataset
+from minidl.data.resident import Resident, kept_on
 from minidl.described import text
 from minidl.device import Device
 from minidl.errors import for_command
@@ -65,8 +66,9 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
                           f"--patience needs --validation N, the images held out for it; {reason}")
     s, (train_set, validation_set, test_set) = rehearsed(s, (train_set, validation_set, test_set))
     model.to(s.device)
-    loader = DataLoader(Mixed(train_set, s.mixes) if s.mixes else train_set, s.batch_size, shuffle=True, seed=s.seed,
-                        drop_last=s.drop_last, prefetch=s.prefetch, balanced=s.balanced)
+    source = Mixed(train_set, s.mixes) if s.mixes else kept_on(train_set, Device.parse(s.device), s.resident)
+    loader = DataLoader(source, s.batch_size, shuffle=True, seed=s.seed, drop_last=s.drop_last, balanced=s.balanced,
+                        prefetch=0 if isinstance(source, Resident) else s.prefetch)
     about = describe_data(train_set)
     masks = check_labels(train_set, s)
     check_length(s, len(loader))

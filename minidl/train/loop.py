@@ -6,7 +6,7 @@ checkpoint, `interrupt.py` stops a run without losing anything, and `callbacks.p
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 
 from minidl.data import DataLoader, ImageDataset
-from minidl.device import Device
+from minidl.data.protocol import Batch
+from minidl.data.resident import Resident
+from minidl.data.upload import uploaded
+from minidl.device import CPU, Device
 from minidl.errors import for_command
 from minidl.evaluation import Evaluation, evaluate, in_order, loss_of
 from minidl.evaluation.metrics import dice, iou, mean_over_classes
@@ -89,13 +92,20 @@ class Loop:
         self.loader.epoch = run.here.epoch
         watch = detect_nonfinite() if settings.detect_nan else nullcontext()
         with watch, np.errstate(over="ignore", invalid="ignore"):    # `explain` says more than NumPy's warnings
-            for images, labels in self.interruption.between(self.loader.batches(first=run.here.step)):
+            for images, labels in self.interruption.between(self.batches()):
                 self.step(images, labels)
                 self.tell("step_finished")
                 if time.perf_counter() - self.saved >= settings.checkpoint_interval:
                     self.save()
                 if run.stopping is not None:
                     break
+
+    def batches(self) -> Iterator[Batch]:
+        """The remaining batches of this epoch, on the device."""
+        batches = self.loader.batches(first=self.run.here.step)
+        if self.device == CPU or isinstance(self.loader.dataset, Resident):
+            return batches
+        return uploaded(batches, self.device)
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Learn from one batch, whose gradient is the sum of the gradients of its parts."""

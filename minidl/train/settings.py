@@ -42,6 +42,9 @@ class Settings:
     monitor              what selects the best epoch: the "accuracy" or the "loss" of the validation set, or the mean
                          "iou" or "dice" of masks; by default the accuracy, of masks the IoU
     patience             stop after this many epochs without improvement
+    resident             whether the training images are kept on the GPU, and batches made there; None: if they fit
+                         into a quarter of its free memory, and nothing has to be done to them on the CPU. The results
+                         are the same
     prefetch             the number of batches that a thread prepares ahead; 0 for no thread
     accumulate           split each batch into this many parts, processed one after another: the same step in less
                          memory, except that batch normalization sees only a part at a time
@@ -80,6 +83,7 @@ class Settings:
     seed: int = 0
     monitor: Literal["accuracy", "loss", "iou", "dice"] | None = None
     patience: int | None = None
+    resident: bool | None = None
     prefetch: int = 2
     accumulate: int = 1
     freeze: str | Sequence[str] | Mapping[str, int | None] = ()
@@ -107,6 +111,8 @@ class Settings:
         for name in ("checkpoint_interval", "log_interval"):
             value = plain(getattr(self, name))
             self.change(name, math.inf if value == math.inf else number("fit", name, value, 0))
+        if self.resident is not None:
+            self.change("resident", flag("fit", "resident", self.resident))
         if self.patience is not None:
             self.change("patience", whole("fit", "patience", self.patience, 0))
         if self.ema_decay is not None:

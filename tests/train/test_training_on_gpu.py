@@ -7,8 +7,10 @@ import pytest
 import toy_run
 
 import minidl.functional as F
-from minidl import NonFiniteError, Tensor
-from minidl.data import ImageDataset
+from minidl import Device, NonFiniteError, Tensor, augment
+from minidl.data import DataLoader, ImageDataset, SegmentationDataset
+from minidl.data.resident import Resident, kept_on
+from minidl.data.upload import uploaded
 from minidl.train import Callback
 
 
@@ -131,3 +133,53 @@ def test_a_wrong_label_of_a_data_set_ends_the_run_with_its_number(gpu, tmp_path)
     with pytest.raises(ValueError, match="cross_entropy: the target holds 10; classes are numbered 0 to 9"):
         toy_run.fit(model, toy_run.SGD(model.parameters(), 0.1), dataset, output_dir=tmp_path / "run", epochs=1,
                     device="gpu", batch_size=8, log_interval=0)
+
+
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize("transform", [
+    None, augment.Compose([augment.RandomCrop(28, 2), augment.RandomHorizontalFlip()]),
+])  # fmt: skip
+def test_the_bits_of_batches_are_those_of_the_cpu(gpu, transform, resident):
+    dataset = toy_run.DIGITS.augmented(transform).subset(range(70, 170))
+    loader = DataLoader(dataset, 16, shuffle=True, seed=3)
+    if resident:
+        batches = DataLoader(Resident(dataset, Device("gpu")), 16, shuffle=True, seed=3, prefetch=0)
+    else:
+        batches = uploaded(DataLoader(dataset, 16, shuffle=True, seed=3), Device("gpu"))
+    count = 0
+    for (images, labels), (there, classes) in zip(loader, batches, strict=True):
+        np.testing.assert_array_equal(there.get(), images)
+        np.testing.assert_array_equal(classes.get(), labels)
+        count += 1
+    assert count == 7
+
+
+def test_masks_are_made_on_the_gpu_too(gpu):
+    masks = np.random.default_rng(0).integers(0, 2, (6, 8, 8)).astype(np.uint8)
+    masks[0, 0] = 255
+    images = np.random.default_rng(1).integers(0, 256, (6, 3, 8, 8), np.uint8)
+    dataset = SegmentationDataset(images, masks, "ab").augmented(augment.RandomVerticalFlip())
+    for ours, theirs in zip(Resident(dataset, Device("gpu")).batch([0, 3], 1, 2), dataset.batch([0, 3], 1, 2),
+                            strict=True):
+        np.testing.assert_array_equal(ours.get(), theirs)
+
+
+def test_images_stay_on_the_cpu_where_they_have_to(gpu):
+    device, digits = Device("gpu"), toy_run.TRAIN_SET
+    assert isinstance(kept_on(digits, device, None), Resident)
+    assert kept_on(digits, Device("cpu"), None) is digits
+    assert kept_on(digits, device, False) is digits
+    gpu.runtime.memory_free = 4 * 100 * 28 * 28
+    assert kept_on(digits, device, None) is digits
+    assert isinstance(kept_on(digits, device, True), Resident)
+    rotated = digits.augmented(augment.RandomRotation(5))
+    assert kept_on(rotated, device, None) is rotated
+    with pytest.raises(ValueError, match=r"cannot be kept on gpu:0: RandomRotation\(degrees=.*\) works on the CPU"):
+        kept_on(rotated, device, True)
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_where_the_images_are_changes_no_bit_of_the_result(gpu, tmp_path, resident):
+    rows = toy_run.train(tmp_path / "run", device="gpu", epochs=1, validation_set=None, resident=resident)
+    assert rows[0]["train_loss"] == toy_run.train(tmp_path / "other", device="gpu", epochs=1, validation_set=None,
+                                                  prefetch=0)[0]["train_loss"]
