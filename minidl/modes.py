@@ -13,6 +13,7 @@ class Mode(threading.local):
 
     recording = True
     finite_only = False
+    half: Any = None                                # the dtype of products under `autocast`: see precision.py
     watcher: Any = None                             # an open profile: see profiling.py
 
 

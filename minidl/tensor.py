@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from minidl import faults, writes
+from minidl import faults, precision, writes
 from minidl.arrays import (
     broadcasts,
     check_arrays,
@@ -24,6 +24,7 @@ from minidl.arrays import (
     check_floating,
     check_numbers,
     check_same_device,
+    is_float,
     named,
     no_scalar,
     plain_array,
@@ -283,6 +284,8 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
             arrays[0] = as_array(arrays[0])         # of numbers alone: float32
         arrays += more
         try:
+            if mode.half is not None:
+                arrays = precision.cast(name, arrays)
             if there is None:
                 out, backward = watched(function, "forward", name)(*arrays, **settings)
             else:
@@ -300,7 +303,7 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
         if mode.finite_only:
             check_finite(out, name, "output")
         parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
-        if not mode.recording or not any(parents) or out.dtype.kind != "f":
+        if not mode.recording or not any(parents) or (out.dtype.kind != "f" and not is_float(out.dtype)):
             return Tensor.made_by(out, None)        # `backward` and everything it refers to is freed here
         return Tensor.made_by(out, Node(name, out.shape, out.dtype, parents, backward))
 

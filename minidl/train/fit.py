@@ -12,8 +12,9 @@ from minidl.data.resident import Resident, kept_on
 from minidl.described import text
 from minidl.device import Device
 from minidl.errors import for_command
+from minidl.kernels import settings
 from minidl.nn import Module
-from minidl.optim import ExponentialMovingAverage, Optimizer
+from minidl.optim import ExponentialMovingAverage, GradScaler, Optimizer
 from minidl.optim.average import Average
 from minidl.report.log import Row
 from minidl.report.report import report_run
@@ -80,6 +81,7 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
         recipe = recipe_of(s, optimizer, train_set, validation_set)
         length = Length(s.epochs, len(loader), len(loader) * s.batch_size if s.drop_last else len(train_set))
         run = Run(model, optimizer, s.schedule, recipe, about, average, length, Path(path))
+        run.scaler = GradScaler() if s.amp == "float16" else None
         folder = begin(run, RunFolder(Path(path)), s.resume)
         if resting := freezing.modes.resting():
             write(f"in eval mode, and left in it: {', '.join(resting[:5])}{', ...' if len(resting) > 5 else ''}")
@@ -113,8 +115,10 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
     Settings that came later are left out while they are not used, so that earlier runs can be resumed.
     """
     names = ("epochs", "batch_size", "seed", "patience", "accumulate", "ema_decay")
-    names_later = ("drop_last", "label_smoothing", "class_weights", "monitor", "clip_norm", "balanced")
+    names_later = ("amp", "drop_last", "label_smoothing", "class_weights", "monitor", "clip_norm", "balanced")
     later: dict[str, Any] = {name: getattr(s, name) for name in names_later if getattr(s, name)}
+    if s.device != "cpu" and settings.matmul_precision != "float32":
+        later["matmul_precision"] = settings.matmul_precision
     if s.frozen:
         later["freeze"] = list(s.frozen) if set(s.frozen.values()) == {None} else s.frozen
     if s.mixes:

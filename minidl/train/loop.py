@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from minidl.evaluation.metrics import dice, iou, mean_over_classes
 from minidl.modes import NonFiniteError, detect_nonfinite
 from minidl.optim.clip import clipped
 from minidl.optim.schedules import needs_metric
+from minidl.precision import autocast
 from minidl.report.log import Row
 from minidl.tensor import Tensor
 from minidl.text import write
@@ -54,7 +56,8 @@ class Loop:
     def __post_init__(self) -> None:
         self.device = Device.parse(self.settings.device)
         self.loss = training_loss(self.run.model, self.settings, self.device)
-        self.sums = self.run.sums = sums_of(self.run.here, self.device)
+        self.precision = partial(autocast, self.settings.amp) if self.settings.amp else nullcontext
+        self.sums = self.run.sums = sums_of(self.run.here, self.device, self.run.scaler is not None)
         self.evaluation_loss = self.settings.loss or loss_of(self.run.model)
         self.monitor = self.settings.monitor or ("iou" if self.masks else "accuracy")
         self.clock = self.saved = time.perf_counter()
@@ -116,9 +119,16 @@ class Loop:
         parts = [self.add_gradient(images[first:first + size], labels[first:first + size], len(labels))
                  for first in range(0, len(labels), size)]
         self.run.last_loss = parts[0] if len(parts) == 1 else sum(parts)
+        scaler = self.run.scaler
+        if scaler:
+            scaler.unscale_(optimizer)
         if self.settings.clip_norm is not None:
             self.clip(self.settings.clip_norm)
-        optimizer.step()
+        if scaler:
+            scaler.step(optimizer)
+            scaler.update()
+        else:
+            optimizer.step()
         if self.run.average:
             self.run.average.update()
         if schedule and self.settings.schedule_every == "step":
@@ -134,10 +144,12 @@ class Loop:
     def add_gradient(self, images: np.ndarray, labels: np.ndarray, total: int) -> Any:
         """Forward and backward for a part of a batch of `total` images; returns its part of the loss."""
         labels, share = self.device.put(labels), len(labels) / total
-        logits = self.run.model(Tensor(images, device=self.device))
-        loss = self.loss(logits, labels)
+        with self.precision():
+            logits = self.run.model(Tensor(images, device=self.device))
+            loss = self.loss(logits, labels)
         value = self.sums.add_loss(loss, len(labels))
-        (loss if share == 1 else loss * share).backward()
+        loss = loss if share == 1 else loss * share
+        (self.run.scaler.scale(loss) if self.run.scaler else loss).backward()
         self.run.here.images += len(labels)
         self.sums.add_decisions(logits.data, labels)
         return value if share == 1 else value * share

@@ -21,7 +21,7 @@ from minidl.io.checkpoint import AVERAGE, OPTIMIZER, weights_among
 from minidl.io.json_file import for_json
 from minidl.modes import NonFiniteError
 from minidl.nn import Module
-from minidl.optim import Optimizer, ReduceLROnPlateau
+from minidl.optim import GradScaler, Optimizer, ReduceLROnPlateau
 from minidl.optim.average import Average
 from minidl.optim.schedules import Schedule
 from minidl.report.log import COLUMNS, OF_MASKS, RATES, Row
@@ -94,6 +94,7 @@ class Run:
         self.length, self.folder = length, folder
         self.here = Position()                   # without what has not been read from a GPU yet: see `sums.py`
         self.sums: Any = None
+        self.scaler: GradScaler | None = None    # of the loss, with amp="float16"
         self.last_loss: Any = math.nan           # a number, or on a GPU an array
         self.error: BaseException | None = None
         self.stopping: str | None = None         # the reason given to `stop`
@@ -153,6 +154,7 @@ class Run:
             "schedule": self.schedule and self.schedule.state_dict(),
             "average": average["numbers"],
             "random_state": minidl.device.random_state(),
+            **({"scaler": self.scaler.state_dict()} if self.scaler else {}),
         })
 
     def load(self, path: Path) -> None:
@@ -168,6 +170,8 @@ class Run:
             self.optimizer.load_state_dict({"arrays": without_prefix(OPTIMIZER, arrays), "numbers": facts["optimizer"]})
             if self.average:
                 self.average.load_state_dict({"arrays": without_prefix(AVERAGE, arrays), "numbers": facts["average"]})
+            if self.scaler:
+                self.scaler.load_state_dict(facts["scaler"])
             minidl.device.set_random_state(facts["random_state"])
             self.here = read_position(facts["position"])
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

@@ -56,8 +56,9 @@ class Sums:
 class SumsOnDevice(Sums):
     """Sums on a GPU since they were last read: float64 (5,), whose elements are named like START."""
 
-    def __init__(self, position: Position, device: Device) -> None:
+    def __init__(self, position: Position, device: Device, scaled: bool = False) -> None:
         super().__init__(position)
+        self.scaled = scaled                     # whether a step that is not finite is left out, by a GradScaler
         self.sums = device.put(np.array(START))
         with device.current():
             self.loss, self.correct, self.counted, self.steps, self.faulty = (self.sums[i] for i in range(len(START)))
@@ -66,8 +67,12 @@ class SumsOnDevice(Sums):
     def add_loss(self, loss: Tensor, count: int) -> Array:
         """The same without waiting; returns the loss as an array."""
         value = loss.data.reshape(())
-        self.loss += value * count
-        self.note(value)
+        if self.scaled:
+            xp = array_module(value)
+            self.loss += xp.where(xp.isfinite(value), value, 0) * count
+        else:
+            self.loss += value * count
+            self.note(value)
         self.pending = True
         return value
 
@@ -82,7 +87,8 @@ class SumsOnDevice(Sums):
         self.correct += right
 
     def check_norm(self, norm: Array) -> None:
-        self.note(norm)
+        if not self.scaled:
+            self.note(norm)
 
     def add_step(self) -> None:
         self.steps += 1
@@ -105,6 +111,6 @@ class SumsOnDevice(Sums):
         self.position.counted += int(counted)
 
 
-def sums_of(position: Position, device: Device) -> Sums:
-    """The sums of an epoch that is trained on this device."""
-    return Sums(position) if device == CPU else SumsOnDevice(position, device)
+def sums_of(position: Position, device: Device, scaled: bool) -> Sums:
+    """The sums of an epoch that is trained on this device; `scaled`: with a GradScaler."""
+    return Sums(position) if device == CPU else SumsOnDevice(position, device, scaled)

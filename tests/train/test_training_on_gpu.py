@@ -11,6 +11,7 @@ from minidl import Device, NonFiniteError, Tensor, augment
 from minidl.data import DataLoader, ImageDataset, SegmentationDataset
 from minidl.data.resident import Resident, kept_on
 from minidl.data.upload import uploaded
+from minidl.io import CheckpointError
 from minidl.train import Callback
 
 
@@ -183,3 +184,31 @@ def test_where_the_images_are_changes_no_bit_of_the_result(gpu, tmp_path, reside
     rows = toy_run.train(tmp_path / "run", device="gpu", epochs=1, validation_set=None, resident=resident)
     assert rows[0]["train_loss"] == toy_run.train(tmp_path / "other", device="gpu", epochs=1, validation_set=None,
                                                   prefetch=0)[0]["train_loss"]
+
+
+@pytest.mark.parametrize("amp", ["float16", "bfloat16"])
+def test_half_precision_trains_as_well_and_resumes(gpu, tmp_path, amp):
+    pytest.importorskip("ml_dtypes")
+    watch = Watch(gpu)
+    rows = toy_run.train(tmp_path / "whole", device="gpu", amp=amp, validation_set=None, callbacks=[watch], clip_norm=9)
+    assert watch.steps == [[]] * 21
+    full = toy_run.train(tmp_path / "float32", device="gpu", validation_set=None, clip_norm=9)
+    assert rows[-1]["train_loss"] == pytest.approx(full[-1]["train_loss"], rel=0.15)     # float16 overflows at first
+
+    class Stop(Callback):
+        def step_finished(self, run):
+            if run.steps == 10:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        toy_run.train(tmp_path / "part", device="gpu", amp=amp, validation_set=None, callbacks=[Stop()], clip_norm=9,
+                      checkpoint_interval=0)
+    resumed = toy_run.train(tmp_path / "part", device="gpu", amp=amp, validation_set=None, resume=True, clip_norm=9)
+    assert [row["train_loss"] for row in resumed] == [row["train_loss"] for row in rows]
+    with pytest.raises(CheckpointError, match="amp"):
+        toy_run.train(tmp_path / "part", device="gpu", validation_set=None, resume=True, clip_norm=9)
+
+
+def test_half_precision_on_the_cpu_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^fit: amp='float16' needs a GPU; the CPU computes in float32$"):
+        toy_run.train(tmp_path, amp="float16")
