@@ -18,7 +18,7 @@ from minidl.kernels.gpu.reduction import axis_sums
 from minidl.kernels.gpu.selection import select
 from minidl.kernels.plain.augmentation import add_noise, blend_each, blur, displace, gather, look_up, mix_channels, warp
 from minidl.kernels.plain.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
-from minidl.kernels.plain.cross_entropy import cross_entropy
+from minidl.kernels.gpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.plain.matmul import matmul
 from minidl.kernels.plain.normalization import (
     group_norm,
@@ -28,9 +28,9 @@ from minidl.kernels.plain.normalization import (
     local_response_norm,
     local_response_norm_gradient,
 )
-from minidl.kernels.plain.optimizers import adam, lerp, rmsprop, sgd
+from minidl.kernels.gpu.optimizers import adam, lerp, rmsprop, sgd
 from minidl.kernels.plain.resampling import resample
-from minidl.kernels.plain.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
+from minidl.kernels.gpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 
 __all__ = [
     "activation",

@@ -23,7 +23,7 @@ extern "C" __global__ void __launch_bounds__(256) avg_pool(const REAL* __restric
             }
             sum += of_row;
         }
-        out[(long long)at * c + channel] = narrow<REAL>(MATH(sum * (shares ? shares[p.y * s.ow + p.x] : share)));
+        out[(long long)at * c + channel] = narrow<REAL>(MATH(sum * (shares ? shares[at % (unsigned)(s.oh * s.ow)] : share)));
     }
 }
 
@@ -39,7 +39,6 @@ extern "C" __global__ void __launch_bounds__(256) avg_pool_gradient(const REAL* 
             const int y = p.y + s.top - ky * s.dh, oy = y / s.sh;
             if (y < 0 || oy * s.sh != y || oy >= s.oh) continue;
             MATH of_row = 0;
-#pragma unroll 1
             for (int kx = 0; kx < s.kw; kx++) {
                 const int z = p.x + s.left - kx * s.dw, ox = z / s.sw;
                 if (z < 0 || ox * s.sw != z || ox >= s.ow) continue;
