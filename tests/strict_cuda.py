@@ -90,7 +90,7 @@ class Stream:
     """A queue of work, which is done at once, unless it is being captured: see `strict_graph.py`."""
 
     def __init__(self, null=False, non_blocking=False, ptds=False, priority=None):
-        self.null, self.recording = null, None
+        self.null, self.recording, self.ptr = null, None, 0 if null else id(self)
         self.pending = []                            # copies, which are made as late as is allowed
         self.device_id = -1 if null else current.devices[-1]
 
