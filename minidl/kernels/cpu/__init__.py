@@ -38,6 +38,7 @@ from minidl.kernels.cpu.resampling import resample
 from minidl.kernels.cpu.selection import select
 from minidl.kernels.cpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.cpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
+from minidl.kernels.plain.dropout import dropout_mask
 
 __all__ = [
     "activation",
@@ -58,6 +59,7 @@ __all__ = [
     "conv2d_weight_gradient",
     "cross_entropy",
     "displace",
+    "dropout_mask",
     "gather",
     "group_norm",
     "group_norm_gradient",

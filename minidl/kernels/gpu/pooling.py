@@ -6,7 +6,7 @@ import numpy as np
 
 from minidl.kernels.gpu.elements import BLOCKS, THREADS
 
-SLIDING = np.dtype([(name, np.int32) for name in "h w oh ow kh kw sh sw top left dh dw".split()])
+SLIDING = np.dtype([(name, np.int32) for name in ["h", "w", "oh", "ow", "kh", "kw", "sh", "sw", "top", "left", "dh", "dw"]])
 
 
 @functools.lru_cache(maxsize=1024)
