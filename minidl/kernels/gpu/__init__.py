@@ -8,13 +8,13 @@ Images are channels last in memory here; others are copied first. Functions that
 import inspect
 
 from minidl.kernels import plain
+from minidl.kernels.gpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from minidl.kernels.gpu.gemm.matmul import matmul
 from minidl.kernels.plain.activation import activation, activation_gradient, relu, relu_gradient
 from minidl.kernels.plain.add import add
 from minidl.kernels.plain.augmentation import add_noise, blend_each, blur, displace, gather, look_up, mix_channels, warp
 from minidl.kernels.plain.average_pooling import avg_pool2d, avg_pool2d_gradient
-from minidl.kernels.plain.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from minidl.kernels.plain.cross_entropy import cross_entropy
-from minidl.kernels.plain.matmul import matmul
 from minidl.kernels.plain.max_pooling import max_pool2d, max_pool2d_gradient
 from minidl.kernels.plain.normalization import (
     batch_norm,
