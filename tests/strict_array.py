@@ -202,6 +202,5 @@ lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=as_strided))
 random = SimpleNamespace(default_rng=Generator)
 cuda = SimpleNamespace(
     Device=nullcontext,                              # `with cuda.Device(0):`
-    get_current_stream=lambda: SimpleNamespace(ptr=0),
     runtime=SimpleNamespace(getDeviceCount=lambda: 1, getDevice=lambda: 0),
 )

@@ -4,9 +4,9 @@ from minidl.device import array_module
 
 
 def matmul(a, b, bias=None, relu=False):
-    """a @ b + bias for two matrices.   a (M, K), b (K, N), bias (N,) or None  ->  (M, N)
+    """a @ b + bias for two matrices, or for each pair of them, broadcast over the leading axes.
 
-    With `relu`, max(out, 0).
+    a (..., M, K), b (..., K, N), bias (N,) or None  ->  (..., M, N).   With `relu`, max(out, 0).
     """
     out = a @ b
     if bias is not None:
