@@ -56,7 +56,7 @@ def by_value_or_address(number):
 
 def together(xs, *slots):
     """Whether all arrays have no gaps, and those of a parameter the same memory order."""
-    return xs.gapless and all(slot is None or slot.gapless and slot.order == xs.order for slot in slots)
+    return xs.gapless and all(slot is None or (slot.gapless and slot.order == xs.order) for slot in slots)
 
 
 def update(kernel, slots, *numbers):

@@ -3,8 +3,6 @@
 import itertools
 import math
 
-import numpy as np
-
 from minidl.device import array_module
 from minidl.kernels import plain
 from minidl.kernels.gpu.columns import shape, workspace
