@@ -18,10 +18,11 @@ from minidl.device import array_module
 from minidl.kernels.geometry import Taps, Window
 from minidl.kernels.own_thread import in_own_thread
 from minidl.kernels.parameters import Arrays
-from minidl.kernels.settings import settings, use, using
+from minidl.kernels.settings import set_matmul_precision, settings, use, using
 from minidl.kernels.training import expect_training
 
-__all__ = ["Arrays", "Taps", "Window", "backend", "expect_training", "host_backend", "settings", "use", "using"]
+__all__ = ["Arrays", "Taps", "Window", "backend", "byte_backend", "expect_training", "host_backend",
+           "set_matmul_precision", "settings", "use", "using"]
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -32,6 +33,17 @@ def backend(x):
         if x.dtype in FLOATS:
             return host_backend()
     elif settings.backend != "plain" and x.dtype in FLOATS and hasattr(array_module(x), "RawModule"):
+        from minidl.kernels import gpu
+        return gpu
+    from minidl.kernels import plain
+    return plain
+
+
+def byte_backend(x):
+    """The package of kernels for augmentation of the array `x`, of bytes as well."""
+    if isinstance(x, np.ndarray):
+        return host_backend()
+    if settings.backend != "plain" and hasattr(array_module(x), "RawModule"):
         from minidl.kernels import gpu
         return gpu
     from minidl.kernels import plain
