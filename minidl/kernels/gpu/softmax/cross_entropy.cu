@@ -10,7 +10,7 @@
 #endif
 
 // total = the sum of the weights of all targets but ignored ones. block (1, parts), grid (1, slices)
-extern "C" __global__ void __launch_bounds__(256) sum_weights(const TARGET* __restrict__ target,
+extern "C" __global__ void __launch_bounds__(256, 4) sum_weights(const TARGET* __restrict__ target,
     const MATH* __restrict__ weight, double* __restrict__ partial, unsigned* __restrict__ done,
     MATH* __restrict__ total, long long rows, int classes, long long ignore, unsigned long long* __restrict__ fault) {
     const Slice slice = my_slice(rows);
@@ -24,7 +24,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_weights(const TARGET* __re
     if (add_slices(sum, partial, done, 0, 1)) *total = MATH(sum[0]);
 }
 
-extern "C" __global__ void __launch_bounds__(256) cross_entropy(const REAL* __restrict__ x,
+extern "C" __global__ void __launch_bounds__(256, 4) cross_entropy(const REAL* __restrict__ x,
     const TARGET* __restrict__ target, const MATH* __restrict__ weight, const MATH* __restrict__ total,
     REAL* __restrict__ losses, REAL* __restrict__ dx, long long rows, int classes, long long inner, long long ignore,
     MATH smoothing, int mean) {
