@@ -14,6 +14,7 @@ import minidl.functional as F
 from minidl.capture import assign
 from minidl.device import at
 from minidl.functional.normalization import channel_moments
+from minidl.modes import mode
 from minidl.nn.activation import ReLU, ReLU6
 from minidl.nn.layers import unless
 from minidl.nn.module import Fusions, Module, Parameter
@@ -71,6 +72,8 @@ class BatchNorm(Module):
 
         They become new arrays, because a graph whose backward is still to come may hold the old ones.
         """
+        if mode.recomputing:                     # these are the moments of a batch that has been seen already
+            return
         with at(mean):
             batches = self.num_batches_tracked.data + 1
             assign(self.num_batches_tracked, batches)
