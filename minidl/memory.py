@@ -33,7 +33,7 @@ def out_of_memory(error: MemoryError, device: Device) -> str:
     now = held(device)
     return (f"{device} is out of memory: {size(int(asked[1].replace(',', ''))) + ' asked for, ' if asked else ''}"
             f"{size(now.used)} in arrays, {size(now.kept - now.used)} cached, {size(now.free)} of {size(now.total)} "
-            "free; reduce the batch size, put blocks of the model into nn.Checkpoint, or train with amp (--amp float16)")
+            "free; reduce the batch size, put blocks of the model into nn.Checkpoint, or train with amp")
 
 
 def size(count: int) -> str:
