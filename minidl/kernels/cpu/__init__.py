@@ -25,6 +25,7 @@ from minidl.kernels.cpu.add import add
 from minidl.kernels.cpu.augmentation import add_noise, blend_each, blur, displace, gather, look_up, mix_channels, warp
 from minidl.kernels.cpu.average_pooling import avg_pool2d, avg_pool2d_gradient
 from minidl.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from minidl.kernels.cpu.dropout import dropout
 from minidl.kernels.cpu.gemm.matmul import matmul
 from minidl.kernels.cpu.max_pooling import max_pool2d, max_pool2d_gradient
 from minidl.kernels.cpu.normalization.batch_norm import batch_norm, batch_norm_gradient
@@ -58,6 +59,7 @@ __all__ = [
     "conv2d_weight_gradient",
     "cross_entropy",
     "displace",
+    "dropout",
     "gather",
     "group_norm",
     "group_norm_gradient",
