@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from minidl.capture import SEED, varying
 from minidl.device import draw_seed
 from minidl.functional.checks import check_images, fraction
 from minidl.functional.promotion import floating
@@ -35,7 +36,7 @@ def dropped(name: str, x: Any, mask_shape: tuple[int, ...], p: float, training: 
     if not training or p == 0:
         return x, lambda grad: grad
     kernels, scale = backend(x), 1 / (1 - p) if p < 1 else 0.0
-    out, kept = kernels.dropout(x, mask_shape, draw_seed(), p, scale)
+    out, kept = kernels.dropout(x, mask_shape, varying(draw_seed, SEED), p, scale)
 
     def backward(grad):
         return kernels.select(kept, grad, scale)

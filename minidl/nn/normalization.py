@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import minidl.functional as F
+from minidl.capture import assign
 from minidl.device import at
 from minidl.functional.normalization import channel_moments
 from minidl.nn.activation import ReLU, ReLU6
@@ -71,13 +72,14 @@ class BatchNorm(Module):
         They become new arrays, because a graph whose backward is still to come may hold the old ones.
         """
         with at(mean):
-            batches = self.num_batches_tracked.data = self.num_batches_tracked.data + 1
+            batches = self.num_batches_tracked.data + 1
+            assign(self.num_batches_tracked, batches)
             if self.momentum is not None:
                 momentum: Any = float(self.momentum)         # NumPy's would promote
             else:                                            # on a GPU, the number is not waited for
                 momentum = 1 / (int(batches) if isinstance(batches, np.ndarray) else batches.astype(mean.dtype))
-            self.running_mean.data = self.running_mean.data * (1 - momentum) + mean * momentum
-            self.running_var.data = self.running_var.data * (1 - momentum) + var * (momentum * n / (n - 1))
+            assign(self.running_mean, self.running_mean.data * (1 - momentum) + mean * momentum)
+            assign(self.running_var, self.running_var.data * (1 - momentum) + var * (momentum * n / (n - 1)))
 
     def extra_repr(self) -> str:
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.weight is not None}, "

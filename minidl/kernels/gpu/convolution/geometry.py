@@ -4,8 +4,9 @@ import functools
 
 import numpy as np
 
-LENGTHS = "n h w c oh ow f kh kw sh sw top left dh dw groups rows columns inner".split()
-DIVISORS = "by_pixels by_columns by_inner by_kw".split()
+LENGTHS = ("n", "h", "w", "c", "oh", "ow", "f", "kh", "kw", "sh", "sw", "top", "left", "dh", "dw", "groups", "rows",
+           "columns", "inner")
+DIVISORS = "by_pixels", "by_columns", "by_inner", "by_kw"
 GEOMETRY = np.dtype([(name, np.int32) for name in LENGTHS]
                     + [(name, [("multiplier", np.uint32), ("shift", np.int32)]) for name in DIVISORS])
 MOST = 2**31 - 1                                     # elements of an index, and of an image

@@ -8,8 +8,7 @@ from minidl.kernels.gpu.runtime.launcher import launch
 
 
 def conv2d(x, weight, bias, window, groups=1, relu=False):
-    (n, c, h, w), f = x.shape, len(weight)
-    oh, ow = window.out((h, w))
+    n, f, (oh, ow) = len(x), len(weight), window.out(x.shape[2:])
     out = array_module(x).empty((n, oh, ow, f), dtype=x.dtype)
     if out.size:
         p = plan(n * oh * ow, f // groups, weight[0].size, groups)

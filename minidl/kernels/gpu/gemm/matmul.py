@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from minidl.device import array_module
 from minidl.kernels.gpu.gemm.tiles import is_wide, plan
 from minidl.kernels.gpu.layout import contiguous
@@ -13,7 +15,7 @@ MOST_LAYERS = 65535                                  # of a grid
 def matmul(a, b, bias=None, relu=False):
     xp = array_module(a)
     (rows, inner), columns = a.shape[-2:], b.shape[-1]
-    batch = xp.broadcast_shapes(a.shape[:-2], b.shape[:-2]) if a.ndim > 2 or b.ndim > 2 else ()
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     out = xp.empty((*batch, rows, columns), dtype=a.dtype)
     if out.size:
         (a, a_transposed, a_step), (b, b_transposed, b_step) = operand(a, batch), operand(b, batch)

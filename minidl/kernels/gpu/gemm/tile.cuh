@@ -25,7 +25,7 @@
 #define WIDE 0
 #endif
 constexpr int BK = 8, TILE_THREADS = BM * BN / 64;
-constexpr int RESIDENT = (BN == 32 ? 320 : 384) / TILE_THREADS;                // blocks of a multiprocessor: no registers spill
+constexpr int RESIDENT = (BN == 32 ? 256 : 384) / TILE_THREADS;                // blocks of a multiprocessor: no registers spill
 
 template <int LINES> using Buffer = MATH[BK][LINES + 4];                       // padded against bank conflicts
 

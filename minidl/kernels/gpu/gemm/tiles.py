@@ -20,7 +20,7 @@ BLOCKS = 2 * MULTIPROCESSORS                         # that slices shall give, w
 
 
 def is_wide(lengths, *arrays):
-    """Whether one instruction can load four neighbours: if these lengths and addresses are multiples of four elements."""
+    """Whether four neighbours can be loaded at once: if these lengths and addresses are multiples of four elements."""
     return not any(n % 4 for n in lengths) and not any(x.data.ptr % min(16, 4 * x.itemsize) for x in arrays)
 
 
