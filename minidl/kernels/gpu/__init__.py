@@ -21,6 +21,7 @@ from minidl.kernels.gpu.normalization.group_norm import group_norm, group_norm_g
 from minidl.kernels.gpu.normalization.layer_norm import layer_norm, layer_norm_gradient
 from minidl.kernels.gpu.normalization.moments import channel_moments
 from minidl.kernels.gpu.normalization.response_norm import local_response_norm, local_response_norm_gradient
+from minidl.kernels.gpu.normalization.running import move_moments
 from minidl.kernels.gpu.optimizers import adam, lerp, rmsprop, sgd
 from minidl.kernels.gpu.reduction import axis_sums
 from minidl.kernels.gpu.resampling import resample
@@ -63,6 +64,7 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_gradient",
     "mix_channels",
+    "move_moments",
     "relu",
     "relu_gradient",
     "resample",

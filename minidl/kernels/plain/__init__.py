@@ -23,6 +23,7 @@ from minidl.kernels.plain.normalization import (
     layer_norm_gradient,
     local_response_norm,
     local_response_norm_gradient,
+    move_moments,
 )
 from minidl.kernels.plain.optimizers import adam, lerp, rmsprop, sgd
 from minidl.kernels.plain.reduction import axis_sums
@@ -65,6 +66,7 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_gradient",
     "mix_channels",
+    "move_moments",
     "relu",
     "relu_gradient",
     "resample",
