@@ -56,11 +56,3 @@ def each_time(function: Callable[[], Any]) -> None:
         function()
     else:
         mode.varying.each_time(function)
-
-
-def assign(tensor: Any, array: Array) -> None:
-    """Give a tensor new values: another array, or, where a graph knows the address of the one it has, in that."""
-    if mode.fixed:
-        tensor.data[...] = array
-    else:
-        tensor.data = array

@@ -35,10 +35,9 @@ def dropped(name: str, x: Any, mask_shape: tuple[int, ...], p: float, training: 
     x, p = floating(x), fraction(name, "p", p)
     if not training or p == 0:
         return x, lambda grad: grad
-    kernels = backend(x)
-    kept = kernels.dropout_mask(x, mask_shape, p, varying(draw_seed, SEED))           # none if p is 1
-    scale = 1 / (1 - p) if p < 1 else 0.0
+    kernels, scale = backend(x), 1 / (1 - p) if p < 1 else 0.0
+    out, kept = kernels.dropout(x, mask_shape, varying(draw_seed, SEED), p, scale)
 
     def backward(grad):
         return kernels.select(kept, grad, scale)
-    return kernels.select(kept, x, scale), backward
+    return out, backward

@@ -1,19 +1,40 @@
-// out[i] = whether a uniform random number, that of element i and the seed, is at least p: bound by instructions.
+// Dropout: kept[i] with probability 1 - p, and out[i] = x[i] * scale where kept, else 0. Bound by bytes.
 //
-// The number is SplitMix64's i-th: Steele, Lea and Flood, OOPSLA 2014. The seed is read from device memory if there is
-// an address, so that a captured launch draws anew in each repetition.
+// Element i has number i % 4 of the four that the counter i / 4 gives. The seed is read from device memory if there is
+// an address, so that each replay of a captured launch drops others. Without x, only the mask is drawn.
+#include "philox.cuh"
+#include "real.cuh"
 
-__device__ __forceinline__ unsigned long long mixed(unsigned long long bits) {
-    bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9ull;
-    bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EBull;
-    return bits ^ (bits >> 31);
+template <int N> __device__ __forceinline__ void drop(const REAL* x, REAL* out, bool* kept, long long at, Bits bits,
+    float p, MATH scale, bool whole) {
+    Pack<bool, N> chosen;
+    Pack<REAL, N> result;
+#pragma unroll
+    for (int i = 0; i < N; i++) chosen.v[i] = fraction(bits.v[i]) >= p;
+    store<N>(kept + at, chosen, whole);
+    if (!x) return;
+    const Pack<REAL, N> in = load<N>(x + at, whole);
+#pragma unroll
+    for (int i = 0; i < N; i++) result.v[i] = narrow<REAL>(chosen.v[i] ? widen(in.v[i]) * scale : MATH(0));
+    store<N>(out + at, result, whole);
 }
 
-extern "C" __global__ void __launch_bounds__(256) dropout_mask(bool* __restrict__ out, long long size, double p,
-    unsigned long long seed, const unsigned long long* __restrict__ seed_at) {
-    const unsigned long long key = mixed(seed_at ? *seed_at : seed);
-    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < size; i += gridDim.x * (long long)blockDim.x) {
-        const unsigned long long bits = mixed(key + (i + 1) * 0x9E3779B97F4A7C15ull);
-        out[i] = (bits >> 40) * (1.0 / 16777216.0) >= p;
+extern "C" __global__ void __launch_bounds__(256) dropout(const REAL* __restrict__ x, REAL* __restrict__ out,
+    bool* __restrict__ kept, long long size, unsigned long long seed, const unsigned long long* __restrict__ seed_at,
+    float p, MATH scale) {
+    const unsigned long long key = seed_at ? *seed_at : seed;
+    const bool whole = aligned<bool, 4>(kept) && aligned<REAL, 4>(x) && aligned<REAL, 4>(out);
+    for (long long four = first_element(); four * 4 < size; four += step()) {
+        const Bits bits = philox(key, four);
+        const long long at = four * 4;
+        if (at + 4 <= size) {
+            drop<4>(x, out, kept, at, bits, p, scale, whole);
+        } else {
+            Bits one = bits;
+            for (int i = 0; at + i < size; i++) {
+                one.v[0] = i == 0 ? bits.v[0] : i == 1 ? bits.v[1] : bits.v[2];
+                drop<1>(x, out, kept, at + i, one, p, scale, false);
+            }
+        }
     }
 }

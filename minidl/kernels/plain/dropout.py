@@ -1,17 +1,18 @@
-"""Which elements dropout keeps, as array code."""
+"""Dropout as array code."""
 
-import numpy as np
+from minidl.device import array_module, generator
+from minidl.kernels.plain.selection import select
 
-from minidl.device import array_module
+
+def dropout(x, shape, seed, p, scale):
+    """x * scale, where each element of a mask of `shape`, which broadcasts to x, is 0 with probability p.
+
+    ->  out like x, the mask (*shape,). The same seed gives the same mask; other backends may give others.
+    """
+    kept = mask(array_module(x), shape, seed, p)
+    return select(kept, x, scale), kept
 
 
-def dropout_mask(x, shape, p, seed):
-    """An array of `shape` whose elements are true with probability 1 - p, where the array x is; the same for a seed."""
-    xp = array_module(x)
-    if xp is np:
-        random = np.random.default_rng(seed)
-    elif xp.__name__ == "cupy":
-        random = xp.random.Generator(xp.random.Philox4x3210(seed))       # seeds faster than CuPy's default generator
-    else:
-        random = xp.random.default_rng(seed)
-    return random.random(shape, dtype=xp.float32) >= p
+def mask(xp, shape, seed, p):
+    """An array of booleans, each true with probability 1 - p."""
+    return generator(xp, seed).random(shape, dtype=xp.float32) >= p      # none if p is 1

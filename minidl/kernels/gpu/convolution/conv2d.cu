@@ -1,20 +1,16 @@
 // The forward pass. grid (tiles of pixels, tiles of filters, groups * slices)
 #include "convolution/windows.cuh"
-#include "gemm/epilogue.cuh"
-#include "gemm/readers.cuh"
-#include "gemm/slices.cuh"
 
 extern "C" __global__ void __launch_bounds__(TILE_THREADS, RESIDENT) conv2d(const REAL* __restrict__ x,
     const REAL* __restrict__ weight, REAL* __restrict__ out, const REAL* __restrict__ bias, Geometry g, int relu,
     int slices, MATH* partial, unsigned* done) {
-    __shared__ __align__(16) Buffer<BM> as[2];
-    __shared__ __align__(16) Buffer<BN> bs[2];
+    DYNAMIC_SHARED(unsigned char, shared);
     const int group = layer_of(slices), filters = g.f / g.groups, inner = g.kh * g.kw * g.inner;
-    const int m0 = blockIdx.x * BM, n0 = blockIdx.y * BN, rounds = (inner + BK - 1) / BK;
+    const int m0 = blockIdx.x * BM, n0 = blockIdx.y * BN, rounds = (inner + DEPTH - 1) / DEPTH;
     const Windows a{x + group * g.inner, g};
     const AlongLines b{weight + group * filters, filters, inner, g.f};
-    MATH sum[64];
-    multiply_tile(a, b, m0, n0, cut(rounds, slices), cut_end(rounds, slices), as, bs, sum);
+    MATH sum[SUMS];
+    multiply_tile(a, b, m0, n0, cut(rounds, slices), cut_end(rounds, slices), shared, sum);
     if (!add_slices(sum, slices, partial, done)) return;
     const Result result{out, bias ? bias + group * filters : nullptr, filters, relu != 0};
     write_tile(result, m0, n0, sum, [&](int m) {

@@ -11,7 +11,7 @@
 // pixels are sorted by phase, (iy % sh, ix % sw): those of one phase share their taps, and a layer of the grid takes one.
 #pragma once
 #include "convolution/geometry.cuh"
-#include "gemm/tile.cuh"
+#include "gemm/product.cuh"
 
 struct Pixel { int image, y, x; };
 
@@ -41,6 +41,7 @@ struct Windows {
     const REAL* x;                               // at the group's first channel
     const Geometry& g;
     struct Line { const REAL* image; int y, x; };
+    __device__ __forceinline__ const REAL* base() const { return x; }
     __device__ __forceinline__ Line line(int m) const {
         if (m >= g.n * g.rows * g.columns) return {nullptr, 0, 0};
         const Pixel p = pixel_of(m, g);
@@ -57,6 +58,7 @@ struct WindowPlaces {
     const REAL* x;
     const Geometry& g;
     typedef Tap Line;
+    __device__ __forceinline__ const REAL* base() const { return x; }
     __device__ __forceinline__ Line line(int place) const { return tap_of(place, g); }
     __device__ __forceinline__ const REAL* at(const Line& tap, int m) const {
         if (m >= g.n * g.rows * g.columns) return nullptr;
@@ -98,6 +100,7 @@ struct SeenGradients {
     const Geometry& g;
     const Phases& phases;
     struct Line { const REAL* image; int y, x; };
+    __device__ __forceinline__ const REAL* base() const { return grad; }
     __device__ __forceinline__ Line line(int m) const {
         if (m >= g.n * g.rows * g.columns) return {nullptr, 0, 0};
         const Pixel p = pixel_of(m, g);
@@ -119,6 +122,7 @@ struct PhaseWeights {
     const Phases& phases;
     int channels;
     typedef int Line;
+    __device__ __forceinline__ const REAL* base() const { return weight; }
     __device__ __forceinline__ Line line(int c) const { return c; }
     __device__ __forceinline__ const REAL* at(int c, int k) const {
         const int tap = divided(k, g.by_inner), u = divided(tap, phases.by_count);

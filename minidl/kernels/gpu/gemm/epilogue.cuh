@@ -27,14 +27,3 @@ struct Result {
             if (column + e < columns) row[column + e] = narrow<REAL>(finished(sum[e], column + e));
     }
 };
-
-// Writes the tile that begins at (m0, n0); row(m) is where row m begins, or null.
-template <class Row> __device__ __forceinline__ void write_tile(const Result& result, int m0, int n0, const MATH (&sum)[64], Row row) {
-#pragma unroll
-    for (int i = 0; i < 8; i++) {
-        REAL* to = row(m0 + tile_row(i));
-        if (!to) continue;
-        result.write<4>(to, n0 + tile_column(0), &sum[8 * i]);
-        result.write<4>(to, n0 + tile_column(4), &sum[8 * i + 4]);
-    }
-}

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minidl.device import array_module
-from minidl.kernels.gpu.gemm.tiles import is_wide, plan
+from minidl.kernels.gpu.gemm.tiles import plan
 from minidl.kernels.gpu.layout import contiguous
 from minidl.kernels.gpu.runtime.launcher import launch
 
@@ -19,21 +19,23 @@ def matmul(a, b, bias=None, relu=False):
     out = xp.empty((*batch, rows, columns), dtype=a.dtype)
     if out.size:
         (a, a_transposed, a_step), (b, b_transposed, b_step) = operand(a, batch), operand(b, batch)
-        wide = is_wide((rows if a_transposed else inner, columns, inner if b_transposed else 0), a, b)
-        multiply(a, b, contiguous(bias), out.reshape(-1, rows, columns), inner, (a_step, b_step), relu, wide,
-                 (f"A_TRANSPOSED={a_transposed:d}", f"B_TRANSPOSED={b_transposed:d}"))
+        multiply(a, b, contiguous(bias), out.reshape(-1, rows, columns), inner, (a_step, b_step), relu,
+                 (a_transposed, b_transposed))
     return out
 
 
-def multiply(a, b, bias, out, inner, steps, relu, wide, orders):
+def multiply(a, b, bias, out, inner, steps, relu, transposed):
     """Launch the kernel for out (matrices, rows, columns)."""
     matrices, rows, columns = out.shape
+    lengths = rows if transposed[0] else inner, inner if transposed[1] else columns, columns
+    orders = f"A_TRANSPOSED={transposed[0]:d}", f"B_TRANSPOSED={transposed[1]:d}"
     for first in range(0, matrices, MOST_LAYERS):
         some = out[first:first + MOST_LAYERS]
-        p = plan(rows, columns, inner, len(some))
-        launch(a, "gemm/matmul.cu", "matmul", p.grid, (p.threads,), at(a, first * steps[0]), at(b, first * steps[1]),
-               bias, some, rows, columns, inner, *steps, relu, p.slices, *p.workspace(a),
-               defines=(*p.defines(a.dtype, wide), *orders))
+        some_a, some_b = at(a, first * steps[0]), at(b, first * steps[1])
+        p = plan(rows, columns, inner, len(some), lengths, (some_a, some_b))
+        launch(a, "gemm/matmul.cu", "matmul", p.grid, (p.threads,), some_a, some_b, bias, some, rows, columns, inner,
+               *steps, relu, p.slices, *p.workspace(a), shared_mem=p.shared_mem(a.dtype),
+               defines=(*p.defines(a.dtype), *orders))
 
 
 def operand(x, batch):

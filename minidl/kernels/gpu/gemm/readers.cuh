@@ -1,4 +1,4 @@
-// Readers of plain matrices, for tile.cuh and mma_tile.cuh.
+// Readers of plain matrices: see product.cuh.
 #pragma once
 
 // Line n is row n of a C-contiguous matrix, k its column; `length` is that of a row in memory.
@@ -9,6 +9,7 @@ struct AlongK {
     long long length;
     typedef const REAL* Line;
     __device__ __forceinline__ Line line(int n) const { return n < lines ? matrix + n * length : nullptr; }
+    __device__ __forceinline__ const REAL* base() const { return matrix; }
     __device__ __forceinline__ const REAL* at(Line line, int k) const { return line && k < inner ? line + k : nullptr; }
 };
 
@@ -20,6 +21,7 @@ struct AlongLines {
     long long length;
     typedef const REAL* Line;
     __device__ __forceinline__ Line line(int n) const { return n < lines ? matrix + n : nullptr; }
+    __device__ __forceinline__ const REAL* base() const { return matrix; }
     __device__ __forceinline__ const REAL* at(Line line, int k) const {
         return line && k < inner ? line + k * length : nullptr;
     }

@@ -1,37 +1,24 @@
 // One tile of a matrix product, without tensor cores: BM x BN of c = a @ b by BM * BN / 64 threads.
 //
-// In each round a block brings BK of the inner length to shared memory: BM x BK of a, BK x BN of b. Each thread adds
+// In each round a block brings DEPTH of the inner length to shared memory: BM x DEPTH of a, DEPTH x BN of b. Each thread adds
 // 8 x 8 products for each k in registers: 64 multiply-adds for 16 numbers that it loads from shared memory. While they
 // are added, the next round's numbers are on their way to registers; two buffers let one barrier a round suffice.
 //
-// A reader says where the elements of an operand lie, so that the matrix of windows of a convolution need not exist. A
-// line is a row of a, or a column of b:
-//
-//     static constexpr bool ALONG_K     whether neighbours in memory are neighbours along k; else they are along lines
-//     Line line(int n)                  what is worth working out once for a line
-//     const REAL* at(Line, int k)       the address of an element, or null for a zero
-//
-// With WIDE, four neighbours from a multiple of four on are neighbours in memory too, aligned, and zero together.
+// With WIDE, four neighbours are loaded at once.
 #pragma once
-#include "real.cuh"
 
-#ifndef BM
-#define BM 64
-#endif
-#ifndef BN
-#define BN 64
-#endif
-#ifndef WIDE
-#define WIDE 0
-#endif
-constexpr int BK = 8, TILE_THREADS = BM * BN / 64;
+constexpr int DEPTH = 8, SUMS = 64, TILE_THREADS = BM * BN / SUMS;
 constexpr int RESIDENT = (BN == 32 ? 256 : 384) / TILE_THREADS;                // blocks of a multiprocessor: no registers spill
 
-template <int LINES> using Buffer = MATH[BK][LINES + 4];                       // padded against bank conflicts
+template <int LINES> using Buffer = MATH[DEPTH][LINES + 4];                    // padded against bank conflicts
+struct __align__(16) Buffers {
+    Buffer<BM> a;
+    Buffer<BN> b;
+};
 
 // What one thread brings of one operand: pieces of four neighbours.
 template <class Reader, int LINES> struct Feed {
-    static constexpr int IN_ALL = LINES * BK / 4, PIECES = (IN_ALL + TILE_THREADS - 1) / TILE_THREADS;
+    static constexpr int IN_ALL = LINES * DEPTH / 4, PIECES = (IN_ALL + TILE_THREADS - 1) / TILE_THREADS;
     const Reader& reader;
     const int first;                             // line of the tile
     typename Reader::Line lines[PIECES];
@@ -43,10 +30,10 @@ template <class Reader, int LINES> struct Feed {
     }
     __device__ __forceinline__ static int piece(int p) { return threadIdx.x + p * TILE_THREADS; }
     __device__ __forceinline__ static int line_of(int p) {
-        return Reader::ALONG_K ? piece(p) / (BK / 4) : piece(p) % (LINES / 4) * 4;
+        return Reader::ALONG_K ? piece(p) / (DEPTH / 4) : piece(p) % (LINES / 4) * 4;
     }
     __device__ __forceinline__ static int k_of(int p) {
-        return Reader::ALONG_K ? piece(p) % (BK / 4) * 4 : piece(p) / (LINES / 4);
+        return Reader::ALONG_K ? piece(p) % (DEPTH / 4) * 4 : piece(p) / (LINES / 4);
     }
     __device__ __forceinline__ void fetch(int k0) {
 #pragma unroll
@@ -86,30 +73,31 @@ __device__ __forceinline__ int tile_column(int j) { return threadIdx.x % (BN / 8
 // sum[8 * i + j] = the product for tile_row(i), tile_column(j), over the rounds from `begin` to `end`.
 template <class A, class B>
 __device__ __forceinline__ void multiply_tile(const A& a, const B& b, int m0, int n0, int begin, int end,
-    Buffer<BM> (&as)[2], Buffer<BN> (&bs)[2], MATH (&sum)[64]) {
+    unsigned char* shared, MATH (&sum)[SUMS]) {
+    Buffers* buffers = reinterpret_cast<Buffers*>(shared);
     Feed<A, BM> feed_a(a, m0);
     Feed<B, BN> feed_b(b, n0);
 #pragma unroll
-    for (int i = 0; i < 64; i++) sum[i] = 0;
+    for (int i = 0; i < SUMS; i++) sum[i] = 0;
     if (begin >= end) return;
-    feed_a.fetch(begin * BK);
-    feed_b.fetch(begin * BK);
-    feed_a.store(as[0]);
-    feed_b.store(bs[0]);
+    feed_a.fetch(begin * DEPTH);
+    feed_b.fetch(begin * DEPTH);
+    feed_a.store(buffers[0].a);
+    feed_b.store(buffers[0].b);
     __syncthreads();
     for (int round = begin; round < end; round++) {
-        const int buffer = (round - begin) % 2;
+        Buffers &now = buffers[(round - begin) % 2], &next = buffers[1 - (round - begin) % 2];
         if (round + 1 < end) {
-            feed_a.fetch((round + 1) * BK);
-            feed_b.fetch((round + 1) * BK);
+            feed_a.fetch((round + 1) * DEPTH);
+            feed_b.fetch((round + 1) * DEPTH);
         }
 #pragma unroll
-        for (int k = 0; k < BK; k++) {
+        for (int k = 0; k < DEPTH; k++) {
             Pack<MATH, 4> row[2], column[2];
 #pragma unroll
             for (int h = 0; h < 2; h++) {
-                row[h] = load<4>(&as[buffer][k][tile_row(4 * h)], true);
-                column[h] = load<4>(&bs[buffer][k][tile_column(4 * h)], true);
+                row[h] = load<4>(&now.a[k][tile_row(4 * h)], true);
+                column[h] = load<4>(&now.b[k][tile_column(4 * h)], true);
             }
 #pragma unroll
             for (int i = 0; i < 8; i++)
@@ -117,9 +105,21 @@ __device__ __forceinline__ void multiply_tile(const A& a, const B& b, int m0, in
                 for (int j = 0; j < 8; j++) sum[8 * i + j] += row[i / 4].v[i % 4] * column[j / 4].v[j % 4];
         }
         if (round + 1 < end) {
-            feed_a.store(as[1 - buffer]);
-            feed_b.store(bs[1 - buffer]);
+            feed_a.store(next.a);
+            feed_b.store(next.b);
         }
         __syncthreads();
+    }
+}
+
+// Writes the tile that begins at (m0, n0); row(m) is where row m begins, or null.
+template <class Row>
+__device__ __forceinline__ void write_tile(const Result& result, int m0, int n0, const MATH (&sum)[SUMS], Row row) {
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        REAL* to = row(m0 + tile_row(i));
+        if (!to) continue;
+        result.write<4>(to, n0 + tile_column(0), &sum[8 * i]);
+        result.write<4>(to, n0 + tile_column(4), &sum[8 * i + 4]);
     }
 }

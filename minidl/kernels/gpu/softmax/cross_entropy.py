@@ -26,5 +26,6 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     fault = faults.flag(x, faults.no_class("cross_entropy", classes, ignore_index))
     launch(x, FILE, "sum_weights", grid, block, target, weight, *columns.workspace(x, *grid, 1), total, target.size,
            classes, ignore_index, fault, defines=defines)
-    launch(x, FILE, "cross_entropy", *grid_of(*rows), x, target, weight, total, losses, gradient, *rows, ignore_index, smoothing, bool(mean), defines=defines)
+    launch(x, FILE, "cross_entropy", *grid_of(*rows), x, target, weight, total, losses, gradient,
+           *rows, ignore_index, smoothing, bool(mean), defines=defines)
     return losses, total, xp.moveaxis(gradient, last, 1) if apart else gradient
