@@ -78,7 +78,7 @@ class Graphed:
             return "detect_nan looks at each operation"
         if self.given_up or (why := self.reason()):
             return self.given_up or why
-        return "" if shapes == self.shapes else "other shapes than the first, such as those of the last batch, are"
+        return "" if shapes == self.shapes else "its batch has another shape than the first, as a smaller last one has"
 
     def ready(self) -> bool:
         """Whether there were enough eager calls in the present state; counts them."""
@@ -91,7 +91,7 @@ class Graphed:
         """The result of the graph, which is captured first if there is none."""
         if self.graph is None:
             if self.captures == CAPTURES:
-                self.given_up = "the step changes from call to call"
+                self.given_up = "it changes from call to call"
                 return self.eagerly(inputs)
             self.captures += 1
             before = random_state()
@@ -116,7 +116,7 @@ class Graphed:
         """Tell once, for each reason, that steps are eager."""
         if why not in self.said:
             self.said.add(why)
-            write(f"graph: eager steps, since {why}".removesuffix(", since other shapes").rstrip(), flush=True)
+            write(f"graph: this step is eager, because {why}", flush=True)
 
     @contextmanager
     def own_stream(self, cuda: Any) -> Iterator[None]:

@@ -71,7 +71,7 @@ def test_a_hundred_steps_have_the_bits_of_the_eager_ones(gpu, capsys, steps, opt
         np.testing.assert_array_equal(graph[name], array, err_msg=name)
     assert (step.captures, step.given_up) == (1, "")
     assert len(set(eager["losses"])) == steps
-    assert capsys.readouterr().out.count("graph: eager steps, since other shapes than the first") == 1
+    assert capsys.readouterr().out.count("graph: this step is eager, because its batch has another shape") == 1
 
 
 def test_steps_that_are_left_out_are_the_same_ones(gpu):
@@ -129,7 +129,7 @@ def test_what_a_capture_refuses_stays_eager_and_is_said_once(gpu, capsys, step, 
     for _ in range(6):
         assert graph(x).numpy().flat[0] in (1, 2)
     said = capsys.readouterr().out
-    assert said.count("graph: eager steps, since it cannot be captured: ") == 1
+    assert said.count("graph: this step is eager, because it cannot be captured: ") == 1
     assert reason in said
     assert (graph.captures, graph.graph) == (1, None)
 
@@ -158,8 +158,8 @@ def test_profiles_and_the_search_for_nan_are_eager(gpu, capsys):
     with minidl.detect_nonfinite():
         step(x)
     said = capsys.readouterr().out
-    assert "graph: eager steps, since a profile measures each operation" in said
-    assert "since detect_nan looks at each operation" in said
+    assert "graph: this step is eager, because a profile measures each operation" in said
+    assert "because detect_nan looks at each operation" in said
 
 
 def test_a_changed_state_is_captured_anew_but_not_for_ever(gpu, capsys):
@@ -169,7 +169,7 @@ def test_a_changed_state_is_captured_anew_but_not_for_ever(gpu, capsys):
         state[0] = i
         assert [step(x).numpy()[0] for _ in range(4)] == [i] * 4
     assert step.captures == CAPTURES
-    assert step.given_up == "the step changes from call to call"
+    assert step.given_up == "it changes from call to call"
 
 
 def test_the_cpu_takes_eager_steps():

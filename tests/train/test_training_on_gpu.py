@@ -265,9 +265,18 @@ def test_a_model_with_hooks_takes_eager_steps(gpu, tmp_path, capsys):
     toy_run.fit(model, optim.SGD(model.parameters(), 0.1), toy_run.TRAIN_SET, output_dir=tmp_path / "run", epochs=1,
                 batch_size=16, device="gpu", graph=True, log_interval=0)
     assert len(calls) >= toy_run.STEPS
-    assert "graph: eager steps, since the model has hooks" in capsys.readouterr().out
+    assert "graph: this step is eager, because the model has hooks" in capsys.readouterr().out
 
 
 def test_a_graph_on_the_cpu_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"^fit: graph=True needs a GPU$"):
         toy_run.train(tmp_path, graph=True)
+
+
+@needs_emulator
+def test_a_graph_of_convolutions(gpu, tmp_path, capsys):
+    rows = [toy_run.train(tmp_path / str(graph), device="gpu", epochs=1, validation_set=None, graph=graph)
+            for graph in (False, True)]
+    assert rows[0][0]["train_loss"] == rows[1][0]["train_loss"]
+    said = capsys.readouterr().out
+    assert said.count("graph: ") == said.count("its batch has another shape than the first") == 1
