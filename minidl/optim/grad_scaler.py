@@ -39,8 +39,11 @@ class GradScaler:
         self.growing: float = 0
         self.skipped_before = 0
         self.unscaled = False
-        self.state: Array | None = None          # float32 (4,) on the GPU, whose elements are:
-        self.value = self.good = self.found = self.left_out = None
+        self.state: Any = None                   # float32 (4,) on the GPU, whose elements are:
+        self.value: Any = None                   # the scale,
+        self.good: Any = None                    # the good steps since it last changed,
+        self.found: Any = None                   # whether a gradient of this step is not finite, 0 or 1,
+        self.left_out: Any = None                # and the number of steps that were left out
 
     def begin(self, x: Array) -> None:
         """Put the state where the array x is."""
@@ -106,7 +109,7 @@ class GradScaler:
         """(scale, good steps since it last changed, 0, steps left out), for which the GPU is waited for."""
         if self.state is None:
             return [self.init_scale, self.growing, 0, self.skipped_before]
-        return self.state.get().tolist()         # type: ignore[no-any-return, attr-defined]
+        return self.state.get().tolist()         # type: ignore[no-any-return]
 
     @property
     def scale_value(self) -> float:

@@ -101,7 +101,7 @@ class Loop:
         """Take the remaining steps of this epoch."""
         run, settings = self.run, self.settings
         self.freezing.train(run.here.epoch)
-        self.parts = [(module.training, is_hooked(module)) for _, module in run.model.named_modules()]
+        self.parts: list[Any] = [(module.training, is_hooked(module)) for _, module in run.model.named_modules()]
         self.parts += [p.requires_grad for p in run.model.parameters()]
         self.loader.epoch = run.here.epoch
         watch = detect_nonfinite() if settings.detect_nan else nullcontext()

@@ -91,7 +91,8 @@ def memory_held(run: Run) -> str:
 
 def left_out(run: Run) -> str:
     """How many steps a GradScaler has left out, if there are any."""
-    count = run.scaler.skipped if getattr(run, "scaler", None) else 0
+    scaler = getattr(run, "scaler", None)
+    count = scaler.skipped if scaler else 0
     return f", {count} step{'s' * (count != 1)} left out by the loss scale" if count else ""
 
 
