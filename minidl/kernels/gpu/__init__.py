@@ -28,6 +28,7 @@ from minidl.kernels.gpu.resampling import resample
 from minidl.kernels.gpu.selection import select
 from minidl.kernels.gpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.gpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
+from minidl.kernels.gpu.tally import tally
 
 __all__ = [
     "activation",
@@ -73,6 +74,7 @@ __all__ = [
     "sgd",
     "softmax",
     "softmax_gradient",
+    "tally",
     "warp",
 ]
 

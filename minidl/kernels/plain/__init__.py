@@ -30,6 +30,7 @@ from minidl.kernels.plain.reduction import axis_sums
 from minidl.kernels.plain.resampling import resample
 from minidl.kernels.plain.selection import select
 from minidl.kernels.plain.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
+from minidl.kernels.plain.tally import tally
 
 __all__ = [
     "activation",
@@ -75,5 +76,6 @@ __all__ = [
     "sgd",
     "softmax",
     "softmax_gradient",
+    "tally",
     "warp",
 ]
