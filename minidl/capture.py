@@ -22,6 +22,7 @@ class Varying:
         self.arrays = {FLOAT: floats, SEED: seeds}
         self.values: dict[str, list[Any]] = {FLOAT: [], SEED: []}
         self.log: list[tuple[str | None, int, Callable[[], Any]]] = []
+        self.undo: list[Callable[[], Any]] = []
 
     def number(self, function: Callable[[], Any], kind: str) -> Array:
         """The place of a new number, whose first value is that of now."""
@@ -50,9 +51,13 @@ def varying(function: Callable[[], Any], kind: str = FLOAT) -> Any:
     return function() if mode.varying is None else mode.varying.number(function, kind)
 
 
-def each_time(function: Callable[[], Any]) -> None:
-    """Call the function: what the host does in a step, also in each repetition of a captured one."""
+def each_time(function: Callable[[], Any], undo: Callable[[], Any] = lambda: None) -> None:
+    """Call the function: what the host does in a step, also in each repetition of a captured one.
+
+    `undo` is called if the capture fails: the step then begins anew.
+    """
     if mode.varying is None:
         function()
     else:
         mode.varying.each_time(function)
+        mode.varying.undo.append(undo)

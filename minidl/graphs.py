@@ -150,6 +150,8 @@ class Graph:
             except BaseException:
                 with suppress(Exception):        # it is invalid, and says so once more
                     stream.end_capture()
+                for undo in reversed(self.varying.undo):
+                    undo()
                 raise
             self.graph = stream.end_capture()
 

@@ -176,3 +176,25 @@ def test_the_cpu_takes_eager_steps():
     step = minidl.graphed(lambda x: x * 2)
     assert step(Tensor(np.ones(2, np.float32))).numpy().tolist() == [2, 2]
     assert step.captures == 0
+
+
+def test_an_optimizer_that_is_not_ready_for_graphs_stays_eager(gpu, capsys):
+    class Halving(optim.Optimizer):
+        def update(self, kernels, batch, grads):
+            for x, grad in zip(batch.xs, grads, strict=True):
+                x -= grad * (self.lr / 2 ** batch.states[0]["steps"])
+
+    def weights(graph):
+        p = Tensor(np.ones(2, np.float32), requires_grad=True, device="gpu")
+        opt = Halving([p], lr=1.0)
+
+        def step(x):
+            opt.zero_grad()
+            (p * x).sum().backward()
+            opt.step()
+        step = minidl.graphed(step) if graph else step
+        for _ in range(6):
+            step(Tensor(np.ones(2, np.float32), device="gpu"))
+        return p.numpy().tolist()
+    assert weights(True) == weights(False)
+    assert "a graph would bake in the numbers that Halving changes in each step" in capsys.readouterr().out

@@ -40,6 +40,7 @@ from minidl.kernels.cpu.selection import select
 from minidl.kernels.cpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.cpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 from minidl.kernels.plain.normalization import move_moments
+from minidl.kernels.plain.optimizers import unscale
 from minidl.kernels.plain.tally import tally
 
 __all__ = [
@@ -87,6 +88,7 @@ __all__ = [
     "softmax",
     "softmax_gradient",
     "tally",
+    "unscale",
     "warp",
 ]
 

@@ -25,7 +25,7 @@ from minidl.kernels.plain.normalization import (
     local_response_norm_gradient,
     move_moments,
 )
-from minidl.kernels.plain.optimizers import adam, lerp, rmsprop, sgd
+from minidl.kernels.plain.optimizers import adam, lerp, rmsprop, sgd, unscale
 from minidl.kernels.plain.reduction import axis_sums
 from minidl.kernels.plain.resampling import resample
 from minidl.kernels.plain.selection import select
@@ -77,5 +77,6 @@ __all__ = [
     "softmax",
     "softmax_gradient",
     "tally",
+    "unscale",
     "warp",
 ]
