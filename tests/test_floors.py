@@ -25,7 +25,7 @@ FLOORS = [                                            # lowest first
     {"described"},
     {"device"},
     {"arrays", "errors", "faults", "modes", "writes"},
-    {"precision"},
+    {"capture", "precision"},
     {"kernels.*"},                                    # the files beside kernels/__init__.py
     {"kernels.plain"},
     {"kernels.cpu.runtime", "kernels.gpu.runtime"},
@@ -36,7 +36,7 @@ FLOORS = [                                            # lowest first
     {"kernels.cpu", "kernels.gpu"},                   # all other files of these folders
     {"kernels", "tensor"},                            # the tape needs no kernels
     {"functional"},
-    {"nn", "optim", "profiling", "testing"},
+    {"nn", "optim", "profiling", "testing", "graphs"},
     {"onnx", "summary"},
     {"augment", "io"},
     {"data", "demo", "plot"},
@@ -52,8 +52,8 @@ FLOORS = [                                            # lowest first
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
     "version": 10, "device": 210, "scalars": 70, "text": 80, "described": 45, "errors": 90, "flags": 80,
-    "arrays": 115, "modes": 70, "writes": 100, "faults": 50, "precision": 90, "scope": 90, "kernels": 75,
-    "kernels.*": 290, "kernels.plain": 1010,
+    "arrays": 115, "modes": 70, "writes": 100, "faults": 50, "precision": 90, "capture": 90, "graphs": 210,
+    "scope": 90, "kernels": 75, "kernels.*": 290, "kernels.plain": 1040,
     "kernels.cpu": 1500, "kernels.cpu.runtime": 1160, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120,
     "kernels.cpu.gemm": 550, "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850,
     "kernels.cpu.softmax": 540, "kernels.gpu": 1500, "kernels.gpu.runtime": 250,

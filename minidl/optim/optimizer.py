@@ -13,12 +13,14 @@ leave it out. A copy made together with its model, `copy.deepcopy((model, optimi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minidl.arrays import is_float
+from minidl.capture import each_time, varying
 from minidl.described import changed
 from minidl.device import CPU, array_module, at, device_of
 from minidl.kernels import Arrays, backend, expect_training
@@ -55,8 +57,12 @@ class Batch(NamedTuple):
     slots: dict[str, Arrays]                    # the state of each parameter, by name
 
     def numbers(self, *settings: str) -> list[float]:
-        """These settings as floats."""
-        return [float(self.group[name]) for name in settings]
+        """These settings as floats; of a captured step, the learning rate as an array."""
+        return [varying(self.lr) if name == "lr" else float(self.group[name]) for name in settings]
+
+    def lr(self) -> float:
+        """The present learning rate."""
+        return float(self.group["lr"])
 
     def slot(self, name: str) -> Arrays:
         """The arrays of that name in the states; initially zeros. They follow the parameters: see `as_like`."""
@@ -169,12 +175,11 @@ class Optimizer:
         if not same(arrays, self.batched):
             self.batches, self.batched = self.make_batches(), arrays
         for batch in self.batches:
-            for state in batch.states:
-                state["steps"] += 1
+            each_time(partial(count_step, batch.states))
             update = watched(self.update, "step", type(self).__name__)
             with at(batch.xs[0]):
                 self.update_unless_skipped(update, batch, [p.grad for p in batch.parameters])
-        written(*arrays)
+        each_time(partial(written, *arrays))
 
     def update_unless_skipped(self, update: Any, batch: Batch, grads: list[Any]) -> None:
         """Update the parameters of a batch. Where `skip` is not 0, they and their state get their old values again."""
@@ -191,7 +196,7 @@ class Optimizer:
 
     def steps_of(self, batch: Batch) -> Any:
         """The number of this step of a batch; where steps are skipped, which the GPU alone knows, an array."""
-        steps = batch.states[0]["steps"]
+        steps = varying(lambda: batch.states[0]["steps"])
         return steps if self.skipped is None else steps - self.skipped
 
     def settle(self) -> None:
@@ -314,6 +319,12 @@ def as_like(array: Any, x: Any) -> Any:
         same_place = type(array) is type(x) and device_of(array) == device_of(x)
         copy[...] = array if same_place else array_module(x).asarray(CPU.put(array))
     return copy
+
+
+def count_step(states: list[dict[str, Any]]) -> None:
+    """Count a step in the state of each parameter."""
+    for state in states:
+        state["steps"] += 1
 
 
 def same(first: list[Any], second: list[Any]) -> bool:

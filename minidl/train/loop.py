@@ -22,7 +22,9 @@ from minidl.device import CPU, Device
 from minidl.errors import for_command
 from minidl.evaluation import Evaluation, evaluate, in_order, loss_of
 from minidl.evaluation.metrics import dice, iou, mean_over_classes
+from minidl.graphs import Graphed
 from minidl.modes import NonFiniteError, detect_nonfinite
+from minidl.nn.hooks import is_hooked
 from minidl.optim.clip import clipped
 from minidl.optim.schedules import needs_metric
 from minidl.precision import autocast
@@ -59,6 +61,8 @@ class Loop:
         self.precision = partial(autocast, self.settings.amp) if self.settings.amp else nullcontext
         self.sums = self.run.sums = sums_of(self.run.here, self.device, self.run.scaler is not None)
         self.evaluation_loss = self.settings.loss or loss_of(self.run.model)
+        self.learn = Graphed(self.learn_from, self.graph_state, self.graph_obstacle) if self.settings.graph else (
+            self.learn_from)
         self.monitor = self.settings.monitor or ("iou" if self.masks else "accuracy")
         self.clock = self.saved = time.perf_counter()
 
@@ -92,6 +96,8 @@ class Loop:
         """Take the remaining steps of this epoch."""
         run, settings = self.run, self.settings
         self.freezing.train(run.here.epoch)
+        self.parts = [(module.training, is_hooked(module)) for _, module in run.model.named_modules()]
+        self.parts += [p.requires_grad for p in run.model.parameters()]
         self.loader.epoch = run.here.epoch
         watch = detect_nonfinite() if settings.detect_nan else nullcontext()
         with watch, np.errstate(over="ignore", invalid="ignore"):    # `explain` says more than NumPy's warnings
@@ -111,14 +117,24 @@ class Loop:
         return uploaded(batches, self.device)
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Learn from one batch, whose gradient is the sum of the gradients of its parts."""
-        optimizer, position = self.run.optimizer, self.run.here
+        """Learn from one batch, and count it."""
         schedule: Any = self.run.schedule
+        self.run.last_loss = self.learn(images, labels)
+        self.sums.pending = True
+        if self.run.average:
+            self.run.average.update()
+        if schedule and self.settings.schedule_every == "step":
+            schedule.step()
+        self.run.here.images += len(labels)
+        self.run.here.step += 1
+
+    def learn_from(self, images: Any, labels: Any) -> Any:
+        """Update the weights by a batch, whose gradient is the sum of the gradients of its parts; returns its loss."""
+        optimizer = self.run.optimizer
         optimizer.zero_grad()
         size = math.ceil(len(labels) / self.settings.accumulate)
         parts = [self.add_gradient(images[first:first + size], labels[first:first + size], len(labels))
                  for first in range(0, len(labels), size)]
-        self.run.last_loss = parts[0] if len(parts) == 1 else sum(parts)
         scaler = self.run.scaler
         if scaler:
             scaler.unscale_(optimizer)
@@ -129,12 +145,18 @@ class Loop:
             scaler.update()
         else:
             optimizer.step()
-        if self.run.average:
-            self.run.average.update()
-        if schedule and self.settings.schedule_every == "step":
-            schedule.step()
         self.sums.add_step()
-        position.step += 1
+        return parts[0] if len(parts) == 1 else sum(parts)
+
+    def graph_state(self) -> Any:
+        """What a captured step has baked in, and may change between steps: all but the learning rates."""
+        groups = self.run.optimizer.param_groups
+        settings = [[group[name] for name in self.run.optimizer.settings if name != "lr"] for group in groups]
+        return settings, self.parts
+
+    def graph_obstacle(self) -> str:
+        """Why a step cannot be captured, or "". """
+        return "the model has hooks" if (True, True) in self.parts or (False, True) in self.parts else ""
 
     def clip(self, most: float) -> None:
         """Scale all gradients so that together, as one vector, they are no longer than `most`."""
@@ -150,7 +172,6 @@ class Loop:
         value = self.sums.add_loss(loss, len(labels))
         loss = loss if share == 1 else loss * share
         (self.run.scaler.scale(loss) if self.run.scaler else loss).backward()
-        self.run.here.images += len(labels)
         self.sums.add_decisions(logits.data, labels)
         return value if share == 1 else value * share
 

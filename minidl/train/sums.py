@@ -24,6 +24,8 @@ START = (0.0, 0.0, 0.0, 0.0, math.inf)
 class Sums:
     """Sums on the CPU: they are those of the Position."""
 
+    pending = False                              # whether there are steps whose sums have not been read
+
     def __init__(self, position: Position) -> None:
         self.position = position
 
@@ -62,7 +64,6 @@ class SumsOnDevice(Sums):
         self.sums = device.put(np.array(START))
         with device.current():
             self.loss, self.correct, self.counted, self.steps, self.faulty = (self.sums[i] for i in range(len(START)))
-        self.pending = False
 
     def add_loss(self, loss: Tensor, count: int) -> Array:
         """The same without waiting; returns the loss as an array."""
@@ -73,7 +74,6 @@ class SumsOnDevice(Sums):
         else:
             self.loss += value * count
             self.note(value)
-        self.pending = True
         return value
 
     def note(self, value: Array) -> None:

@@ -2,17 +2,21 @@
 
 import math
 
+import emulator
 import numpy as np
 import pytest
 import toy_run
 
+import minidl
 import minidl.functional as F
-from minidl import Device, NonFiniteError, Tensor, augment
+from minidl import Device, NonFiniteError, Tensor, augment, nn, optim
 from minidl.data import DataLoader, ImageDataset, SegmentationDataset
 from minidl.data.resident import Resident, kept_on
 from minidl.data.upload import uploaded
 from minidl.io import CheckpointError
 from minidl.train import Callback
+
+needs_emulator = pytest.mark.skipif(emulator.missing() is not None, reason=emulator.missing() or "")
 
 
 class Watch(Callback):
@@ -39,7 +43,12 @@ def test_no_step_reads_anything_back(gpu, tmp_path, settings):
 
 
 def test_the_log_is_that_of_the_cpu(gpu, tmp_path):
-    rows = [toy_run.train(tmp_path / device, device=device, epochs=2) for device in ("cpu", "gpu")]
+    rows = []
+    for device in ("cpu", "gpu"):
+        model = Columns()
+        model.dropout.p = 0.0                    # its random numbers are others
+        rows.append(toy_run.fit(model, optim.SGD(model.parameters(), 0.1), toy_run.TRAIN_SET, toy_run.VALIDATION_SET,
+                                output_dir=tmp_path / device, epochs=2, batch_size=16, device=device, log_interval=0))
     for cpu, other in zip(*rows, strict=True):
         for name in ("train_loss", "validation_loss"):
             assert math.isclose(cpu[name], other[name], rel_tol=1e-4)
@@ -212,3 +221,53 @@ def test_half_precision_trains_as_well_and_resumes(gpu, tmp_path, amp):
 def test_half_precision_on_the_cpu_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"^fit: amp='float16' needs a GPU; the CPU computes in float32$"):
         toy_run.train(tmp_path, amp="float16")
+
+
+class Columns(nn.Module):
+    """A classifier without products, which are not part of every capture."""
+
+    def __init__(self):
+        self.scale = nn.Parameter(np.linspace(-1, 1, 10, dtype=np.float32).reshape(1, 10, 1, 1))
+        self.norm, self.dropout = nn.BatchNorm2d(10), nn.Dropout(0.2)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.norm(x * self.scale)), 4)
+        return F.mean(self.dropout(x), (2, 3))
+
+
+@needs_emulator
+@pytest.mark.parametrize("settings", [
+    {"clip_norm": 0.5, "ema_decay": 0.9}, {"amp": "float16", "accumulate": 2}, {"freeze": {"norm": 1}},
+], ids=str)
+def test_a_graph_trains_with_the_bits_of_eager_steps(gpu, tmp_path, capsys, settings):
+    results = []
+    for graph in (False, True):
+        minidl.manual_seed(1)
+        model, watch = Columns(), Watch(gpu)
+        optimizer = optim.Adam(model.named_parameters(), 0.01)
+        schedule = optim.CosineAnnealingLR(optimizer, 2 * toy_run.STEPS)
+        rows = toy_run.fit(model, optimizer, toy_run.TRAIN_SET, output_dir=tmp_path / str(graph), epochs=2,
+                           batch_size=16, schedule=schedule, device="gpu", graph=graph, log_interval=0,
+                           callbacks=[watch], **settings)
+        assert watch.steps == [[]] * 14
+        results.append(([{**row, "seconds": 0} for row in rows], model.state_dict()))
+    (eager, weights), (captured, others) = results
+    assert eager == captured
+    for name, array in weights.items():
+        np.testing.assert_array_equal(others[name], array, err_msg=name)
+    assert "cannot be captured" not in capsys.readouterr().out
+
+
+@needs_emulator
+def test_a_model_with_hooks_takes_eager_steps(gpu, tmp_path, capsys):
+    model, calls = Columns(), []
+    model.norm.register_forward_hook(lambda *_: calls.append(1))
+    toy_run.fit(model, optim.SGD(model.parameters(), 0.1), toy_run.TRAIN_SET, output_dir=tmp_path / "run", epochs=1,
+                batch_size=16, device="gpu", graph=True, log_interval=0)
+    assert len(calls) >= toy_run.STEPS
+    assert "graph: eager steps, since the model has hooks" in capsys.readouterr().out
+
+
+def test_a_graph_on_the_cpu_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^fit: graph=True needs a GPU$"):
+        toy_run.train(tmp_path, graph=True)

@@ -38,8 +38,8 @@ def rmsprop(xs, grads, second_moments, velocities, first_moments, lr, alpha, eps
     if not together(xs, second_moments, velocities, first_moments):
         plain.rmsprop(xs, grads, second_moments, velocities, first_moments, lr, alpha, eps, weight_decay, momentum)
         return
-    update("rmsprop", (xs, grads, second_moments, velocities, first_moments), *by_value_or_address(lr), alpha, 1 - alpha,
-           eps, weight_decay, momentum, velocities is not None, first_moments is not None)
+    update("rmsprop", (xs, grads, second_moments, velocities, first_moments), *by_value_or_address(lr), alpha,
+           1 - alpha, eps, weight_decay, momentum, velocities is not None, first_moments is not None)
 
 
 def lerp(xs, targets, weight):
@@ -67,7 +67,8 @@ def update(kernel, slots, *numbers):
     for first in range(0, len(xs), ARRAYS):
         table = table_of(xs, addresses, first)
         if stretches := int(table["first"][0, table["count"][0]]):
-            launch(xs[0], "optimizers.cu", kernel, (stretches,), (THREADS,), table, *numbers, defines=variant(xs[0].dtype))
+            launch(xs[0], "optimizers.cu", kernel, (stretches,), (THREADS,), table, *numbers,
+                   defines=variant(xs[0].dtype))
 
 
 def table_of(xs, addresses, first):

@@ -6,7 +6,8 @@ import numpy as np
 
 from minidl.kernels.gpu.elements import BLOCKS, THREADS, below_2_31
 
-SLIDING = np.dtype([(name, np.int32) for name in ["h", "w", "oh", "ow", "kh", "kw", "sh", "sw", "top", "left", "dh", "dw"]])
+FIELDS = "h", "w", "oh", "ow", "kh", "kw", "sh", "sw", "top", "left", "dh", "dw"
+SLIDING = np.dtype([(name, np.int32) for name in FIELDS])
 
 
 @functools.lru_cache(maxsize=1024)

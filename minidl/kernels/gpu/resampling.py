@@ -1,7 +1,7 @@
 """Resampling along rows and columns in one launch, channels last.
 
-The taps are computed on the CPU, once for each pair of lengths, and kept by `functional`; their copies on the device are
-kept here as long as they are in use, so a training step copies nothing.
+The taps are computed on the CPU, once for each pair of lengths, and kept by `functional`; their copies on the device
+are kept here as long as they are in use, so a training step copies nothing.
 """
 
 from collections import OrderedDict

@@ -18,7 +18,8 @@ def layer_norm_gradient(grad, x, weight, mean, deviation):
     grad, x = (contiguous(v.transpose(order)) for v in (grad.astype(x.dtype, copy=False), x))
     weight, = in_order(order, x, weight)
     mean, deviation = (contiguous(v).reshape(-1) for v in (mean, deviation))
-    dx, *sums = gradients(grad, x, weight, mean, deviation, sets_of(x, weight), (mean.size, weight.size), 1, weight.size)
+    matrix = mean.size, weight.size
+    dx, *sums = gradients(grad, x, weight, mean, deviation, sets_of(x, weight), matrix, 1, weight.size)
     first = len(order) - len(shape)
     inner = [axis - first for axis in order[first:]]
     return dx.transpose(back(order)), *(v.reshape([shape[i] for i in inner]).transpose(back(inner)) for v in sums)

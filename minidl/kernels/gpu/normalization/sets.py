@@ -40,9 +40,11 @@ def gradients(grad, x, weight, mean, deviation, sets, matrix, rows_of_set, colum
     xp, defines, (rows, width) = array_module(x), variant(x.dtype), matrix
     below_2_31("normalization: rows", rows)
     dx = xp.empty_like(x)
-    launch(x, FILE, "normalize_sets_gradient", *grid_of(sets), grad, x, weight, mean, deviation, dx, sets, defines=defines)
+    launch(x, FILE, "normalize_sets_gradient", *grid_of(sets), grad, x, weight, mean, deviation, dx, sets,
+           defines=defines)
     dweight, dbias = (xp.empty(width, dtype=math_dtype(x.dtype)) for _ in range(2))
     grid, block = columns.shape(rows, width)
-    launch(x, FILE, "sum_gradients", grid, block, grad, x, mean, deviation, *columns.workspace(x, *grid, 2 * width), dweight,
-           dbias, rows, width, rows_of_set, columns_of_set, defines=defines)
+    launch(x, FILE, "sum_gradients", grid, block, grad, x, mean, deviation,
+           *columns.workspace(x, *grid, 2 * width), dweight, dbias, rows, width, rows_of_set, columns_of_set,
+           defines=defines)
     return dx, dweight, dbias
