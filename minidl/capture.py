@@ -51,13 +51,15 @@ def varying(function: Callable[[], Any], kind: str = FLOAT) -> Any:
     return function() if mode.varying is None else mode.varying.number(function, kind)
 
 
-def each_time(function: Callable[[], Any], undo: Callable[[], Any] = lambda: None) -> None:
-    """Call the function: what the host does in a step, also in each repetition of a captured one.
-
-    `undo` is called if the capture fails: the step then begins anew.
-    """
+def each_time(function: Callable[[], Any]) -> None:
+    """Call the function: what the host does in a step, also in each repetition of a captured one."""
     if mode.varying is None:
         function()
     else:
         mode.varying.each_time(function)
+
+
+def if_capture_fails(undo: Callable[[], Any]) -> None:
+    """In a captured step, call `undo` if the capture fails: the step then begins anew."""
+    if mode.varying is not None:
         mode.varying.undo.append(undo)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.capture import each_time
+from minidl.capture import if_capture_fails
 from minidl.device import Array, array_module, at
 from minidl.kernels import Arrays, backend
 from minidl.optim.optimizer import Optimizer
@@ -73,7 +73,8 @@ class GradScaler:
             for dtype in {grad.dtype for grad in grads}:
                 some = Arrays(grad for grad in grads if grad.dtype == dtype)
                 backend(some[0]).unscale(some, self.value, self.found)
-        each_time(partial(setattr, self, "unscaled", True), partial(setattr, self, "unscaled", False))
+        self.unscaled = True
+        if_capture_fails(partial(setattr, self, "unscaled", False))
 
     def step(self, optimizer: Optimizer) -> None:
         """optimizer.step(), which does nothing if a gradient was not finite."""

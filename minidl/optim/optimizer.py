@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.arrays import is_float
-from minidl.capture import each_time, varying
+from minidl.capture import each_time, if_capture_fails, varying
 from minidl.described import changed
 from minidl.device import CPU, array_module, at, device_of
 from minidl.kernels import Arrays, backend, expect_training
@@ -176,7 +176,8 @@ class Optimizer:
         if not same(arrays, self.batched):
             self.batches, self.batched = self.make_batches(), arrays
         for batch in self.batches:
-            each_time(partial(count_step, batch.states), partial(count_step, batch.states, -1))
+            each_time(partial(count_step, batch.states))
+            if_capture_fails(partial(count_step, batch.states, -1))
             update = watched(self.update, "step", type(self).__name__)
             with at(batch.xs[0]):
                 self.update_unless_skipped(update, batch, [p.grad for p in batch.parameters])

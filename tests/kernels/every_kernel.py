@@ -92,6 +92,8 @@ def results(dtype):
         out[f"resample, {c}"] = cpu.resample(x, linear(30, 47, 30 / 47, False)[0], linear(29, 11, 29 / 11, False)[0])
         out[f"sum, {c}"] = cpu.add(x, other)
         out[f"selected, {c}"] = cpu.select(other > 0, x, 2.0)
+        out[f"dropped, {c}"], _ = cpu.dropout(x, x.shape, c, 0.5, 2.0)
+        out[f"running, {c}"], *_ = cpu.move_moments(weight, bias, np.array(3), mean, var, 0.1, len(x))
         out[f"relu, {c}"] = cpu.relu(x, 6.0)
         out[f"relu, {c}, gradient"] = cpu.relu_gradient(grad, x, 6.0)
     x, grad = 3 * draw(5, 7, 60, 50), draw(5, 7, 60, 50)
