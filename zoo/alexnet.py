@@ -103,20 +103,6 @@ class AlexNet2012(nn.Module):
         return self.fc8(x)
 
 
-def initialize(model):
-    """He's normal distribution by fan-in (arXiv:1502.01852, section 2.2), and 0.01 in the last layer; biases are 0.
-
-    With the uniform distribution of `alexnet`, which is torchvision's, learning CIFAR-10 begins only after an epoch.
-    """
-    for name, layer in model.named_modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            shape = layer.weight.shape
-            last = name in model.heads
-            layer.weight.data[...] = nn.init.normal(shape, 0.01) if last else nn.init.kaiming_normal(shape)
-            layer.bias.data[...] = 0
-    return model
-
-
 @nn.architecture
 def alexnet(in_channels: int = 3, num_classes: int = 1000, hidden: int = 4096) -> AlexNet:
     """61,100,840 parameters, 714,188,480 multiply-adds for an image of 3 x 224 x 224."""
@@ -134,4 +120,4 @@ def alexnet_2012(in_channels: int = 3, num_classes: int = 1000, hidden: int = 40
 def alexnet_cifar(in_channels: int = 3, num_classes: int = 10, hidden: int = 1024) -> AlexNet:
     """5,871,434 parameters, 182,220,800 multiply-adds for an image of 3 x 32 x 32."""
     stem = nn.Conv2d(in_channels, 64, 5, padding=2)
-    return initialize(AlexNet(stem, num_classes, hidden, grid=3, smallest=15))
+    return nn.init.he(AlexNet(stem, num_classes, hidden, grid=3, smallest=15), AlexNet.heads)

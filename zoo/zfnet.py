@@ -66,20 +66,6 @@ class ZFNet(nn.Module):
         return self.fc8(x)
 
 
-def initialize(model):
-    """He's normal distribution by fan-in (arXiv:1502.01852, section 2.2), and 0.01 in the last layer; biases are 0.
-
-    With PyTorch's uniform distribution, which `zfnet` has, learning CIFAR-10 begins only after an epoch.
-    """
-    for name, layer in model.named_modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            shape = layer.weight.shape
-            last = name in model.heads
-            layer.weight.data[...] = nn.init.normal(shape, 0.01) if last else nn.init.kaiming_normal(shape)
-            layer.bias.data[...] = 0
-    return model
-
-
 @nn.architecture
 def zfnet(in_channels: int = 3, num_classes: int = 1000, hidden: int = 4096) -> ZFNet:
     """62,357,608 parameters, 1,168,032,896 multiply-adds for an image of 3 x 224 x 224."""
@@ -93,4 +79,4 @@ def zfnet_cifar(in_channels: int = 3, num_classes: int = 10, hidden: int = 1024)
     """8,970,122 parameters, 363,374,592 multiply-adds for an image of 3 x 32 x 32."""
     conv1 = nn.Conv2d(in_channels, 96, 3, padding=1)
     conv2 = nn.Conv2d(96, 256, 5, padding=2)
-    return initialize(ZFNet(conv1, conv2, num_classes, hidden, grid=4, smallest=8))
+    return nn.init.he(ZFNet(conv1, conv2, num_classes, hidden, grid=4, smallest=8), ZFNet.heads)
