@@ -5,12 +5,14 @@ With --device cpu the same kernels run on the emulator of the tests, tiny and wi
 """
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from parts import Part, event_ms, torch_ms
 
-from minidl import Device, kernels
+import minidl
+from minidl import kernels
 from minidl.kernels import Window, plain
 from minidl.nn import Parameter
 from minidl.optim import SGD, Adam
@@ -36,7 +38,16 @@ if part.on_gpu:
 else:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
     import strict_array as xp
-device = Device(xp)
+
+
+@contextmanager
+def products_in(precision):
+    """Products of float32 in TF32, if that is the precision."""
+    minidl.set_matmul_precision("tf32" if precision == "tf32" else "float32")
+    try:
+        yield
+    finally:
+        minidl.set_matmul_precision("float32")
 
 
 def images(n, c, h, w, dtype=np.float32):
@@ -98,7 +109,7 @@ def convolution(case, precision):
     few = x[:2], weight, bias, grad[:2]
     exact_x, exact_weight, exact_bias, exact_grad = map(host, few)
     work = 2 * n * oh * ow * f * k * k * c // groups
-    with kernels.using(matmul_precision="tf32" if precision == "tf32" else "float32"):
+    with products_in(precision):
         ours = kernels.backend(x)
 
         def forward():
@@ -148,7 +159,7 @@ def matrix_product(precision):
     a, b = (xp.asarray(rng.standard_normal(shape, dtype=np.float32).astype(dtype)) for shape in ((m, k), (k, n)))
     if part.on_gpu:
         torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    with kernels.using(matmul_precision="tf32" if precision == "tf32" else "float32"):
+    with products_in(precision):
         ours = kernels.backend(a)
         return {"error": relative_error(ours.matmul(a, b), host(a) @ host(b)),
                 **beside(lambda: ours.matmul(a, b), lambda: to_torch(a) @ to_torch(b), work=2 * m * k * n)}
@@ -209,7 +220,7 @@ def batch_norm():
 def update(name):
     """One step of an optimizer over the parameters of a network like ResNet-50, beside PyTorch's fused one."""
     sizes = [2359296] * 8 + [1048576] * 8 + [512] * 100 if part.on_gpu else [5, 4097, 300]
-    parameters = [Parameter(rng.standard_normal(size, dtype=np.float32)).to(device) for size in sizes]
+    parameters = [Parameter(xp.asarray(rng.standard_normal(size, dtype=np.float32))) for size in sizes]
     exact = [host(p.data) for p in parameters]
     for p in parameters:
         p.grad = xp.asarray(rng.standard_normal(p.shape, dtype=np.float32))

@@ -49,16 +49,16 @@ def ours(name, precision, graph):
     model = zoo.create(name, **NETWORKS[name][2]).to(device)
     images, labels = (device.put(v) for v in batch(name))
     optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    scaler = minidl.train.LossScaler() if precision == "mixed" else None
-    half = minidl.autocast("float16") if scaler else contextlib.nullcontext()
+    scaler = optim.GradScaler() if precision == "mixed" else None
 
     def step(images, labels):
         optimizer.zero_grad()
-        with half:
+        with minidl.autocast("float16") if scaler else contextlib.nullcontext():
             loss = F.cross_entropy(model(Tensor(images)), labels)
         if scaler:
             scaler.scale(loss).backward()
             scaler.step(optimizer)
+            scaler.update()
         else:
             loss.backward()
             optimizer.step()
