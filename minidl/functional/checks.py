@@ -5,15 +5,15 @@ numbers, and arrays of one or several, are taken as Python's everywhere; `minidl
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from minidl import faults
-from minidl.arrays import is_float
-from minidl.device import Array
+from minidl.arrays import is_float, on_gpu
+from minidl.device import Array, at
 from minidl.kernels import Window
 from minidl.modes import mode
 from minidl.scalars import number, plain
@@ -188,6 +188,18 @@ def transposed_window(name: str, kernel: tuple[int, int], stride: Pair, padding:
 
 
 # Losses
+
+def placed(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A function composed of operations and array code: the array code, too, runs on the GPU of the first argument."""
+    @functools.wraps(loss)
+    def there(x: Any, *more: Any, **settings: Any) -> Tensor:
+        array = x.data if isinstance(x, Tensor) else x
+        if not on_gpu(array):
+            return loss(x, *more, **settings)
+        with at(array):
+            return loss(x, *more, **settings)
+    return there
+
 
 def check_reduction(name: str, reduction: str) -> None:
     """Raise ValueError unless `reduction` is one of PyTorch's three."""
