@@ -13,6 +13,10 @@
 
 __device__ __forceinline__ bool widen(bool x) { return x; }
 
+// NVRTC knows no INFINITY and no NAN.
+__device__ __forceinline__ MATH infinity() { return __int_as_float(0x7f800000); }
+__device__ __forceinline__ MATH not_a_number() { return __int_as_float(0x7fffffff); }
+
 // WIDTH neighbours, which one instruction loads or stores: 16 bytes of REAL.
 constexpr int WIDTH = 16 / sizeof(REAL);
 
