@@ -4,6 +4,11 @@
 #pragma once
 #include "runtime/instructions.cuh"
 
+#ifndef INFINITY                                 // NVRTC includes no header of its own
+#define INFINITY __int_as_float(0x7f800000)
+#define NAN __int_as_float(0x7fffffff)
+#endif
+
 #ifndef REAL
 #define REAL float
 #endif

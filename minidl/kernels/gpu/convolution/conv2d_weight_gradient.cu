@@ -2,7 +2,10 @@
 // grid (tiles of places in the window, tiles of filters, groups * slices)
 #include "convolution/windows.cuh"
 
-extern "C" __global__ void __launch_bounds__(TILE_THREADS, RESIDENT) conv2d_weight_gradient(const REAL* __restrict__ grad,
+// Of TF32, two blocks of the largest tile would need a few registers more than there are.
+constexpr int BLOCKS = TENSOR && sizeof(REAL) == 4 && BM * BN == 128 * 128 ? 1 : RESIDENT;
+
+extern "C" __global__ void __launch_bounds__(TILE_THREADS, BLOCKS) conv2d_weight_gradient(const REAL* __restrict__ grad,
     const REAL* __restrict__ x, REAL* __restrict__ out, Geometry g, int slices, MATH* partial, unsigned* done) {
     DYNAMIC_SHARED(unsigned char, shared);
     const int group = layer_of(slices), filters = g.f / g.groups, places = g.kh * g.kw * g.inner;

@@ -42,7 +42,8 @@ def conv2d_weight_gradient(grad, x, window):
 def elementwise(kernel, a, weight, bias, out, *others):
     """Launch a kernel whose threads make single elements of `out`, unless it is empty."""
     if out.size:
-        launch(a, FILE, kernel, (blocks(out.size),), (THREADS,), a, weight, bias, out, *others, defines=variant(a.dtype))
+        launch(a, FILE, kernel, (blocks(out.size),), (THREADS,), a, weight, bias, out, *others,
+               defines=variant(a.dtype))
 
 
 def by_tap(weight):

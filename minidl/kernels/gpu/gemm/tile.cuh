@@ -8,7 +8,8 @@
 #pragma once
 
 constexpr int DEPTH = 8, SUMS = 64, TILE_THREADS = BM * BN / SUMS;
-constexpr int RESIDENT = (BN == 32 ? 256 : 384) / TILE_THREADS;                // blocks of a multiprocessor: no registers spill
+// Blocks on a multiprocessor: as many as leave each thread enough registers.
+constexpr int RESIDENT = (sizeof(MATH) == 8 || BN == 32 ? 256 : 384) / TILE_THREADS;
 
 template <int LINES> using Buffer = MATH[DEPTH][LINES + 4];                    // padded against bank conflicts
 struct __align__(16) Buffers {
