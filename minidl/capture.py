@@ -22,6 +22,7 @@ class Varying:
         self.arrays = {FLOAT: floats, SEED: seeds}
         self.values: dict[str, list[Any]] = {FLOAT: [], SEED: []}
         self.log: list[tuple[str | None, int, Callable[[], Any]]] = []
+        self.undo: list[Callable[[], Any]] = []
 
     def number(self, function: Callable[[], Any], kind: str) -> Array:
         """The place of a new number, whose first value is that of now."""
@@ -56,3 +57,9 @@ def each_time(function: Callable[[], Any]) -> None:
         function()
     else:
         mode.varying.each_time(function)
+
+
+def if_capture_fails(undo: Callable[[], Any]) -> None:
+    """In a captured step, call `undo` if the capture fails: the step then begins anew."""
+    if mode.varying is not None:
+        mode.varying.undo.append(undo)

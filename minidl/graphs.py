@@ -16,6 +16,7 @@ import numpy as np
 
 from minidl.capture import FLOAT, MOST, SEED, Varying
 from minidl.device import Array, array_module, at, random_state, set_random_state
+from minidl.memory import pools
 from minidl.modes import mode
 from minidl.tensor import Tensor, as_array
 from minidl.text import write
@@ -77,7 +78,7 @@ class Graphed:
             return "detect_nan looks at each operation"
         if self.given_up or (why := self.reason()):
             return self.given_up or why
-        return "" if shapes == self.shapes else "other shapes than the first, such as those of the last batch, are"
+        return "" if shapes == self.shapes else "its batch has another shape than the first, as a smaller last one has"
 
     def ready(self) -> bool:
         """Whether there were enough eager calls in the present state; counts them."""
@@ -90,7 +91,7 @@ class Graphed:
         """The result of the graph, which is captured first if there is none."""
         if self.graph is None:
             if self.captures == CAPTURES:
-                self.given_up = "the step changes from call to call"
+                self.given_up = "it changes from call to call"
                 return self.eagerly(inputs)
             self.captures += 1
             before = random_state()
@@ -115,7 +116,7 @@ class Graphed:
         """Tell once, for each reason, that steps are eager."""
         if why not in self.said:
             self.said.add(why)
-            write(f"graph: eager steps, since {why}".removesuffix(", since other shapes").rstrip(), flush=True)
+            write(f"graph: this step is eager, because {why}", flush=True)
 
     @contextmanager
     def own_stream(self, cuda: Any) -> Iterator[None]:
@@ -137,6 +138,7 @@ class Graph:
     def __init__(self, step: Callable[..., Any], inputs: tuple[Any, ...], arrays: list[Array], stream: Any) -> None:
         xp = array_module(arrays[0])
         self.stream, self.pool = stream, xp.cuda.MemoryPool()
+        pools.add(self.pool)
         self.inputs = [xp.empty_like(x) for x in arrays]
         self.varying = Varying(xp.zeros(MOST, dtype=np.float64), xp.zeros(MOST, dtype=np.uint64))
         given = [Tensor(x) if isinstance(y, Tensor) else x for x, y in zip(self.inputs, inputs, strict=True)]
@@ -148,6 +150,8 @@ class Graph:
             except BaseException:
                 with suppress(Exception):        # it is invalid, and says so once more
                     stream.end_capture()
+                for undo in reversed(self.varying.undo):
+                    undo()
                 raise
             self.graph = stream.end_capture()
 

@@ -315,7 +315,7 @@ def backpropagate(root: Node, gradient: Array, retain_graph: bool = False) -> No
 
     One dictionary holds the pending gradients; each leaves it when its node is visited.
     """
-    grads = {root: gradient}
+    grads, there = {root: gradient}, device_of(gradient)
     for node in newest_first(root):
         if node in grads:
             try:
@@ -324,7 +324,7 @@ def backpropagate(root: Node, gradient: Array, retain_graph: bool = False) -> No
                         node.grad = grads[node] if node.grad is None else no_scalar(accumulate(node.grad, grads[node]))
                     watched(propagate, "backward", node.name)(node, grads)
             except MemoryError as error:
-                raise named(error, f"backward of {node.name}", node.parents) from error
+                raise named(error, f"backward of {node.name}", node.parents, there) from error
             if node.backward is not None and not retain_graph:
                 node.backward = spent
 

@@ -71,7 +71,7 @@ def test_a_hundred_steps_have_the_bits_of_the_eager_ones(gpu, capsys, steps, opt
         np.testing.assert_array_equal(graph[name], array, err_msg=name)
     assert (step.captures, step.given_up) == (1, "")
     assert len(set(eager["losses"])) == steps
-    assert capsys.readouterr().out.count("graph: eager steps, since other shapes than the first") == 1
+    assert capsys.readouterr().out.count("graph: this step is eager, because its batch has another shape") == 1
 
 
 def test_steps_that_are_left_out_are_the_same_ones(gpu):
@@ -129,7 +129,7 @@ def test_what_a_capture_refuses_stays_eager_and_is_said_once(gpu, capsys, step, 
     for _ in range(6):
         assert graph(x).numpy().flat[0] in (1, 2)
     said = capsys.readouterr().out
-    assert said.count("graph: eager steps, since it cannot be captured: ") == 1
+    assert said.count("graph: this step is eager, because it cannot be captured: ") == 1
     assert reason in said
     assert (graph.captures, graph.graph) == (1, None)
 
@@ -158,8 +158,8 @@ def test_profiles_and_the_search_for_nan_are_eager(gpu, capsys):
     with minidl.detect_nonfinite():
         step(x)
     said = capsys.readouterr().out
-    assert "graph: eager steps, since a profile measures each operation" in said
-    assert "since detect_nan looks at each operation" in said
+    assert "graph: this step is eager, because a profile measures each operation" in said
+    assert "because detect_nan looks at each operation" in said
 
 
 def test_a_changed_state_is_captured_anew_but_not_for_ever(gpu, capsys):
@@ -169,10 +169,32 @@ def test_a_changed_state_is_captured_anew_but_not_for_ever(gpu, capsys):
         state[0] = i
         assert [step(x).numpy()[0] for _ in range(4)] == [i] * 4
     assert step.captures == CAPTURES
-    assert step.given_up == "the step changes from call to call"
+    assert step.given_up == "it changes from call to call"
 
 
 def test_the_cpu_takes_eager_steps():
     step = minidl.graphed(lambda x: x * 2)
     assert step(Tensor(np.ones(2, np.float32))).numpy().tolist() == [2, 2]
     assert step.captures == 0
+
+
+def test_an_optimizer_that_is_not_ready_for_graphs_stays_eager(gpu, capsys):
+    class Halving(optim.Optimizer):
+        def update(self, kernels, batch, grads):
+            for x, grad in zip(batch.xs, grads, strict=True):
+                x -= grad * (self.lr / 2 ** batch.states[0]["steps"])
+
+    def weights(graph):
+        p = Tensor(np.ones(2, np.float32), requires_grad=True, device="gpu")
+        opt = Halving([p], lr=1.0)
+
+        def step(x):
+            opt.zero_grad()
+            (p * x).sum().backward()
+            opt.step()
+        step = minidl.graphed(step) if graph else step
+        for _ in range(6):
+            step(Tensor(np.ones(2, np.float32), device="gpu"))
+        return p.numpy().tolist()
+    assert weights(True) == weights(False)
+    assert "a graph would bake in the numbers that Halving changes in each step" in capsys.readouterr().out

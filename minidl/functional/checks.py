@@ -140,7 +140,7 @@ def check_pixels(name: str, x: Any) -> None:
 def check_dtypes(name: str, *arrays: Array | None) -> None:
     """Raise TypeError unless all arrays (None is skipped) have the same floating-point dtype."""
     dtypes = [a.dtype for a in arrays if a is not None]
-    if any(d != dtypes[0] for d in dtypes) or not is_float(dtypes[0]):
+    if dtypes and (any(d != dtypes[0] for d in dtypes) or not is_float(dtypes[0])):
         raise TypeError(f"{name}: its inputs have dtypes {', '.join(map(str, dtypes))}; all must have the same "
                         "floating-point dtype, so convert with .astype(numpy.float32)")
 

@@ -73,6 +73,8 @@ class BatchNorm(Module):
         They become new arrays, because a graph whose backward is still to come may hold the old ones; in a captured
         step they stay where they are.
         """
+        if mode.recomputing:                     # these are the moments of a batch that has been seen already
+            return
         momentum = None if self.momentum is None else float(self.momentum)       # NumPy's would promote
         running = self.running_mean, self.running_var, self.num_batches_tracked
         with at(mean):

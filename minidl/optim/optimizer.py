@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.arrays import is_float
-from minidl.capture import each_time, varying
+from minidl.capture import each_time, if_capture_fails, varying
 from minidl.described import changed
 from minidl.device import CPU, array_module, at, device_of
 from minidl.kernels import Arrays, backend, expect_training
-from minidl.modes import watched
+from minidl.kernels.plain.optimizers import kept_unless
+from minidl.modes import mode, watched
 from minidl.scalars import number, plain
 from minidl.tensor import Tensor
 from minidl.writes import written
@@ -176,23 +177,26 @@ class Optimizer:
             self.batches, self.batched = self.make_batches(), arrays
         for batch in self.batches:
             each_time(partial(count_step, batch.states))
+            if_capture_fails(partial(count_step, batch.states, -1))
             update = watched(self.update, "step", type(self).__name__)
             with at(batch.xs[0]):
                 self.update_unless_skipped(update, batch, [p.grad for p in batch.parameters])
         each_time(partial(written, *arrays))
 
     def update_unless_skipped(self, update: Any, batch: Batch, grads: list[Any]) -> None:
-        """Update the parameters of a batch. Where `skip` is not 0, they and their state get their old values again."""
-        kernels = backend(batch.xs[0])
-        if self.skip is None:
-            update(kernels, batch, grads)
-            return
-        xp = array_module(self.skip)
-        arrays = [*batch.xs, *(x for slot in self.slots(batch.group) for x in batch.slot(slot))]
-        before = [x.copy() for x in arrays]
-        update(kernels, batch, grads)
-        for x, old in zip(arrays, before, strict=True):
-            x[...] = xp.where(self.skip != 0, old, x)
+        """Update the parameters of a batch, unless `skip` is there and not 0."""
+        kernels, ready = backend(batch.xs[0]), getattr(type(self).update, "gpu_ready", False)
+        if mode.varying is not None and not ready:
+            raise RuntimeError(f"a graph would bake in the numbers that {type(self).__name__} changes in each step")
+        batch.xs.unless = self.skip
+        try:
+            if ready and kernels.__name__.endswith(".gpu"):
+                update(kernels, batch, grads)
+            else:
+                with kept_unless(batch.xs, *(batch.slot(slot) for slot in self.slots(batch.group))):
+                    update(kernels, batch, grads)
+        finally:
+            batch.xs.unless = None
 
     def steps_of(self, batch: Batch) -> Any:
         """The number of this step of a batch; where steps are skipped, which the GPU alone knows, an array."""
@@ -321,10 +325,16 @@ def as_like(array: Any, x: Any) -> Any:
     return copy
 
 
-def count_step(states: list[dict[str, Any]]) -> None:
+def gpu_ready(update: Any) -> Any:
+    """Mark an `update` whose changing numbers come from `numbers` and `steps_of`, and whose kernels know `unless`."""
+    update.gpu_ready = True
+    return update
+
+
+def count_step(states: list[dict[str, Any]], by: int = 1) -> None:
     """Count a step in the state of each parameter."""
     for state in states:
-        state["steps"] += 1
+        state["steps"] += by
 
 
 def same(first: list[Any], second: list[Any]) -> bool:

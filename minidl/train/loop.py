@@ -23,6 +23,7 @@ from minidl.errors import for_command
 from minidl.evaluation import Evaluation, evaluate, in_order, loss_of
 from minidl.evaluation.metrics import dice, iou, mean_over_classes
 from minidl.graphs import Graphed
+from minidl.memory import out_of_memory
 from minidl.modes import NonFiniteError, detect_nonfinite
 from minidl.nn.hooks import is_hooked
 from minidl.optim.clip import clipped
@@ -80,6 +81,10 @@ class Loop:
             raise self.stopped(stop) from None
         except NonFiniteError as error:
             raise self.explained(error) from None
+        except MemoryError as error:
+            if self.device == CPU or " is out of memory: " in str(error):
+                raise
+            raise MemoryError(out_of_memory(error, self.device)) from error      # a copy, or an optimizer's update
         if self.run.stopping is not None:
             self.end_early(self.run.stopping)
 
@@ -96,7 +101,7 @@ class Loop:
         """Take the remaining steps of this epoch."""
         run, settings = self.run, self.settings
         self.freezing.train(run.here.epoch)
-        self.parts = [(module.training, is_hooked(module)) for _, module in run.model.named_modules()]
+        self.parts: list[Any] = [(module.training, is_hooked(module)) for _, module in run.model.named_modules()]
         self.parts += [p.requires_grad for p in run.model.parameters()]
         self.loader.epoch = run.here.epoch
         watch = detect_nonfinite() if settings.detect_nan else nullcontext()

@@ -12,7 +12,8 @@ import numpy as np
 
 from minidl import faults
 from minidl.device import CPU, Array, Device, array_module, at
-from minidl.evaluation.decisions import correct
+from minidl.evaluation.decisions import UNKNOWN, correct
+from minidl.kernels import backend
 from minidl.modes import NonFiniteError
 from minidl.tensor import Tensor
 from minidl.train.run import Position
@@ -66,15 +67,9 @@ class SumsOnDevice(Sums):
             self.loss, self.correct, self.counted, self.steps, self.faulty = (self.sums[i] for i in range(len(START)))
 
     def add_loss(self, loss: Tensor, count: int) -> Array:
-        """The same without waiting; returns the loss as an array."""
-        value = loss.data.reshape(())
-        if self.scaled:
-            xp = array_module(value)
-            self.loss += xp.where(xp.isfinite(value), value, 0) * count
-        else:
-            self.loss += value * count
-            self.note(value)
-        return value
+        """Remember it for `add_decisions`, which adds both at once; returns the loss as an array."""
+        self.part = loss.data.reshape(()), count
+        return self.part[0]
 
     def note(self, value: Array) -> None:
         """Note the step, if a value is not finite and none was before."""
@@ -82,9 +77,13 @@ class SumsOnDevice(Sums):
         xp.minimum(self.faulty, xp.where(xp.isfinite(value), math.inf, self.steps), out=self.faulty)
 
     def add_decisions(self, logits: Array, labels: Array) -> None:
-        counted, right = correct(logits, labels)
-        self.counted += counted
-        self.correct += right
+        loss, count = self.part
+        if labels.dtype.kind == "f":             # probabilities, as MixUp gives: decisions are by array code
+            counted, right = correct(logits, labels)
+            self.counted += counted
+            self.correct += right
+            logits, labels = logits[:0], labels[:0, 0].astype(np.int64)
+        backend(logits).tally(self.sums, loss, count, logits, labels, UNKNOWN, self.scaled)
 
     def check_norm(self, norm: Array) -> None:
         if not self.scaled:

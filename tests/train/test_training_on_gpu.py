@@ -195,27 +195,31 @@ def test_where_the_images_are_changes_no_bit_of_the_result(gpu, tmp_path, reside
                                                   prefetch=0)[0]["train_loss"]
 
 
-@pytest.mark.parametrize("amp", ["float16", "bfloat16"])
-def test_half_precision_trains_as_well_and_resumes(gpu, tmp_path, amp):
-    pytest.importorskip("ml_dtypes")
+def test_float16_trains_as_well_and_resumes(gpu, tmp_path):
+    settings = {"device": "gpu", "validation_set": None, "clip_norm": 9, "epochs": 1}
     watch = Watch(gpu)
-    rows = toy_run.train(tmp_path / "whole", device="gpu", amp=amp, validation_set=None, callbacks=[watch], clip_norm=9)
-    assert watch.steps == [[]] * 21
-    full = toy_run.train(tmp_path / "float32", device="gpu", validation_set=None, clip_norm=9)
+    rows = toy_run.train(tmp_path / "whole", amp="float16", callbacks=[watch], **settings)
+    assert watch.steps == [[]] * 7
+    full = toy_run.train(tmp_path / "float32", **settings)
     assert rows[-1]["train_loss"] == pytest.approx(full[-1]["train_loss"], rel=0.15)     # float16 overflows at first
 
     class Stop(Callback):
         def step_finished(self, run):
-            if run.steps == 10:
+            if run.steps == 4:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        toy_run.train(tmp_path / "part", device="gpu", amp=amp, validation_set=None, callbacks=[Stop()], clip_norm=9,
-                      checkpoint_interval=0)
-    resumed = toy_run.train(tmp_path / "part", device="gpu", amp=amp, validation_set=None, resume=True, clip_norm=9)
+        toy_run.train(tmp_path / "part", amp="float16", callbacks=[Stop()], checkpoint_interval=0, **settings)
+    resumed = toy_run.train(tmp_path / "part", amp="float16", resume=True, **settings)
     assert [row["train_loss"] for row in resumed] == [row["train_loss"] for row in rows]
     with pytest.raises(CheckpointError, match="amp"):
-        toy_run.train(tmp_path / "part", device="gpu", validation_set=None, resume=True, clip_norm=9)
+        toy_run.train(tmp_path / "part", resume=True, **settings)
+
+
+def test_bfloat16_needs_no_scale(gpu, tmp_path):
+    pytest.importorskip("ml_dtypes")
+    row, = toy_run.train(tmp_path / "run", device="gpu", validation_set=None, epochs=1, amp="bfloat16")
+    assert row["train_loss"] == pytest.approx(2.36, abs=0.2)
 
 
 def test_half_precision_on_the_cpu_is_refused(tmp_path):
@@ -265,9 +269,18 @@ def test_a_model_with_hooks_takes_eager_steps(gpu, tmp_path, capsys):
     toy_run.fit(model, optim.SGD(model.parameters(), 0.1), toy_run.TRAIN_SET, output_dir=tmp_path / "run", epochs=1,
                 batch_size=16, device="gpu", graph=True, log_interval=0)
     assert len(calls) >= toy_run.STEPS
-    assert "graph: eager steps, since the model has hooks" in capsys.readouterr().out
+    assert "graph: this step is eager, because the model has hooks" in capsys.readouterr().out
 
 
 def test_a_graph_on_the_cpu_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"^fit: graph=True needs a GPU$"):
         toy_run.train(tmp_path, graph=True)
+
+
+@needs_emulator
+def test_a_graph_of_convolutions(gpu, tmp_path, capsys):
+    rows = [toy_run.train(tmp_path / str(graph), device="gpu", epochs=1, validation_set=None, graph=graph)
+            for graph in (False, True)]
+    assert rows[0][0]["train_loss"] == rows[1][0]["train_loss"]
+    said = capsys.readouterr().out
+    assert said.count("graph: ") == said.count("its batch has another shape than the first") == 1

@@ -40,6 +40,8 @@ from minidl.kernels.cpu.selection import select
 from minidl.kernels.cpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.cpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 from minidl.kernels.plain.normalization import move_moments
+from minidl.kernels.plain.optimizers import unscale
+from minidl.kernels.plain.tally import tally
 
 __all__ = [
     "activation",
@@ -85,6 +87,8 @@ __all__ = [
     "sgd",
     "softmax",
     "softmax_gradient",
+    "tally",
+    "unscale",
     "warp",
 ]
 

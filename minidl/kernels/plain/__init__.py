@@ -25,11 +25,12 @@ from minidl.kernels.plain.normalization import (
     local_response_norm_gradient,
     move_moments,
 )
-from minidl.kernels.plain.optimizers import adam, lerp, rmsprop, sgd
+from minidl.kernels.plain.optimizers import adam, lerp, rmsprop, sgd, unscale
 from minidl.kernels.plain.reduction import axis_sums
 from minidl.kernels.plain.resampling import resample
 from minidl.kernels.plain.selection import select
 from minidl.kernels.plain.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
+from minidl.kernels.plain.tally import tally
 
 __all__ = [
     "activation",
@@ -75,5 +76,7 @@ __all__ = [
     "sgd",
     "softmax",
     "softmax_gradient",
+    "tally",
+    "unscale",
     "warp",
 ]
