@@ -7,7 +7,7 @@ numbers, and arrays of one or several, are taken as Python's everywhere; `minidl
 import functools
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, ParamSpec, TypeAlias
 
 import numpy as np
 
@@ -24,6 +24,7 @@ Pair: TypeAlias = int | Sequence[int]                        # (vertical, horizo
 Padding: TypeAlias = Pair | str                              # the same, or "same" or "valid"
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
+P = ParamSpec("P")
 REDUCTIONS = ("mean", "sum", "none")
 ONLY_INTEGERS = frozenset({int})
 
@@ -189,15 +190,16 @@ def transposed_window(name: str, kernel: tuple[int, int], stride: Pair, padding:
 
 # Losses
 
-def placed(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def placed(loss: Callable[P, Tensor]) -> Callable[P, Tensor]:
     """A function composed of operations and array code: the array code, too, runs on the GPU of the first argument."""
     @functools.wraps(loss)
-    def there(x: Any, *more: Any, **settings: Any) -> Tensor:
-        array = x.data if isinstance(x, Tensor) else x
+    def there(*inputs: P.args, **settings: P.kwargs) -> Tensor:
+        first: Any = inputs[0] if inputs else None
+        array = first.data if isinstance(first, Tensor) else first
         if not on_gpu(array):
-            return loss(x, *more, **settings)
+            return loss(*inputs, **settings)
         with at(array):
-            return loss(x, *more, **settings)
+            return loss(*inputs, **settings)
     return there
 
 
