@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from minidl import writes
+from minidl import slips, writes
 from minidl.arrays import (
     broadcasts,
     check_arrays,
@@ -276,7 +276,7 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
             arrays[0] = as_array(arrays[0])         # of numbers alone: float32
         arrays += more
         try:
-            out, backward = watched(function, "forward", name)(*arrays, **settings)
+            result = watched(function, "forward", name)(*arrays, **settings)
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
             if re.match(r"\w+: ", str(error)):      # it already begins with a name
                 raise
@@ -285,7 +285,12 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
             raise named(error, name, arrays) from error
         except AttributeError as error:
             check_arrays(name, arrays[:len(inputs)], error)
-            raise
+            if (explained := slips.of_forward(name, error)) is error:
+                raise
+            raise explained from error
+        if result.__class__ is not tuple or len(result) != 2 or result[0].__class__ is not np.ndarray:
+            slips.check_result(name, result)
+        out, backward = result
         if mode.finite_only:
             check_finite(out, name, "output")
         parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
@@ -308,8 +313,10 @@ def backpropagate(root: Node, gradient: Array, retain_graph: bool = False) -> No
                 node.grad = grads[node] if node.grad is None else no_scalar(accumulate(node.grad, grads[node]))
             try:
                 watched(propagate, "backward", node.name)(node, grads)
-            except MemoryError as error:
-                raise named(error, f"backward of {node.name}", node.parents) from error
+            except Exception as error:
+                if (explained := slips.of_backward(error, node)) is error:
+                    raise
+                raise explained from error
             if node.backward is not None and not retain_graph:
                 node.backward = spent
 
@@ -375,7 +382,7 @@ def unbroadcast(grad: Array, parent: Node, name: str) -> Array:
     if grad.shape != shape:
         if not broadcasts(shape, grad.shape):
             raise RuntimeError(f"backward of {name} gave a gradient of shape {grad.shape} "
-                               f"for an input of shape {shape}")
+                               f"for an input of shape {shape}; the two shapes must be equal")
         extra = grad.ndim - len(shape)
         repeated = tuple(extra + i for i, n in enumerate(shape) if n != grad.shape[extra + i])
         grad = axis_sums(grad, tuple(range(extra)) + repeated).reshape(shape)
