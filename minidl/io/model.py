@@ -140,10 +140,11 @@ def nameless(path: str | Path, architecture: Any) -> CheckpointError:
     if architecture:
         what = f"{path}: it is for {architecture!r:.100}, which is not in the zoo; "
         return CheckpointError(f"{what}load it with load_model(path, create=...), where create() makes the network",
-                               f"{what}commands know only the networks that `minidl zoo` lists")
+                               f"{what}--from MODULE:FUNCTION names the function of yours that makes it")
     what = f"{path}: it does not say which network it is for; "
     return CheckpointError(f"{what}load it with load_model(path, create=...), where create() makes the network",
-                           f"{what}`minidl convert {path} --model NAME -o NEW` makes a model file of it")
+                           f"{what}`minidl convert {path} --model NAME -o NEW` makes a model file of it, or --from "
+                           "MODULE:FUNCTION names a function of yours that makes the network")
 
 
 def is_setting(value: Any) -> bool:
