@@ -1,4 +1,4 @@
-"""Mistakes in an op that its author can make, as sentences that say what to write instead."""
+"""The tape as text, and mistakes in an op that its author can make, as sentences that say what to write instead."""
 
 from typing import Any
 
@@ -10,6 +10,21 @@ from minidl.device import is_array
 RETURNS = "an op returns two things, its output and backward: return out, backward"
 ARRAYS = ("inside an op there are arrays, not tensors: compute with NumPy (xp = array_module(x)), not with "
           "minidl.functional")
+
+
+def tape(nodes: list[Any]) -> str:
+    """The nodes of a tape, oldest first, one in a line: its number, its op, the numbers of its inputs, its shape."""
+    numbers = {node: i for i, node in enumerate(nodes, 1)}
+    rows = []
+    for node in nodes:
+        inputs = ", ".join("constant" if parent is None else str(numbers[parent]) for parent in node.parents)
+        grad = node.grad
+        told = "" if grad is None else f"grad {grad.item():.6g}" if grad.size == 1 else "has a grad"
+        call = f"{node.name}({inputs})" if node.parents else node.name
+        rows.append((str(numbers[node]), call, str(node.shape), told))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join([number.rjust(widths[0]), text.ljust(widths[1]), shape.ljust(widths[2]), told]).rstrip()
+                     for number, text, shape, told in rows)
 
 
 def check_result(name: str, result: Any) -> None:

@@ -254,6 +254,9 @@ class Node:
         self.grad: Array | None = None
         self.order = next(writes.clock)             # inputs are always older than outputs
 
+    def __repr__(self) -> str:
+        return slips.tape(newest_first(self)[::-1])
+
 
 def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
     """Turn a function of arrays into an operation on tensors that records itself on the tape.

@@ -29,7 +29,7 @@ from minidl.train.loop import Loop
 from minidl.train.losses import SegmentationLoss
 from minidl.train.mixing import Mixed
 from minidl.train.progress import Progress
-from minidl.train.records import Curves, LogFile
+from minidl.train.records import Curves, LiveCurves, LogFile, in_notebook
 from minidl.train.rehearsal import Overfit, rehearsed
 from minidl.train.run import Length, Run, load_weights
 from minidl.train.settings import Settings
@@ -111,7 +111,7 @@ def average_of(model: Module, s: Settings) -> Average | None:
 def recorders(s: Settings) -> list[Callback]:
     """The library's own callbacks."""
     return [LogFile(), Progress(s.log_interval), Curves(), *([TensorBoard()] if s.tensorboard else []),
-            *([Overfit()] if s.overfit else [])]
+            *([LiveCurves(display)] if (display := in_notebook()) else []), *([Overfit()] if s.overfit else [])]
 
 
 def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
