@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any, ParamSpec, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
-from minidl import writes
+from minidl import slips, writes
 from minidl.arrays import broadcasts, check_arrays, check_dtype, check_floating, check_numbers, check_same_device, named, no_scalar, plain_array, python_number
 from minidl.device import CPU, Array, Device, array_module, device_of, is_array, shares_memory
 from minidl.modes import check_finite, mode, watched
@@ -183,6 +183,7 @@ class Tensor:
 
 class Node:
     def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], parents: tuple['Node | None', ...]=(), backward: Backward | None=None) -> None: ...
+    def __repr__(self) -> str: ...
     backward: Any
     dtype: Any
     grad: Any

@@ -3,6 +3,7 @@
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 import zoo
 from minidl import nn
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     if args.classes:
         about["classes"] = lines_of(args.classes)
     if isinstance(made, str) and "." in made and args.model is None and args.create is None:     # a class
-        kept = {key: facts[key] for key in ("minidl", "architecture", "modules") if key in facts}
+        kept: dict[str, Any] = {key: facts[key] for key in ("minidl", "architecture", "modules") if key in facts}
         save_checkpoint(args.output, weights, {**kept, **facts_of("convert", nn.Module(), about)})
         name = made
     else:

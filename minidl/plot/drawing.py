@@ -151,7 +151,7 @@ def sizes_of(root, labels):
     for group in groups_in(root):
         boxes = [box for item in group.items if not isinstance(item, Group) for box in item.boxes]
         lines = [line for box in boxes for line in labels[box]]
-        width = max([WIDTH, *(2 * PAD + 14 + line_width(bold, plain) + text_width(right, bold=False)
+        width = max([WIDTH, *(2 * PAD + 20 + line_width(bold, plain) + text_width(right, bold=False)
                               for bold, plain, right in lines)])
         sizes |= {box: (width, LOW if len(labels[box]) == 1 else TALL) for box in boxes}
     return sizes
@@ -184,7 +184,7 @@ def drawn(box, place, lines):
     for i, (bold, plain, right) in enumerate(lines):
         y = top + 15 + 16 * i + (2 if len(lines) > 1 else 0)
         room = text_width(right, bold=False) + 2
-        parts.append(text(left + PAD + 2, y, width - 2 * PAD - 4 - room * bool(right), bold, plain))
+        parts.append(text(left + PAD + 2, y, width - 2 * PAD - 4 - (room + 8) * bool(right), bold, plain))
         parts.append(text(left + width - PAD, y, room, "", right, end=True))
     tooltip = f"{', '.join(box.layers) or box.name or 'a function'}: {' '.join(' '.join(line) for line in lines)}"
     return f'<g class="box {kind(box)}"><title>{clean(tooltip)}</title>{"".join(parts)}</g>'

@@ -1,7 +1,8 @@
 """Text in SVG: how wide it may be, and where it ends.
 
 Nobody knows which font a viewer has. Widths are those of DejaVu Sans, wider than the fonts that STYLE asks for, so that
-there is room in all of them; and text is cut off at the end of its room, so that it collides in none.
+there is room in all of them; and in others, text at the left is cut off at the end of its room, so that it does not run
+into the numbers at the right.
 """
 
 from xml.sax.saxutils import escape
@@ -29,7 +30,7 @@ def line_width(bold: str, plain: str) -> float:
 def text(x: float, y: float, room: float, bold: str, plain: str, *, end: bool = False) -> str:
     """A line of text, first the bold part, then the plain one, cut off after `room` pixels; empty if both are.
 
-    x, y   of its beginning on the base line, or of its `end`
+    x, y   of its beginning on the base line, or of its `end`; it is not cut off then, since it may be a number
     """
     parts = [f'<tspan class="{style}">{clean(cut(words))}</tspan>'
              for words, style in ((bold, "name"), (plain, "soft")) if words]
@@ -37,7 +38,8 @@ def text(x: float, y: float, room: float, bold: str, plain: str, *, end: bool = 
         return ""
     left = x - room if end else x
     anchor = f' x="{room:.1f}" text-anchor="end"' if end else ""
-    return (f'<svg x="{left:.1f}" y="{y - 14:.1f}" width="{room:.1f}" height="20"><text y="14"{anchor}>'
+    whole = ' overflow="visible"' if end else ""
+    return (f'<svg x="{left:.1f}" y="{y - 14:.1f}" width="{room:.1f}" height="20"{whole}><text y="14"{anchor}>'
             f'{" ".join(parts)}</text></svg>')
 
 

@@ -32,7 +32,7 @@ def draw_curves(path: str | Path, rows: Sequence[Row], best: int, title: str = "
 def curves(rows: Sequence[Row], best: int, title: str = "", model: str = "") -> Figure:
     """The figure: the name of the network, what the best epoch reached, and three panels."""
     figure = new_figure(11, 4.0, "")
-    figure.get_layout_engine().set(w_pad=0.12)
+    figure.set_layout_engine("constrained", w_pad=0.12)
     figure.suptitle(literal(model or title or "training"), x=0.01, ha="left", fontsize=14, fontweight="bold")
     figure.supxlabel(literal(f"{f'{title}   ' if model and title else ''}{reached(rows, best)}"), x=0.01, ha="left",
                      fontsize=9, color=SOFT)

@@ -119,7 +119,7 @@ def gradients(function: Callable[..., Tensor], arrays: list[Any], cotangent: Any
     """The gradients that backward gives, as NumPy arrays."""
     inputs = [Tensor(a, requires_grad=True) for a in arrays]
     function(*inputs).backward(cotangent.copy())
-    return [CPU.put(x.grad) for x in inputs]
+    return [CPU.put(grad) for x in inputs if (grad := x.grad) is not None]
 
 
 def shifted(function: Callable[..., Tensor], arrays: list[Any], i: int, step: Any) -> Any:

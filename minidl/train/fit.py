@@ -35,7 +35,7 @@ from minidl.train.run import Length, Run, load_weights
 from minidl.train.settings import Settings
 from minidl.train.tensorboard import TensorBoard
 
-Data: TypeAlias = ImageDataset | DataLoader | tuple[Any, Any]
+Data: TypeAlias = Any                            # a data set, a DataLoader of one, or a pair of arrays: see `given.py`
 
 
 def fit(model: Module, optimizer: Optimizer, train_set: Data, validation_set: Data | None = None,

@@ -206,3 +206,14 @@ def test_train_goes_on_with_a_network_in_a_file_of_onnx(here, capsys, tmp_path):
                          tmp_path / "net.onnx")
     assert (code, err) == (0, "")
     assert "%" in out
+
+
+def test_the_page_about_own_networks(tmp_path, monkeypatch):
+    """Its programs, one after the other, as a reader runs them."""
+    monkeypatch.chdir(tmp_path)
+    scope = {"__name__": "own_page"}
+    blocks = (ROOT / "docs" / "own_networks.md").read_text().split("```python\n")[1:]
+    assert len(blocks) == 3
+    for block in blocks:
+        exec(block.partition("```")[0], scope)
+    assert type(scope["again"]) is scope["Own"]
