@@ -72,7 +72,7 @@ def reached(rows: Sequence[Row], best: int) -> str:
     row = next((row for row in rows if row["epoch"] == best), rows[-1])
     part = "validation" if row.get("validation_loss") is not None else "train"
     named = {"validation": "validation", "train": "training"}[part]
-    return (f"best epoch {row['epoch']} of {len(rows)}: {named} loss {row[f'{part}_loss']:.4f}, accuracy "
+    return (f"best epoch {int(row['epoch'])} of {len(rows)}: {named} loss {row[f'{part}_loss']:.4f}, accuracy "
             f"{row[f'{part}_accuracy']:.2%}, {sum(each['seconds'] for each in rows):,.0f} s in all")
 
 
@@ -102,4 +102,5 @@ def leave_out_early(axes: Axes, rows: Sequence[Row]) -> None:
         return
     margin = 0.08 * (max(late) - min(late))
     axes.set_ylim(min(late) - margin, max(late) + margin)
-    axes.annotate(f"begins at {min(early):.1f}", (0.02, 0.02), xycoords="axes fraction", fontsize=8, color=SOFT)
+    axes.annotate(f"begins at {min(early):.1f}", (0.98, 0.02), xycoords="axes fraction", ha="right", fontsize=8,
+                  color=SOFT)
