@@ -23,7 +23,7 @@ def draw_confusion(path: str | Path, confusion: np.ndarray, names: Sequence[str]
     """
     few = len(names) <= NAMED
     size = max(5.5, 0.62 * len(names) + 2.0) if few else 12.0
-    figure = new_figure(size, size + 0.4, "")
+    figure = new_figure(size, size + 0.4 * few, "")
     figure.suptitle(literal(textwrap.fill(title, int(9 * size))), x=0.02, ha="left", fontsize=12, fontweight="bold")
     axes = figure.subplots()
     fractions = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
