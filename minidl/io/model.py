@@ -121,7 +121,7 @@ def check_outputs(path: str | Path, model: Module, shape: Sequence[int]) -> None
     Shapes are computed with a batch of no images, so nothing is allocated.
     """
     def see(name: str, module: Module, inputs: tuple, settings: dict[str, Any], out: Any) -> None:
-        if math.prod(out.shape[1:]) > OWN:
+        if isinstance(out, Tensor) and math.prod(out.shape[1:]) > OWN:
             raise ValueError(f"layer {name} makes {' x '.join(map(str, out.shape[1:]))} numbers of an image, more than "
                              f"{OWN:,}")
     try:

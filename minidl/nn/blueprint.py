@@ -41,7 +41,7 @@ KEPT: dict[str, Callable[[Any], Any]] = {
     "in_channels": lambda layer: channels(layer)[0],
     "out_channels": lambda layer: channels(layer)[1],
 }
-WINDOW = ("kernel_size", "stride", "padding", "dilation", "output_padding", "size", "output_size")
+WINDOW = ("scale_factor", "kernel_size", "stride", "padding", "dilation", "output_padding", "size", "output_size")
 WIDEST = 4096                                    # pixels, of a window in a file, which may be forged
 MOST, DEEPEST = 10_000, 30                       # layers in a file, and levels of Sequential
 ENTRY = re.compile(r"[0-9]{1,5}|[A-Za-z][A-Za-z0-9_]{0,60}")

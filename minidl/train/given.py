@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from minidl.data import DataLoader, FeatureDataset, ImageDataset, SegmentationDataset
+from minidl.data.segmentation import IGNORED
 from minidl.scalars import plain
 
 OF_LOADER = ("batch_size", "drop_last", "balanced", "prefetch", "seed")      # settings of `fit` that a loader has
@@ -62,18 +63,17 @@ def of_pair(pair: Any, classes: Any = None) -> ImageDataset:
     if inputs.shape[:1] != labels.shape[:1]:
         raise ValueError(f"{len(np.atleast_1d(inputs))} images {inputs.shape} and labels {labels.shape} do not belong "
                          "together; each image needs one")
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        raise ValueError(f"labels must be the numbers of classes (N,), not {labels.shape}; labels.argmax(1) makes them "
-                         "of rows with a 1 for the class")
     if labels.ndim == 2:
-        raise ValueError(f"labels must be the numbers of classes (N,), not {labels.shape}; labels[:, 0] are")
-    if labels.dtype.kind != "b" and labels.dtype.kind not in "iu":
+        remedy = "labels[:, 0] are" if labels.shape[1] == 1 else "labels.argmax(1) makes them of rows with a 1"
+        raise ValueError(f"labels must be the numbers of classes (N,), not {labels.shape}; {remedy}")
+    if labels.dtype.kind == "f":
         raise TypeError(f"labels must be whole numbers, not {labels.dtype}; convert with .astype(numpy.int64)")
     if inputs.ndim == 4 and inputs.shape[3] <= 4 < inputs.shape[1]:
         raise ValueError(f"images must have shape (N, C, H, W), and {inputs.shape} looks like (N, H, W, C); convert "
                          "with images.transpose(0, 3, 1, 2)")
     labels = labels.astype(np.int64)
-    names = classes or [str(i) for i in range(1 + max(1, int(labels[labels != 255].max(initial=1))))]
+    counted = labels if labels.ndim == 1 else labels[labels != IGNORED]
+    names = classes or [str(i) for i in range(1 + int(counted.max(initial=1)))]
     if labels.ndim > 1:
         return SegmentationDataset(inputs, labels, names)
     if inputs.dtype == np.uint8:

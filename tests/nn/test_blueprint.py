@@ -141,6 +141,15 @@ def test_a_network_of_the_zoo_with_other_parts():
     assert blueprint(copy) == plan
 
 
+@pytest.mark.parametrize("name", zoo.names())
+def test_networks_of_the_zoo_take_a_batch_of_no_images(name):
+    """So that the outputs of one with other parts can be checked before it is used: see `check_outputs`."""
+    with nn.init.placeholders():
+        model = zoo.create(name)
+    size = zoo.image_size(name)
+    io.model.check_outputs("a", model, (model.architecture["settings"]["in_channels"], size, size))
+
+
 def test_describing_draws_no_random_numbers():
     model = zoo.create("lenet5_1998")
     before = minidl.device.random_state()
@@ -181,6 +190,7 @@ FORGED = {
     "a wide norm": (sequential(*[("BatchNorm2d", {"num_features": 1 << 20})] * 9), "more than is allowed"),
     "a wide layer norm": (sequential(("LayerNorm", {"normalized_shape": [1 << 10, 1 << 20]})), "more than is allowed"),
     "a wide window": (sequential(("MaxPool2d", {"kernel_size": 1 << 20})), "must be at most 4096"),
+    "a large scale": (sequential(("Upsample", {"scale_factor": 1 << 20})), "scale_factor=1048576 must be at most 4096"),
     "a wide border": (sequential(("Conv2d", {"in_channels": 1, "out_channels": 1, "kernel_size": 1,
                                              "padding": [1 << 20, 1]})), "must be at most 4096"),
     "many levels": (nested(40), "in 30 levels at most"),

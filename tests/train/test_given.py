@@ -54,6 +54,7 @@ def test_classes_of_a_pair():
     sets, _ = data_sets({"train_set": (PIXELS, LABELS), "validation_set": (PIXELS[:2], [0, 1])}, {})
     assert len(sets["validation_set"].classes) == 10
     assert isinstance(of_pair((FLOATS, LABELS)), FeatureDataset)
+    assert len(of_pair((PIXELS[:2], [0, 255])).classes) == 256
     masks = of_pair((PIXELS, (PIXELS[:, 0] > 9).astype(int)))
     assert masks.batch([0])[1].shape == (1, 28, 28)
 
