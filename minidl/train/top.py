@@ -53,6 +53,9 @@ def with_top(model: nn.Module, top: nn.Sequential) -> nn.Module:
     pool, _, *layers = top
     setattr(model, POOL, pool)
     setattr(model, name, layers[0] if len(layers) == 1 else nn.Sequential(*layers))
+    if hasattr(model, "architecture"):
+        settings = {**model.architecture["settings"], "num_classes": len(layers[-1].state_dict()["weight"])}
+        model.architecture = {**model.architecture, "settings": settings}
     return model
 
 
