@@ -104,6 +104,11 @@ def is_array(x: Any) -> bool:
     return isinstance(x, np.ndarray) or hasattr(getattr(x, "device", None), "id")
 
 
+def is_dtype(value: Any) -> bool:
+    """Whether a value is a type of elements, such as numpy.float32, where a device could be given instead."""
+    return isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic))
+
+
 def device_of(array: Array) -> Device:
     """The device that `array` lives on."""
     if isinstance(array, np.ndarray):

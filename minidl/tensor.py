@@ -11,7 +11,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator
 from operator import attrgetter
-from typing import Any, ParamSpec, TypeAlias
+from typing import Any, NoReturn, ParamSpec, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -30,7 +30,9 @@ from minidl.arrays import (
     python_number,
 )
 from minidl.device import CPU, Array, Device, array_module, device_of, is_array, shares_memory
+from minidl.missing import TENSOR, no_such
 from minidl.modes import check_finite, mode, watched
+from minidl.spelling import spelling_of
 
 # What an operation takes: a Tensor, an array or a number where it is called, an array or a number inside its function.
 # No type says both, so type checkers accept anything here; `op` raises TypeError for anything else.
@@ -101,11 +103,6 @@ class Tensor:
     def ndim(self) -> int:
         """The number of axes."""
         return self.array.ndim
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self.array.size
 
     @property
     def device(self) -> Device:
@@ -214,6 +211,9 @@ class Tensor:
             twin.grad = copy.deepcopy(self.grad, memo)
         return twin
 
+    def __getattr__(self, name: str) -> NoReturn:
+        raise no_such("Tensor", name, TENSOR, self)
+
     def __len__(self) -> int:
         return len(self.array)
 
@@ -260,13 +260,16 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
 
     `function` returns its output and `backward`, which maps the gradient of the output to one gradient for each
     positional argument, in order. A gradient returned as a `lambda` is computed only if it is needed. What follows a
-    `/` in its signature are settings, which it gets as they are. The message of a ValueError, TypeError, IndexError or
-    MemoryError gets the operation's name in front.
+    `/` in its signature are settings, which it gets as they are; PyTorch's `dim` is our `axis`: see `spelling.py`. The
+    message of a ValueError, TypeError, IndexError or MemoryError gets the operation's name in front.
     """
     name, tensors = function.__name__.lstrip("_"), function.__code__.co_posonlyargcount
+    spelling = spelling_of(name, function)
 
     @functools.wraps(function)
     def recorded(*inputs: Any, **settings: Any) -> Tensor:
+        if settings and spelling is not None:
+            inputs, settings = spelling(inputs, settings)
         more: tuple[Any, ...] = ()
         if 0 < tensors < len(inputs):               # settings follow without a name, such as a kernel size
             inputs, more = inputs[:tensors], inputs[tensors:]
