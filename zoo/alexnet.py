@@ -4,7 +4,7 @@ Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolution
 idea: a large network can be trained on raw pixels with ReLU, which speeds up learning, dropout, which reduces
 overfitting, and GPUs. Each of two GPUs held half of the filters: hence the groups of `alexnet_2012`.
 `alexnet` is the one-column network of Krizhevsky, "One weird trick for parallelizing convolutional neural networks",
-arXiv 1404.5997 (2014), with torchvision's names; `alexnet_cifar` is the same with a different first layer.
+arXiv 1404.5997 (2014), with torchvision's names; `alexnet_cifar` has another first layer and other initial weights.
 
             alexnet                                alexnet_2012                               alexnet_cifar
     x         3 x 224 x 224                          3 x 224 x 224                              3 x 32 x 32
@@ -120,4 +120,4 @@ def alexnet_2012(in_channels: int = 3, num_classes: int = 1000, hidden: int = 40
 def alexnet_cifar(in_channels: int = 3, num_classes: int = 10, hidden: int = 1024) -> AlexNet:
     """5,871,434 parameters, 182,220,800 multiply-adds for an image of 3 x 32 x 32."""
     stem = nn.Conv2d(in_channels, 64, 5, padding=2)
-    return AlexNet(stem, num_classes, hidden, grid=3, smallest=15)
+    return nn.init.he(AlexNet(stem, num_classes, hidden, grid=3, smallest=15), AlexNet.heads)

@@ -79,4 +79,4 @@ def zfnet_cifar(in_channels: int = 3, num_classes: int = 10, hidden: int = 1024)
     """8,970,122 parameters, 363,374,592 multiply-adds for an image of 3 x 32 x 32."""
     conv1 = nn.Conv2d(in_channels, 96, 3, padding=1)
     conv2 = nn.Conv2d(96, 256, 5, padding=2)
-    return ZFNet(conv1, conv2, num_classes, hidden, grid=4, smallest=8)
+    return nn.init.he(ZFNet(conv1, conv2, num_classes, hidden, grid=4, smallest=8), ZFNet.heads)

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 import zoo
 from minidl.commands.evaluation_sets import given_set, set_of_run, trained_with
+from minidl.commands.training_sets import add_mask_class
 from minidl.device import Device
 from minidl.evaluation import evaluate, in_order
 from minidl.evaluation.augmented import VIEWS
@@ -41,9 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, gpu or gpu:1 (default: cpu)")
     parser.add_argument("--tta", nargs="?", const=True, choices=VIEWS, default=False, metavar="VIEWS", help="test-time "
                         f"augmentation: {', '.join(VIEWS)} (without a name: mirror, of masks turns)")
-    parser.add_argument("--mask-class", type=mask_class, action="append", default=[], metavar="VALUE=NAME",
-                        dest="mask_classes", help="the class that a value in masks stands for, such as 255=cell; given "
-                        "once for each class (default: classes are called like their values)")
+    add_mask_class(parser.add_argument)
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
     parser.add_argument("--data-dir", metavar="DIR", help="the folder of data sets (default: $MINIDL_DATA, else the "
                         "user's cache)")
@@ -80,14 +79,6 @@ def report_folder(given: str) -> Path:
         raise ValueError(f"--report {given}: there is a file of this name; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def mask_class(text: str) -> tuple[int, str]:
-    """(255, "cell") from "255=cell"."""
-    value, _, name = text.partition("=")
-    if not value.isascii() or not value.isdecimal() or not name:
-        raise argparse.ArgumentTypeError(f"{text!r} must be VALUE=NAME, such as 255=cell")
-    return int(value), name
 
 
 def model_file(given: str) -> Path:

@@ -16,7 +16,7 @@ from typing import Any
 import minidl
 import zoo
 from minidl import augment, data, nn, train
-from minidl.commands.training_sets import adapted, kind_of, sets_for
+from minidl.commands.training_sets import adapted, add_mask_class, kind_of, sets_for
 from minidl.data import ImageDataset, Splits
 from minidl.flags import setting, whole
 from minidl.modes import no_grad
@@ -70,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     images.add_argument("--cache", metavar="DIR", help="keep decoded images in this folder, not in memory")
     images.add_argument("--stream", action="store_true", help="keep no decoded images: decode those of each "
                         "batch anew, for folders that fit neither into memory nor on the disk")
+    add_mask_class(images.add_argument)
     train.add_training_arguments(parser, "train", epochs=10, batch_size=None, lr=None, momentum=0.9, weight_decay=None,
                                  validation=None)
     train.add_recipe_arguments(parser)
@@ -113,6 +114,8 @@ def check_flags(args: argparse.Namespace, kind: str) -> None:
     """Raise ValueError for flags that this kind of data has no use for."""
     if args.loss and kind != "masks":
         raise ValueError(f"--loss {args.loss} is for images with masks; classes are learned with cross entropy")
+    if args.mask_classes and kind != "masks":
+        raise ValueError(f"--mask-class is for images with masks, and {args.data} holds images with classes")
     if args.stream and kind != "photographs":
         raise ValueError(f"--stream is for folders of photographs in classes; the images of {args.data} are kept in "
                          "memory" + ", or with --cache on the disk" * (kind == "masks"))

@@ -22,6 +22,21 @@ MOST = 4 << 30                                   # bytes of resized images in me
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)      # of red, green and blue, as in PIL
 
 
+def add_mask_class(add: Callable[..., object]) -> None:
+    """Add the flag --mask-class by `add`, the `add_argument` of a parser or of a group."""
+    add("--mask-class", type=mask_class, action="append", default=[], metavar="VALUE=NAME", dest="mask_classes",
+        help="the class that a value in masks stands for, such as 255=cell; given once for each class (default: "
+        "classes are called like their values)")
+
+
+def mask_class(text: str) -> tuple[int, str]:
+    """(255, "cell") from "255=cell"."""
+    value, _, name = text.partition("=")
+    if not value.isascii() or not value.isdecimal() or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} must be VALUE=NAME, such as 255=cell")
+    return int(value), name
+
+
 def kind_of(source: str) -> str:
     """What DATA is: the name of a known set, or "masks" or "photographs" for a folder."""
     if source in data.NAMES:
@@ -71,7 +86,8 @@ def folder_sets(args: argparse.Namespace) -> Splits:
 
 def mask_sets(args: argparse.Namespace) -> Splits:
     """The parts of a folder of images and masks."""
-    sets = read(args, lambda **settings: data.mask_splits(args.data, args.size, **settings))
+    sets = read(args, lambda **settings: data.mask_splits(
+        args.data, args.size, classes=dict(args.mask_classes) or None, **settings))
     if args.validation and sets.validation is None:
         chosen, rest = sets.train.split(min(args.validation, len(sets.train) - 1), seed=args.seed)
         sets = sets._replace(train=rest, validation=chosen)

@@ -2,23 +2,25 @@
 
 Functions take a shape in PyTorch's order, (out, in) or (out, in/groups, kh, kw), and return a new float32 array drawn
 from the stream that `manual_seed` starts. To reinitialize a layer:
-`layer.weight.data[...] = init.kaiming_normal(layer.weight.shape)`. Two functions draw nothing: `dirac`, the identity,
-and `whitening`, which computes filters from images.
+`layer.weight.data[...] = init.kaiming_normal(layer.weight.shape)`. `he` does so for a whole model. Two functions draw
+nothing: `dirac`, the identity, and `whitening`, which computes filters from images.
 """
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from minidl.device import generator
 from minidl.functional.checks import pair
+from minidl.nn.module import Module
 from minidl.scalars import number, whole
 
+M = TypeVar("M", bound=Module)
 GAINS = {"linear": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2)}
 
 
@@ -80,6 +82,24 @@ def default_weight(shape: Sequence[int]) -> np.ndarray:
 def default_bias(shape: Sequence[int]) -> np.ndarray:
     """PyTorch's initial bias for a weight of that shape: uniform in +-1/sqrt(fan_in).   ->  (out,)"""
     return uniform(shape[:1], 1 / math.sqrt(fans(shape)[0]))
+
+
+def he(model: M, last: Collection[str] = ()) -> M:
+    """Draw the weights of convolutions and dense layers by `kaiming_normal`, set all biases to 0, return the model.
+
+    last  names of layers whose weights have the standard deviation 0.01 instead, so that training begins with equal
+          probabilities
+    Deep networks without norms begin to learn much earlier than with PyTorch's initial weights, whose variance is a
+    sixth of this: the signal shrinks in every layer. He et al., arXiv:1502.01852, section 2.2.
+    """
+    for name, parameter in model.named_parameters():
+        layer, _, kind = name.rpartition(".")
+        shape = parameter.shape
+        if kind == "bias":
+            parameter.data[...] = 0
+        elif len(shape) > 1:
+            parameter.data[...] = normal(shape, 0.01) if layer in last else kaiming_normal(shape)
+    return model
 
 
 def dirac(shape: Sequence[int], groups: int = 1) -> np.ndarray:

@@ -39,7 +39,14 @@ class Sequential(Module):
         return sum(1 for _ in self)
 
     def __getitem__(self, index: int | slice) -> Any:
-        return list(self)[index]
+        """A layer; for a slice, a Sequential of these layers under their names, which shares their weights."""
+        if not isinstance(index, slice):
+            return list(self)[index]
+        part = Sequential()
+        named = [(name, layer) for name, layer in vars(self).items() if isinstance(layer, Module)]
+        for name, layer in named[index]:
+            setattr(part, name, layer)
+        return part
 
 
 def calls(layers: list[Module]) -> list[tuple[Module, dict[str, Any]]]:

@@ -19,7 +19,7 @@ def report(model: Module, dataset: ImageDataset, device: str | Device = "cpu", l
     """Evaluate the model and print accuracy, each class's precision, recall and F1, and the confusion matrix.
 
     folder  the same goes into report.txt, metrics.json and confusion.png of this folder, if one is given, and with
-            plots and pictures into report.html
+            plots and pictures into report.html; a missing folder is made
     part    which part of the data this is: "test", or "validation", for which the report says that it is no test
     sets    {"training": set, ...}, whose class distributions report.html shows
     run     the folder with the args.json and log.csv of the run that trained the model; by default `folder`
@@ -31,6 +31,7 @@ def report(model: Module, dataset: ImageDataset, device: str | Device = "cpu", l
     facts = facts_of(folder if run is None else run, part, sets, tta, best)
     say(f"\n{as_text(result, dataset, facts)}", flush=True)
     if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
         write(folder, model, dataset, result, facts, device)
     return result
 

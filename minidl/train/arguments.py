@@ -25,7 +25,7 @@ FLAGS = tuple(field.name for field in fields(Settings) if field.name not in NO_F
 # not in the recipe: added by `fit`, or irrelevant
 APART = {*FLAGS, "class_weights", "cutmix", "data_dir", "evaluate", "find_lr", "loss", "mixup", "optimizer", "weights"}
 # came later: not in the recipe while they have these values, so that earlier runs can be resumed
-LATER: dict[str, Any] = {"gamma": None, "layer_lr": [], "milestones": None, "norm_decay": True,
+LATER: dict[str, Any] = {"gamma": None, "layer_lr": [], "mask_classes": [], "milestones": None, "norm_decay": True,
                          "schedule_kind": "onecycle", "settings": [], "stream": False,
                          "warmup": 0}
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")

@@ -24,7 +24,7 @@ RECIPES = {                                      # the longest beginning of a ne
     "lenet5_1998": Recipe("adam", 1e-3, 0.0, SMALL),
     "simple_cnn": Recipe("sgd", 0.1, 5e-4, SMALL),
     "alexnet": Recipe("sgd", 0.01, 5e-4, SMALL),
-    "alexnet_cifar": Recipe("sgd", 0.05, 5e-4, SMALL),
+    "alexnet_cifar": Recipe("sgd", 0.02, 5e-4, SMALL),
     "zfnet": Recipe("sgd", 0.01, 5e-4, SMALL),
     "zfnet_cifar": Recipe("sgd", 0.02, 5e-4, SMALL),
     "vgg": Recipe("sgd", 0.01, 5e-4, LARGE),

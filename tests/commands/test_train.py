@@ -145,12 +145,27 @@ def test_images_and_masks(membrane, capsys):
     assert minidl("membrane", *UNET, "--evaluate", "--resume", "run") == 0
 
 
+def test_classes_of_masks(membrane, capsys):
+    """Their names and their order are part of the recipe; `minidl evaluate` takes them from the run."""
+    named = ("--mask-class", "255=cell", "--mask-class", "0=membrane")
+    assert minidl("membrane", *UNET, *named, "--output-dir", "run") == 0
+    _, facts = load_checkpoint("run/best.safetensors")
+    assert facts["classes"] == ["cell", "membrane"]
+    assert facts["recipe"]["mask_classes"] == [[255, "cell"], [0, "membrane"]]
+    assert minidl("membrane", *UNET, "--resume", "run") == 2
+    assert "mask_classes" in capsys.readouterr().err
+    assert cli.main(["evaluate", "run", "--json"]) == 0
+    assert [row["class"] for row in json.loads(capsys.readouterr().out)["classes"]] == ["cell", "membrane"]
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
     (("membrane", "--model", "resnet20"), "masks need a class for each of their pixels: use --model unet"),
     (("membrane", "--set", "padded=false", "--set", "depth=1"), "for images (3, 32, 32); masks need a class"),
     (("membrane", "--size", "31", "--set", "depth=1"), "--size N brings images to N x N pixels"),
     (("membrane", "--balanced"), "--balanced is for images with classes, and membrane holds images with masks"),
     (("membrane", "--mixup", "0.2"), "--mixup is for images with classes"),
+    (("membrane", "--mask-class", "0=wall"), "255"),
+    (("digits", "--mask-class", "0=wall"), "--mask-class is for images with masks, and digits holds images with"),
     (("membrane", "--stream"), "--stream is for folders of photographs in classes; the images of membrane are kept"),
     (("membrane", "--freeze", "down=0"), "--freeze down=0: '0' is not a whole number of at least 1"),
 ])

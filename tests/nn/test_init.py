@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minidl.functional as F
-from minidl import manual_seed, nn
+from minidl import Tensor, manual_seed, nn
 from minidl.nn import init
 
 CONV, LINEAR = (40, 30, 3, 5), (200, 300)                # fan_in 450 and 300, fan_out 600 and 200
@@ -129,3 +129,17 @@ def test_whitening_amplifies_no_component_that_hardly_occurs():
     filters = init.whitening(images, 2, eps=0.01)
     assert abs(filters).max() <= 1 / 0.1
     np.testing.assert_allclose(filters[0], 0.5 / np.sqrt(4.01), rtol=1e-5)
+
+
+def test_he_keeps_the_signal_of_a_network_without_norms():
+    """PyTorch's initial weights let it shrink in every layer; norms keep their scales."""
+    layers = [layer for _ in range(8) for layer in (nn.Linear(200, 200), nn.ReLU())]
+    model = nn.Sequential(*layers, nn.BatchNorm1d(200), nn.Linear(200, 50))
+    x = Tensor(np.random.default_rng(0).standard_normal((100, 200), dtype=np.float32))
+    before = model[:15](x).numpy().std()
+    assert init.he(model, last=["17"]) is model
+    after = model[:15](x).numpy().std()
+    assert before < 0.1 < 0.7 < after < 3
+    assert not any(layer.bias.data.any() for layer in model if hasattr(layer, "bias"))
+    assert abs(model[17].weight.data.std() - 0.01) < 1e-3
+    assert (model[16].weight.data == 1).all()

@@ -168,3 +168,14 @@ def test_an_observer_sees_the_calls_that_are_made():
         model(Tensor(np.zeros((1, 1, 1, 1), np.float32)))
     assert seen == [("0", {"relu": True}), ("", {})]
     assert not model[0].forward_hooks
+
+
+def test_a_slice_is_a_network_of_the_same_layers():
+    """As in PyTorch, the layers keep their names."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    part = model[1:]
+    assert list(part.state_dict()) == ["2.weight", "2.bias"]
+    assert part[1] is model[2]
+    x = Tensor(np.ones((2, 3), np.float32))
+    np.testing.assert_array_equal(part(model[:1](x)).numpy(), model(x).numpy())
+    assert len(model[5:]) == 0
