@@ -14,7 +14,7 @@ from minidl.tensor import Operand, Tensor, op
 
 
 @op
-def reshape(x: Operand, /, *, shape: Sequence[int]):
+def reshape(x: Operand, /, shape: Sequence[int]):
     """The elements of x, in C order, in another shape; one length may be -1, and is then inferred."""
     before = x.shape
 
@@ -38,7 +38,7 @@ def flatten(x: Operand, /, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 
 @op
-def permute(x: Operand, /, *, axes: Sequence[int]):
+def permute(x: Operand, /, axes: Sequence[int]):
     """x with its axes in another order, as numpy.transpose."""
     axes = axes_of(x, axes, "permute")
     inverse = sorted(range(len(axes)), key=axes.__getitem__)
@@ -79,7 +79,7 @@ def unsqueeze(x: Operand, /, axis: int) -> Tensor:
 
 
 @op
-def expand(x: Operand, /, *, shape: Sequence[int]):
+def expand(x: Operand, /, shape: Sequence[int]):
     """x broadcast to `shape` without copying, along axes of length 1 and new leading axes; -1 keeps a length."""
     shape = wholes("expand", "shape", shape)
     extra = len(shape) - x.ndim
@@ -185,7 +185,7 @@ def axis_and_length(x: Operand, axis: int, name: str) -> tuple[int, int]:
 
 
 @op
-def repeat(x: Operand, /, *, sizes: Sequence[int]):
+def repeat(x: Operand, /, sizes: Sequence[int]):
     """x repeated sizes[i] times along axis i, as numpy.tile; further sizes at the front make new axes."""
     sizes = wholes("repeat", "sizes", sizes)
     extra = len(sizes) - x.ndim

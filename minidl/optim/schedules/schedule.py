@@ -48,6 +48,10 @@ class Schedule:
         self.count += 1
         self.apply()
 
+    def get_last_lr(self) -> list[float]:
+        """The learning rate of each group of the optimizer."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
     def state_dict(self) -> dict[str, Any]:
         """The progress of the schedule, for JSON, without its settings: to resume, create it with the same ones."""
         return {"count": self.count, "base_lrs": self.base_lrs}
