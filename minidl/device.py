@@ -79,6 +79,11 @@ class Device:
         with cupy.cuda.Device(self.index):
             return cupy.array(array)
 
+    @property
+    def type(self) -> str:
+        """PyTorch's name of the kind: "cpu" or "cuda"."""
+        return "cpu" if self.kind == "cpu" else "cuda"
+
     def __str__(self) -> str:
         return self.kind if self.kind == "cpu" else f"{self.kind}:{self.index}"
 

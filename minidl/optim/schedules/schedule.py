@@ -57,8 +57,11 @@ class Schedule:
         return {"count": self.count, "base_lrs": self.base_lrs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a `state_dict`. Create the schedule before loading the optimizer's state: creating it sets lr."""
-        self.count, self.base_lrs = state["count"], state["base_lrs"]
+        """Resume from a `state_dict`, or from one of PyTorch's schedule, which calls the count `last_epoch`.
+
+        Create the schedule before loading the optimizer's state: creating it sets lr.
+        """
+        self.count, self.base_lrs = state["count" if "count" in state else "last_epoch"], state["base_lrs"]
         self.apply()
 
 
