@@ -8,7 +8,7 @@ Tensor's methods and functions says is right.
 """
 
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 RECURRENT = "there are no recurrent layers"
 VECTORS = "there are convolutions of images (N, C, H, W) only; give sequences as images of height 1"
@@ -340,6 +340,25 @@ SETTINGS = {                                     # of any function
     "tensors": "give tensors without a name, in their order",
     "antialias": "smooth the images first; antialias is not supported",
 }
+
+
+class Missing:
+    """Stands for a name that a class lacks: asking for it raises AttributeError, and `hasattr` says no.
+
+    A `__getattr__` of the class would do the same, and slow down the attributes that are there.
+    """
+
+    def __init__(self, name: str, remedy: str):
+        self.name, self.remedy = name, remedy
+
+    def __get__(self, thing: Any, owner: type) -> NoReturn:
+        raise no_such(owner.__name__, self.name, {self.name: self.remedy}, thing)
+
+
+def answer(owner: type, table: dict[str, str]) -> None:
+    """Let a class answer the names in a table. A subclass and an object may have attributes of these names."""
+    for name, remedy in table.items():
+        setattr(owner, name, Missing(name, remedy))
 
 
 def no_such(owner: str, name: str, table: dict[str, str], thing: Any = None) -> AttributeError:

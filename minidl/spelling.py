@@ -1,7 +1,7 @@
 """PyTorch's spelling of calls: `dim`, `keepdim` and `dims` where functions here have NumPy's names, and `bias=b`.
 
 A function is asked for its parameters once, when it is defined. A call is translated at the border of an operation,
-before anything else looks at it; one without settings by name costs nothing.
+before anything else looks at it; one that needs no translation costs a look at the names of its settings.
 """
 
 import functools
@@ -14,20 +14,19 @@ OURS = {"dim": "axis", "keepdim": "keepdims", "dims": "axes"}
 
 
 class Spelling:
-    """The ways in which a function can be called: see `spelling_of`.
+    """The ways in which a function can be called besides by its own names; `spelling_of` makes one.
 
     aliases   {PyTorch's name: ours} of the settings that have both
     optional  {name: place} of inputs that may be left out, such as a bias, and may be given by name
+    names     all of these names; a call without any of them needs no translation
     """
 
     def __init__(self, name: str, aliases: dict[str, str], optional: dict[str, int]):
         self.name, self.aliases, self.optional = name, aliases, optional
         self.names = frozenset(aliases) | frozenset(optional)
 
-    def __call__(self, inputs: tuple[Any, ...], settings: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def ours(self, inputs: tuple[Any, ...], settings: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The inputs and settings of a call by our names. Raises TypeError if one is given twice."""
-        if self.names.isdisjoint(settings):
-            return inputs, settings
         ours: dict[str, Any] = {}
         placed = list(inputs)
         for key, value in settings.items():
@@ -42,15 +41,15 @@ class Spelling:
         return tuple(placed), ours
 
 
-def spelling_of(name: str, function: Any) -> Spelling | None:
-    """How a function may be called besides by its own names; None if there is nothing to translate."""
+def spelling_of(name: str, function: Any) -> Spelling:
+    """How a function may be called besides by its own names."""
     code = function.__code__
     names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
     defaults = len(function.__defaults__ or ())
     aliases = {theirs: own for theirs, own in OURS.items() if own in names[code.co_posonlyargcount:]}
     optional = {name: place for place, name in enumerate(names[:code.co_posonlyargcount])
                 if place >= code.co_argcount - defaults}
-    return Spelling(name, aliases, optional) if aliases or optional else None
+    return Spelling(name, aliases, optional)
 
 
 def by_either_name(function: F) -> F:
@@ -59,12 +58,11 @@ def by_either_name(function: F) -> F:
     Its inputs and settings must not be positional-only, except those that are always given.
     """
     spelling = spelling_of(function.__name__, function)
-    if spelling is None:
-        return function
+    names = spelling.names
 
     @functools.wraps(function)
     def called(*inputs: Any, **settings: Any) -> Any:
-        if settings:
-            inputs, settings = spelling(inputs, settings)
+        if settings and not names.isdisjoint(settings):
+            inputs, settings = spelling.ours(inputs, settings)
         return function(*inputs, **settings)
     return called  # type: ignore[return-value]

@@ -11,7 +11,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator
 from operator import attrgetter
-from typing import Any, NoReturn, ParamSpec, TypeAlias
+from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -30,7 +30,6 @@ from minidl.arrays import (
     python_number,
 )
 from minidl.device import CPU, Array, Device, array_module, device_of, is_array, shares_memory
-from minidl.missing import TENSOR, no_such
 from minidl.modes import check_finite, mode, watched
 from minidl.spelling import spelling_of
 
@@ -211,9 +210,6 @@ class Tensor:
             twin.grad = copy.deepcopy(self.grad, memo)
         return twin
 
-    def __getattr__(self, name: str) -> NoReturn:
-        raise no_such("Tensor", name, TENSOR, self)
-
     def __len__(self) -> int:
         return len(self.array)
 
@@ -265,11 +261,12 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
     """
     name, tensors = function.__name__.lstrip("_"), function.__code__.co_posonlyargcount
     spelling = spelling_of(name, function)
+    respelled = spelling.names
 
     @functools.wraps(function)
     def recorded(*inputs: Any, **settings: Any) -> Tensor:
-        if settings and spelling is not None:
-            inputs, settings = spelling(inputs, settings)
+        if respelled and settings and not respelled.isdisjoint(settings):
+            inputs, settings = spelling.ours(inputs, settings)
         more: tuple[Any, ...] = ()
         if 0 < tensors < len(inputs):               # settings follow without a name, such as a kernel size
             inputs, more = inputs[:tensors], inputs[tensors:]

@@ -9,13 +9,12 @@ import operator
 import re
 from collections.abc import Callable, Iterator
 from operator import attrgetter
-from typing import Any, NoReturn, ParamSpec, TypeAlias
+from typing import Any, ParamSpec, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from minidl import writes
 from minidl.arrays import broadcasts, check_arrays, check_dtype, check_floating, check_numbers, check_same_device, named, no_scalar, plain_array, python_number
 from minidl.device import CPU, Array, Device, array_module, device_of, is_array, shares_memory
-from minidl.missing import TENSOR, no_such
 from minidl.modes import check_finite, mode, watched
 from minidl.spelling import spelling_of
 Operand: TypeAlias = Any

@@ -18,7 +18,6 @@ import builtins
 from collections.abc import Sequence
 from minidl.functional.checks import Axis
 from minidl.functional.selection import Chosen"""
-HIDDEN = {"__getattr__"}                # which raises AttributeError, as type checkers expect where it is not defined
 
 
 def stub() -> str:
@@ -42,8 +41,7 @@ def class_line(node: ast.ClassDef) -> str:
 
 def members(node: ast.ClassDef) -> list[str]:
     """What a class defines; slots without an annotation may hold anything."""
-    own = [child for child in node.body if getattr(child, "name", "") not in HIDDEN]
-    lines = [line for child in own for line in statement(Builtins().visit(child))]
+    lines = [line for child in node.body for line in statement(Builtins().visit(child))]
     annotated = {child.target.id for child in node.body if isinstance(child, ast.AnnAssign)}
     for child in node.body:
         if isinstance(child, ast.Assign) and child.targets[0].id == "__slots__":

@@ -59,6 +59,7 @@ from minidl.functional.shape import (
     unsqueeze,
 )
 from minidl.kernels import backend
+from minidl.missing import TENSOR, answer
 from minidl.tensor import Operand, Tensor
 
 
@@ -129,6 +130,7 @@ METHODS = {
 
 for name, method in METHODS.items():
     setattr(Tensor, name, method)
+answer(Tensor, TENSOR)
 
 
 def accumulate(a: Array, b: Array) -> Array:

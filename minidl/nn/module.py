@@ -12,13 +12,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from minidl.arrays import plain_array
 from minidl.device import Device, array_module, is_dtype
-from minidl.missing import MODULE, no_such
+from minidl.missing import MODULE, answer
 from minidl.modes import NonFiniteError
 from minidl.nn.hooks import Hook, RemovableHandle, call_with_hooks, register
 from minidl.scalars import check_set_to_none
@@ -70,10 +70,6 @@ class Module:
     @and_remember
     def __init__(self) -> None:
         super().__init__()
-
-    if not TYPE_CHECKING:                       # type checkers shall report what is missing, too
-        def __getattr__(self, name: str) -> NoReturn:
-            raise no_such(type(self).__name__, name, MODULE, self)
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
@@ -313,6 +309,9 @@ class Module:
             return f"{type(self).__name__}({self.extra_repr()})"
         lines = "\n".join(filter(None, [self.extra_repr(), *inner])).replace("\n", "\n  ")
         return f"{type(self).__name__}(\n  {lines}\n)"
+
+
+answer(Module, MODULE)
 
 
 def remember(module: Module) -> None:

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from operator import is_
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from minidl.described import changed
 from minidl.device import CPU, array_module
 from minidl.kernels import Arrays, backend, expect_training
-from minidl.missing import OPTIMIZER, no_such
+from minidl.missing import OPTIMIZER, answer
 from minidl.modes import watched
 from minidl.scalars import check_set_to_none, number, plain
 from minidl.tensor import Tensor
@@ -151,10 +151,6 @@ class Optimizer:
         """Write into the parameters of one Batch, and into its slots; never into `grads`."""
         raise NotImplementedError(f"{type(self).__name__} has no update")
 
-    if not TYPE_CHECKING:
-        def __getattr__(self, name: str) -> NoReturn:
-            raise no_such(type(self).__name__, name, OPTIMIZER, self)
-
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set the gradients of all parameters to None."""
         check_set_to_none(type(self).__name__, set_to_none)
@@ -245,6 +241,9 @@ class Optimizer:
                 complete(own, p.data, slots)
                 for slot in slots:
                     own[slot][...] = array_module(p.data).asarray(arrays[f"{name}.{slot}"])
+
+
+answer(Optimizer, OPTIMIZER)
 
 
 def as_groups(optimizer: str, parameters: Parameters) -> list[dict[str, Any]]:
