@@ -53,7 +53,7 @@ def python_number(x: np.generic) -> bool | int | float:
     return float(x) if kind == "f" else bool(x) if kind == "b" else int(x)
 
 
-def no_scalar(out: Array) -> Array:
+def no_scalar(out: Any) -> Array:
     """`out` as an array: NumPy's results without axes, such as the sum of all elements, are scalars."""
     return np.asarray(out) if isinstance(out, np.generic) else out
 

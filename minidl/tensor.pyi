@@ -1,6 +1,7 @@
 # Written by tests/tensor_stub.py: change tensor.py or functional/methods.py, and run that file.
 import builtins
 from collections.abc import Sequence
+from typing import NoReturn
 from minidl.functional.checks import Axis
 from minidl.functional.selection import Chosen
 import copy

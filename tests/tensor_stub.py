@@ -16,6 +16,7 @@ STUB = SOURCE.with_suffix(".pyi")
 HEADER = """# Written by tests/tensor_stub.py: change tensor.py or functional/methods.py, and run that file.
 import builtins
 from collections.abc import Sequence
+from typing import NoReturn
 from minidl.functional.checks import Axis
 from minidl.functional.selection import Chosen"""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.arrays import no_scalar
 from minidl.device import is_dtype
 from minidl.functional.checks import axes_of, real, unwrapped
 from minidl.functional.elementwise import cast, move
@@ -41,7 +42,7 @@ def numel(x: Tensor, /) -> int:
 
 def tolist(x: Tensor, /) -> Any:
     """The elements as Python's numbers, in lists of lists."""
-    return x.array.tolist()
+    return x.numpy().tolist()
 
 
 def view(x: Tensor, /, *shape: int | Sequence[int]) -> Tensor:
@@ -116,12 +117,12 @@ def as_bool(x: Tensor, /) -> Tensor:
 
 def all_true(x: Tensor, /) -> Tensor:
     """Whether all elements are true, as a tensor of one boolean."""
-    return Tensor.made_by(x.array.all(), None)
+    return Tensor.made_by(no_scalar(x.array.all()), None)
 
 
 def any_true(x: Tensor, /) -> Tensor:
     """Whether any element is true, as a tensor of one boolean."""
-    return Tensor.made_by(x.array.any(), None)
+    return Tensor.made_by(no_scalar(x.array.any()), None)
 
 
 # In place, on what the tape does not follow: see `in_place.py`

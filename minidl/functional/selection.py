@@ -83,7 +83,7 @@ def _gather(x, index, /, *, axis):
 @by_either_name
 def max(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Any:
     """The largest element; with `axis`, Chosen(values, indices) along it; max(x, y) of two tensors: maximum(x, y)."""
-    if isinstance(axis, Tensor) or getattr(axis, "ndim", 0):
+    if isinstance(axis, Tensor) or getattr(axis, "ndim", None):
         return maximum(x, axis)
     return amax(x) if axis is None else chosen(x, argmax(x, axis, True), axis, keepdims)
 
@@ -91,7 +91,7 @@ def max(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Any:
 @by_either_name
 def min(x: Operand, /, axis: Any = None, keepdims: bool = False) -> Any:
     """The smallest element; with `axis`, Chosen(values, indices) along it; min(x, y) of two tensors: minimum(x, y)."""
-    if isinstance(axis, Tensor) or getattr(axis, "ndim", 0):
+    if isinstance(axis, Tensor) or getattr(axis, "ndim", None):
         return minimum(x, axis)
     return amin(x) if axis is None else chosen(x, argmin(x, axis, True), axis, keepdims)
 

@@ -117,7 +117,8 @@ float32 = float = np.dtype(np.float32)
 float64 = double = np.dtype(np.float64)
 int64 = long = np.dtype(np.int64)
 int32 = int = np.dtype(np.int32)
-int16, int8, uint8 = short, _, _ = np.dtype(np.int16), np.dtype(np.int8), np.dtype(np.uint8)
+int16 = short = np.dtype(np.int16)
+int8, uint8 = np.dtype(np.int8), np.dtype(np.uint8)
 bool = np.dtype(np.bool_)
 FloatTensor, LongTensor = Tensor, as_tensor
 

@@ -47,10 +47,12 @@ def written(value: Any, path: str, arrays: dict[str, np.ndarray], depth: int) ->
             name += "'"
         arrays[name] = value
         return {"array": name}
-    if depth and isinstance(value, dict):
+    if isinstance(value, dict | list | tuple) and not depth:
+        raise TypeError(f"save: {path[:40]}... has more than {DEEPEST} levels of dictionaries and lists")
+    if isinstance(value, dict):
         return {"dict": [[key_of(key, path), written(item, joined(path, key), arrays, depth - 1)]
                          for key, item in value.items()]}
-    if depth and isinstance(value, list | tuple):
+    if isinstance(value, list | tuple):
         kind = "tuple" if isinstance(value, tuple) else "list"
         return {kind: [written(item, joined(path, i), arrays, depth - 1) for i, item in enumerate(value)]}
     if type(number := plain(value)) not in PYTHON:

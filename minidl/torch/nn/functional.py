@@ -68,9 +68,13 @@ def batch_norm(x: Any, running_mean: Tensor | None, running_var: Tensor | None, 
 
 
 def binary_cross_entropy(p: Any, target: Any, /, weight: Any = None, *, reduction: str = "mean") -> Tensor:
-    """-weight * (t * log(p) + (1 - t) * log(1 - p)), where no logarithm is below -100; then reduced."""
+    """-weight * (t * log(p) + (1 - t) * log(1 - p)), where no logarithm is below -100; then reduced.
+
+    Where one is, that term has no gradient; PyTorch's is 1e12. binary_cross_entropy_with_logits has no such places.
+    """
     target = target if isinstance(target, Tensor) else Tensor(target)
-    losses = -(target * p.log().clamp(min=-100) + (1 - target) * (1 - p).log().clamp(min=-100))
+    log, log_of_rest = (q.clamp(min=1e-45).log().clamp(min=-100) for q in (p, 1 - p))
+    losses = -(target * log + (1 - target) * log_of_rest)
     losses = losses if weight is None else losses * weight
     return {"none": lambda: losses, "sum": losses.sum, "mean": losses.mean}[reduction]()
 

@@ -66,7 +66,7 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | 
     if sum(counts) != len(dataset):
         raise ValueError(f"random_split: lengths={lengths!r} must add up to the {len(dataset)} examples, or to 1")
     order = random(generator).permutation(len(dataset))
-    return [Subset(dataset, part) for part in np.split(order, np.cumsum(counts)[:-1])]
+    return [Subset(dataset, part.tolist()) for part in np.split(order, np.cumsum(counts)[:-1])]
 
 
 def default_collate(examples: list[Any]) -> Any:
