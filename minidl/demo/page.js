@@ -109,6 +109,7 @@ document.getElementById("clear").addEventListener("click", clear);
 document.getElementById("file").addEventListener("change", async (event) => {
   const [file] = event.target.files;
   if (!file) return;
+  event.target.value = "";                       // so that the same file can be chosen again
   clear();
   try {
     const picture = await createImageBitmap(file), side = Math.min(picture.width, picture.height);

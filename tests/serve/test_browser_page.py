@@ -1,55 +1,24 @@
 """The page in a real browser: Chromium, driven by Playwright."""
 
 import os
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browsers import SEVEN, chromium, draw, reader_of_digits
 from servers import image_bytes, running
-
-import zoo
-from minidl import manual_seed
-from minidl.data import DataLoader, drawn_digits
-from minidl.evaluation import evaluate, loss_of
-from minidl.io import save_model
-from minidl.optim import Adam
-from minidl.tensor import Tensor
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-SEVEN = [(0.25, 0.25), (0.75, 0.25), (0.45, 0.85)]
 
 
 @pytest.fixture(scope="module")
 def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: the extra serve-test")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"there is no {' or '.join(BROWSERS)}")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
 def digits_file(tmp_path_factory):
-    """A LeNet that reads digits, trained on those that are drawn from a seed."""
-    manual_seed(0)
-    model, train_set = zoo.create("lenet5"), drawn_digits(4000)
-    optimizer, loss = Adam(model.parameters(), lr=2e-3), loss_of(model)
-    for epoch in range(3):
-        for images, labels in DataLoader(train_set, 64, seed=epoch):
-            model.zero_grad()
-            loss(model(Tensor(images)), labels).backward()
-            optimizer.step()
-    assert evaluate(model, DataLoader(drawn_digits(500, seed=1), 100), 10).accuracy > 0.9
-    path = tmp_path_factory.mktemp("digits") / "digits.safetensors"
-    save_model(path, model.eval(), classes=list("0123456789"), input=(1, 28, 28), mean=train_set.mean,
-               std=train_set.std)
-    return path
+    return reader_of_digits(tmp_path_factory.mktemp("digits"))
 
 
 @contextmanager
@@ -67,15 +36,6 @@ def page_of(browser, client, **settings):
         assert said == []
     finally:
         context.close()
-
-
-def draw(page, points):
-    box = page.locator("#pad").bounding_box()
-    for i, (x, y) in enumerate(points):
-        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=1 if i == 0 else 6)
-        if i == 0:
-            page.mouse.down()
-    page.mouse.up()
 
 
 def best(page, card=0):

@@ -1,6 +1,8 @@
 """The log for TensorBoard, read back from its files; each test needs tensorboardX, except for the last."""
 
 import builtins
+import errno
+import os
 import struct
 import sys
 
@@ -63,6 +65,23 @@ def test_a_resumed_run_continues_the_steps(tmp_path, monkeypatch):
     assert [step for step, _ in scalars(second, "loss/step")] == list(range(10, 22))
     assert (second[1].step, second[1].session_log.status) == (10, second[1].session_log.START)   # later ones are void
     assert [step for step, _ in scalars(second, "loss/train")] == [14, 21]
+
+
+def test_a_full_disk_is_named_and_the_run_can_go_on(tmp_path, monkeypatch):
+    writers = pytest.importorskip("tensorboardX.record_writer", reason="needs tensorboardX")
+    write, written = writers.RecordWriter.write, []
+
+    def on_a_small_disk(self, event):
+        if len(written) == 10:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(event)
+        write(self, event)
+    monkeypatch.setattr("minidl.train.tensorboard.INTERVAL", 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(writers.RecordWriter, "write", on_a_small_disk)
+        with pytest.raises(OSError, match=r"cannot write .*events.out.tfevents.\d+: No space left"):
+            toy_run.train(tmp_path, tensorboard=True)
+    assert len(toy_run.train(tmp_path, tensorboard=True, resume=True)) == 3
 
 
 def test_without_the_extra(tmp_path, monkeypatch):
