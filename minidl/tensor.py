@@ -57,6 +57,9 @@ class Tensor:
 
     def __init__(self, data: ArrayLike, requires_grad: bool = False, *, dtype: DTypeLike | None = None,
                  device: str | Device | None = None):
+        if requires_grad.__class__ is int:
+            raise TypeError(f"Tensor: requires_grad={requires_grad} must be True or False; to make a tensor of a "
+                            "shape, write Tensor(numpy.zeros(shape))")
         self.array = as_array(data, dtype)
         if device is not None:
             self.array = Device.parse(device).put(self.array)

@@ -228,3 +228,8 @@ def test_nothing_else_imports_this_room():
     files = [path for path in root.rglob("*.py") if "torch" not in path.relative_to(root).parts[:1]]
     assert [path for path in files if "minidl.torch" in path.read_text(encoding="utf-8")
             and path.name != "missing.py"] == []
+
+
+def test_a_tensor_is_not_made_of_sizes():
+    with pytest.raises(TypeError, match="requires_grad=4 must be True or False"):
+        torch.Tensor(3, 4)

@@ -100,41 +100,39 @@ class Examples:
         return self.collate([self.dataset[int(i)] for i in indices])
 
 
-class DataLoader(ours.DataLoader):
+class DataLoader:
     """Batches of a data set with `__getitem__`; a data set of minidl gives tensors of images and labels.
 
     num_workers  with 1 or more, a thread prepares batches ahead; more than one thread is never used
     collate_fn   makes a batch of a list of examples
     generator    decides the order, if shuffle=True; by default minidl's stream of random numbers does
     pin_memory, persistent_workers, prefetch_factor  are accepted and change nothing
+    `loader` is minidl's loader, which does the work.
     """
 
     def __init__(self, dataset: Any, batch_size: int = 1, shuffle: bool = False, *, num_workers: int = 0,
                  collate_fn: Callable[[list[Any]], Any] | None = None, pin_memory: bool = False,
                  drop_last: bool = False, generator: Generator | None = None, persistent_workers: bool = False,
                  prefetch_factor: int | None = None, **others: Any):
-        if others:
-            name = next(iter(others))
+        for name in others:
             raise TypeError(f"DataLoader: {name} is not supported; "
                             + UNSUPPORTED.get(name, "minidl.data.DataLoader has other settings"))
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
             raise TypeError(f"DataLoader: a {type(dataset).__name__} is no data set; it needs __len__ and __getitem__")
-        self.collate_fn = collate_fn or default_collate
-        whole_batches = hasattr(dataset, "batch") and collate_fn is None
-        super().__init__(dataset if whole_batches else Examples(dataset, self.collate_fn), batch_size, bool(shuffle),
-                         None if generator is None else generator.initial_seed(), drop_last,
-                         prefetch=2 if whole("DataLoader", "num_workers", num_workers, 0) else 0)
-        if not whole_batches:
-            self.examples, self.dataset = self.dataset, dataset
+        self.dataset, self.batch_size, self.num_workers = dataset, batch_size, num_workers
+        self.collate_fn, self.drop_last = collate_fn or default_collate, drop_last
+        in_batches = hasattr(dataset, "batch") and collate_fn is None
+        self.loader = ours.DataLoader(
+            dataset if in_batches else Examples(dataset, self.collate_fn), batch_size, shuffle,
+            seed=None if generator is None else generator.initial_seed(), drop_last=drop_last,
+            prefetch=2 if whole("DataLoader", "num_workers", num_workers, 0) else 0)
 
-    def batches(self, first: int = 0) -> Iterator[Any]:
-        """The batches of this epoch from number `first` on, as tensors."""
-        shown, self.dataset = self.dataset, vars(self).get("examples", self.dataset)
-        try:
-            made = super().batches(first)
-        finally:
-            self.dataset = shown
-        return map(as_tensors, made)
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(as_tensors, self.loader)
 
 
 UNSUPPORTED = {
