@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl.device import CPU, Array, device_of
+from minidl.missing import setting_instead
 
 ON_CPU = frozenset({np.ndarray, float, int, bool, tuple, type(None)})
 PLAIN = frozenset("?bBhHiIlLqQfd")              # NumPy's letters for bool, integers, float32 and float64
@@ -52,7 +53,7 @@ def python_number(x: np.generic) -> bool | int | float:
     return float(x) if kind == "f" else bool(x) if kind == "b" else int(x)
 
 
-def no_scalar(out: Array) -> Array:
+def no_scalar(out: Any) -> Array:
     """`out` as an array: NumPy's results without axes, such as the sum of all elements, are scalars."""
     return np.asarray(out) if isinstance(out, np.generic) else out
 
@@ -96,5 +97,5 @@ def named(error: Exception, name: str, arrays: Any) -> Exception:
     """`error` with the operation's name before and the shapes of its inputs after its message."""
     shapes = ", ".join(str(x.shape) if hasattr(x, "shape") else repr(x) for x in arrays)
     kind = next((k for k in (IndexError, TypeError, MemoryError) if isinstance(error, k)), ValueError)
-    remedy = "; reduce the batch size or the image size" if kind is MemoryError else ""
+    remedy = "; reduce the batch size or the image size" if kind is MemoryError else setting_instead(str(error))
     return kind(f"{name}: {str(error) or 'out of memory'} (inputs: {shapes}){remedy}")

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.tiny
 ROOT = Path(__file__).parent.parent
 KERNELS = Path("minidl/kernels")
 FLOORS = [                                            # lowest first
-    {"version", "flags", "scalars", "scope", "text"},
+    {"version", "flags", "missing", "scalars", "scope", "spelling", "text"},
     {"described"},
     {"device"},
     {"arrays", "errors", "modes", "writes"},
@@ -46,19 +46,21 @@ FLOORS = [                                            # lowest first
     {"minidl"},                                       # minidl/__init__.py: what a user imports
     {"zoo"},
     {"serve"},
+    {"torch"},                                        # PyTorch's spellings, which nothing else imports
     {"examples", "commands"},
     {"cli"},
     {"__main__"},
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
-    "version": 10, "device": 175, "scalars": 70, "text": 80, "described": 45, "errors": 90, "flags": 80, "slips": 90,
-    "arrays": 100, "modes": 70, "writes": 100, "scope": 90, "kernels": 60, "kernels.*": 250, "kernels.plain": 1000,
-    "kernels.cpu": 1500, "kernels.cpu.runtime": 1160, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120,
+    "version": 10, "missing": 380, "spelling": 80, "device": 185, "scalars": 80, "text": 80, "described": 45,
+    "errors": 90, "flags": 80, "slips": 90,
+    "arrays": 105, "modes": 70, "writes": 100, "scope": 90, "kernels": 60, "kernels.*": 250, "kernels.plain": 1040,
+    "kernels.cpu": 1580, "kernels.cpu.runtime": 1160, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120,
     "kernels.cpu.gemm": 550, "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850,
-    "kernels.cpu.softmax": 540, "tensor": 435, "functional": 2430, "nn": 2130, "onnx": 2600, "optim": 1450,
+    "kernels.cpu.softmax": 540, "tensor": 445, "functional": 2960, "nn": 2220, "onnx": 2600, "optim": 1580,
     "profiling": 290, "testing": 590, "io": 2960, "summary": 120, "data": 3180, "plot": 2000, "train": 2860,
     "minidl": 40, "zoo": 1790, "examples": 800, "commands": 1760, "demo": 200, "evaluation": 750, "report": 1780,
-    "cli": 70, "serve": 1600, "__main__": 10, "augment": 1100,
+    "cli": 70, "serve": 1600, "torch": 1480, "__main__": 10, "augment": 1100,
 }
 LEVEL = {package: level for level, packages in enumerate(FLOORS) for package in packages}
 FILES = sorted(path.relative_to(ROOT) for folder in ("minidl", "zoo", "examples")

@@ -58,7 +58,7 @@ def network(model: Module, input_shape: Iterable[int], fold: bool = True, depth:
     graph = arrange(trace(model, input_shape), fold, depth)
     graph.root.name = ""
     name = getattr(model, "architecture", {}).get("name", type(model).__name__)
-    return svg(graph, name, f"{sum(p.size for p in model.parameters()):,} parameters")
+    return svg(graph, name, f"{sum(p.numel() for p in model.parameters()):,} parameters")
 
 
 def svg(graph, head, below):

@@ -23,7 +23,7 @@ from minidl.kernels.plain.normalization import (
     local_response_norm,
     local_response_norm_gradient,
 )
-from minidl.kernels.plain.optimizers import adam, lerp, rmsprop, sgd
+from minidl.kernels.plain.optimizers import adagrad, adam, lerp, nadam, rmsprop, sgd
 from minidl.kernels.plain.reduction import axis_sums
 from minidl.kernels.plain.resampling import resample
 from minidl.kernels.plain.selection import select
@@ -32,6 +32,7 @@ from minidl.kernels.plain.softmax import log_softmax, log_softmax_gradient, soft
 __all__ = [
     "activation",
     "activation_gradient",
+    "adagrad",
     "adam",
     "add",
     "add_noise",
@@ -63,6 +64,7 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_gradient",
     "mix_channels",
+    "nadam",
     "relu",
     "relu_gradient",
     "resample",
