@@ -1,5 +1,6 @@
 """The tape as text, and mistakes in an op that its author can make, as sentences that say what to write instead."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def check_result(name: str, result: Any) -> None:
 
 def of_forward(name: str, error: Exception) -> Exception:
     """The error in the function of an op, which says more if it comes from a tensor that was used as an array."""
-    if "'Tensor' object has no attribute" not in str(error):
+    if not re.match("'Tensor' object has no attribute|Tensor has no ", str(error)):
         return error
     return TypeError(f"{name}: {error}; {ARRAYS}")
 
