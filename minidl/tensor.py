@@ -32,6 +32,7 @@ from minidl.arrays import (
 )
 from minidl.device import CPU, Array, Device, array_module, at, device_of, is_array, shares_memory
 from minidl.modes import check_finite, mode, watched
+from minidl.spelling import spelling_of
 
 # What an operation takes: a Tensor, an array or a number where it is called, an array or a number inside its function.
 # No type says both, so type checkers accept anything here; `op` raises TypeError for anything else.
@@ -57,6 +58,9 @@ class Tensor:
 
     def __init__(self, data: ArrayLike, requires_grad: bool = False, *, dtype: DTypeLike | None = None,
                  device: str | Device | None = None):
+        if requires_grad.__class__ is int:
+            raise TypeError(f"Tensor: requires_grad={requires_grad} must be True or False; to make a tensor of a "
+                            "shape, write Tensor(numpy.zeros(shape))")
         self.array = as_array(data, dtype)
         if device is not None:
             self.array = Device.parse(device).put(self.array)
@@ -102,11 +106,6 @@ class Tensor:
     def ndim(self) -> int:
         """The number of axes."""
         return self.array.ndim
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self.array.size
 
     @property
     def device(self) -> Device:
@@ -268,13 +267,17 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
 
     `function` returns its output and `backward`, which maps the gradient of the output to one gradient for each
     positional argument, in order. A gradient returned as a `lambda` is computed only if it is needed. What follows a
-    `/` in its signature are settings, which it gets as they are. The message of a ValueError, TypeError, IndexError or
-    MemoryError gets the operation's name in front.
+    `/` in its signature are settings, which it gets as they are; PyTorch's `dim` is our `axis`: see `spelling.py`. The
+    message of a ValueError, TypeError, IndexError or MemoryError gets the operation's name in front.
     """
     name, tensors = function.__name__.lstrip("_"), function.__code__.co_posonlyargcount
+    spelling = spelling_of(name, function)
+    respelled = spelling.names
 
     @functools.wraps(function)
     def recorded(*inputs: Any, **settings: Any) -> Tensor:
+        if respelled and settings and not respelled.isdisjoint(settings):
+            inputs, settings = spelling.ours(inputs, settings)
         more: tuple[Any, ...] = ()
         if 0 < tensors < len(inputs):               # settings follow without a name, such as a kernel size
             inputs, more = inputs[:tensors], inputs[tensors:]

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     check(about, model.architecture["settings"])
     save_model(args.output, model, **about)
     unknown = [f"--{key}" for key in ABOUT if key not in about and key != "resize"]
-    write(f"{args.output}: {model.architecture['name']}, {sum(p.size for p in model.parameters()):,} parameters"
+    write(f"{args.output}: {model.architecture['name']}, {sum(p.numel() for p in model.parameters()):,} parameters"
           + (f"; not given: {', '.join(unknown)}" if unknown else ""))
 
 

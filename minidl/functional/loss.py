@@ -169,8 +169,8 @@ def difference_loss(name: str, x: Any, target: Any, reduction: str, loss: Callab
     return reduced(loss(difference), reduction), backward
 
 
-def binary_cross_entropy_with_logits(x: Operand, target: Operand, weight: Operand = None, pos_weight: Operand = None, /,
-                                     *, reduction: Reduction = "mean") -> Tensor:
+def binary_cross_entropy_with_logits(x: Operand, target: Operand, /, weight: Operand = None,
+                                     pos_weight: Operand = None, *, reduction: Reduction = "mean") -> Tensor:
     """-weight * (pos_weight * t * log(p) + (1 - t) * log(1 - p)) with p = sigmoid(x), elementwise, then reduced.
 
     target from 0 to 1, of the shape of x; weight and pos_weight broadcast against it. Terms with a factor of 0 are 0,

@@ -50,7 +50,7 @@ def network(model: Module, input_shape: Iterable[int], fold: bool = True, depth:
         raise ValueError(f"network: depth={depth} must be at least 0")
     graph = arrange(trace(model, input_shape), fold, depth)
     graph.root.name = ""
-    parameters = f"{sum(p.size for p in model.parameters()):,} parameters"
+    parameters = f"{sum(p.numel() for p in model.parameters()):,} parameters"
     name = getattr(model, "architecture", {}).get("name", type(model).__name__)
     return svg(graph, name, f"{shape_text(input_shape)}, {parameters}")
 

@@ -32,7 +32,7 @@ class Served:
         self.model = zoo.load(path)
         self.preprocessing = Preprocessing.of_model(path, self.model)
         self.architecture = self.model.architecture["name"] if hasattr(self.model, "architecture") else ""
-        self.parameters = sum(parameter.size for parameter in self.model.parameters())
+        self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.classes: list[str] = []
         self.explains_one = False                # whether there is a single logit, that of class 1
         self.drawing = ""                        # of the network as it is in the file, SVG

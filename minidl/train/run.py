@@ -142,7 +142,7 @@ class Run:
     def save(self, path: Path) -> None:
         """Write the complete state. Raises NonFiniteError rather than replace good weights by bad ones."""
         position = self.position
-        weights, optimizer = self.model.state_dict(), self.optimizer.state_dict()
+        weights, optimizer = self.model.state_dict(), Optimizer.state_dict(self.optimizer)      # not PyTorch's form
         check_weights(weights, position)
         average = self.average.state_dict() if self.average else {"arrays": {}, "numbers": None}
         arrays = weights | prefixed(OPTIMIZER, optimizer["arrays"]) | prefixed(AVERAGE, average["arrays"])
