@@ -122,7 +122,7 @@ extern "C" __global__ void __launch_bounds__(256) nadam(const Table table, MATH 
 extern "C" __global__ void __launch_bounds__(256) adagrad(const Table table, double lr, const double* __restrict__ lr_at,
     MATH eps, MATH weight_decay, MATH initial) {
     const MATH rate = MATH(lr_at ? *lr_at : lr);
-    update<3>(table, 5, [=](MATH (&v)[3]) {                    // x, grad, sum of squares
+    update<3>(table, 5, [=](MATH (&v)[3]) {                    // x, grad, sum of g * g
         const MATH g = weight_decay != 0 ? v[1] + v[0] * weight_decay : v[1];
         v[2] += g * g;
         v[0] -= g / (sqrt(v[2] + initial) + eps) * rate;
@@ -151,7 +151,7 @@ extern "C" __global__ void __launch_bounds__(256) lerp(const Table table, MATH w
     update<2>(table, 1, [=](MATH (&v)[2]) { v[0] += (v[1] - v[0]) * weight; });              // x, target
 }
 
-// g <- g / scale; `found` becomes 1 if a result is not finite: whoever writes it, writes the same.
+// g <- g / scale; `found` becomes 1 if a result is not finite: all threads that write it write the same.
 extern "C" __global__ void __launch_bounds__(256) unscale(const Table table, const float* __restrict__ scale, float* found) {
     const MATH inverse = MATH(1.0 / double(*scale));
     bool bad = false;
