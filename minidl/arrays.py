@@ -110,8 +110,8 @@ def named(error: Any, name: str, arrays: Any, there: Device | None = None) -> Ex
     """`error` with the operation's name before and the shapes of its inputs after its message."""
     shapes = ", ".join(str(x.shape) if hasattr(x, "shape") else repr(x) for x in arrays)
     kind = next((k for k in (IndexError, TypeError, MemoryError) if isinstance(error, k)), ValueError)
-    remedy = "; reduce the batch size or the image size" if kind is MemoryError else setting_instead(str(error))
     place = there or next((device_of(x) for x in arrays if is_array(x)), CPU)
     if kind is MemoryError and place != CPU:
         return kind(f"{name}: {out_of_memory(error, place)} (inputs: {shapes})")
+    remedy = "; reduce the batch size or the image size" if kind is MemoryError else setting_instead(str(error))
     return kind(f"{name}: {str(error) or 'out of memory'} (inputs: {shapes}){remedy}")

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from minidl import faults, precision, writes
+from minidl import faults, precision, slips, writes
 from minidl.arrays import (
     broadcasts,
     check_arrays,
@@ -261,6 +261,9 @@ class Node:
         self.grad: Array | None = None
         self.order = next(writes.clock)             # inputs are always older than outputs
 
+    def __repr__(self) -> str:
+        return slips.tape(newest_first(self)[::-1])
+
 
 def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
     """Turn a function of arrays into an operation on tensors that records itself on the tape.
@@ -290,10 +293,10 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
             if mode.half is not None:
                 arrays = precision.cast(name, arrays)
             if there is None:
-                out, backward = watched(function, "forward", name)(*arrays, **settings)
+                result = watched(function, "forward", name)(*arrays, **settings)
             else:
                 with at(there):
-                    out, backward = watched(function, "forward", name)(*arrays, **settings)
+                    result = watched(function, "forward", name)(*arrays, **settings)
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
             if re.match(r"\w+: ", str(error)):      # it already begins with a name
                 raise
@@ -302,7 +305,12 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
             raise named(error, name, arrays) from error
         except AttributeError as error:
             check_arrays(name, arrays[:len(inputs)], error)
-            raise
+            if (explained := slips.of_forward(name, error)) is error:
+                raise
+            raise explained from error
+        if result.__class__ is not tuple or len(result) != 2 or result[0].__class__ is not np.ndarray:
+            slips.check_result(name, result)
+        out, backward = result
         if mode.finite_only:
             check_finite(out, name, "output")
         parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
@@ -322,14 +330,24 @@ def backpropagate(root: Node, gradient: Array, retain_graph: bool = False) -> No
     for node in newest_first(root):
         if node in grads:
             try:
-                with at(grads[node]):
-                    if node.keeps_grad:
-                        node.grad = grads[node] if node.grad is None else no_scalar(accumulate(node.grad, grads[node]))
-                    watched(propagate, "backward", node.name)(node, grads)
-            except MemoryError as error:
-                raise named(error, f"backward of {node.name}", node.parents, there) from error
+                if gradient.__class__ is np.ndarray:
+                    visit(node, grads)
+                else:
+                    with at(grads[node]):
+                        visit(node, grads)
+            except Exception as error:
+                if (explained := slips.of_backward(error, node, there)) is error:
+                    raise
+                raise explained from error
             if node.backward is not None and not retain_graph:
                 node.backward = spent
+
+
+def visit(node: Node, grads: dict[Node, Array]) -> None:
+    """Keep the gradient of a node, if it keeps it, and pass it on to its parents."""
+    if node.keeps_grad:
+        node.grad = grads[node] if node.grad is None else no_scalar(accumulate(node.grad, grads[node]))
+    watched(propagate, "backward", node.name)(node, grads)
 
 
 def newest_first(root: Node) -> list[Node]:
@@ -394,7 +412,7 @@ def unbroadcast(grad: Array, parent: Node, name: str) -> Array:
     if grad.shape != shape:
         if not broadcasts(shape, grad.shape):
             raise RuntimeError(f"backward of {name} gave a gradient of shape {grad.shape} "
-                               f"for an input of shape {shape}")
+                               f"for an input of shape {shape}; the two shapes must be equal")
         extra = grad.ndim - len(shape)
         repeated = tuple(extra + i for i, n in enumerate(shape) if n != grad.shape[extra + i])
         grad = axis_sums(grad, tuple(range(extra)) + repeated).reshape(shape)

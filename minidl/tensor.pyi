@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any, ParamSpec, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
-from minidl import faults, precision, writes
+from minidl import faults, precision, slips, writes
 from minidl.arrays import broadcasts, check_arrays, check_dtype, check_floating, check_numbers, check_same_device, is_float, named, no_scalar, plain_array, python_number
 from minidl.device import CPU, Array, Device, array_module, at, device_of, is_array, shares_memory
 from minidl.modes import check_finite, mode, watched
@@ -305,6 +305,7 @@ class Tensor:
 
 class Node:
     def __init__(self, name: str, shape: tuple[builtins.int, ...], dtype: np.dtype[Any], parents: tuple['Node | None', ...]=(), backward: Backward | None=None) -> None: ...
+    def __repr__(self) -> str: ...
     backward: Any
     dtype: Any
     grad: Any
@@ -315,6 +316,7 @@ class Node:
     shape: Any
 def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]: ...
 def backpropagate(root: Node, gradient: Array, retain_graph: bool=False) -> None: ...
+def visit(node: Node, grads: dict[Node, Array]) -> None: ...
 def newest_first(root: Node) -> list[Node]: ...
 def propagate(node: Node, grads: dict[Node, Array]) -> None: ...
 accumulate: Callable[[Array, Array], Array]

@@ -23,6 +23,7 @@ from minidl.functional.checks import (
     check_target,
     fraction,
     not_negative,
+    placed,
 )
 from minidl.functional.elementwise import add, mul, neg, where
 from minidl.functional.promotion import floating, promoted
@@ -32,6 +33,7 @@ from minidl.scalars import whole
 from minidl.tensor import Operand, Tensor, as_array, op
 
 
+@placed
 def cross_entropy(logits: Operand, target: Operand, /, weight: Operand = None, *, ignore_index: int = -100,
                   reduction: Reduction = "mean", label_smoothing: float = 0.0) -> Tensor:
     """-log softmax(logits)[target]: the negative log-likelihood of the true class.

@@ -61,6 +61,7 @@ class Module:
     built_to_train: frozenset[str] = frozenset()           # and of those that required a gradient and are no Parameter
     registered: Mapping[str, bool] = MappingProxyType({})      # by `register_buffer`: {name: whether it is saved}
     architecture: dict[str, Any]                # set by the decorator `architecture`
+    made_by: str = ""                           # likewise: the function that made it
     about: dict[str, Any]                       # the facts in a model file, set by `minidl.io.load_model`
     forward_hooks: tuple[Hook, ...] = ()
     forward_pre_hooks: tuple[Hook, ...] = ()

@@ -24,7 +24,8 @@ NO_FLAG = {"average", "callbacks", "class_weights", "freeze", "loss", "mix", "mo
            "schedule_every"}
 FLAGS = tuple(field.name for field in fields(Settings) if field.name not in NO_FLAG)
 # not in the recipe: added by `fit`, or irrelevant
-APART = {*FLAGS, "class_weights", "cutmix", "data_dir", "evaluate", "find_lr", "loss", "mixup", "optimizer", "weights"}
+APART = {*FLAGS, "class_weights", "create", "cutmix", "data_dir", "evaluate", "find_lr", "loss", "mixup", "optimizer",
+         "weights"}
 # came later: not in the recipe while they have these values, so that earlier runs can be resumed
 LATER: dict[str, Any] = {"gamma": None, "layer_lr": [], "mask_classes": [], "milestones": None, "norm_decay": True,
                          "schedule_kind": "onecycle", "settings": [], "stream": False,
@@ -125,6 +126,7 @@ def add_run(add: Add, name: str) -> None:
     add("--patience", type=whole(), metavar="N", help="stop after N epochs without improvement")
     add("--output-dir", metavar="DIR", help=f"the folder of the run (default: runs/{name}, or the next free name)")
     add("--resume", metavar="PATH|auto", help="resume the run in this folder; auto: the newest run")
+    add("--overwrite", action="store_true", default=False, help="replace the run in the folder of --output-dir")
     add("--evaluate", action="store_true", default=False, help="test instead of train: the best weights of the run "
         "that --resume names, or the weights in that file")
     add("--checkpoint-interval", type=not_negative, default=60, metavar="SECONDS",
@@ -177,7 +179,7 @@ def settled(args: argparse.Namespace) -> argparse.Namespace:
         args.weights = Path(args.resume)
         return args
     resume = args.resume or ("auto" if args.evaluate else None)
-    args.output_dir, args.resume = choose_folder(args.name, args.output_dir, resume)
+    args.output_dir, args.resume = choose_folder(args.name, args.output_dir, resume, args.overwrite)
     if args.evaluate:
         args.weights = args.output_dir / BEST
     return args
