@@ -29,7 +29,6 @@ from minidl.kernels.gpu.selection import select
 from minidl.kernels.gpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.gpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 from minidl.kernels.gpu.tally import tally
-from minidl.kernels.plain.optimizers import adagrad, nadam
 
 __all__ = [
     "activation",

@@ -5,7 +5,6 @@ arguments: into the parameters and the optimizer's state; into gradients, `unsca
 formulas and cites their sources.
 """
 
-import math
 from contextlib import contextmanager
 
 import numpy as np
