@@ -7,12 +7,17 @@ if nvrtc.library() is None:
     pytest.skip(nvrtc.MISSING, allow_module_level=True)
 
 
+MANY = 64                                            # registers; below, a spill is a choice of ptxas (sm_100, sm_120)
+
+
 def check(file, architecture, variants):
+    """No kernel spills registers for want of them, nor a kernel with few of them more than a little."""
     spilled = {}
     for defines in variants:
         kernels = nvrtc.compiled(file, architecture, defines)
         assert kernels
-        spilled |= {(name, *defines): used for name, used in kernels.items() if used.spilled}
+        spilled |= {(name, *defines): used for name, used in kernels.items()
+                    if used.spilled > (32 if used.registers < MANY else 0)}
     assert spilled == {}
 
 

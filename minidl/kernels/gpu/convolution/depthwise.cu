@@ -8,15 +8,14 @@
 struct At { int image, y, x, channel; };
 
 // Where element `at` of images of (rows, columns) pixels and `channels` channels lies.
-__device__ __forceinline__ At place_of(long long at, int rows, int columns, int channels) {
-    const long long pixel = at / channels;
-    const int row = int(pixel / columns);
-    return {row / rows, row % rows, int(pixel - (long long)row * columns), int(at - pixel * channels)};
+__device__ __forceinline__ At place_of(unsigned at, unsigned rows, unsigned columns, unsigned channels) {
+    const unsigned pixel = at / channels, row = pixel / columns;
+    return {int(row / rows), int(row % rows), int(pixel - row * columns), int(at - pixel * channels)};
 }
 
 extern "C" __global__ void __launch_bounds__(256) depthwise(const REAL* __restrict__ x, const REAL* __restrict__ weight,
-    const REAL* __restrict__ bias, REAL* __restrict__ out, Geometry g, long long size, int relu) {
-    for (long long at = first_element(); at < size; at += step()) {
+    const REAL* __restrict__ bias, REAL* __restrict__ out, Geometry g, unsigned size, int relu) {
+    for (unsigned at = first_element(); at < size; at += step()) {
         const At p = place_of(at, g.oh, g.ow, g.f);
         const REAL* image = x + (long long)p.image * g.h * g.w * g.c + p.channel / (g.f / g.c);
         MATH sum = bias ? widen(bias[p.channel]) : 0;
@@ -34,9 +33,9 @@ extern "C" __global__ void __launch_bounds__(256) depthwise(const REAL* __restri
 }
 
 extern "C" __global__ void __launch_bounds__(256) depthwise_input_gradient(const REAL* __restrict__ grad,
-    const REAL* __restrict__ weight, const REAL* __restrict__ bias, REAL* __restrict__ out, Geometry g, long long size) {
+    const REAL* __restrict__ weight, const REAL* __restrict__ bias, REAL* __restrict__ out, Geometry g, unsigned size) {
     const int filters = g.f / g.c;               // of each channel
-    for (long long at = first_element(); at < size; at += step()) {
+    for (unsigned at = first_element(); at < size; at += step()) {
         const At p = place_of(at, g.h, g.w, g.c);
         const REAL* image = grad + (long long)p.image * g.oh * g.ow * g.f;
         MATH sum = bias ? widen(bias[p.channel]) : 0;
@@ -65,7 +64,7 @@ extern "C" __global__ void __launch_bounds__(256) depthwise_weight_gradient(cons
     if (f < g.f) {
         const Slice slice = my_slice((long long)g.n * g.oh * g.ow);
         for (long long pixel = slice.first; pixel < slice.end; pixel += slice.step) {
-            const At p = place_of(pixel, g.oh, g.ow, 1);
+            const At p = place_of(unsigned(pixel), g.oh, g.ow, 1);
             const REAL* image = x + (long long)p.image * g.h * g.w * g.c + c;
             const MATH gradient = widen(grad[pixel * g.f + f]);
             int ky = first / g.kw, kx = first % g.kw;

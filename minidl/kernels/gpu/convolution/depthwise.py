@@ -4,7 +4,7 @@ from minidl.device import array_module
 from minidl.kernels.gpu.columns import shape as shape_of_sums
 from minidl.kernels.gpu.columns import workspace
 from minidl.kernels.gpu.convolution.geometry import geometry
-from minidl.kernels.gpu.elements import THREADS, blocks, variant
+from minidl.kernels.gpu.elements import THREADS, below_2_31, blocks, variant
 from minidl.kernels.gpu.layout import channels_last, contiguous, logical
 from minidl.kernels.gpu.runtime.launcher import launch
 
@@ -41,6 +41,7 @@ def conv2d_weight_gradient(grad, x, window):
 
 def elementwise(kernel, a, weight, bias, out, *others):
     """Launch a kernel whose threads make single elements of `out`, unless it is empty."""
+    below_2_31("conv2d: elements of images", out.size)
     if out.size:
         launch(a, FILE, kernel, (blocks(out.size),), (THREADS,), a, weight, bias, out, *others,
                defines=variant(a.dtype))
