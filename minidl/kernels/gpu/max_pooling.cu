@@ -13,6 +13,13 @@
 #endif
 constexpr int NONE = (TAP)-1;
 
+// The first tap of a window along an axis that lies inside of the image, else 0.
+__device__ __forceinline__ int first_inside(int start, int step, int taps, int length) {
+    for (int k = 0; k < taps; k++)
+        if ((unsigned)(start + k * step) < (unsigned)length) return k;
+    return 0;
+}
+
 // grid (tiles of channels, pixels), block (channels, pixels), here and below
 extern "C" __global__ void __launch_bounds__(256) max_pool(const REAL* __restrict__ x, REAL* __restrict__ out,
     TAP* __restrict__ winner, Sliding s, unsigned pixels, int c, int relu) {
@@ -33,7 +40,10 @@ extern "C" __global__ void __launch_bounds__(256) max_pool(const REAL* __restric
                 if (tap < 0 || v > best || (v != v && best == best)) best = v, tap = ky * s.kw + kx;
             }
         }
-        if (tap < 0) best = -infinity(), tap = 0;                // a window over padding alone
+        if (tap < 0) {                                           // a window over padding alone
+            best = -infinity();
+            tap = first_inside(p.y * s.sh - s.top, s.dh, s.kh, s.h) * s.kw + first_inside(p.x * s.sw - s.left, s.dw, s.kw, s.w);
+        }
         if (relu && best <= 0) best = 0, tap = NONE;
         out[(long long)at * c + channel] = narrow<REAL>(best);
         winner[(long long)at * c + channel] = (TAP)tap;
