@@ -2,7 +2,9 @@
 
 from minidl import functional
 from minidl.device import Device, DeviceError, manual_seed
+from minidl.kernels import set_matmul_precision
 from minidl.modes import NonFiniteError, detect_nonfinite, no_grad
+from minidl.precision import autocast
 from minidl.profiling import profile
 from minidl.tensor import Tensor
 from minidl.version import __version__
@@ -13,9 +15,11 @@ __all__ = [
     "NonFiniteError",
     "Tensor",
     "__version__",
+    "autocast",
     "detect_nonfinite",
     "functional",
     "manual_seed",
     "no_grad",
     "profile",
+    "set_matmul_precision",
 ]

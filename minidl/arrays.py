@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.device import CPU, Array, device_of
+from minidl.device import CPU, Array, device_of, is_array
 
 ON_CPU = frozenset({np.ndarray, float, int, bool, tuple, type(None)})
 PLAIN = frozenset("?bBhHiIlLqQfd")              # NumPy's letters for bool, integers, float32 and float64
@@ -27,20 +27,31 @@ def plain_array(array: Array) -> Array:
     if dtype.char in PLAIN and dtype.isnative:
         return array
     check_dtype(dtype, array)
-    return array.astype(dtype.newbyteorder("="))
+    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
 
 def check_dtype(dtype: np.dtype[Any], data: Any) -> None:
     """Raise TypeError unless tensors can have elements of `dtype`, the type of the elements of `data`."""
-    if dtype.kind == "f" and dtype.itemsize not in (4, 8):
-        raise TypeError(f"{dtype.name} is not supported; a tensor of floats is float32 or float64, so convert with "
-                        ".astype(numpy.float32)")
+    if is_float(dtype) and dtype.itemsize not in (4, 8) and (dtype.itemsize != 2 or not on_gpu(data)):
+        place = " on the CPU" if dtype.itemsize == 2 else ""
+        raise TypeError(f"{dtype.name} is not supported{place}; a tensor of floats is float32 or float64, so convert "
+                        "with .astype(numpy.float32)")
     check_numbers(dtype, data)
+
+
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Whether elements of `dtype` are floating-point numbers; NumPy does not count ml_dtypes' bfloat16 among them."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"
+
+
+def on_gpu(data: Any) -> bool:
+    """Whether `data` is an array on a GPU."""
+    return is_array(data) and not isinstance(data, np.ndarray)
 
 
 def check_numbers(dtype: np.dtype[Any], data: Any) -> None:
     """Raise TypeError unless the elements of `data` are real numbers or booleans."""
-    if dtype.kind not in "fiub":
+    if dtype.kind not in "fiub" and not is_float(dtype):
         raise TypeError(f"a tensor needs numbers, not {type(data).__name__} ({dtype})")
 
 
@@ -65,7 +76,7 @@ def broadcasts(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
 
 def check_floating(array: Array) -> None:
     """Raise TypeError unless a tensor of this array can require a gradient."""
-    if array.dtype.kind != "f":
+    if not is_float(array.dtype):
         raise TypeError(f"only floating-point tensors can require a gradient, not {array.dtype}")
 
 
@@ -76,20 +87,21 @@ def check_arrays(name: str, arrays: Any, error: Exception) -> None:
             raise TypeError(f"{name}: {x!r} is given for an input that must be a Tensor or an array") from error
 
 
-def check_same_device(name: str, arrays: Any) -> None:
-    """Raise ValueError unless all arrays live on one device."""
+def check_same_device(name: str, arrays: Any) -> Array | None:
+    """Raise ValueError unless all arrays live on one device. Returns one of them if that is a GPU."""
     for x in arrays:
         if x.__class__ not in ON_CPU:
             break
     else:                                           # the usual case, quickly
-        return
+        return None
     places = {device_of(x) for x in arrays if x.__class__ is not np.ndarray and hasattr(x, "dtype")}
     if not places:
-        return
+        return None
     places |= {CPU for x in arrays if isinstance(x, np.ndarray)}
     if len(places) > 1:
         names = " and ".join(sorted(map(str, places)))
         raise ValueError(f"{name}: its inputs are on {names}; move them to one device with .to(device)")
+    return next((x for x in arrays if hasattr(x, "dtype") and not isinstance(x, np.ndarray)), None)
 
 
 def named(error: Exception, name: str, arrays: Any) -> Exception:

@@ -8,6 +8,7 @@ This file also owns the stream of random numbers from which every generator is s
 import importlib
 import re
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -18,6 +19,7 @@ from minidl.scalars import plain
 # An array of NumPy or CuPy. Type checkers see NumPy's, whose interface CuPy's arrays share.
 Array: TypeAlias = np.ndarray[Any, Any]
 
+OLDEST = (7, 5)                                   # compute capability: Turing, the first that CUDA 13 compiles for
 INSTALL_HINT = "install CuPy for your driver with `pip install minidl[cuda13]` or `minidl[cuda12]`"
 
 
@@ -61,13 +63,27 @@ class Device:
         if self.kind == "cpu":
             return
         try:
-            count = importlib.import_module("cupy").cuda.runtime.getDeviceCount()
+            cuda = importlib.import_module("cupy").cuda
+            count = cuda.runtime.getDeviceCount()
         except ImportError:
             raise unusable(f"device {self}: CuPy is not installed; {INSTALL_HINT}") from None
         except Exception as error:            # without a driver, CuPy raises its own CUDARuntimeError
             raise unusable(f"device {self}: no usable NVIDIA driver ({error}); install one") from None
         if self.index >= count:
             raise unusable(f"device {self}: this machine has {count} GPU(s), numbered from 0; use one of them")
+        found = cuda.runtime.getDeviceProperties(self.index)
+        if (capability := (found["major"], found["minor"])) < OLDEST:
+            raise unusable("device {}: {} has compute capability {}.{}, and at least {}.{} is needed; use a newer card"
+                           .format(self, found["name"].decode(), *capability, *OLDEST))
+
+    @property
+    def library(self) -> Any:
+        """The array library: numpy or cupy."""
+        return np if self.kind == "cpu" else importlib.import_module("cupy")
+
+    def current(self) -> AbstractContextManager[Any]:
+        """A context in which new arrays of a GPU are made on this one. Operations enter it by themselves."""
+        return NO_CHANGE if self.kind == "cpu" else self.library.cuda.Device(self.index)
 
     def put(self, array: Array) -> Array:
         """`array` on this device: the same array if it is already there, otherwise a copy."""
@@ -75,15 +91,15 @@ class Device:
             return array
         if self.kind == "cpu":
             return array.get()  # type: ignore[attr-defined]
-        cupy = importlib.import_module("cupy")
-        with cupy.cuda.Device(self.index):
-            return cupy.array(array)
+        with self.current():
+            return self.library.array(array)
 
     def __str__(self) -> str:
         return self.kind if self.kind == "cpu" else f"{self.kind}:{self.index}"
 
 
 CPU = Device("cpu")
+NO_CHANGE: AbstractContextManager[Any] = nullcontext()
 
 
 def array_module(*arrays: Any) -> Any:
@@ -109,6 +125,13 @@ def device_of(array: Array) -> Device:
     if isinstance(array, np.ndarray):
         return CPU
     return Device("gpu", array.device.id)
+
+
+def at(array: Array) -> AbstractContextManager[Any]:
+    """A context in which the GPU that `array` lives on is the current one; no change for an array of NumPy."""
+    if array.__class__ is np.ndarray or isinstance(array, np.ndarray):
+        return NO_CHANGE
+    return array_module(array).cuda.Device(array.device.id)          # type: ignore[no-any-return, attr-defined]
 
 
 def memory_of(array: Array) -> Any:

@@ -13,6 +13,7 @@ class Mode(threading.local):
 
     recording = True
     finite_only = False
+    half: Any = None                                # the dtype of products under `autocast`: see precision.py
     watcher: Any = None                             # an open profile: see profiling.py
 
 
@@ -36,9 +37,13 @@ def no_grad() -> Iterator[None]:
 
 
 class NonFiniteError(FloatingPointError):
-    """An operation produced NaN or infinity under `detect_nonfinite`. `.module` is the layer that ran it, if any."""
+    """An operation produced NaN or infinity under `detect_nonfinite`. `.module` is the layer that ran it, if any.
+
+    In training, `.step` is the step of the epoch, if it is not the present one: on a GPU it is noticed late.
+    """
 
     module: Any = None
+    step: int | None = None
     exit_code = 1                                # of a command that ends with it, see `errors.py`
 
 

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from minidl import writes
+from minidl import faults, precision, writes
 from minidl.arrays import (
     broadcasts,
     check_arrays,
@@ -24,12 +24,13 @@ from minidl.arrays import (
     check_floating,
     check_numbers,
     check_same_device,
+    is_float,
     named,
     no_scalar,
     plain_array,
     python_number,
 )
-from minidl.device import CPU, Array, Device, array_module, device_of, is_array, shares_memory
+from minidl.device import CPU, Array, Device, array_module, at, device_of, is_array, shares_memory
 from minidl.modes import check_finite, mode, watched
 
 # What an operation takes: a Tensor, an array or a number where it is called, an array or a number inside its function.
@@ -161,12 +162,15 @@ class Tensor:
             if self.array.size != 1:
                 raise RuntimeError(f"backward: a tensor of shape {self.shape} needs backward(gradient=...) of that "
                                    "shape; only a tensor of one element, such as a loss, can omit it")
-            gradient = array_module(self.array).ones_like(self.array)
+            with at(self.array):
+                gradient = array_module(self.array).ones_like(self.array)
         gradient = gradient.data if isinstance(gradient, Tensor) else as_array(gradient, self.dtype)
         if gradient.shape != self.shape:
             raise ValueError(f"backward: the gradient's shape {gradient.shape} is not the tensor's {self.shape}")
         check_same_device("backward", (self.array, gradient))
-        backpropagate(self.node, gradient.astype(self.dtype, copy=self.node.keeps_grad), retain_graph)
+        with at(gradient):
+            gradient = gradient.astype(self.dtype, copy=self.node.keeps_grad)
+        backpropagate(self.node, gradient, retain_graph)
 
     def retain_grad(self) -> None:
         """Keep the gradient of this tensor although it is not a leaf, for example to compute a saliency map."""
@@ -180,12 +184,16 @@ class Tensor:
 
     def numpy(self) -> Array:
         """The data as a NumPy array: shared if it is on the CPU, otherwise a copy."""
+        if not isinstance(self.array, np.ndarray):
+            faults.tell()
         return CPU.put(self.array)
 
     def item(self) -> Any:
         """The only element, as a Python number."""
         if self.array.size != 1:
             raise ValueError(f"item: a tensor of shape {self.shape} does not have exactly one element")
+        if not isinstance(self.array, np.ndarray):
+            faults.tell()
         return self.array.item()
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
@@ -273,12 +281,18 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
         if 0 < tensors < len(inputs):               # settings follow without a name, such as a kernel size
             inputs, more = inputs[:tensors], inputs[tensors:]
         arrays = [x.array if isinstance(x, Tensor) else as_operand(name, x) for x in inputs]
-        check_same_device(name, arrays)
+        there = check_same_device(name, arrays)
         if arrays and arrays[0].__class__ in NUMBERS and not any(hasattr(x, "dtype") for x in arrays):
             arrays[0] = as_array(arrays[0])         # of numbers alone: float32
         arrays += more
         try:
-            out, backward = watched(function, "forward", name)(*arrays, **settings)
+            if mode.half is not None:
+                arrays = precision.cast(name, arrays)
+            if there is None:
+                out, backward = watched(function, "forward", name)(*arrays, **settings)
+            else:
+                with at(there):
+                    out, backward = watched(function, "forward", name)(*arrays, **settings)
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
             if re.match(r"\w+: ", str(error)):      # it already begins with a name
                 raise
@@ -291,7 +305,7 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
         if mode.finite_only:
             check_finite(out, name, "output")
         parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
-        if not mode.recording or not any(parents) or out.dtype.kind != "f":
+        if not mode.recording or not any(parents) or (out.dtype.kind != "f" and not is_float(out.dtype)):
             return Tensor.made_by(out, None)        # `backward` and everything it refers to is freed here
         return Tensor.made_by(out, Node(name, out.shape, out.dtype, parents, backward))
 
@@ -306,12 +320,13 @@ def backpropagate(root: Node, gradient: Array, retain_graph: bool = False) -> No
     grads = {root: gradient}
     for node in newest_first(root):
         if node in grads:
-            if node.keeps_grad:
-                node.grad = grads[node] if node.grad is None else no_scalar(accumulate(node.grad, grads[node]))
-                if node.finished is not None:
-                    node.finished(node)
             try:
-                watched(propagate, "backward", node.name)(node, grads)
+                with at(grads[node]):
+                    if node.keeps_grad:
+                        node.grad = grads[node] if node.grad is None else no_scalar(accumulate(node.grad, grads[node]))
+                        if node.finished is not None:
+                            node.finished(node)
+                    watched(propagate, "backward", node.name)(node, grads)
             except MemoryError as error:
                 raise named(error, f"backward of {node.name}", node.parents) from error
             if node.backward is not None and not retain_graph:
@@ -364,7 +379,8 @@ def propagate(node: Node, grads: dict[Node, Array]) -> None:
             if parent in grads:
                 share = no_scalar(accumulate(grads[parent], share))
             elif parent.keeps_grad and shares_memory(share, others):
-                share = share.copy(order="K")
+                with at(share):                      # a gradient of `move` has come to another device
+                    share = share.copy(order="K")
             grads[parent] = share
             others.append(share)
 
@@ -392,7 +408,7 @@ def unbroadcast(grad: Array, parent: Node, name: str) -> Array:
         extra = grad.ndim - len(shape)
         repeated = tuple(extra + i for i, n in enumerate(shape) if n != grad.shape[extra + i])
         grad = axis_sums(grad, tuple(range(extra)) + repeated).reshape(shape)
-    return grad.astype(parent.dtype, copy=False)
+    return grad if grad.dtype is parent.dtype else grad.astype(parent.dtype, copy=False)
 
 
 def spent(grad: Array) -> Any:
@@ -409,7 +425,8 @@ def as_array(data: ArrayLike, dtype: DTypeLike | None = None) -> Array:
         if dtype is None:
             return plain_array(data)
         check_numbers(data.dtype, data)
-        return plain_array(data.astype(dtype, copy=False))
+        with at(data):
+            return plain_array(data.astype(dtype, copy=False))
     array = np.asarray(data)
     check_dtype(array.dtype, data)
     if dtype is None and array.dtype.kind != "b" and not hasattr(data, "__array__"):

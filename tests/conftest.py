@@ -7,6 +7,7 @@ docs/testing.md lists the levels. Each has a Hypothesis profile: `dev` for `-m t
 
 import importlib
 import os
+import sys
 from collections import Counter
 
 import pytest
@@ -85,6 +86,22 @@ def same_seed():
 def xp(request):
     """An array library: NumPy, the strict stand-in for CuPy, and CuPy where there is a GPU."""
     return importlib.import_module(request.param)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A machine with one GPU, on which strict_array is imported as CuPy. `gpu.runtime.devices` may be set to more."""
+    import strict_array
+    import strict_cuda
+
+    from minidl import faults
+    monkeypatch.setitem(sys.modules, "cupy", strict_array)
+    for name in ("devices", "capability", "memory_free", "memory_total"):
+        monkeypatch.setattr(strict_cuda.runtime, name, getattr(strict_cuda.runtime, name))
+    faults.flags.clear()
+    strict_cuda.read_backs.clear()
+    strict_cuda.allocations.clear()
+    return strict_cuda
 
 
 @pytest.fixture

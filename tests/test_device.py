@@ -13,12 +13,6 @@ from minidl.device import CPU, array_module, device_of, generator, random_state,
 from minidl.errors import sentence
 
 
-@pytest.fixture
-def gpu(monkeypatch):
-    """A machine with one GPU, on which strict_array is imported as CuPy."""
-    monkeypatch.setitem(sys.modules, "cupy", strict_array)
-
-
 @pytest.mark.parametrize(("name", "device"), [
     ("cpu", Device("cpu")), ("gpu", Device("gpu", 0)), ("gpu:0", Device("gpu", 0)), ("cuda", Device("gpu", 0)),
     ("cuda:0", Device("gpu", 0)), (Device("cpu"), Device("cpu")),

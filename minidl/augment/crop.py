@@ -7,8 +7,9 @@ import numpy as np
 
 from minidl.augment.draws import Draws
 from minidl.augment.transform import Transform, probability
+from minidl.device import array_module
 from minidl.functional.checks import is_whole
-from minidl.kernels import Taps, host_backend
+from minidl.kernels import Taps, byte_backend, host_backend
 from minidl.kernels.plain.augmentation import CONSTANT, REFLECT, REPLICATE, inside
 from minidl.scalars import plain
 
@@ -19,12 +20,19 @@ class Gather(Transform):
     """A transform that draws which row and column of the image each pixel comes from; -1 is `fill`."""
 
     fill = 0
+    on_device = True
 
     def apply(self, images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        return host_backend().gather(images, rows, columns, self.fill)
+        return gathered(images, rows, columns, self.fill)
 
     def apply_to_masks(self, masks: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        return host_backend().gather(masks, rows, columns, 0)
+        return gathered(masks, rows, columns, 0)
+
+
+def gathered(images: np.ndarray, rows: np.ndarray, columns: np.ndarray, fill: int) -> np.ndarray:
+    """The pixels in these rows and columns, where the images are."""
+    xp = array_module(images)
+    return byte_backend(images).gather(images, xp.asarray(rows), xp.asarray(columns), fill)   # type: ignore[no-any-return]
 
 
 class RandomCrop(Gather):

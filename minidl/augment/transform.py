@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl.augment.draws import Draws
+from minidl.device import is_array
 from minidl.functional.checks import is_real
 from minidl.scalars import plain
 
@@ -20,6 +21,8 @@ class Transform:
 
     Its settings are attributes with the names of its arguments; `print` shows those that are not the defaults.
     """
+
+    on_device = False                            # whether it can change images on a GPU, too
 
     def __init__(self) -> None:
         """A transform without settings."""
@@ -44,6 +47,9 @@ class Transform:
         draws   where the random numbers come from; by default they are new, and follow `minidl.manual_seed`
         Raises TypeError or ValueError for other arrays.
         """
+        if not isinstance(images, np.ndarray) and self.on_device and is_array(images) and draws is not None:
+            images, masks = self.run(images, masks, draws)           # of a data set on a GPU
+            return images if masks is None else (images, masks)
         images, masks, single = checked(type(self).__name__, images, masks)
         draws = Draws.fresh(len(images)) if draws is None else draws
         if len(draws) != len(images):
@@ -75,6 +81,11 @@ class Compose(Transform):
         for transform in self.transforms:
             if not isinstance(transform, Transform):
                 raise TypeError(f"Compose: {transform!r} is not a transform of minidl.augment")
+
+    @property
+    def on_device(self) -> bool:                 # type: ignore[override]
+        """Whether all of them can change images on a GPU."""
+        return all(transform.on_device for transform in self.transforms)
 
     def run(self, images: np.ndarray, masks: np.ndarray | None, draws: Draws) -> tuple[np.ndarray, np.ndarray | None]:
         for transform, own in zip(self.transforms, draws.split(len(self.transforms)), strict=True):

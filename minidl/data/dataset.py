@@ -83,7 +83,11 @@ class ImageDataset:
         set.
         """
         indices = _positions(indices)
-        images, labels = self.images[indices], self.labels[indices]
+        return self._finished(self.images[indices], self.labels[indices], indices, epoch, seed, visits)
+
+    def _finished(self, images: np.ndarray, labels: np.ndarray, indices: np.ndarray, epoch: int | None, seed: int,
+                  visits: np.ndarray | None) -> Batch:
+        """The batch of these images, bytes, which are those at `indices`; on the device where they are."""
         if self.transform is not None and epoch is not None:
             numbers = np.arange(len(self))[indices] + (0 if visits is None else visits << MOST_BITS)
             images, labels = self._transformed(images, labels, Draws(seed, epoch, numbers))

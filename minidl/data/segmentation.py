@@ -11,6 +11,7 @@ import numpy as np
 from minidl.augment import Draws
 from minidl.data.dataset import ImageDataset, whole_numbers
 from minidl.data.protocol import Batch
+from minidl.device import array_module
 
 IGNORED = 255                                    # in masks of bytes; and
 UNKNOWN = -100                                   # in batches, the default of `ignore_index` in losses
@@ -44,6 +45,4 @@ class SegmentationDataset(ImageDataset):
         return self.transform(images, labels, draws)
 
     def _targets(self, labels: np.ndarray) -> np.ndarray:
-        targets = labels.astype(np.int64)
-        targets[labels == IGNORED] = UNKNOWN
-        return targets
+        return array_module(labels).where(labels == IGNORED, UNKNOWN, labels.astype(np.int64))  # type: ignore[no-any-return]

@@ -7,6 +7,8 @@ Labels equal to UNKNOWN do not count. A single logit means two classes: it is th
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 import minidl.functional as F
 from minidl.device import array_module
 from minidl.nn import Module
@@ -26,15 +28,18 @@ def decided(logits: Any) -> Any:
     return logits.argmax(1)
 
 
-def correct(logits: Any, labels: Any) -> tuple[int, float]:
-    """(how many labels count, how many of them the model decides on); arrays, as in `decided`.
+def correct(logits: Any, labels: Any) -> tuple[Any, Any]:
+    """(how many labels count, how many of them the model decides on): numbers, or of arrays on a GPU arrays.
 
-    Of probabilities, the part that counts as correct is the probability of the class that the model decides on.
+    Arrays as in `decided`. Of probabilities, the part that counts as correct is the probability of the class that the
+    model decides on.
     """
     predicted = decided(logits)
     if labels.dtype.kind == "f":
-        return len(labels), float(labels[array_module(labels).arange(len(labels)), predicted].sum())
-    return int((labels != UNKNOWN).sum()), int((predicted == labels).sum())
+        counted, right = len(labels), labels[array_module(labels).arange(len(labels)), predicted].sum()
+    else:
+        counted, right = (labels != UNKNOWN).sum(), (predicted == labels).sum()
+    return (int(counted), right.item()) if isinstance(labels, np.ndarray) else (counted, right)
 
 
 def both_logits(logits: Any) -> Any:

@@ -9,6 +9,10 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
+from minidl import faults
+from minidl.arrays import is_float
 from minidl.device import Array
 from minidl.kernels import Window
 from minidl.modes import mode
@@ -123,7 +127,7 @@ def check_images(name: str, x: Any) -> None:
     """Raise unless x is a batch of floating-point images (N, C, H, W)."""
     if x.ndim != 4:
         raise ValueError(f"{name}: x must be images (N, C, H, W), not {x.shape}")
-    if x.dtype.kind != "f":
+    if not is_float(x.dtype):
         raise TypeError(f"{name}: x must hold floats, not {x.dtype}; convert with .astype(numpy.float32)")
 
 
@@ -136,7 +140,7 @@ def check_pixels(name: str, x: Any) -> None:
 def check_dtypes(name: str, *arrays: Array | None) -> None:
     """Raise TypeError unless all arrays (None is skipped) have the same floating-point dtype."""
     dtypes = [a.dtype for a in arrays if a is not None]
-    if any(d != dtypes[0] for d in dtypes) or dtypes[0].kind != "f":
+    if any(d != dtypes[0] for d in dtypes) or not is_float(dtypes[0]):
         raise TypeError(f"{name}: its inputs have dtypes {', '.join(map(str, dtypes))}; all must have the same "
                         "floating-point dtype, so convert with .astype(numpy.float32)")
 
@@ -208,7 +212,7 @@ def check_scores(name: str, x: Any) -> None:
     """Raise unless x is a floating-point (N, C, ...) without axes of length 0."""
     if x.ndim < 2 or 0 in x.shape:
         raise ValueError(f"{name}: the input must be (N, C) or (N, C, ...) with no axis of length 0, not {x.shape}")
-    if x.dtype.kind != "f":
+    if not is_float(x.dtype):
         raise TypeError(f"{name}: the input must hold floats, not {x.dtype}; convert with .astype(numpy.float32)")
 
 
@@ -220,9 +224,13 @@ def check_target(name: str, shape: tuple[int, ...], target: Any, ignore_index: i
     if target.shape != shape[:1] + shape[2:]:
         raise ValueError(f"{name}: the target {target.shape} does not fit the input {shape}; "
                          f"it must be {shape[:1] + shape[2:]}")
-    if target.min() >= 0 and target.max() < shape[1]:                    # the common case, in two quick passes
+    on_host = isinstance(target, np.ndarray)
+    if on_host and target.min() >= 0 and target.max() < shape[1]:        # the common case, in two quick passes
         return
     wrong = (target != ignore_index) & ((target < 0) | (target >= shape[1]))
-    if wrong.any():
-        raise ValueError(f"{name}: the target holds {int(target[wrong][0])}; classes are numbered 0 to {shape[1] - 1}"
-                         + (f" and {ignore_index} is ignored" if ignore_index < 0 else ""))
+    message = (f"{name}: the target holds {{:.0f}}; classes are numbered 0 to {shape[1] - 1}"
+               + (f" and {ignore_index} is ignored" if ignore_index < 0 else ""))
+    if not on_host:
+        faults.note(wrong, target, message)
+    elif wrong.any():
+        raise ValueError(message.format(target[wrong][0]))

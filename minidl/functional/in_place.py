@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from minidl.arrays import check_same_device, named
-from minidl.device import array_module
+from minidl.device import array_module, at
 from minidl.functional.shape import index_of
 from minidl.modes import mode
 from minidl.tensor import Operand, Tensor, as_operand
@@ -49,7 +49,8 @@ def overwrite(name: str, write: Callable[[Any, Any], Any], x: Tensor, y: Operand
         raise TypeError(f"{name}: {getattr(value, 'dtype', type(value).__name__)} does not fit into a tensor of "
                         f"{x.dtype}; convert one of them with .astype")
     try:
-        write(x.data, value)
+        with at(x.data):
+            write(x.data, value)
     except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise named(error, name, (x.data, value)) from error
     written(x.data)

@@ -7,6 +7,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from minidl import faults
 from minidl.device import array_module
 from minidl.functional.activation import log_softmax
 from minidl.functional.checks import (
@@ -183,7 +186,10 @@ def _binary_cross_entropy_with_logits(x, target, weight, pos_weight, /, *, reduc
     x = floating(x)
     kernels, xp = backend(x), array_module(x)
     target = target.astype(x.dtype, copy=False)
-    if not ((target >= 0) & (target <= 1)).all():
+    inside = (target >= 0) & (target <= 1)
+    if not isinstance(target, np.ndarray):
+        faults.note(~inside, target, f"{name}: targets must be between 0 and 1; found {{:g}}")
+    elif not inside.all():
         raise ValueError(f"{name}: targets must be between 0 and 1; found {target.min()} to {target.max()}")
     weight, pos_weight = (None if w is None else xp.asarray(w, dtype=x.dtype) for w in (weight, pos_weight))
     rest = xp.log1p(xp.exp(-xp.abs(x)))

@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import DTypeLike
 
 from minidl import tensor
-from minidl.device import Array, Device
+from minidl.device import Array, Device, at
 from minidl.functional.activation import log_softmax, relu, sigmoid, softmax, tanh
 from minidl.functional.checks import unwrapped
 from minidl.functional.elementwise import (
@@ -119,7 +119,8 @@ for name, method in METHODS.items():
 
 def accumulate(a: Array, b: Array) -> Array:
     """a + b: the sum of two gradients on the tape, by all threads if they are large."""
-    return backend(a).add(a, b)
+    with at(a):
+        return backend(a).add(a, b)
 
 
 def axis_sums(x: Array, axes: tuple[int, ...]) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.device import Array, array_module
+from minidl.device import Array, array_module, at
 from minidl.functional.checks import (
     above_zero,
     check_dtypes,
@@ -41,6 +41,7 @@ def batch_norm(x: Operand, weight: Operand, bias: Operand, add: Operand = None, 
     statistics: the layer does.
     Ioffe and Szegedy, "Batch normalization", ICML 2015.
     """
+    narrow, x, add = x.dtype, wide(x), wide(add)
     images = x[:, :, None, None] if x.ndim == 2 else x
     check_images("batch_norm", images)
     if images.shape[1] == 0:
@@ -70,9 +71,14 @@ def batch_norm(x: Operand, weight: Operand, bias: Operand, add: Operand = None, 
 
     def backward(grad):
         dx, dweight, dbias, dadd = kernels.batch_norm_gradient(
-            grad.reshape(images.shape), passed, images, scale, mean, var, eps, training, adds)
+            wide(grad).reshape(images.shape), passed, images, scale, mean, var, eps, training, adds)
         return dx.reshape(x.shape), dweight, dbias, dadd.reshape(x.shape) if adds else None
-    return out.reshape(x.shape), backward
+    return out.reshape(x.shape).astype(narrow, copy=False), backward
+
+
+def wide(x: Any) -> Any:
+    """x as float32 if it is half precision: statistics, weights and biases of norms are float32."""
+    return x if x is None or x.dtype.itemsize != 2 else x.astype(np.float32)
 
 
 @op
@@ -110,7 +116,9 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
     images = x[:, :, None, None] if x.ndim == 2 else x
     check_images("channel_moments", images)
     check_several(images)
-    return backend(x).channel_moments(images)
+    with at(x):
+        images = wide(images)
+        return backend(images).channel_moments(images)
 
 
 def check_several(x: Array) -> None:

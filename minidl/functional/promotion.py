@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
+from minidl.arrays import is_float
+
+KINDS = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2}         # V: bfloat16
 NUMBERS = {bool: np.dtype(bool), int: np.dtype(np.int64), float: np.dtype(np.float32)}
 
 
@@ -34,7 +36,7 @@ def common_dtype(inputs: Any) -> np.dtype[Any]:
     result: np.dtype[Any] | None = None
     for dtypes in ([x.dtype for x in arrays if x.ndim], [x.dtype for x in arrays if not x.ndim],
                    [NUMBERS[type(x)] for x in inputs if type(x) in NUMBERS]):
-        floats = [dtype for dtype in dtypes if dtype.kind == "f"]
+        floats = [dtype for dtype in dtypes if is_float(dtype)]
         if dtypes:
             own = np.result_type(*(floats or dtypes))
             if result is None or KINDS[own.kind] > KINDS[result.kind]:
@@ -46,4 +48,4 @@ def common_dtype(inputs: Any) -> np.dtype[Any]:
 
 def floating(x: Any) -> Any:
     """x itself if it holds floats, otherwise converted to float32."""
-    return x if not hasattr(x, "dtype") or x.dtype.kind == "f" else x.astype(np.float32)
+    return x if not hasattr(x, "dtype") or is_float(x.dtype) else x.astype(np.float32)

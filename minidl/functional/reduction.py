@@ -7,6 +7,7 @@
 import math
 from typing import Any
 
+from minidl.arrays import is_float
 from minidl.device import array_module
 from minidl.functional.checks import Axis, axes_of
 from minidl.functional.promotion import floating
@@ -51,7 +52,7 @@ def sum(x: Operand, /, axis: Axis = None, keepdims: bool = False):
 
     def backward(grad):
         return xp.broadcast_to(restored(grad, shape, axes), shape)
-    if x.dtype.kind != "f":
+    if not is_float(x.dtype):
         return x.sum(axes, dtype=xp.int64, keepdims=keepdims), backward
     return reduced(backend(x).axis_sums(x, axes).astype(x.dtype, copy=False), x, axes, keepdims), backward
 

@@ -7,6 +7,8 @@ the logit is that of class 1 against class 0.
 import math
 from functools import partial
 
+import numpy as np
+
 from minidl.device import array_module
 from minidl.functional.activation import sigmoid, softmax
 from minidl.functional.checks import (
@@ -44,7 +46,7 @@ def dice_loss(logits: Operand, target: Operand, /, *, smooth: float = 1.0, ignor
     target, ignore_index = as_array(target), whole(name, "ignore_index", ignore_index, -math.inf)
     check_target(name, (len(logits), max(2, logits.shape[1]), *logits.shape[2:]), target, ignore_index)
     ignored = target == ignore_index
-    if ignored.any():
+    if not isinstance(ignored, np.ndarray) or ignored.any():         # a GPU is not waited for
         logits = where(ignored[:, None], 0.0, logits)                # nothing of these pixels reaches a gradient
     p = sigmoid(logits) if logits.shape[1] == 1 else softmax(logits, 1)
     return _dice_loss(p, target, smooth=smooth, ignore_index=ignore_index, reduction=reduction)
@@ -91,7 +93,8 @@ def focal_loss(logits: Operand, target: Operand, /, weight: Operand = None, *, g
     target = as_array(target)
     check_target("focal_loss", logits.shape, target, ignore_index)
     counted = target != ignore_index
-    scale, count = counted.astype(logits.dtype), int(counted.sum())
+    scale, count = counted.astype(logits.dtype), counted.sum()
+    count = int(count) if isinstance(target, np.ndarray) else count.astype(logits.dtype)         # without waiting
     if weight is not None:
         weight, xp = as_array(weight), array_module(target)
         if weight.shape != logits.shape[1:2] or weight.dtype != logits.dtype:
@@ -111,7 +114,8 @@ def _focal_loss(nll, scale, /, *, count, gamma, reduction):
     factor = scale * miss**gamma
 
     def backward(grad):
-        grad = grad / max(1, count) if reduction == "mean" else grad
+        if reduction == "mean":
+            grad = grad / (max(1, count) if isinstance(count, int) else xp.maximum(count, 1))
         rest = (1 - miss) * xp.where(miss < 1, nll, 0)                  # p * nll, which is 0 for p = 0
         return xp.where(scale != 0, grad, 0) * factor * (1 + gamma * rest / xp.maximum(miss, 1e-30))
     loss = factor * nll

@@ -28,8 +28,8 @@ class Arrays(tuple):
 
     @cached_property
     def order(self):
-        """The memory order of each array: its strides, except those of axes of length 1, which are arbitrary."""
-        return [tuple(s for n, s in zip(x.shape, x.strides, strict=True) if n > 1) for x in self]
+        """The memory order of each array."""
+        return [memory_order(x) for x in self]
 
     @cached_property
     def like(self):
@@ -40,3 +40,18 @@ class Arrays(tuple):
     def dense(self):
         """Whether each is a writable NumPy array without gaps, whatever the order of its axes."""
         return all(isinstance(x, np.ndarray) and in_memory_order(x).flags.carray for x in self)
+
+    @cached_property
+    def gapless(self):
+        """Whether each array, of any library, has no gaps, whatever the order of its axes."""
+        return all(in_memory_order(x).flags.c_contiguous for x in self)
+
+    @cached_property
+    def addresses(self):
+        """The address of the first element of each array on a GPU, uint64."""
+        return np.array([x.data.ptr for x in self], np.uint64)
+
+
+def memory_order(x):
+    """The strides of an array, except those of axes of length 1, which are arbitrary."""
+    return tuple(s for n, s in zip(x.shape, x.strides, strict=True) if n > 1)

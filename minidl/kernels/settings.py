@@ -9,14 +9,19 @@ import threading
 from minidl.scope import scope
 
 BACKENDS = ("auto", "plain")
+PRECISIONS = ("float32", "tf32")
 DEFAULT = "plain" if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else "auto"
 
 
 class Settings(threading.local):
-    """backend: "auto" or "plain";  winograd: whether a convolution may trade precision for speed."""
+    """backend: "auto" or "plain";  winograd: whether a convolution may trade precision for speed.
+
+    matmul_precision: "float32", or "tf32": products of float32 on a GPU see 10 of the 23 bits of its fraction.
+    """
 
     backend = DEFAULT
     winograd = True
+    matmul_precision = "float32"
 
 
 settings = Settings()
@@ -47,3 +52,15 @@ def using(backend=None, *, winograd=None):
         yield
     finally:
         settings.backend, settings.winograd = before
+
+
+def set_matmul_precision(precision):
+    """How products and convolutions of float32 are computed on a GPU, from now on and in all threads.
+
+    precision  "float32", the default: as it says; or "tf32": tensor cores round their inputs to 10 bits of fraction and
+               add in float32: several times faster, with a relative error of about 1e-3. The CPU always computes in
+               float32
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"set_matmul_precision: {precision!r} is none of {', '.join(map(repr, PRECISIONS))}")
+    Settings.matmul_precision = precision

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 import minidl.functional as F
-from minidl.device import array_module
+from minidl.device import array_module, at
 from minidl.modes import no_grad
 from minidl.nn.hooks import is_hooked
 from minidl.nn.layers import Conv2d, Identity
@@ -99,13 +99,14 @@ class NormedConv2d(Module):
 
     def __init__(self, conv: Conv2d, norm: BatchNorm2d):
         var = norm.running_var.data
-        r = 1 / array_module(var).sqrt(var + norm.eps)
-        r = r if norm.weight is None else r * norm.weight.data
-        bias = -norm.running_mean.data if conv.bias is None else conv.bias.data - norm.running_mean.data
-        bias = bias * r if norm.bias is None else bias * r + norm.bias.data
+        with at(var):
+            r = 1 / array_module(var).sqrt(var + norm.eps)
+            r = r if norm.weight is None else r * norm.weight.data
+            bias = -norm.running_mean.data if conv.bias is None else conv.bias.data - norm.running_mean.data
+            bias = bias * r if norm.bias is None else bias * r + norm.bias.data
+            weight = conv.weight.data * r[:, None, None, None]
         self.conv = copy.copy(conv)                          # the same settings, with weights of its own
-        self.conv.weight = Parameter(conv.weight.data * r[:, None, None, None])
-        self.conv.bias = Parameter(bias)
+        self.conv.weight, self.conv.bias = Parameter(weight), Parameter(bias)
 
     def forward(self, x: Tensor, add: Tensor | None = None, relu: bool = False, ceiling: float | None = None) -> Tensor:
         if add is None and ceiling is None:

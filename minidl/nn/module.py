@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from minidl.arrays import plain_array
-from minidl.device import Device, array_module
+from minidl.device import Device, array_module, at
 from minidl.modes import NonFiniteError
 from minidl.nn.hooks import Hook, RemovableHandle, call_with_hooks, register
 from minidl.tensor import Tensor
@@ -204,7 +204,8 @@ class Module:
         for _, tensor in once((name, tensor) for name, tensor, *_ in tensors(self)):
             array = tensor.data
             if dtype is not None and array.dtype.kind == "f":
-                array = plain_array(array.astype(dtype, copy=False))
+                with at(array):
+                    array = plain_array(array.astype(dtype, copy=False))
             array = array if target is None else target.put(array)
             if array is not tensor.data:
                 required, tensor.node = tensor.requires_grad and tensor.is_leaf, None
@@ -239,7 +240,8 @@ class Module:
                              + "\n  ".join(found))
         for name, tensor in own.items():
             if name in arrays:
-                tensor.data[...] = array_module(tensor.data).asarray(arrays[name])
+                with at(tensor.data):
+                    tensor.data[...] = array_module(tensor.data).asarray(arrays[name])
                 written(tensor.data)
         return missing, unexpected
 

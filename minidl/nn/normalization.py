@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import minidl.functional as F
+from minidl.device import at
 from minidl.functional.normalization import channel_moments
 from minidl.nn.activation import ReLU, ReLU6
 from minidl.nn.layers import unless
@@ -73,10 +74,14 @@ class BatchNorm(Module):
 
         They become new arrays, because a graph whose backward is still to come may hold the old ones.
         """
-        batches = self.num_batches_tracked.data = self.num_batches_tracked.data + 1
-        momentum = 1 / int(batches) if self.momentum is None else float(self.momentum)   # NumPy's would promote
-        self.running_mean.data = self.running_mean.data * (1 - momentum) + mean * momentum
-        self.running_var.data = self.running_var.data * (1 - momentum) + var * (momentum * n / (n - 1))
+        with at(mean):
+            batches = self.num_batches_tracked.data = self.num_batches_tracked.data + 1
+            if self.momentum is not None:
+                momentum: Any = float(self.momentum)         # NumPy's would promote
+            else:                                            # on a GPU, the number is not waited for
+                momentum = 1 / (int(batches) if isinstance(batches, np.ndarray) else batches.astype(mean.dtype))
+            self.running_mean.data = self.running_mean.data * (1 - momentum) + mean * momentum
+            self.running_var.data = self.running_var.data * (1 - momentum) + var * (momentum * n / (n - 1))
 
     def extra_repr(self) -> str:
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.weight is not None}, "

@@ -3,6 +3,7 @@
 from minidl.optim.adam import Adam, AdamW
 from minidl.optim.average import ExponentialMovingAverage, Lookahead
 from minidl.optim.clip import clip_grad_norm_
+from minidl.optim.grad_scaler import GradScaler
 from minidl.optim.groups import parameter_groups
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.rmsprop import RMSprop
@@ -34,6 +35,7 @@ __all__ = [
     "CyclicLR",
     "ExponentialLR",
     "ExponentialMovingAverage",
+    "GradScaler",
     "LambdaLR",
     "LinearLR",
     "LinearWarmup",

@@ -33,7 +33,7 @@ class Adam(Optimizer):
 
     def update(self, kernels: Any, batch: Batch, grads: list[Any]) -> None:
         lr, eps, weight_decay = batch.numbers("lr", "eps", "weight_decay")
-        kernels.adam(batch.xs, grads, batch.slot("mean"), batch.slot("square"), batch.states[0]["steps"], lr,
+        kernels.adam(batch.xs, grads, batch.slot("mean"), batch.slot("square"), self.steps_of(batch), lr,
                      tuple(map(float, batch.group["betas"])), eps, weight_decay, self.decoupled)
 
 

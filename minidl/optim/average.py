@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minidl.device import CPU, array_module
+from minidl.device import CPU, array_module, at
 from minidl.kernels import Arrays, backend
 from minidl.optim.optimizer import as_like, same
 from minidl.scalars import flag, number, whole
@@ -96,7 +96,8 @@ class Average:
         """Move each average this part of the way to its weight."""
         self.follow()
         for parameters, averages in self.parts:
-            backend(averages[0]).lerp(averages, [p.data for p in parameters], part)
+            with at(averages[0]):
+                backend(averages[0]).lerp(averages, [p.data for p in parameters], part)
             written(*averages)
 
     @contextmanager
@@ -137,7 +138,8 @@ class Average:
             raise ValueError("load_state_dict: this average does not fit the model:\n  " + "\n  ".join(faults))
         self.updates = int(state["numbers"]["updates"])
         for name, average in self.averages.items():
-            average[...] = array_module(average).asarray(arrays[name])
+            with at(average):
+                average[...] = array_module(average).asarray(arrays[name])
         written(*self.averages.values())
 
 
@@ -196,10 +198,15 @@ class Lookahead(Average):
             return
         self.approach(self.alpha_at(updates))
         for name, p in self.parameters.items():
-            p.data[...] = self.averages[name]
+            with at(p.data):
+                p.data[...] = self.averages[name]
         written(*(p.data for p in self.parameters.values()))
 
 
 def copies(arrays: dict[str, Any]) -> dict[str, Any]:
     """A copy of each array, in its memory order."""
-    return {name: array_module(array).array(array) for name, array in arrays.items()}
+    copied = {}
+    for name, array in arrays.items():
+        with at(array):
+            copied[name] = array_module(array).array(array)
+    return copied

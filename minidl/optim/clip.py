@@ -3,10 +3,15 @@
 import math
 from collections.abc import Iterable
 from numbers import Real
+from typing import Any
 
-from minidl.device import array_module
+import numpy as np
+
+from minidl.device import array_module, at
 from minidl.scalars import plain
 from minidl.tensor import Tensor
+
+EPSILON = 1e-6                                   # PyTorch's
 
 
 def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> float:
@@ -21,15 +26,26 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> f
     max_norm = plain(max_norm)
     if not isinstance(max_norm, Real) or isinstance(max_norm, bool) or not max_norm > 0:        # NaN is not
         raise ValueError(f"clip_grad_norm_: max_norm={max_norm!r} must be a number larger than 0, or infinity")
-    parameters = [parameters] if isinstance(parameters, Tensor) else parameters
-    clipped = [(p, p.grad) for p in parameters if p.grad is not None]
-    if not clipped:
+    return float(clipped([parameters] if isinstance(parameters, Tensor) else parameters, float(max_norm)))
+
+
+def clipped(parameters: Iterable[Tensor], max_norm: float) -> Any:
+    """The same; returns |g| as a number, of gradients on a GPU as an array, for which nobody has waited."""
+    pairs = [(p, p.grad) for p in parameters if p.grad is not None]
+    if not pairs:
         return 0.0
-    xp = array_module(clipped[0][1])
-    squares = sum(xp.square(grad, dtype=xp.float64).sum() for _, grad in clipped)     # 1e20 squared overflows float32
+    with at(pairs[0][1]):
+        xp = array_module(pairs[0][1])
+        squares = sum(xp.square(grad, dtype=xp.float64).sum() for _, grad in pairs)     # 1e20 squared overflows float32
+        if xp is not np:
+            total = xp.sqrt(squares)
+            factor = xp.where(xp.isfinite(total), xp.minimum(max_norm / (total + EPSILON), 1), 1)
+            for p, grad in pairs:
+                p.grad = grad * factor.astype(grad.dtype)
+            return total
     total = math.sqrt(float(squares))
-    scale = float(max_norm) / (total + 1e-6)                 # PyTorch's epsilon
+    scale = max_norm / (total + EPSILON)
     if math.isfinite(total) and scale < 1:
-        for p, grad in clipped:
+        for p, grad in pairs:
             p.grad = grad * scale
     return total

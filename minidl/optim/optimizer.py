@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.arrays import is_float
 from minidl.described import changed
-from minidl.device import CPU, array_module
+from minidl.device import CPU, array_module, at, device_of
 from minidl.kernels import Arrays, backend, expect_training
 from minidl.modes import watched
 from minidl.scalars import number, plain
@@ -79,6 +80,8 @@ class Optimizer:
 
     settings: tuple[str, ...] = ("lr",)         # the names of the settings
     lr = Setting()
+    skip: Any = None                            # float32 () on a GPU: unless it is 0, a step changes nothing, and
+    skipped: Any = None                         # float64 () counts it: see `grad_scaler.py`
 
     def __init__(self, parameters: Parameters, **settings: Any):
         name = type(self).__name__
@@ -91,7 +94,7 @@ class Optimizer:
                                  f"the settings are {', '.join(self.settings)}")
             pairs = as_pairs(group["params"], len(self.names))
             for key, p in pairs:
-                if not isinstance(p, Tensor) or not p.is_leaf or p.dtype.kind != "f":
+                if not isinstance(p, Tensor) or not p.is_leaf or not is_float(p.dtype):
                     raise TypeError(f"{name}: {key} is not a parameter; a parameter is a Tensor of floats that is not "
                                     "the output of an operation")
             self.names += [key for key, _ in pairs]
@@ -125,7 +128,7 @@ class Optimizer:
         self.seen: list[list[Any]] = [[] for _ in self.param_groups]     # the settings at the last step
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key not in ("batches", "batched", "seen")}
+        return {key: value for key, value in vars(self).items() if key not in ("batches", "batched", "seen", "skipped")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -169,8 +172,35 @@ class Optimizer:
             for state in batch.states:
                 state["steps"] += 1
             update = watched(self.update, "step", type(self).__name__)
-            update(backend(batch.xs[0]), batch, [p.grad for p in batch.parameters])
+            with at(batch.xs[0]):
+                self.update_unless_skipped(update, batch, [p.grad for p in batch.parameters])
         written(*arrays)
+
+    def update_unless_skipped(self, update: Any, batch: Batch, grads: list[Any]) -> None:
+        """Update the parameters of a batch. Where `skip` is not 0, they and their state get their old values again."""
+        kernels = backend(batch.xs[0])
+        if self.skip is None:
+            update(kernels, batch, grads)
+            return
+        xp = array_module(self.skip)
+        arrays = [*batch.xs, *(x for slot in self.slots(batch.group) for x in batch.slot(slot))]
+        before = [x.copy() for x in arrays]
+        update(kernels, batch, grads)
+        for x, old in zip(arrays, before, strict=True):
+            x[...] = xp.where(self.skip != 0, old, x)
+
+    def steps_of(self, batch: Batch) -> Any:
+        """The number of this step of a batch; where steps are skipped, which the GPU alone knows, an array."""
+        steps = batch.states[0]["steps"]
+        return steps if self.skipped is None else steps - self.skipped
+
+    def settle(self) -> None:
+        """Take the steps that were skipped out of the number of steps, for which the GPU is waited for."""
+        if self.skipped is not None and (count := int(self.skipped)):
+            for state in self.states:
+                state["steps"] = max(0, state["steps"] - count)
+            with at(self.skipped):
+                self.skipped.fill(0)
 
     def make_batches(self) -> list[Batch]:
         """The parameters that have gradients, in batches of equal group, number of steps, and kind of array."""
@@ -198,6 +228,7 @@ class Optimizer:
 
         For example, the velocity of the parameter "conv.weight" is the array "conv.weight.velocity"; arrays are copies.
         """
+        self.settle()
         arrays: dict[str, np.ndarray] = {}
         steps: dict[str, int] = {}
         for group, name, p, state in self.members():
@@ -235,8 +266,9 @@ class Optimizer:
             if own["steps"]:
                 slots = self.slots(group)
                 complete(own, p.data, slots)
-                for slot in slots:
-                    own[slot][...] = array_module(p.data).asarray(arrays[f"{name}.{slot}"])
+                with at(p.data):
+                    for slot in slots:
+                        own[slot][...] = array_module(p.data).asarray(arrays[f"{name}.{slot}"])
 
 
 def as_groups(optimizer: str, parameters: Parameters) -> list[dict[str, Any]]:
@@ -265,7 +297,8 @@ def complete(state: dict[str, Any], x: Any, slots: Iterable[str]) -> None:
     """Add the arrays that `state` lacks: zeros, in the memory order of the parameter's array `x`."""
     for slot in slots:
         if slot not in state:
-            state[slot] = array_module(x).zeros_like(x)
+            with at(x):
+                state[slot] = array_module(x).zeros_like(x)
 
 
 def as_like(array: Any, x: Any) -> Any:
@@ -273,10 +306,13 @@ def as_like(array: Any, x: Any) -> Any:
     if array.shape != x.shape:
         raise ValueError(f"an array of shape {array.shape} was kept for a parameter whose shape is now {x.shape}; "
                          "create the optimizer, or the average, again")
-    if type(array) is type(x) and array.dtype == x.dtype and array.strides == x.strides:
+    if (type(array) is type(x) and array.dtype == x.dtype and array.strides == x.strides
+            and device_of(array) == device_of(x)):
         return array
-    copy = array_module(x).empty_like(x)
-    copy[...] = array_module(x).asarray(CPU.put(array))
+    with at(x):
+        copy = array_module(x).empty_like(x)
+        same_place = type(array) is type(x) and device_of(array) == device_of(x)
+        copy[...] = array if same_place else array_module(x).asarray(CPU.put(array))
     return copy
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from minidl import augment, errors
 from minidl.evaluation.augmented import VIEWS
 from minidl.flags import factor, number, numbers_of_epochs, whole
+from minidl.precision import HALVES
 from minidl.train.folder import BEST, choose_folder
 from minidl.train.settings import Settings
 
@@ -116,6 +117,9 @@ def add_regularization(add: Add) -> None:
 
 def add_run(add: Add, name: str) -> None:
     add("--device", default="cpu", help="cpu, gpu or gpu:1; cuda is an alias of gpu")
+    add("--amp", choices=HALVES, metavar="TYPE", help="half precision on a GPU: float16 or bfloat16")
+    add("--resident", action=argparse.BooleanOptionalAction, help="keep the training images on the GPU (default: if "
+        "they fit into a quarter of its free memory)")
     add("--seed", type=whole(0), default=0, metavar="N", help="seed for initial weights and shuffling")
     add("--patience", type=whole(), metavar="N", help="stop after N epochs without improvement")
     add("--output-dir", metavar="DIR", help=f"the folder of the run (default: runs/{name}, or the next free name)")

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from minidl.modes import NonFiniteError
 from minidl.report.log import Row
 from minidl.train.run import Run
 
@@ -94,6 +95,8 @@ def call(callbacks: Sequence[Callback], event: str, *arguments: Any) -> None:
     for callback in callbacks:
         try:
             getattr(callback, event)(*arguments)
+        except NonFiniteError:                   # of the steps: a callback has asked for their sums
+            raise
         except Exception as error:
-            error.add_note(f"in {event} of the callback {type(callback).__name__}, after {arguments[0].position}")
+            error.add_note(f"in {event} of the callback {type(callback).__name__}, after {arguments[0].here}")
             raise

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from minidl.data import DataLoader, ImageDataset
+from minidl.data.resident import Resident, kept_on
 from minidl.described import text
+from minidl.device import Device
 from minidl.errors import for_command
+from minidl.kernels import settings
 from minidl.nn import Module
-from minidl.optim import ExponentialMovingAverage, Optimizer
+from minidl.optim import ExponentialMovingAverage, GradScaler, Optimizer
 from minidl.optim.average import Average
 from minidl.report.log import Row
 from minidl.report.report import report_run
@@ -64,19 +67,21 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
                           f"--patience needs --validation N, the images held out for it; {reason}")
     s, (train_set, validation_set, test_set) = rehearsed(s, (train_set, validation_set, test_set))
     model.to(s.device)
-    loader = DataLoader(Mixed(train_set, s.mixes) if s.mixes else train_set, s.batch_size, shuffle=True, seed=s.seed,
-                        drop_last=s.drop_last, prefetch=s.prefetch, balanced=s.balanced)
+    source = Mixed(train_set, s.mixes) if s.mixes else kept_on(train_set, Device.parse(s.device), s.resident)
+    loader = DataLoader(source, s.batch_size, shuffle=True, seed=s.seed, drop_last=s.drop_last, balanced=s.balanced,
+                        prefetch=0 if isinstance(source, Resident) else s.prefetch)
     about = describe_data(train_set)
     masks = check_labels(train_set, s)
     check_length(s, len(loader))
     callbacks = Callbacks([*recorders(s), *s.callbacks])
-    with (Freezing(model, s.frozen) as freezing,
+    with (Device.parse(s.device).current(), Freezing(model, s.frozen) as freezing,
           nullcontext(s.output_dir) if s.keeps else tempfile.TemporaryDirectory() as path):
         check_batch_norms(model, freezing, len(train_set), about["input"], s)
         average = average_of(model, s)
         recipe = recipe_of(s, optimizer, train_set, validation_set)
         length = Length(s.epochs, len(loader), len(loader) * s.batch_size if s.drop_last else len(train_set))
         run = Run(model, optimizer, s.schedule, recipe, about, average, length, Path(path))
+        run.scaler = GradScaler() if s.amp == "float16" else None
         folder = begin(run, RunFolder(Path(path)), s.resume)
         if resting := freezing.modes.resting():
             write(f"in eval mode, and left in it: {', '.join(resting[:5])}{', ...' if len(resting) > 5 else ''}")
@@ -110,8 +115,10 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
     Settings that came later are left out while they are not used, so that earlier runs can be resumed.
     """
     names = ("epochs", "batch_size", "seed", "patience", "accumulate", "ema_decay")
-    names_later = ("drop_last", "label_smoothing", "class_weights", "monitor", "clip_norm", "balanced")
+    names_later = ("amp", "drop_last", "label_smoothing", "class_weights", "monitor", "clip_norm", "balanced")
     later: dict[str, Any] = {name: getattr(s, name) for name in names_later if getattr(s, name)}
+    if s.device != "cpu" and settings.matmul_precision != "float32":
+        later["matmul_precision"] = settings.matmul_precision
     if s.frozen:
         later["freeze"] = list(s.frozen) if set(s.frozen.values()) == {None} else s.frozen
     if s.mixes:

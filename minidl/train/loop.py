@@ -6,22 +6,26 @@ checkpoint, `interrupt.py` stops a run without losing anything, and `callbacks.p
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minidl.data import DataLoader, ImageDataset
-from minidl.device import Device
+from minidl.data.protocol import Batch
+from minidl.data.resident import Resident
+from minidl.data.upload import uploaded
+from minidl.device import CPU, Device
 from minidl.errors import for_command
 from minidl.evaluation import Evaluation, evaluate, in_order, loss_of
-from minidl.evaluation.decisions import correct
 from minidl.evaluation.metrics import dice, iou, mean_over_classes
 from minidl.modes import NonFiniteError, detect_nonfinite
-from minidl.optim import clip_grad_norm_
+from minidl.optim.clip import clipped
 from minidl.optim.schedules import needs_metric
+from minidl.precision import autocast
 from minidl.report.log import Row
 from minidl.tensor import Tensor
 from minidl.text import write
@@ -32,6 +36,7 @@ from minidl.train.interrupt import Interrupted, Interruption
 from minidl.train.losses import training_loss
 from minidl.train.run import Run
 from minidl.train.settings import Settings
+from minidl.train.sums import sums_of
 
 
 @dataclass
@@ -51,6 +56,8 @@ class Loop:
     def __post_init__(self) -> None:
         self.device = Device.parse(self.settings.device)
         self.loss = training_loss(self.run.model, self.settings, self.device)
+        self.precision = partial(autocast, self.settings.amp) if self.settings.amp else nullcontext
+        self.sums = self.run.sums = sums_of(self.run.here, self.device, self.run.scaler is not None)
         self.evaluation_loss = self.settings.loss or loss_of(self.run.model)
         self.monitor = self.settings.monitor or ("iou" if self.masks else "accuracy")
         self.clock = self.saved = time.perf_counter()
@@ -84,11 +91,11 @@ class Loop:
     def train_epoch(self) -> None:
         """Take the remaining steps of this epoch."""
         run, settings = self.run, self.settings
-        self.freezing.train(run.position.epoch)
-        self.loader.epoch = run.position.epoch
+        self.freezing.train(run.here.epoch)
+        self.loader.epoch = run.here.epoch
         watch = detect_nonfinite() if settings.detect_nan else nullcontext()
         with watch, np.errstate(over="ignore", invalid="ignore"):    # `explain` says more than NumPy's warnings
-            for images, labels in self.interruption.between(self.loader.batches(first=run.position.step)):
+            for images, labels in self.interruption.between(self.batches()):
                 self.step(images, labels)
                 self.tell("step_finished")
                 if time.perf_counter() - self.saved >= settings.checkpoint_interval:
@@ -96,44 +103,56 @@ class Loop:
                 if run.stopping is not None:
                     break
 
+    def batches(self) -> Iterator[Batch]:
+        """The remaining batches of this epoch, on the device."""
+        batches = self.loader.batches(first=self.run.here.step)
+        if self.device == CPU or isinstance(self.loader.dataset, Resident):
+            return batches
+        return uploaded(batches, self.device)
+
     def step(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Learn from one batch, whose gradient is the sum of the gradients of its parts."""
-        optimizer, position = self.run.optimizer, self.run.position
+        optimizer, position = self.run.optimizer, self.run.here
         schedule: Any = self.run.schedule
         optimizer.zero_grad()
         size = math.ceil(len(labels) / self.settings.accumulate)
-        self.run.loss = sum(self.add_gradient(images[first:first + size], labels[first:first + size], len(labels))
-                            for first in range(0, len(labels), size))
+        parts = [self.add_gradient(images[first:first + size], labels[first:first + size], len(labels))
+                 for first in range(0, len(labels), size)]
+        self.run.last_loss = parts[0] if len(parts) == 1 else sum(parts)
+        scaler = self.run.scaler
+        if scaler:
+            scaler.unscale_(optimizer)
         if self.settings.clip_norm is not None:
             self.clip(self.settings.clip_norm)
-        optimizer.step()
+        if scaler:
+            scaler.step(optimizer)
+            scaler.update()
+        else:
+            optimizer.step()
         if self.run.average:
             self.run.average.update()
         if schedule and self.settings.schedule_every == "step":
             schedule.step()
+        self.sums.add_step()
         position.step += 1
 
     def clip(self, most: float) -> None:
         """Scale all gradients so that together, as one vector, they are no longer than `most`."""
-        norm = clip_grad_norm_(self.run.optimizer.parameters, most)
-        if not math.isfinite(norm):
-            raise NonFiniteError(f"the norm of the gradient is {norm}")
+        norm = clipped(self.run.optimizer.parameters, most)
+        self.sums.check_norm(norm)
 
-    def add_gradient(self, images: np.ndarray, labels: np.ndarray, total: int) -> float:
+    def add_gradient(self, images: np.ndarray, labels: np.ndarray, total: int) -> Any:
         """Forward and backward for a part of a batch of `total` images; returns its part of the loss."""
-        position, labels = self.run.position, self.device.put(labels)
-        logits = self.run.model(Tensor(images, device=self.device))
-        loss = self.loss(logits, labels)
-        value = float(loss)
-        if not math.isfinite(value):             # before it reaches the weights
-            raise NonFiniteError(f"the loss is {value}")
-        (loss if len(labels) == total else loss * (len(labels) / total)).backward()
-        position.images += len(labels)
-        position.loss += value * len(labels)
-        counted, right = correct(logits.data, labels)
-        position.counted += counted
-        position.correct += right
-        return value * (len(labels) / total)
+        labels, share = self.device.put(labels), len(labels) / total
+        with self.precision():
+            logits = self.run.model(Tensor(images, device=self.device))
+            loss = self.loss(logits, labels)
+        value = self.sums.add_loss(loss, len(labels))
+        loss = loss if share == 1 else loss * share
+        (self.run.scaler.scale(loss) if self.run.scaler else loss).backward()
+        self.run.here.images += len(labels)
+        self.sums.add_decisions(logits.data, labels)
+        return value if share == 1 else value * share
 
     def validate(self) -> Evaluation | None:
         """The Evaluation on the validation set; None without one."""
@@ -186,7 +205,7 @@ class Loop:
     def tick(self) -> None:
         """Add the time since the last tick to the epoch's time."""
         now = time.perf_counter()
-        self.run.position.seconds += now - self.clock
+        self.run.here.seconds += now - self.clock
         self.clock = now
 
     def save(self) -> None:
@@ -197,14 +216,14 @@ class Loop:
 
     def end_early(self, reason: str) -> None:
         """Note in the checkpoint that a callback has stopped the run."""
-        if not self.run.position.stopped:
-            self.run.position.stopped = True
+        if not self.run.here.stopped:
+            self.run.here.stopped = True
             self.save()
-        write(f"stopped after {self.run.position.epoch} of {self.run.length.epochs} epochs: {reason}", flush=True)
+        write(f"stopped after {self.run.here.epoch} of {self.run.length.epochs} epochs: {reason}", flush=True)
 
     def stopped(self, stop: Interrupted) -> Interrupted:
         """The interruption, with where it came and how to continue."""
-        text = f"{stop} after {self.run.position}; "
+        text = f"{stop} after {self.run.here}; "
         if not self.settings.keeps:
             return Interrupted(f"{text}nothing of this run is kept", stop.signal)
         error = Interrupted(f"{text}the run is saved in {self.folder.path}, and fit(..., resume=True) continues it",
@@ -213,9 +232,10 @@ class Loop:
 
     def explained(self, error: NonFiniteError) -> NonFiniteError:
         """The error, with where values stopped being finite and what can be done about it."""
-        position, names = self.run.position, {id(module): name for name, module in self.run.model.named_modules()}
+        position, names = self.run.here, {id(module): name for name, module in self.run.model.named_modules()}
         layer = "" if error.module is None else f" in layer {names.get(id(error.module)) or 'the model itself'}"
-        place = f"epoch {position.epoch + 1}, step {position.step + 1}: {error}{layer}. "
+        step = position.step + 1 if error.step is None else error.step
+        place = f"epoch {position.epoch + 1}, step {step}: {error}{layer}. "
 
         def advice(resume: str, detect: str) -> str:
             kept = "" if not self.settings.keeps else f"{resume} continues from the last good checkpoint; "

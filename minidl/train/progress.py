@@ -48,7 +48,7 @@ class Progress(Callback):
     def show(self, run: Run, now: float) -> None:
         """One update of the bar, or one line."""
         position, (epochs, _, images) = run.position, run.length
-        sums = f"loss {position.train_loss:.4f}, accuracy {position.train_accuracy:.2%}"
+        sums = f"loss {position.train_loss:.4f}, accuracy {position.train_accuracy:.2%}{left_out(run)}"
         if not self.bar.disable:
             self.bar.set_description_str(f"epoch {position.epoch + 1}/{epochs}", refresh=False)
             self.bar.set_postfix_str(sums, refresh=False)
@@ -77,7 +77,13 @@ class Progress(Callback):
 
 def done(run: Run) -> int:
     """The number of images processed in all epochs."""
-    return run.position.epoch * run.length.images + run.position.images
+    return run.here.epoch * run.length.images + run.here.images
+
+
+def left_out(run: Run) -> str:
+    """How many steps a GradScaler has left out, if there are any."""
+    count = run.scaler.skipped if getattr(run, "scaler", None) else 0
+    return f", {count} step{'s' * (count != 1)} left out by the loss scale" if count else ""
 
 
 def summary(row: Row, name: str) -> str:

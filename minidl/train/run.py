@@ -21,7 +21,7 @@ from minidl.io.checkpoint import AVERAGE, OPTIMIZER, weights_among
 from minidl.io.json_file import for_json
 from minidl.modes import NonFiniteError
 from minidl.nn import Module
-from minidl.optim import Optimizer, ReduceLROnPlateau
+from minidl.optim import GradScaler, Optimizer, ReduceLROnPlateau
 from minidl.optim.average import Average
 from minidl.optim.schedules import Schedule
 from minidl.report.log import COLUMNS, OF_MASKS, RATES, Row
@@ -82,7 +82,6 @@ class Run:
     about    facts saved with the weights for their users: classes, mean and std of the pixels, ...
     length   how long it is to be
     folder   where its files are
-    loss     the loss of the last step
     error    why it ended, for `run_finished`: None if it was not by an error or Ctrl-C
     """
 
@@ -93,9 +92,24 @@ class Run:
         self.recipe = json.loads(json.dumps(for_json(recipe)))           # as it will be read from a file
         self.about = {**describe(model), **about}
         self.length, self.folder = length, folder
-        self.position, self.loss = Position(), math.nan
+        self.here = Position()                   # without what has not been read from a GPU yet: see `sums.py`
+        self.sums: Any = None
+        self.scaler: GradScaler | None = None    # of the loss, with amp="float16"
+        self.last_loss: Any = math.nan           # a number, or on a GPU an array
         self.error: BaseException | None = None
         self.stopping: str | None = None         # the reason given to `stop`
+
+    @property
+    def position(self) -> Position:
+        """The progress. On a GPU, this waits for the steps so far, whose sums belong to it."""
+        if self.sums is not None:
+            self.sums.read()
+        return self.here
+
+    @property
+    def loss(self) -> float:
+        """The loss of the last step, NaN before the first. On a GPU, this waits for it."""
+        return float(self.last_loss)
 
     def stop(self, reason: str) -> None:
         """End the run in good order, from a callback: the epoch ends after this step, and the run after this epoch.
@@ -107,12 +121,12 @@ class Run:
     @property
     def steps(self) -> int:
         """The number of finished steps."""
-        return self.position.epoch * self.length.steps + self.position.step
+        return self.here.epoch * self.length.steps + self.here.step
 
     @property
     def ended(self) -> bool:
         """Whether there is nothing more to train."""
-        return self.position.epoch >= self.length.epochs or self.position.stopped or self.stopping is not None
+        return self.here.epoch >= self.length.epochs or self.here.stopped or self.stopping is not None
 
     def in_evaluation(self) -> AbstractContextManager:
         """A context in which the model has the weights to be evaluated: the averaged ones, if there is an average."""
@@ -127,18 +141,20 @@ class Run:
 
     def save(self, path: Path) -> None:
         """Write the complete state. Raises NonFiniteError rather than replace good weights by bad ones."""
+        position = self.position
         weights, optimizer = self.model.state_dict(), self.optimizer.state_dict()
-        check_weights(weights, self.position)
+        check_weights(weights, position)
         average = self.average.state_dict() if self.average else {"arrays": {}, "numbers": None}
         arrays = weights | prefixed(OPTIMIZER, optimizer["arrays"]) | prefixed(AVERAGE, average["arrays"])
         save_checkpoint(path, arrays, {
             **self.about,
             "recipe": self.recipe,
-            "position": asdict(self.position),
+            "position": asdict(position),
             "optimizer": optimizer["numbers"],
             "schedule": self.schedule and self.schedule.state_dict(),
             "average": average["numbers"],
             "random_state": minidl.device.random_state(),
+            **({"scaler": self.scaler.state_dict()} if self.scaler else {}),
         })
 
     def load(self, path: Path) -> None:
@@ -154,8 +170,10 @@ class Run:
             self.optimizer.load_state_dict({"arrays": without_prefix(OPTIMIZER, arrays), "numbers": facts["optimizer"]})
             if self.average:
                 self.average.load_state_dict({"arrays": without_prefix(AVERAGE, arrays), "numbers": facts["average"]})
+            if self.scaler:
+                self.scaler.load_state_dict(facts["scaler"])
             minidl.device.set_random_state(facts["random_state"])
-            self.position = read_position(facts["position"])
+            self.here = read_position(facts["position"])
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(f"{path}: not a checkpoint of this run ({error})") from error
 

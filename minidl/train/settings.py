@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from minidl.augment.mix import Mix
-from minidl.device import Device
+from minidl.device import CPU, Device
+from minidl.errors import for_command
 from minidl.evaluation.augmented import VIEWS
 from minidl.optim import ReduceLROnPlateau
 from minidl.optim.average import Average
 from minidl.optim.schedules import Schedule, needs_metric
+from minidl.precision import half
 from minidl.scalars import flag, number, plain, whole
 from minidl.tensor import Tensor
 from minidl.train.callbacks import Callback
@@ -42,6 +44,11 @@ class Settings:
     monitor              what selects the best epoch: the "accuracy" or the "loss" of the validation set, or the mean
                          "iou" or "dice" of masks; by default the accuracy, of masks the IoU
     patience             stop after this many epochs without improvement
+    amp                  "float16" or "bfloat16": products in half precision, on a GPU; weights, statistics and losses
+                         stay float32. With float16 the loss is scaled, and steps whose gradients overflow are left out
+    resident             whether the training images are kept on the GPU, and batches made there; None: if they fit
+                         into a quarter of its free memory, and nothing has to be done to them on the CPU. The results
+                         are the same
     prefetch             the number of batches that a thread prepares ahead; 0 for no thread
     accumulate           split each batch into this many parts, processed one after another: the same step in less
                          memory, except that batch normalization sees only a part at a time
@@ -80,6 +87,8 @@ class Settings:
     seed: int = 0
     monitor: Literal["accuracy", "loss", "iou", "dice"] | None = None
     patience: int | None = None
+    amp: Literal["float16", "bfloat16"] | None = None
+    resident: bool | None = None
     prefetch: int = 2
     accumulate: int = 1
     freeze: str | Sequence[str] | Mapping[str, int | None] = ()
@@ -107,6 +116,8 @@ class Settings:
         for name in ("checkpoint_interval", "log_interval"):
             value = plain(getattr(self, name))
             self.change(name, math.inf if value == math.inf else number("fit", name, value, 0))
+        if self.resident is not None:
+            self.change("resident", flag("fit", "resident", self.resident))
         if self.patience is not None:
             self.change("patience", whole("fit", "patience", self.patience, 0))
         if self.ema_decay is not None:
@@ -162,6 +173,11 @@ class Settings:
             raise TypeError(f"fit: average={self.average!r} must be an average, such as optim.Lookahead(model)")
         if self.average is not None and self.ema_decay is not None:
             raise ValueError("fit: average and ema_decay both say which weights are kept; give one of them")
+        if self.amp is not None:
+            half(self.amp, "fit: amp")
+            if Device.parse(self.device) == CPU:
+                reason = "needs a GPU; the CPU computes in float32"
+                raise for_command(ValueError(f"fit: amp={self.amp!r} {reason}"), f"--amp {self.amp} {reason}")
         if not isinstance(self.tta, bool) and self.tta not in VIEWS:
             raise ValueError(f"fit: tta={self.tta!r} must be True, False or one of {', '.join(map(repr, VIEWS))}")
         if self.monitor not in (None, *MONITORS):

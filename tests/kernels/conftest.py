@@ -9,7 +9,14 @@ FOLDER = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark the tests of this folder as `threads`, except those of the plain kernels, which use none."""
+    """Mark the tests of this folder as `threads`, except those of the plain kernels and of `gpu`, which use none."""
     for item in items:
-        if FOLDER in item.path.parents and not item.get_closest_marker("tiny"):
+        inside = FOLDER in item.path.parents and FOLDER / "gpu" not in item.path.parents
+        if inside and not item.get_closest_marker("tiny") and not of_gpu(item):
             item.add_marker(pytest.mark.threads)
+
+
+def of_gpu(item):
+    """Whether a test is one of all backends, for `gpu`."""
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and callspec.params.get("kernels") == "gpu"

@@ -38,7 +38,7 @@ def result(kernels, name, shapes, dtype, layout, grad_layout, seed, a=0.3, b=0.5
     rng = np.random.default_rng(seed)
     xs, grads, *slots = ([lay_out(rng.standard_normal(shape).astype(dtype)) for shape in shapes]
                          for lay_out in (layout, grad_layout, layout, layout, layout))
-    slots[1] = [layout(np.square(x)) for x in slots[1]]                  # a mean of squares
+    slots[1] = [layout(np.asarray(np.square(x))) for x in slots[1]]      # a mean of squares
     copies = [grad.copy() for grad in grads]
     UPDATES[name](kernels, Arrays(xs), grads, [Arrays(slot) for slot in slots], a, b)
     for grad, copy in zip(grads, copies, strict=True):

@@ -8,11 +8,13 @@ import inspect
 import math
 import os
 
+import emulator
 import numpy as np
 import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
+from through_strict_arrays import ThroughStrictArrays
 
 from minidl.kernels import Window, plain
 from minidl.kernels.geometry import Taps
@@ -20,7 +22,9 @@ from minidl.testing.strategies import convolutions, distinct_values, layouts, po
 
 # Without its compiler, Numba would run loops as Python, and could not run LLVM instructions at all.
 PLAIN = pytest.param("plain", marks=pytest.mark.tiny)
-BACKENDS = [PLAIN] if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else [PLAIN, "cpu"]
+GPU = pytest.param("gpu", marks=[pytest.mark.skipif(emulator.missing() is not None, reason=str(emulator.missing())),
+                                 pytest.mark.examples(0.4)])
+BACKENDS = [PLAIN] if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else [PLAIN, "cpu", GPU]
 TOLERANCES = {"float64": 1e-10, "float32": 1e-4}
 sides = st.integers(1, 4)
 image_shapes = st.tuples(sides, sides, sides, sides)
@@ -28,7 +32,8 @@ image_shapes = st.tuples(sides, sides, sides, sides)
 
 @pytest.fixture(scope="module", params=BACKENDS)
 def kernels(request):
-    return importlib.import_module(f"minidl.kernels.{request.param}")
+    package = importlib.import_module(f"minidl.kernels.{request.param}")
+    return ThroughStrictArrays(package) if request.param == "gpu" else package
 
 
 @pytest.fixture(scope="module", params=TOLERANCES)

@@ -16,10 +16,12 @@ def parser(tmp_path, monkeypatch):
 def test_defaults(parser):
     args = parse(parser, [])
     assert fit_settings(args) == {
-        "accumulate": 1, "balanced": False, "batch_size": 32, "checkpoint_interval": 60.0, "clip_norm": None,
-        "detect_nan": False, "device": "cpu", "drop_last": False, "dry_run": False, "ema_decay": None, "epochs": 3,
+        "accumulate": 1, "amp": None, "balanced": False, "batch_size": 32, "checkpoint_interval": 60.0,
+        "clip_norm": None, "detect_nan": False, "device": "cpu", "drop_last": False, "dry_run": False,
+        "ema_decay": None, "epochs": 3,
         "label_smoothing": 0.0, "log_interval": 10.0, "mix": None, "output_dir": Path("runs/toy"), "overfit": False,
-        "patience": None, "prefetch": 2, "resume": False, "seed": 0, "tensorboard": False, "tta": False,
+        "patience": None, "prefetch": 2, "resident": None, "resume": False, "seed": 0, "tensorboard": False,
+        "tta": False,
         "recipe": {"name": "toy", "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "limit": None, "validation": 50},
     }
 

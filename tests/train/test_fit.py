@@ -256,7 +256,7 @@ def test_clip_norm_scales_the_gradient_of_a_step(tmp_path):
 
 
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr("minidl.train.loop.clip_grad_norm_", lambda *_: float("inf"))
+    monkeypatch.setattr("minidl.train.loop.clipped", lambda *_: float("inf"))
     with pytest.raises(minidl.NonFiniteError, match=r"epoch 1, step 1: the norm of the gradient is inf\. fit\("):
         toy_run.train(tmp_path, clip_norm=1.0)
     assert load_checkpoint(tmp_path / "last.safetensors")[1]["position"]["step"] == 0

@@ -17,7 +17,7 @@ ROW = {"epoch": 2, "train_loss": 0.5, "train_accuracy": 0.8, "validation_loss": 
 
 def a_run(position):
     """As much of a run of 5 epochs of 1000 images as is shown."""
-    return SimpleNamespace(length=Length(5, 10, 1000), position=position)
+    return SimpleNamespace(length=Length(5, 10, 1000), position=position, here=position)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_bar(terminal):
     run = a_run(Position(epoch=1))
     bar = Progress(10.0)
     bar.run_started(run)
-    run.position = Position(epoch=1, step=3, images=300, counted=300, correct=240, loss=150.0)
+    run.position = run.here = Position(epoch=1, step=3, images=300, counted=300, correct=240, loss=150.0)
     bar.step_finished(run)
     run.position.best = ROW
     bar.epoch_finished(run, ROW)

@@ -6,6 +6,8 @@ Bytes are computed in float32 and rounded to the nearest, halves upwards.
 
 import numpy as np
 
+from minidl.device import array_module
+
 CONSTANT, REFLECT, REPLICATE = range(3)         # what lies outside of an image; see `inside`
 
 
@@ -14,10 +16,11 @@ def gather(images, rows, columns, fill):
 
     images (N, C, H, W), rows (N, OH), columns (N, OW)  ->  (N, C, OH, OW)
     """
-    n = np.arange(len(images))[:, None, None]
+    xp = array_module(images)
+    n = xp.arange(len(images))[:, None, None]
     picked = images.transpose(0, 2, 3, 1)[n, rows[:, :, None], columns[:, None, :]].transpose(0, 3, 1, 2)
     outside = (rows[:, :, None] < 0) | (columns[:, None, :] < 0)
-    return np.ascontiguousarray(np.where(outside[:, None], images.dtype.type(fill), picked))
+    return xp.ascontiguousarray(xp.where(outside[:, None], xp.full((), fill, dtype=images.dtype), picked))
 
 
 def warp(images, matrices, size, bilinear, border, fill):

@@ -15,6 +15,7 @@ Index letters, here and in every backend: n image, c channel, f filter, (oy, ox)
 """
 
 from minidl.device import array_module
+from minidl.kernels.plain.matmul import product
 
 
 def windows(x, window):
@@ -73,7 +74,7 @@ def conv2d(x, weight, bias, window, groups=1, relu=False):
     With `relu`, max(out, 0). Filters of group g see the channels of group g only.
     """
     out = array_module(x).concatenate([
-        im2col(xg, window) @ wg.reshape(len(wg), -1).T                   # (N*OH*OW, F/groups)
+        product(im2col(xg, window), wg.reshape(len(wg), -1).T)                   # (N*OH*OW, F/groups)
         for xg, wg in zip(split_channels(x, groups), split_filters(weight, groups), strict=True)
     ], axis=1)
     if bias is not None:
@@ -90,7 +91,7 @@ def conv2d_input_gradient(grad, weight, shape, window, groups=1, bias=None):
     """
     n, c, h, w = shape
     out = array_module(grad).concatenate([
-        col2im(as_rows(gg) @ wg.reshape(len(wg), -1), (n, c // groups, h, w), window)
+        col2im(product(as_rows(gg), wg.reshape(len(wg), -1)), (n, c // groups, h, w), window)
         for gg, wg in zip(split_channels(grad, groups), split_filters(weight, groups), strict=True)
     ], axis=1)
     if bias is not None:
@@ -102,7 +103,7 @@ def conv2d_weight_gradient(grad, x, window, groups=1):
     """The gradient of conv2d by its weight.   grad (N, F, OH, OW), x (N, C, H, W)  ->  (F, C/groups, KH, KW)"""
     c = x.shape[1] // groups
     return array_module(grad).concatenate([
-        (as_rows(gg).T @ im2col(xg, window)).reshape(-1, c, *window.kernel)
+        product(as_rows(gg).T, im2col(xg, window)).reshape(-1, c, *window.kernel)
         for gg, xg in zip(split_channels(grad, groups), split_channels(x, groups), strict=True)
     ])
 

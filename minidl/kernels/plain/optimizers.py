@@ -5,8 +5,6 @@ arguments: into the parameters and the optimizer's state, never into a gradient.
 and cites their sources.
 """
 
-import math
-
 from minidl.device import array_module
 
 __all__ = ["adam", "lerp", "rmsprop", "sgd"]
@@ -46,7 +44,7 @@ def adam(xs, grads, first_moments, second_moments, steps, lr, betas, eps, weight
         v *= beta2
         v += grad * grad * (1 - beta2)
         root = array_module(x).sqrt(v)
-        root *= 1 / math.sqrt(1 - beta2**steps)
+        root *= 1 / (1 - beta2**steps) ** 0.5
         root += eps
         x -= m / root * (lr / (1 - beta1**steps))
 

@@ -1,0 +1,84 @@
+"""Kernels for NVIDIA GPUs, in CUDA C: the functions of `plain`, on CuPy arrays.
+
+Each .cu file lies beside the .py file that launches its kernels; `runtime/launcher.py` compiles and launches them.
+Images are channels last in memory here; others are copied first. Functions that have no kernel yet are those of
+`plain`, which run on CuPy's own. docs/gpu.md has the pictures, and what has never run on a GPU.
+"""
+
+import inspect
+
+from minidl.kernels import plain
+from minidl.kernels.gpu.activation import activation, activation_gradient, relu, relu_gradient
+from minidl.kernels.gpu.add import add
+from minidl.kernels.gpu.average_pooling import avg_pool2d, avg_pool2d_gradient
+from minidl.kernels.gpu.max_pooling import max_pool2d, max_pool2d_gradient
+from minidl.kernels.gpu.normalization.batch_norm import batch_norm, batch_norm_gradient
+from minidl.kernels.gpu.normalization.moments import channel_moments
+from minidl.kernels.gpu.reduction import axis_sums
+from minidl.kernels.gpu.selection import select
+from minidl.kernels.plain.augmentation import add_noise, blend_each, blur, displace, gather, look_up, mix_channels, warp
+from minidl.kernels.plain.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from minidl.kernels.gpu.softmax.cross_entropy import cross_entropy
+from minidl.kernels.plain.matmul import matmul
+from minidl.kernels.plain.normalization import (
+    group_norm,
+    group_norm_gradient,
+    layer_norm,
+    layer_norm_gradient,
+    local_response_norm,
+    local_response_norm_gradient,
+)
+from minidl.kernels.gpu.optimizers import adam, lerp, rmsprop, sgd
+from minidl.kernels.plain.resampling import resample
+from minidl.kernels.gpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
+
+__all__ = [
+    "activation",
+    "activation_gradient",
+    "adam",
+    "add",
+    "add_noise",
+    "avg_pool2d",
+    "avg_pool2d_gradient",
+    "axis_sums",
+    "batch_norm",
+    "batch_norm_gradient",
+    "blend_each",
+    "blur",
+    "channel_moments",
+    "conv2d",
+    "conv2d_input_gradient",
+    "conv2d_weight_gradient",
+    "cross_entropy",
+    "displace",
+    "gather",
+    "group_norm",
+    "group_norm_gradient",
+    "layer_norm",
+    "layer_norm_gradient",
+    "lerp",
+    "local_response_norm",
+    "local_response_norm_gradient",
+    "log_softmax",
+    "log_softmax_gradient",
+    "look_up",
+    "matmul",
+    "max_pool2d",
+    "max_pool2d_gradient",
+    "mix_channels",
+    "relu",
+    "relu_gradient",
+    "resample",
+    "rmsprop",
+    "select",
+    "sgd",
+    "softmax",
+    "softmax_gradient",
+    "warp",
+]
+
+for name in __all__:
+    function = globals()[name]
+    if function.__doc__ is None:
+        function.__doc__ = inspect.getdoc(getattr(plain, name))
+del name, function

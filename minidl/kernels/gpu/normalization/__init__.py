@@ -1,0 +1,1 @@
+"""Normalization: of channels, groups and layers, and by neighbouring channels."""

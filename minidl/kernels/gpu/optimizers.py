@@ -1,0 +1,92 @@
+"""The update steps of optimizers: all parameters in one launch, or one for each ARRAYS of them.
+
+`lr`, and Adam's `steps`, may also be arrays of one float64 on the device: a captured launch reads them at each replay.
+A parameter and its state must share a memory order, whichever it is, without gaps; otherwise array code does the step.
+A gradient in another order is copied first.
+"""
+
+import numpy as np
+
+from minidl.device import array_module
+from minidl.kernels import plain
+from minidl.kernels.gpu.elements import THREADS, variant
+from minidl.kernels.gpu.runtime.launcher import launch
+from minidl.kernels.parameters import memory_order
+
+ARRAYS, SLOTS, STRETCH = 64, 5, 4096                 # as in optimizers.cu
+TABLE = np.dtype([("array", np.uint64, (SLOTS, ARRAYS)), ("size", np.int64, ARRAYS), ("first", np.int32, ARRAYS + 1),
+                  ("count", np.int32)], align=True)
+
+
+def sgd(xs, grads, velocities, lr, momentum, weight_decay, nesterov):
+    if not together(xs, velocities):
+        plain.sgd(xs, grads, velocities, lr, momentum, weight_decay, nesterov)
+        return
+    update("sgd", (xs, grads, velocities), *by_value_or_address(lr), momentum, weight_decay, velocities is not None,
+           nesterov)
+
+
+def adam(xs, grads, first_moments, second_moments, steps, lr, betas, eps, weight_decay, decoupled):
+    if not together(xs, first_moments, second_moments):
+        plain.adam(xs, grads, first_moments, second_moments, steps, lr, betas, eps, weight_decay, decoupled)
+        return
+    update("adam", (xs, grads, first_moments, second_moments), *by_value_or_address(lr), *by_value_or_address(steps),
+           *betas, eps, weight_decay, bool(decoupled))
+
+
+def rmsprop(xs, grads, second_moments, velocities, first_moments, lr, alpha, eps, weight_decay, momentum):
+    if not together(xs, second_moments, velocities, first_moments):
+        plain.rmsprop(xs, grads, second_moments, velocities, first_moments, lr, alpha, eps, weight_decay, momentum)
+        return
+    update("rmsprop", (xs, grads, second_moments, velocities, first_moments), *by_value_or_address(lr), alpha, 1 - alpha,
+           eps, weight_decay, momentum, velocities is not None, first_moments is not None)
+
+
+def lerp(xs, targets, weight):
+    if together(xs):
+        update("lerp", (xs, targets), weight)
+    else:
+        plain.lerp(xs, targets, weight)
+
+
+def by_value_or_address(number):
+    """(a number, None) or (0, an array with one number)."""
+    return (0.0, number) if hasattr(number, "dtype") else (number, None)
+
+
+def together(xs, *slots):
+    """Whether all arrays have no gaps, and those of a parameter the same memory order."""
+    return xs.gapless and all(slot is None or slot.gapless and slot.order == xs.order for slot in slots)
+
+
+def update(kernel, slots, *numbers):
+    """Launch a kernel on a table of the arrays in all slots; those of the second slot are laid out like the first."""
+    xs, others, *states = slots
+    others = [laid_out_like(x, order, other) for x, order, other in zip(xs, xs.order, others, strict=True)]
+    addresses = [xs.addresses, [other.data.ptr for other in others], *(state and state.addresses for state in states)]
+    for first in range(0, len(xs), ARRAYS):
+        table = table_of(xs, addresses, first)
+        if stretches := int(table["first"][0, table["count"][0]]):
+            launch(xs[0], "optimizers.cu", kernel, (stretches,), (THREADS,), table, *numbers, defines=variant(xs[0].dtype))
+
+
+def table_of(xs, addresses, first):
+    """The structure Table of optimizers.cu, for the arrays from `first` on."""
+    table, sizes = np.zeros(1, TABLE), np.diff(xs.starts[first:first + ARRAYS + 1])
+    count = table["count"][0] = len(sizes)
+    for i, slot in enumerate(addresses):
+        if slot is not None:
+            table["array"][0, i, :count] = slot[first:first + count]
+    table["size"][0, :count] = sizes
+    table["first"][0, 1:count + 1] = np.cumsum(-(-sizes // STRETCH))
+    return table
+
+
+def laid_out_like(x, order, other):
+    """`other` in the dtype and memory order of x, which has no gaps: itself, or a copy."""
+    if getattr(other, "dtype", None) == x.dtype and other.shape == x.shape and (
+            other.strides == x.strides or memory_order(other) == order):
+        return other
+    copy = array_module(x).empty_like(x)
+    copy[...] = other
+    return copy

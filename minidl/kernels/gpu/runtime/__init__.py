@@ -1,0 +1,1 @@
+"""How CUDA C sources are read, compiled and launched."""

@@ -1,0 +1,116 @@
+"""The sums of an epoch: the loss, and how many labels were predicted correctly.
+
+On the CPU they are added up after each step. On a GPU that would make the host wait for each step before it can start
+the next one. So they add up on the GPU, and are read where someone asks for them: at a line of progress, a checkpoint,
+the end of an epoch. A loss that is not finite is then noticed late; the step in which it was is known all the same.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minidl import faults
+from minidl.device import CPU, Array, Device, array_module, at
+from minidl.evaluation.decisions import correct
+from minidl.modes import NonFiniteError
+from minidl.tensor import Tensor
+from minidl.train.run import Position
+
+# loss, correct, counted, steps, and faulty: after how many steps a loss was first not finite
+START = (0.0, 0.0, 0.0, 0.0, math.inf)
+
+
+class Sums:
+    """Sums on the CPU: they are those of the Position."""
+
+    def __init__(self, position: Position) -> None:
+        self.position = position
+
+    def add_loss(self, loss: Tensor, count: int) -> Any:
+        """Add the mean loss of `count` images; returns it as a number. Raises NonFiniteError before it does harm."""
+        value = float(loss)
+        if not math.isfinite(value):
+            raise NonFiniteError(f"the loss is {value}")
+        self.position.loss += value * count
+        return value
+
+    def add_decisions(self, logits: Array, labels: Array) -> None:
+        """Add how many labels count, and how many of them the model decides on."""
+        counted, right = correct(logits, labels)
+        self.position.counted += counted
+        self.position.correct += right
+
+    def check_norm(self, norm: Any) -> None:
+        """Raise NonFiniteError, before it does harm, if the norm of the gradient is not finite."""
+        if not math.isfinite(norm):
+            raise NonFiniteError(f"the norm of the gradient is {norm}")
+
+    def add_step(self) -> None:
+        """Count a step."""
+
+    def read(self) -> None:
+        """Bring the position up to date."""
+
+
+class SumsOnDevice(Sums):
+    """Sums on a GPU since they were last read: float64 (5,), whose elements are named like START."""
+
+    def __init__(self, position: Position, device: Device, scaled: bool = False) -> None:
+        super().__init__(position)
+        self.scaled = scaled                     # whether a step that is not finite is left out, by a GradScaler
+        self.sums = device.put(np.array(START))
+        with device.current():
+            self.loss, self.correct, self.counted, self.steps, self.faulty = (self.sums[i] for i in range(len(START)))
+        self.pending = False
+
+    def add_loss(self, loss: Tensor, count: int) -> Array:
+        """The same without waiting; returns the loss as an array."""
+        value = loss.data.reshape(())
+        if self.scaled:
+            xp = array_module(value)
+            self.loss += xp.where(xp.isfinite(value), value, 0) * count
+        else:
+            self.loss += value * count
+            self.note(value)
+        self.pending = True
+        return value
+
+    def note(self, value: Array) -> None:
+        """Note the step, if a value is not finite and none was before."""
+        xp = array_module(value)
+        xp.minimum(self.faulty, xp.where(xp.isfinite(value), math.inf, self.steps), out=self.faulty)
+
+    def add_decisions(self, logits: Array, labels: Array) -> None:
+        counted, right = correct(logits, labels)
+        self.counted += counted
+        self.correct += right
+
+    def check_norm(self, norm: Array) -> None:
+        if not self.scaled:
+            self.note(norm)
+
+    def add_step(self) -> None:
+        self.steps += 1
+
+    def read(self) -> None:
+        """Wait for the GPU, and bring the position up to date. Raises what went wrong since the sums were last read."""
+        if not self.pending:
+            return
+        faults.tell()
+        loss, right, counted, steps, faulty = CPU.put(self.sums).tolist()
+        if faulty != math.inf:
+            error = NonFiniteError("the loss, or the norm of the gradient, is not finite")
+            error.step = self.position.step - int(steps) + int(faulty) + 1
+            raise error
+        with at(self.sums):
+            self.sums[:-1] = 0.0
+        self.pending = False
+        self.position.loss += loss
+        self.position.correct += right if right % 1 else int(right)
+        self.position.counted += int(counted)
+
+
+def sums_of(position: Position, device: Device, scaled: bool) -> Sums:
+    """The sums of an epoch that is trained on this device; `scaled`: with a GradScaler."""
+    return Sums(position) if device == CPU else SumsOnDevice(position, device, scaled)
