@@ -19,6 +19,8 @@ from typing import TypeVar
 from minidl.text import write
 
 Problem = TypeVar("Problem", bound=BaseException)
+# Whether this process reports an error; `train/launched.py` replaces it where there are several, the ranks.
+speaks: Callable[[BaseException], bool] = lambda error: True  # noqa: E731
 
 
 def run(main: Callable[[], int | None], program: str, interrupted: str = "stopped") -> int | None:
@@ -37,6 +39,9 @@ def run(main: Callable[[], int | None], program: str, interrupted: str = "stoppe
         return 128 + signal.SIGPIPE
     except (Exception, KeyboardInterrupt) as error:
         code = exit_code(error)
+        if not speaks(error):
+            discard_output()
+            return 1 if code is None else code
         if code is None or os.environ.get("MINIDL_TRACEBACK") == "1":
             raise
         plain_interrupt = isinstance(error, KeyboardInterrupt) and not str(error)

@@ -74,6 +74,10 @@ class DataLoader:
         full, left = divmod(len(self.dataset), self.batch_size)
         return full + bool(left and not self.drop_last)
 
+    def count(self, number: int) -> int:
+        """How many images the batch with this number has, in all of its parts."""
+        return min(self.batch_size, len(self.dataset) - number * self.batch_size)
+
     def __iter__(self) -> Iterator[Batch]:
         return self.batches()
 

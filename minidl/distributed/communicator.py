@@ -10,11 +10,17 @@ from typing import Any, NoReturn, Protocol, Self
 import numpy as np
 
 
+class DistributedError(RuntimeError):
+    """Ranks that cannot work together."""
+
+    exit_code = 2                                # of a command that ends with it, see `errors.py`
+
+
 class Request(Protocol):
     """An operation that has begun."""
 
     def wait(self) -> None:
-        """Return when the arrays hold the result."""
+        """Return when the arrays hold the result; on a GPU, when later work there will find it in them."""
 
     def test(self) -> bool:
         """Whether they do; with MPI, the operation makes progress in such calls only."""
@@ -25,12 +31,18 @@ class Communicator(Protocol):
 
     rank, size              the number of this process, and how many there are
     local_rank, local_size  the same among the processes on this machine
+    machine                 the lowest rank on this machine
     """
 
     rank: int
     size: int
     local_rank: int
     local_size: int
+    machine: int
+
+    @property
+    def host(self) -> "Communicator":
+        """The same ranks, for arrays of NumPy."""
 
     def start_all_reduce(self, array: Any) -> Request:
         """Begin to replace an array, in place, by the sum of those of all ranks; it is not touched meanwhile."""
@@ -47,8 +59,14 @@ class Communicator(Protocol):
     def barrier(self) -> None:
         """Return when all ranks have called this."""
 
-    def abort(self, reason: str) -> NoReturn:
-        """End all ranks at once, with this reason on stderr."""
+    def leave(self, report: str, code: int) -> bool:
+        """Tell the others that this rank has failed; returns, if all have, whether it is the one to say why.
+
+        If others go on, all ranks end, with this report on stderr and this exit code.
+        """
+
+    def abort(self, report: str, code: int = 1) -> NoReturn:
+        """End all ranks at once, with this report on stderr and this exit code."""
 
 
 class Done:
@@ -64,7 +82,11 @@ class Done:
 class Alone:
     """The communicator of a single process."""
 
-    rank, size, local_rank, local_size = 0, 1, 0, 1
+    rank, size, local_rank, local_size, machine = 0, 1, 0, 1, 0
+
+    @property
+    def host(self) -> Self:
+        return self
 
     def start_all_reduce(self, array: np.ndarray) -> Done:
         return Done()
@@ -85,5 +107,9 @@ class Alone:
         """Itself: copies of a model belong to the same ranks."""
         return self
 
-    def abort(self, reason: str) -> NoReturn:
-        sys.exit(reason)
+    def leave(self, report: str, code: int) -> bool:
+        return True
+
+    def abort(self, report: str, code: int = 1) -> NoReturn:
+        print(report, file=sys.stderr)
+        sys.exit(code)

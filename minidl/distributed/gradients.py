@@ -14,9 +14,11 @@ that no rank used keeps None, and one that some did not use gets zeros from them
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from minidl.device import CPU, Array, array_module, at
 from minidl.distributed.communicator import Communicator, Request
 from minidl.nn import Parameter
 from minidl.tensor import Node
@@ -31,32 +33,36 @@ class Bucket:
         self.parameters = list(parameters)
         sizes = [p.size for p in self.parameters]
         self.ends = np.cumsum(sizes)
-        self.numbers = np.zeros(sum(sizes) + len(sizes), self.parameters[0].dtype)
+        first = self.parameters[0].data
+        with at(first):
+            self.numbers = array_module(first).zeros(sum(sizes) + len(sizes), first.dtype)
         self.request: Request | None = None
 
-    def start(self, communicator: Communicator, scale: float) -> None:
-        """Gather the gradients, times `scale`, and begin to sum them over the ranks."""
-        flags = self.numbers[self.ends[-1]:]
-        for i, (p, end) in enumerate(zip(self.parameters, self.ends, strict=True)):
-            place = self.place(p, end)
-            flags[i] = p.grad is not None
-            if p.grad is None:
-                place[...] = 0
-            else:
-                np.multiply(p.grad, scale, out=place)
+    def start(self, communicator: Communicator) -> None:
+        """Gather the gradients, and begin to sum them over the ranks."""
+        with at(self.numbers):
+            for p, end in zip(self.parameters, self.ends, strict=True):
+                self.place(p, end)[...] = 0 if p.grad is None else p.grad
+            used = np.array([p.grad is not None for p in self.parameters], self.numbers.dtype)
+            self.numbers[self.ends[-1]:] = array_module(self.numbers).asarray(used)
         self.request = communicator.start_all_reduce(self.numbers)
 
     def finish(self) -> None:
-        """Wait for the sums, and make them the gradients."""
+        """Wait for the sums, and make them the gradients, which stay in the bucket until it is started again."""
         assert self.request is not None
         self.request.wait()
         self.request = None
-        flags = self.numbers[self.ends[-1]:]
-        for p, end, used in zip(self.parameters, self.ends, flags, strict=True):
+        for p, end, used in zip(self.parameters, self.ends, self.used(), strict=True):
             if used and p.requires_grad:
-                p.grad = self.place(p, end).copy(order="K")
+                p.grad = self.place(p, end)
 
-    def place(self, parameter: Parameter, end: int) -> np.ndarray:
+    def used(self) -> Any:
+        """For each parameter, whether some rank has a gradient. A GPU is asked only if this rank lacks one."""
+        if all(p.grad is not None for p in self.parameters):
+            return [True] * len(self.parameters)
+        return CPU.put(self.numbers[self.ends[-1]:])
+
+    def place(self, parameter: Parameter, end: int) -> Array:
         """Where the gradient of a parameter is that ends at `end`: in its shape and its order of memory."""
         order = sorted(range(parameter.ndim), key=lambda axis: -parameter.data.strides[axis])
         flat = self.numbers[end - parameter.size:end]
@@ -71,14 +77,11 @@ class GradientSum:
         self.buckets = [Bucket(group) for group in grouped(parameters, bucket_bytes)]
         self.nodes: dict[Node, Bucket] = {}
         self.waiting: Counter[Bucket] = Counter()            # how many gradients of each bucket are to come
-        self.next, self.scale = 0, 1.0                       # the bucket whose turn it is
+        self.next = 0                                        # the bucket whose turn it is
 
-    def expect(self, scale: float) -> None:
-        """Begin to sum, times `scale`, the gradients that the backward pass to come finishes.
-
-        Not for the earlier ones of several passes whose gradients add up.
-        """
-        self.next, self.scale = 0, scale
+    def expect(self) -> None:
+        """Sum the gradients that the backward pass to come finishes: of several whose gradients add up, the last."""
+        self.next = 0
         self.nodes = {p.node: bucket for bucket in self.buckets for p in bucket.parameters if p.node is not None}
         self.waiting = Counter(self.nodes.values())
         for node in self.nodes:
@@ -104,7 +107,7 @@ class GradientSum:
 
     def start_next(self) -> None:
         """Begin to sum the bucket whose turn it is."""
-        self.buckets[self.next].start(self.communicator, self.scale)
+        self.buckets[self.next].start(self.communicator)
         self.next += 1
 
 
@@ -119,4 +122,3 @@ def grouped(parameters: Sequence[Parameter], most: int) -> list[list[Parameter]]
         groups[-1].append(p)
         full += p.data.nbytes
     return groups
-

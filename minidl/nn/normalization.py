@@ -53,7 +53,7 @@ class BatchNorm(Module):
     def forward(self, x: Tensor, add: Tensor | None = None, relu: bool = False, ceiling: float | None = None) -> Tensor:
         self.check_shape(x)
         tracked = self.running_mean is not None
-        if tracked and not self.training:
+        if tracked and (not self.training or not len(x)):        # no images have no moments
             return F.batch_norm(x, self.weight, self.bias, add, mean=self.running_mean.data, var=self.running_var.data,
                                 training=False, eps=self.eps, relu=relu, ceiling=ceiling)
         mean, var = channel_moments(as_array(x))
