@@ -19,7 +19,7 @@ from typing import TypeVar
 from minidl.text import write
 
 Problem = TypeVar("Problem", bound=BaseException)
-# Whether this process reports an error; `train/launched.py` replaces it where there are several, the ranks.
+# Whether this process reports an error; `distributed/mpi.py` replaces it where there are several.
 speaks: Callable[[BaseException], bool] = lambda error: True  # noqa: E731
 
 

@@ -5,9 +5,12 @@ for arrays of CuPy with NCCL. `Alone` is a program of one process: it says nothi
 """
 
 import sys
+import traceback
 from typing import Any, NoReturn, Protocol, Self
 
 import numpy as np
+
+from minidl.errors import exit_code, sentence
 
 
 class DistributedError(RuntimeError):
@@ -67,6 +70,13 @@ class Communicator(Protocol):
 
     def abort(self, report: str, code: int = 1) -> NoReturn:
         """End all ranks at once, with this report on stderr and this exit code."""
+
+
+def fail(communicator: Communicator, error: BaseException) -> bool:
+    """End after an error: all ranks, unless all fail as well; then, whether this one is to report it."""
+    code = exit_code(error)
+    report = "".join(traceback.format_exception(error)) if code is None else sentence(error)
+    return communicator.leave(report.rstrip(), 1 if code is None else code)
 
 
 class Done:

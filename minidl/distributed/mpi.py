@@ -11,8 +11,9 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
+from minidl import errors
 from minidl.distributed.affinity import take_cores
-from minidl.distributed.communicator import DistributedError, Request
+from minidl.distributed.communicator import DistributedError, Request, fail
 from minidl.text import write
 
 NEEDED = ("needs mpi4py and an MPI library: pip install 'minidl[mpi]'; then start the program with "
@@ -40,6 +41,8 @@ class MPI:
         self.machine = here.allgather(self.rank)[0]
         here.Free()
         self.failures, self.rounds = self.world.Dup(), 0
+        self.reported: BaseException | None = None
+        errors.speaks, sys.excepthook = self.reports, self.uncaught
         if own_cores:
             take_cores(self)
 
@@ -86,6 +89,16 @@ class MPI:
         if self.rank != min(failed):             # one of them speaks, and ends this rank, too
             time.sleep(PATIENCE)
         return self.abort(report, code)
+
+    def reports(self, error: BaseException) -> bool:
+        """Whether this rank reports the error that ends a command, see `errors.py`."""
+        self.reported = error
+        return fail(self, error)
+
+    def uncaught(self, kind: Any, error: BaseException, trace: Any) -> None:
+        """What Python does for an error that nobody catches: then the others must not wait for this rank for ever."""
+        if error is self.reported or fail(self, error):
+            sys.__excepthook__(kind, error, trace)
 
     def failed(self) -> set[int]:
         """The ranks that fail now, or within some seconds."""

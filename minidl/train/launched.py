@@ -6,13 +6,11 @@ From here on rank 0 alone prints, and an error of one rank ends all with one mes
 import os
 import sys
 from argparse import Namespace
-from functools import partial
 
 from minidl import errors
 from minidl.distributed import MPI, Communicator, DistributedError
 from minidl.distributed.gpus import own_device
 from minidl.distributed.mpi import NEEDED
-from minidl.train.ranks import leave
 
 # where launchers say which process this is, and of how many: Open MPI, MPICH and its relatives, Slurm
 LAUNCHERS = (("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE"),
@@ -36,7 +34,6 @@ def join(args: Namespace) -> Communicator:
         raise DistributedError(f"--distributed: {size} processes were started, but MPI connects none of them; use the "
                                "launcher of the MPI library that mpi4py has found: " +
                                communicator.library.Get_library_version().splitlines()[0])
-    errors.speaks = partial(leave, communicator)
     args.device = str(own_device(args.device, communicator))
     if communicator.rank:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (until the process ends)

@@ -9,7 +9,6 @@ writes serves any number of ranks.
 import hashlib
 import itertools
 import signal
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,14 +21,15 @@ import minidl.device
 from minidl.data import DataLoader
 from minidl.data.protocol import Batch
 from minidl.device import CPU, Device, at
-from minidl.distributed import Communicator, DistributedError, GradientSum
+from minidl.distributed import Communicator, DistributedError, GradientSum, fail
 from minidl.distributed.gpus import own_device, with_device
-from minidl.errors import exit_code, for_command, sentence
+from minidl.errors import for_command, sentence
 from minidl.evaluation import Evaluation
 from minidl.io import describe, load_checkpoint
 from minidl.io.json_file import for_json
 from minidl.nn import Module, convert_sync_batch_norm
 from minidl.nn.module import tensors
+from minidl.train.interrupt import Interrupted
 from minidl.train.one_rank import OneRank, Value, Wishes
 from minidl.train.run import Run
 from minidl.train.settings import Settings
@@ -67,8 +67,11 @@ class Ranks(OneRank):
             with minidl.device.stream(self.rank):
                 yield
             self.host.barrier()
+        except Interrupted:                      # all ranks have agreed to it
+            self.host.barrier()
+            raise
         except BaseException as error:
-            leave(self.host, error)
+            fail(self.host, error)
             raise
 
     def prepared(self, model: Module) -> Module:
@@ -219,17 +222,10 @@ def of_first(communicator: Communicator, make: Callable[[], Value]) -> Value:
     return value
 
 
-def leave(communicator: Communicator, error: BaseException) -> bool:
-    """End this rank after an error: all others, too, unless they fail as well; then, whether this one reports it."""
-    code = exit_code(error)
-    report = "".join(traceback.format_exception(error)) if code is None else sentence(error)
-    return communicator.leave(report.rstrip(), 1 if code is None else code)
-
-
 def digest_of(dataset: Any) -> str:
-    """A digest of the number of images, of all labels, and of the first and the last image."""
+    """The number of images, with a digest of all labels, and of the first and the last image."""
     ends = dataset.batch(np.unique([0, len(dataset) - 1]))
-    return digest(str(len(dataset)).encode(), np.asarray(getattr(dataset, "labels", 0)), *map(np.asarray, ends))
+    return f"{len(dataset)} with digest {digest(np.asarray(getattr(dataset, 'labels', 0)), *map(np.asarray, ends))}"
 
 
 def digest(*parts: Any) -> str:

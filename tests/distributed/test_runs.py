@@ -19,7 +19,11 @@ def begun(tmp_path, name, ranks, *more):
 
 def ended(process, seconds=120):
     """(exit code, what it printed)"""
-    out, err = process.communicate(timeout=seconds)
+    with process:
+        try:
+            out, err = process.communicate(timeout=seconds)
+        finally:
+            process.kill()
     return process.returncode, out, err
 
 
