@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 KEPT, PAGE = common.RESULTS / "runs", ROOT / "docs" / "results.md"
 APART = ("--output-dir", "--resume", "--data-dir", "--log-interval", "--checkpoint-interval")
 MARKS = "<!-- runs -->", "<!-- end -->"
+OF_SCRIPTS = {"lenet5": "lenet5", "speedrun": "airbench94", "unet": "unet"}      # runs whose recipe names no network
 ELSEWHERE = {                                    # {the start of a run's name: what is known of such a run}
     "speedrun": "94 % in 3.3 s on an A100 (Jordan 2024)",
     "resnet20_cifar10": "91.25 % in 164 epochs (He et al. 2015, table 6)",
@@ -78,20 +79,32 @@ def command(words):
     return shlex.join([*shlex.split(start), *kept[1:]])
 
 
+def kept():
+    """{name: its facts} of all runs that are kept."""
+    return {path.parent.name: json.loads(path.read_text()) for path in sorted(KEPT.glob("*/run.json"))}
+
+
+def network_of(name, facts):
+    """The network of the zoo that a run trained: as its recipe says, or as its script does."""
+    return facts["recipe"].get("model") or next(
+        network for start, network in OF_SCRIPTS.items() if name.startswith(start))
+
+
+def cells(facts):
+    """(accuracy, epochs, minutes) of a run, as text."""
+    epochs, planned = facts["epochs"], facts["epochs_planned"]
+    return (f"{facts['test']['accuracy']:.2%}" if facts["test"] else "not finished",
+            str(epochs) if epochs == planned else f"{epochs} of {planned}", f"{facts['seconds'] / 60:.1f}")
+
+
 def table():
     """A row for each run that is kept."""
     rows = []
-    for path in sorted(KEPT.glob("*/run.json")):
-        facts = json.loads(path.read_text())
-        test = facts["test"] or {}
-        reached = f"{test['accuracy']:.2%}" if test else "not finished"
-        known = next((text for start, text in ELSEWHERE.items() if path.parent.name.startswith(start)), "")
-        epochs = facts["epochs"] if facts["epochs"] == facts["epochs_planned"] else (
-            f"{facts['epochs']} of {facts['epochs_planned']}")
-        log = f"[{path.parent.name}](../{path.parent.relative_to(ROOT)}/log.csv)"
-        cells = (log, reached, known, epochs, f"{facts['seconds'] / 60:.1f}", facts["machine"]["date"],
-                 f"`{facts['command']}`")
-        rows.append(f"| {' | '.join(map(str, cells))} |")
+    for name, facts in kept().items():
+        accuracy, epochs, minutes = cells(facts)
+        known = next((text for start, text in ELSEWHERE.items() if name.startswith(start)), "")
+        rows.append(f"| [{name}](../benchmarks/results/runs/{name}/log.csv) | {accuracy} | {known} | {epochs} | "
+                    f"{minutes} | {facts['machine']['date']} | `{facts['command']}` |")
     return ("| run | accuracy | known elsewhere | epochs | minutes | date | command |\n"
             f"|---|---:|---|---:|---:|---|---|\n{lines(rows)}")
 

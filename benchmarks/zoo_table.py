@@ -14,6 +14,7 @@ from pathlib import Path
 
 import common
 import numpy as np
+import runs
 import torch
 import torch.nn.functional as TF
 import torch_zoo
@@ -124,9 +125,6 @@ faster memory format. Each figure comes from a few steps, with the two alternati
 of this script and others, `lenet5` trained 1.73 to 1.97 times as fast as PyTorch. `benchmarks/networks.py` measures
 fewer networks more carefully.
 
-[`results.md`](results.md) tells what networks reach on real data, each with its command, and
-[`optimization.md`](optimization.md) what `minidl train DATA --model NAME` trains each of them with.
-
 Written by `benchmarks/zoo_table.py` from `benchmarks/results/zoo.json`: {machine["date"]}, {machine["processor"]},
 {machine["threads"]} threads, Python {machine["python"]}, NumPy {machine["numpy"]}, Numba {machine["numba"]},
 PyTorch {machine["torch"]}, float32.
@@ -134,7 +132,25 @@ PyTorch {machine["torch"]}, float32.
 | network | year | idea | image | parameters | multiply-adds | batch | training, images/s | inference, images/s |
 |---|---|---|---|---:|---:|---:|---:|---:|
 {chr(10).join(rows)}
+
+## What they reach
+
+By short runs, each with its command and log in [`results.md`](results.md). `minidl train DATA --model NAME` trains each
+network with the optimizer and the rate of [`optimization.md`](optimization.md).
+
+| network | run | accuracy | epochs | minutes |
+|---|---|---:|---:|---:|
+{chr(10).join(reached())}
 """
+
+
+def reached():
+    """A row for each run that benchmarks/runs.py keeps, in the order of the zoo."""
+    kept = runs.kept()
+    network = {name: runs.network_of(name, facts) for name, facts in kept.items()}
+    return [f"| `{network[name]}` | [{name}](../benchmarks/results/runs/{name}/log.csv) | "
+            f"{' | '.join(runs.cells(facts))} |" for name, facts in sorted(
+                kept.items(), key=lambda item: zoo.names().index(network[item[0]]))]
 
 
 def row(name, result):

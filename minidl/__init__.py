@@ -2,6 +2,7 @@
 
 from minidl import functional
 from minidl.device import Device, DeviceError, manual_seed
+from minidl.graphs import graphed
 from minidl.kernels import set_matmul_precision
 from minidl.modes import NonFiniteError, detect_nonfinite, no_grad
 from minidl.precision import autocast
@@ -18,6 +19,7 @@ __all__ = [
     "autocast",
     "detect_nonfinite",
     "functional",
+    "graphed",
     "manual_seed",
     "no_grad",
     "profile",

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.device import CPU, Array, device_of, is_array
+from minidl.device import CPU, Array, Device, device_of, is_array
+from minidl.memory import out_of_memory
 
 ON_CPU = frozenset({np.ndarray, float, int, bool, tuple, type(None)})
 PLAIN = frozenset("?bBhHiIlLqQfd")              # NumPy's letters for bool, integers, float32 and float64
@@ -104,9 +105,12 @@ def check_same_device(name: str, arrays: Any) -> Array | None:
     return next((x for x in arrays if hasattr(x, "dtype") and not isinstance(x, np.ndarray)), None)
 
 
-def named(error: Exception, name: str, arrays: Any) -> Exception:
+def named(error: Any, name: str, arrays: Any, there: Device | None = None) -> Exception:
     """`error` with the operation's name before and the shapes of its inputs after its message."""
     shapes = ", ".join(str(x.shape) if hasattr(x, "shape") else repr(x) for x in arrays)
     kind = next((k for k in (IndexError, TypeError, MemoryError) if isinstance(error, k)), ValueError)
     remedy = "; reduce the batch size or the image size" if kind is MemoryError else ""
+    place = there or next((device_of(x) for x in arrays if is_array(x)), CPU)
+    if kind is MemoryError and place != CPU:
+        return kind(f"{name}: {out_of_memory(error, place)} (inputs: {shapes})")
     return kind(f"{name}: {str(error) or 'out of memory'} (inputs: {shapes}){remedy}")

@@ -198,12 +198,12 @@ def set_random_state(state: dict[str, Any]) -> None:
     _seeds.bit_generator.state = state
 
 
-def generator(xp: Any = np) -> Any:
-    """A new random generator of the library `xp`, seeded from the stream.
+def generator(xp: Any = np, seed: int | None = None) -> Any:
+    """A new random generator of the library `xp`; its seed is drawn from the stream, unless it is given.
 
     GPU generators are seeded from this CPU stream too, so saving its state saves all of them.
     """
-    seed = draw_seed()
+    seed = draw_seed() if seed is None else seed
     if xp.__name__ == "cupy":
         return xp.random.Generator(xp.random.Philox4x3210(seed))     # seeds faster than CuPy's default generator
     return xp.random.default_rng(seed)

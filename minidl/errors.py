@@ -19,8 +19,14 @@ from typing import TypeVar
 from minidl.text import write
 
 Problem = TypeVar("Problem", bound=BaseException)
-# Whether this process reports an error; `distributed/mpi.py` replaces it where there are several.
-speaks: Callable[[BaseException], bool] = lambda error: True  # noqa: E731
+
+
+def always(error: BaseException) -> bool:
+    """Whether the only process reports an error."""
+    return True
+
+
+speaks: Callable[[BaseException], bool] = always             # `distributed/mpi.py` replaces it for several processes
 
 
 def run(main: Callable[[], int | None], program: str, interrupted: str = "stopped") -> int | None:

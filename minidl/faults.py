@@ -19,11 +19,23 @@ def note(wrong: Array, values: Array, message: str) -> None:
     """Note on their GPU the largest of the `values` where `wrong` is true; `message.format(value)` is the error."""
     if not wrong.size:
         return
-    xp, key = array_module(wrong), (wrong.device.id, message)                    # type: ignore[attr-defined]
-    if key not in flags:
-        flags[key] = xp.full((), NOTHING, dtype=np.float64)
+    xp, noted = array_module(wrong), flag(wrong, message)
     largest = xp.where(wrong, values, NOTHING).max()
-    xp.maximum(flags[key], largest, out=flags[key])
+    xp.maximum(noted, largest, out=noted)
+
+
+def flag(array: Array, message: str) -> Array:
+    """Where a wrong value is noted on the GPU of an array: float64 (). Kernels may write it themselves."""
+    key = array.device.id, message                                               # type: ignore[attr-defined]
+    if key not in flags:
+        flags[key] = array_module(array).full((), NOTHING, dtype=np.float64)
+    return flags[key]
+
+
+def no_class(name: str, classes: int, ignore_index: int) -> str:
+    """The message of a target that is no class, for its value."""
+    return (f"{name}: the target holds {{:.0f}}; classes are numbered 0 to {classes - 1}"
+            + (f" and {ignore_index} is ignored" if ignore_index < 0 else ""))
 
 
 def tell() -> None:

@@ -14,6 +14,9 @@ class Mode(threading.local):
     recording = True
     finite_only = False
     half: Any = None                                # the dtype of products under `autocast`: see precision.py
+    varying: Any = None                             # in a captured step: its numbers that change, see capture.py
+    recomputing = False                             # whether a module runs again, in a backward pass: nn/checkpoint.py
+    fixed = False                                   # whether tensors keep their arrays, whose addresses a graph knows
     watcher: Any = None                             # an open profile: see profiling.py
 
 

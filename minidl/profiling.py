@@ -15,8 +15,11 @@ What is counted, and how:
 - peak       the maximum of allocated bytes that were live during a call; memory from before the profile is not counted.
 
 A profile measures the thread that opened it, but the memory pool belongs to the whole process. Profiles nest: an outer
-one sees the calls, too. A call that raises is not counted. On a GPU, each call is synchronized, so that the time it
-shows is its own; the whole program is slower for it.
+one sees the calls, too. A call that raises is not counted.
+
+On a GPU, a call lasts from when the GPU comes to its first kernel until it has finished the last, by two events in the
+stream: nothing waits until the profile ends. Where the GPU waits for the host between two kernels of a call, the time
+of the call is that of the host. Captured steps (`graphs.py`) run eagerly in a profile.
 """
 
 from __future__ import annotations
@@ -36,7 +39,8 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from minidl import kernels
-from minidl.device import array_module, is_array
+from minidl.device import Device, array_module, device_of, is_array
+from minidl.memory import held, size
 from minidl.modes import mode
 
 MIB = 2**20
@@ -51,6 +55,7 @@ def profile() -> Iterator[Profile]:
         yield p
     finally:
         mode.watcher = before
+        p.settle()
         p.seconds = perf_counter() - p.begin
 
 
@@ -88,6 +93,8 @@ class Profile:
         self.work: Any = weakref.WeakKeyDictionary()         # {the `backward` that the operation returned: Work}
         self.memory: Memory = Memory() if outer is None else outer.memory
         self.begin = perf_counter()
+        self.timers: list[tuple[int, Timer]] = []            # of calls whose time is still to be read from a GPU
+        self.devices: set[Device] = set()
 
     # Measuring
 
@@ -136,14 +143,24 @@ class Profile:
         allocated, peak, live = meter.memory_of(results)
         profile = self
         while profile is not None:
+            if meter.timer is not None:
+                profile.timers.append((len(profile.calls), meter.timer))
+                profile.devices.add(meter.device)
             profile.calls.append(Call(name, phase, 1, meter.begin - profile.begin, meter.seconds, flops, moved,
                                       allocated, peak, live, shapes))
             profile = profile.outer
+
+    def settle(self) -> None:
+        """Wait for the GPU, and put the times of its calls in place."""
+        for place, timer in self.timers:
+            self.calls[place] = self.calls[place]._replace(seconds=timer.seconds())
+        self.timers.clear()
 
     # Reporting
 
     def rows(self) -> list[Call]:
         """A Call for each function and phase, the sum of all its calls, sorted by time, longest first."""
+        self.settle()
         parts: dict[tuple[str, str], list[Call]] = {}
         for call in self.calls:
             parts.setdefault((call.name, call.phase), []).append(call)
@@ -160,13 +177,19 @@ class Profile:
                          f"{rate(row.flops, row.seconds):>8} {rate(row.bytes, row.seconds):>7} "
                          f"{row.allocated / MIB:7.1f} MiB {row.peak / MIB:6.1f} MiB")
         elapsed = perf_counter() - self.begin if self.seconds is None else self.seconds
-        lines.append(f"Outside these calls: {(elapsed - whole.seconds) * 1000:.3f} ms of {elapsed * 1000:.3f} ms.")
+        if not self.devices:
+            lines.append(f"Outside these calls: {(elapsed - whole.seconds) * 1000:.3f} ms of {elapsed * 1000:.3f} ms.")
+        for device in sorted(self.devices, key=str):
+            now = held(device)
+            lines.append(f"{device}: {size(now.used)} in arrays, {size(now.kept)} kept for arrays, of "
+                         f"{size(now.total)}; busy for {whole.seconds / elapsed:.0%} of {elapsed * 1000:.3f} ms")
         return "\n".join(lines)
 
     __str__ = table
 
     def save_trace(self, path: str | Path) -> None:
         """Write every call, and the memory allocated after it, to a JSON file in Chrome's Trace Event Format."""
+        self.settle()
         origin = {"pid": os.getpid(), "tid": threading.get_native_id()}
         events = []
         for call in self.calls:
@@ -215,25 +238,36 @@ class Memory:
         return sum(list(self.others.values()))               # list() copies in one go: other threads may free some
 
 
+class Timer:
+    """The time between two points in a stream of a GPU; both are passed when the GPU comes to them."""
+
+    def __init__(self, cuda):
+        self.cuda, self.start, self.end = cuda, cuda.Event(), cuda.Event()
+        self.start.record()
+
+    def seconds(self):
+        """The time, which is waited for."""
+        self.end.synchronize()
+        return self.cuda.get_elapsed_time(self.start, self.end) / 1000
+
+
 class Meter:
     """Time and memory of one call, from now until `stop`."""
 
     def __init__(self, memory, inputs):
-        self.memory, self.xp = memory, array_module(*inputs)
+        self.memory, xp = memory, array_module(*inputs)
+        self.timer = self.device = None
+        if hasattr(xp, "cuda"):
+            self.timer, self.device = Timer(xp.cuda), next(device_of(x) for x in inputs if is_array(x))
         self.others, self.given = memory.other_bytes(), memory.pool.total_bytes
         memory.pool.high_water_bytes = memory.pool.live_bytes
-        self.wait()
         self.begin = perf_counter()
 
     def stop(self):
         """End the measurement."""
-        self.wait()
+        if self.timer is not None:
+            self.timer.end.record()
         self.seconds = perf_counter() - self.begin
-
-    def wait(self):
-        """Wait until a GPU has finished its work."""
-        if self.xp.__name__ == "cupy":
-            self.xp.cuda.get_current_stream().synchronize()
 
     def memory_of(self, results):
         """(bytes allocated by the call, the maximum of live bytes during it, live bytes now)"""

@@ -317,7 +317,7 @@ def backpropagate(root: Node, gradient: Array, retain_graph: bool = False) -> No
 
     One dictionary holds the pending gradients; each leaves it when its node is visited.
     """
-    grads = {root: gradient}
+    grads, there = {root: gradient}, device_of(gradient)
     for node in newest_first(root):
         if node in grads:
             try:
@@ -328,7 +328,7 @@ def backpropagate(root: Node, gradient: Array, retain_graph: bool = False) -> No
                             node.finished(node)
                     watched(propagate, "backward", node.name)(node, grads)
             except MemoryError as error:
-                raise named(error, f"backward of {node.name}", node.parents) from error
+                raise named(error, f"backward of {node.name}", node.parents, there) from error
             if node.backward is not None and not retain_graph:
                 node.backward = spent
 

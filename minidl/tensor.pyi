@@ -10,9 +10,9 @@ from operator import attrgetter
 from typing import Any, ParamSpec, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
-from minidl import writes
-from minidl.arrays import broadcasts, check_arrays, check_dtype, check_floating, check_numbers, check_same_device, named, no_scalar, plain_array, python_number
-from minidl.device import CPU, Array, Device, array_module, device_of, is_array, shares_memory
+from minidl import faults, precision, writes
+from minidl.arrays import broadcasts, check_arrays, check_dtype, check_floating, check_numbers, check_same_device, is_float, named, no_scalar, plain_array, python_number
+from minidl.device import CPU, Array, Device, array_module, at, device_of, is_array, shares_memory
 from minidl.modes import check_finite, mode, watched
 Operand: TypeAlias = Any
 Backward: TypeAlias = Callable[[Array], Any]

@@ -314,3 +314,4 @@ class Generator:
 
 lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=as_strided))
 random = SimpleNamespace(default_rng=Generator)
+get_default_memory_pool = cuda.get_default_memory_pool

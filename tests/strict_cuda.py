@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
+import strict_graph
 
 read_backs = []                                      # what made the host wait: "item in minidl/train/loop.py:12"
 allocations = {}                                     # {device: how many arrays were made on it}
@@ -117,6 +118,15 @@ class Stream:
 
     def wait_event(self, event):
         event.synchronize()
+
+    def begin_capture(self, mode=None):
+        if self.null:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        self.recording = strict_graph.Recording()
+
+    def end_capture(self):
+        graph, self.recording = strict_graph.Graph(self.recording), None
+        return graph
 
     def is_capturing(self):
         return self.recording is not None

@@ -9,6 +9,7 @@ import strict_array
 
 import minidl.functional as F
 from minidl import Device, DeviceError, Tensor, manual_seed
+from minidl.cli import main
 from minidl.device import CPU, array_module, device_of, generator, random_state, set_random_state
 from minidl.errors import sentence
 
@@ -40,9 +41,11 @@ def test_no_cupy(monkeypatch):
     assert sentence(error.value).endswith(", or use --device cpu")
 
 
+def no_driver():
+    raise RuntimeError("cudaErrorNoDevice")
+
+
 def test_no_driver(gpu, monkeypatch):
-    def no_driver():
-        raise RuntimeError("cudaErrorNoDevice")
     monkeypatch.setattr(strict_array.cuda.runtime, "getDeviceCount", no_driver)
     with pytest.raises(DeviceError, match=r"^device gpu:0: no usable NVIDIA driver \(cudaErrorNoDevice\)"):
         Device.parse("gpu")
@@ -109,3 +112,40 @@ def test_the_state_of_the_stream_goes_through_json():
     first = F.dropout(x).numpy()
     set_random_state(state)
     np.testing.assert_array_equal(F.dropout(x).numpy(), first)
+
+
+def test_too_old_a_card(gpu):
+    gpu.runtime.capability = (6, 1)
+    with pytest.raises(DeviceError, match=r"^device gpu:0: Strict Double has compute capability 6\.1, and at least 7\.5"
+                                          r" is needed; use a newer card, or use device 'cpu'$"):
+        Device.parse("gpu")
+
+
+NO_CUPY, NO_DRIVER, TOO_FEW, TOO_OLD = "no cupy", "no driver", "too few", "too old"
+
+
+@pytest.mark.parametrize(("lacking", "device", "words"), [
+    (NO_CUPY, "gpu", "CuPy is not installed; install CuPy for your driver with `pip install minidl[cuda13]`"),
+    (NO_DRIVER, "gpu", "no usable NVIDIA driver (cudaErrorNoDevice); install one"),
+    (TOO_FEW, "gpu:3", "this machine has 1 GPU(s), numbered from 0; use one of them"),
+    (TOO_OLD, "cuda", "Strict Double has compute capability 6.1, and at least 7.5 is needed; use a newer card"),
+])
+@pytest.mark.parametrize("command", [
+    ["train", "digits", "--epochs", "1"], ["evaluate", "model.safetensors"], ["zoo", "--measure"],
+], ids=lambda command: command[0])
+def test_commands_end_with_2_and_one_sentence(gpu, monkeypatch, tmp_path, capsys, command, lacking, device, words):
+    if lacking == NO_CUPY:
+        monkeypatch.setitem(sys.modules, "cupy", None)
+    elif lacking == NO_DRIVER:
+        monkeypatch.setattr(gpu.runtime, "getDeviceCount", no_driver)
+    elif lacking == TOO_OLD:
+        gpu.runtime.capability = (6, 1)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    assert main([*command, "--device", device]) == 2
+    out, err = capsys.readouterr()
+    name = "gpu:0" if device != "gpu:3" else device
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"minidl {command[0]}: device {name}: {words}")
+    assert err.endswith(", or use --device cpu\n")
+    assert list(tmp_path.iterdir()) == [tmp_path / "model.safetensors"]

@@ -24,8 +24,9 @@ FLOORS = [                                            # lowest first
     {"cores", "version", "flags", "scalars", "scope", "text"},
     {"described"},
     {"device"},
+    {"memory"},
     {"arrays", "errors", "faults", "modes", "writes"},
-    {"precision"},
+    {"capture", "precision"},
     {"kernels.*"},                                    # the files beside kernels/__init__.py
     {"kernels.plain"},
     {"kernels.cpu.runtime", "kernels.gpu.runtime"},
@@ -36,7 +37,7 @@ FLOORS = [                                            # lowest first
     {"kernels.cpu", "kernels.gpu"},                   # all other files of these folders
     {"kernels", "tensor"},                            # the tape needs no kernels
     {"functional"},
-    {"nn", "optim", "profiling", "testing"},
+    {"nn", "optim", "profiling", "testing", "graphs"},
     {"distributed", "onnx", "summary"},
     {"augment", "io"},
     {"data", "demo", "plot"},
@@ -52,14 +53,16 @@ FLOORS = [                                            # lowest first
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
     "version": 10, "device": 210, "scalars": 70, "text": 80, "described": 45, "errors": 90, "flags": 80,
-    "arrays": 115, "modes": 70, "writes": 100, "faults": 50, "precision": 90, "scope": 90, "kernels": 75,
-    "kernels.*": 290, "kernels.plain": 1010, "kernels.cpu": 1500, "kernels.cpu.runtime": 1160,
-    "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120, "kernels.cpu.gemm": 550, "kernels.cpu.convolution": 1450,
-    "kernels.cpu.normalization": 850, "kernels.cpu.softmax": 540, "tensor": 450, "functional": 2480, "nn": 2010,
-    "onnx": 2600, "optim": 1650, "profiling": 290, "testing": 350, "io": 2880, "summary": 120, "data": 3360,
-    "plot": 1560, "train": 3350, "minidl": 40, "zoo": 1770, "examples": 800, "commands": 1500, "demo": 200,
-    "evaluation": 750, "report": 1680, "kernels.gpu": 1500, "kernels.gpu.runtime": 250, "cli": 70, "serve": 1600,
-    "__main__": 10, "augment": 1100, "distributed": 750, "cores": 45,
+    "arrays": 120, "modes": 70, "writes": 100, "faults": 50, "precision": 90, "capture": 90, "memory": 50,
+    "graphs": 210, "scope": 90, "kernels": 75, "kernels.*": 290, "kernels.plain": 1090,
+    "kernels.cpu": 1500, "kernels.cpu.runtime": 1160, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120,
+    "kernels.cpu.gemm": 550, "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850,
+    "kernels.cpu.softmax": 540, "kernels.gpu": 1500, "kernels.gpu.runtime": 250,
+    "tensor": 450, "functional": 2490, "nn": 2080, "onnx": 2600, "optim": 1650,
+    "profiling": 335, "testing": 350, "io": 2880, "summary": 120, "data": 3360, "plot": 1560, "train": 3420,
+    "minidl": 40, "zoo": 1770, "examples": 800, "commands": 1500, "demo": 200, "evaluation": 750, "report": 1680,
+    "cli": 70, "serve": 1600, "__main__": 10, "augment": 1100, "distributed": 800,
+    "cores": 45,
 }
 LEVEL = {package: level for level, packages in enumerate(FLOORS) for package in packages}
 FILES = sorted(path.relative_to(ROOT) for folder in ("minidl", "zoo", "examples")

@@ -115,3 +115,27 @@ def test_cached_blocks_are_released_first():
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "300", "0 300", f"no memory for 600.0 MiB, an array ({600 * 2**20},) of uint8"]
+
+
+def test_a_gpu_says_what_was_asked_for_and_what_there_is(gpu, monkeypatch):
+    def exhausted(*_):
+        raise gpu.OutOfMemoryError(3 << 30, 1 << 30)
+    monkeypatch.setattr(gpu.pool, "used", 70 << 30)
+    monkeypatch.setattr(gpu.pool, "held", 75 << 30)
+    x = Tensor(np.ones((2, 2), np.float32), requires_grad=True, device="gpu")
+
+    @op
+    def greedy(x, /):
+        return x * 1, exhausted
+    message = (r"gpu:0 is out of memory: 3\.00 GiB asked for, 70\.00 GiB in arrays, 5\.00 GiB cached, 1\.00 GiB of "
+               r"2\.00 GiB free; reduce the batch size, put blocks of the model into nn\.Checkpoint, or train with amp")
+    with pytest.raises(MemoryError, match=f"^backward of greedy: {message}"):
+        greedy(x).backward(Tensor(np.ones((2, 2), np.float32), device="gpu"))
+    with pytest.raises(MemoryError, match=rf"^exhausting: {message}.*\(inputs: \(2, 2\)\)"):
+        op(named_exhausting(exhausted))(x)
+
+
+def named_exhausting(function):
+    def exhausting(x, /):
+        return function(), None
+    return exhausting

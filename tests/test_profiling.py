@@ -15,6 +15,7 @@ import minidl.functional as F
 from minidl import Tensor, kernels, no_grad, optim
 from minidl.modes import mode
 from minidl.profiling import Memory
+from minidl.summary import summary
 from minidl.tensor import op
 from zoo import lenet5
 
@@ -323,3 +324,24 @@ def test_memory_is_counted_once_for_all_views():
     assert memory.other_bytes() == 800
     del x
     assert memory.other_bytes() == 0
+
+
+def test_a_gpu_is_measured_by_events_and_waited_for_once(gpu):
+    """The double's clock passes half a millisecond at each event, so each call takes that long."""
+    x = minidl.Tensor(np.ones((4, 8), np.float32), requires_grad=True, device="gpu")
+    weight = minidl.Tensor(np.ones((6, 8), np.float32), device="gpu")
+    gpu.read_backs.clear()
+    with minidl.profile() as p:
+        F.linear(x, weight).sum().backward()
+        assert all(call.seconds < 1 for call in p.calls)
+    assert gpu.read_backs == []
+    assert {(call.name, call.phase, call.seconds) for call in p.calls} == {
+        (name, phase, 0.0005) for name in ("linear", "sum") for phase in ("forward", "backward")}
+    row = next(row for row in p.rows() if (row.name, row.phase) == ("linear", "forward"))
+    assert row.flops / row.seconds == 2 * 4 * 6 * 8 / 0.0005
+    assert "gpu:0: 0.0 MiB in arrays, 0.0 MiB kept for arrays, of 2.00 GiB; busy for " in p.table()
+
+
+def test_summary_of_a_network_on_a_gpu(gpu):
+    model = minidl.nn.Sequential(minidl.nn.Conv2d(1, 2, 3), minidl.nn.ReLU())
+    assert str(summary(model.to("gpu"), (1, 8, 8))) == str(summary(model.to("cpu"), (1, 8, 8)))

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from minidl.device import Device, DeviceError
+from minidl.memory import size
 from minidl.text import write
 from minidl.version import __version__
 
@@ -109,12 +110,14 @@ def processor() -> str:
 
 
 def gpu() -> str:
-    """The name of every GPU and the driver's version, or why no GPU can be used."""
+    """Every GPU with its compute capability and memory, and the driver's version; or why no GPU can be used."""
     try:
         Device.parse("gpu")
     except DeviceError as error:
         return f"none ({error})"
     runtime = importlib.import_module("cupy").cuda.runtime
-    names = [runtime.getDeviceProperties(i)["name"].decode() for i in range(runtime.getDeviceCount())]
+    found = [runtime.getDeviceProperties(i) for i in range(runtime.getDeviceCount())]
+    names = [f"{each['name'].decode()} (compute capability {each['major']}.{each['minor']}, "
+             f"{size(each['totalGlobalMem'])})" for each in found]
     driver = runtime.driverGetVersion()
     return f"{', '.join(names)}; driver for CUDA {driver // 1000}.{driver % 1000 // 10}"

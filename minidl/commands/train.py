@@ -86,13 +86,13 @@ def run(args: argparse.Namespace) -> None:
     args.name = args.data if kind in data.NAMES else folder_name(args.data)
     zoo.image_size(args.model)                   # report a wrong name before reading images
     check_flags(args, kind)
+    device = minidl.Device.parse(args.device)    # a missing GPU, too
     args = train.settled(args)
     train.fill_in(args, args.model, trained=args.pretrained is not None)
     sets = sets_for(args, kind)
     minidl.manual_seed(args.seed)
     model, sets = network(args, kind, sets)
     loss = segmentation_loss(args, sets.train) if kind == "masks" else {}
-    device = minidl.Device.parse(args.device)
     reported = sets.validation if sets.test is None else sets.test
     if args.evaluate:
         train.load_weights(model, args.weights)

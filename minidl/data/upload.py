@@ -19,7 +19,8 @@ class Place:
     """Memory for one batch, on both sides, and the events that guard it. `cuda` is CuPy's module."""
 
     def __init__(self, xp: Any) -> None:
-        self.xp, self.arrays = xp, []
+        self.xp = xp
+        self.arrays: list[tuple[np.ndarray, Any]] = []       # (pinned memory, memory of the GPU)
         self.copied, self.used = xp.cuda.Event(disable_timing=True), xp.cuda.Event(disable_timing=True)
         self.busy = False
 

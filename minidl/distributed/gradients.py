@@ -32,7 +32,7 @@ class Bucket:
     def __init__(self, parameters: Sequence[Parameter]) -> None:
         self.parameters = list(parameters)
         sizes = [p.size for p in self.parameters]
-        self.ends = np.cumsum(sizes)
+        self.ends = np.cumsum(sizes).tolist()
         first = self.parameters[0].data
         with at(first):
             self.numbers = array_module(first).zeros(sum(sizes) + len(sizes), first.dtype)
@@ -52,9 +52,10 @@ class Bucket:
         assert self.request is not None
         self.request.wait()
         self.request = None
-        for p, end, used in zip(self.parameters, self.ends, self.used(), strict=True):
-            if used and p.requires_grad:
-                p.grad = self.place(p, end)
+        with at(self.numbers):
+            for p, end, used in zip(self.parameters, self.ends, self.used(), strict=True):
+                if used and p.requires_grad:
+                    p.grad = self.place(p, end)
 
     def used(self) -> Any:
         """For each parameter, whether some rank has a gradient. A GPU is asked only if this rank lacks one."""
@@ -66,7 +67,8 @@ class Bucket:
         """Where the gradient of a parameter is that ends at `end`: in its shape and its order of memory."""
         order = sorted(range(parameter.ndim), key=lambda axis: -parameter.data.strides[axis])
         flat = self.numbers[end - parameter.size:end]
-        return flat.reshape([parameter.shape[axis] for axis in order]).transpose(np.argsort(order))
+        return flat.reshape([parameter.shape[axis] for axis in order]).transpose(
+            sorted(range(len(order)), key=order.__getitem__))
 
 
 class GradientSum:

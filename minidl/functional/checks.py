@@ -140,7 +140,7 @@ def check_pixels(name: str, x: Any) -> None:
 def check_dtypes(name: str, *arrays: Array | None) -> None:
     """Raise TypeError unless all arrays (None is skipped) have the same floating-point dtype."""
     dtypes = [a.dtype for a in arrays if a is not None]
-    if any(d != dtypes[0] for d in dtypes) or not is_float(dtypes[0]):
+    if dtypes and (any(d != dtypes[0] for d in dtypes) or not is_float(dtypes[0])):
         raise TypeError(f"{name}: its inputs have dtypes {', '.join(map(str, dtypes))}; all must have the same "
                         "floating-point dtype, so convert with .astype(numpy.float32)")
 
@@ -218,18 +218,27 @@ def check_scores(name: str, x: Any) -> None:
 
 def check_target(name: str, shape: tuple[int, ...], target: Any, ignore_index: int) -> None:
     """Raise unless `target` (N, ...) has integer elements that are classes of scores of `shape` (N, C, ...)."""
+    check_indices(name, shape, target)
+    check_classes(name, shape[1], target, ignore_index)
+
+
+def check_indices(name: str, shape: tuple[int, ...], target: Any) -> None:
+    """Raise unless `target` (N, ...) holds integers, and fits scores of `shape` (N, C, ...)."""
     if not hasattr(target, "dtype") or target.dtype.kind not in "iu":
         kind = getattr(target, "dtype", type(target).__name__)
         raise TypeError(f"{name}: the target must hold class indices (integers), not {kind}")
     if target.shape != shape[:1] + shape[2:]:
         raise ValueError(f"{name}: the target {target.shape} does not fit the input {shape}; "
                          f"it must be {shape[:1] + shape[2:]}")
+
+
+def check_classes(name: str, classes: int, target: Any, ignore_index: int) -> None:
+    """Raise unless all elements of `target` are classes or ignored; of one on a GPU, note it there."""
     on_host = isinstance(target, np.ndarray)
-    if on_host and target.min() >= 0 and target.max() < shape[1]:        # the common case, in two quick passes
+    if on_host and target.min() >= 0 and target.max() < classes:         # the common case, in two quick passes
         return
-    wrong = (target != ignore_index) & ((target < 0) | (target >= shape[1]))
-    message = (f"{name}: the target holds {{:.0f}}; classes are numbered 0 to {shape[1] - 1}"
-               + (f" and {ignore_index} is ignored" if ignore_index < 0 else ""))
+    wrong = (target != ignore_index) & ((target < 0) | (target >= classes))
+    message = faults.no_class(name, classes, ignore_index)
     if not on_host:
         faults.note(wrong, target, message)
     elif wrong.any():

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from minidl.device import array_module, generator
+from minidl.capture import SEED, varying
+from minidl.device import draw_seed
 from minidl.functional.checks import check_images, fraction
 from minidl.functional.promotion import floating
 from minidl.kernels import backend
@@ -34,10 +35,9 @@ def dropped(name: str, x: Any, mask_shape: tuple[int, ...], p: float, training: 
     x, p = floating(x), fraction(name, "p", p)
     if not training or p == 0:
         return x, lambda grad: grad
-    xp, kernels = array_module(x), backend(x)
-    kept = generator(xp).random(mask_shape, dtype=xp.float32) >= p       # none if p is 1
-    scale = 1 / (1 - p) if p < 1 else 0.0
+    kernels, scale = backend(x), 1 / (1 - p) if p < 1 else 0.0
+    out, kept = kernels.dropout(x, mask_shape, varying(draw_seed, SEED), p, scale)
 
     def backward(grad):
         return kernels.select(kept, grad, scale)
-    return kernels.select(kept, x, scale), backward
+    return out, backward

@@ -20,7 +20,7 @@ def matmul(a: Operand, b: Operand, /):
     a, b = promoted(a, b)
     rows = a[None, :] if a.ndim == 1 else a
     columns = b[:, None] if b.ndim == 1 else b
-    multiply = backend(a).matmul if rows.ndim == columns.ndim == 2 and a.dtype == b.dtype else numpy_matmul
+    multiply = backend(a).matmul if a.dtype == b.dtype else numpy_matmul
     product = multiply(rows, columns)
     shape, is_vector = product.shape, b.ndim == 1
 

@@ -14,7 +14,9 @@ from minidl.device import array_module
 from minidl.functional.activation import log_softmax
 from minidl.functional.checks import (
     Reduction,
+    check_classes,
     check_constant,
+    check_indices,
     check_reduction,
     check_same_shape,
     check_scores,
@@ -25,7 +27,7 @@ from minidl.functional.checks import (
 from minidl.functional.elementwise import add, mul, neg, where
 from minidl.functional.promotion import floating, promoted
 from minidl.functional.reduction import mean, sum, sum_of
-from minidl.kernels import backend
+from minidl.kernels import backend, plain
 from minidl.scalars import whole
 from minidl.tensor import Operand, Tensor, as_array, op
 
@@ -56,11 +58,13 @@ def _cross_entropy(logits, target, weight, /, *, ignore_index, reduction, label_
     ignore_index = whole(name, "ignore_index", ignore_index, -math.inf)
     smoothing = fraction(name, "label_smoothing", label_smoothing)
     check_scores(name, logits)
-    check_target(name, logits.shape, target, ignore_index)
+    kernels = backend(logits)
+    check_indices(name, logits.shape, target)
+    if kernels is plain or isinstance(target, np.ndarray):               # a GPU's kernel checks the classes itself
+        check_classes(name, logits.shape[1], target, ignore_index)
     check_reduction(name, reduction)
     weight = class_weights(name, weight, logits)
-    losses, total, dlogits = backend(logits).cross_entropy(logits, target, weight, ignore_index, smoothing,
-                                                           reduction == "mean")
+    losses, total, dlogits = kernels.cross_entropy(logits, target, weight, ignore_index, smoothing, reduction == "mean")
 
     def backward(grad):
         if reduction == "none":

@@ -46,7 +46,8 @@ def batch_norm(x: Operand, weight: Operand, bias: Operand, add: Operand = None, 
     check_images("batch_norm", images)
     if images.shape[1] == 0:
         raise ValueError(f"batch_norm: x {x.shape} has no channels")
-    check_dtypes("batch_norm", x, weight, bias, add, mean, var)
+    check_dtypes("batch_norm", x, add)
+    check_dtypes("batch_norm", None if narrow.itemsize == 2 else x, weight, bias, mean, var)
     if add is not None and add.shape != x.shape:
         raise ValueError(f"batch_norm: add {add.shape} must have the shape of x, {x.shape}")
     for name, v in (("weight", weight), ("bias", bias), ("mean", mean), ("var", var)):
@@ -77,8 +78,10 @@ def batch_norm(x: Operand, weight: Operand, bias: Operand, add: Operand = None, 
 
 
 def wide(x: Any) -> Any:
-    """x as float32 if it is half precision: statistics, weights and biases of norms are float32."""
-    return x if x is None or x.dtype.itemsize != 2 else x.astype(np.float32)
+    """x as float32 if it is half precision and array code has to do: statistics and weights of norms are float32."""
+    if x is None or x.dtype.itemsize != 2 or not backend(x).__name__.endswith(".plain"):
+        return x
+    return x.astype(np.float32)
 
 
 @op

@@ -42,7 +42,7 @@ def some_of(x: Any, axis: Axis, name: str) -> tuple[int, ...]:
 def sum_of(x: Any, divisor: Any = 1) -> Any:
     """The sum of all elements of a floating-point array, divided: an array without axes."""
     sums = backend(x).axis_sums(x, tuple(range(x.ndim)))
-    return (sums / divisor).astype(x.dtype).reshape(())
+    return (sums / divisor).astype(x.dtype, copy=False).reshape(())
 
 
 @op

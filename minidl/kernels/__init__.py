@@ -14,6 +14,7 @@ import importlib
 
 import numpy as np
 
+from minidl.arrays import is_float
 from minidl.device import array_module
 from minidl.kernels.geometry import Taps, Window
 from minidl.kernels.own_thread import in_own_thread
@@ -32,7 +33,7 @@ def backend(x):
     if isinstance(x, np.ndarray):
         if x.dtype in FLOATS:
             return host_backend()
-    elif settings.backend != "plain" and x.dtype in FLOATS and hasattr(array_module(x), "RawModule"):
+    elif settings.backend != "plain" and is_float(x.dtype) and hasattr(array_module(x), "RawModule"):
         from minidl.kernels import gpu
         return gpu
     from minidl.kernels import plain

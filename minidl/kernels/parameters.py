@@ -11,7 +11,11 @@ class Arrays(tuple):
     """A tuple of arrays of one dtype, and what a kernel needs to know of their memory.
 
     It never changes what it holds, so an id is that of a living array. A copy, or what a pickle holds, finds out again.
+    unless  None, or a flag float32 () on the GPU of the arrays: an optimizer's kernels for GPUs write nothing unless it
+            is 0
     """
+
+    unless = None
 
     def __reduce__(self):
         return Arrays, (tuple(self),)

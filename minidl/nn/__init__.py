@@ -15,6 +15,7 @@ from minidl.nn.activation import (
     Tanh,
 )
 from minidl.nn.architecture import architecture
+from minidl.nn.checkpoint import Checkpoint
 from minidl.nn.checks import check_input
 from minidl.nn.folding import fold_batch_norm
 from minidl.nn.layers import Conv2d, ConvTranspose2d, Dropout, Dropout2d, Flatten, Identity, Linear, Upsample
@@ -32,6 +33,7 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Checkpoint",
     "Conv2d",
     "ConvTranspose2d",
     "Dropout",

@@ -64,6 +64,7 @@ class Module:
     forward_pre_hooks: tuple[Hook, ...] = ()
     fuses_after: ClassVar[Fusions] = {}         # see `sequential.py`
     fuses_before: ClassVar[Fusions] = {}
+    transparent: ClassVar[bool] = False         # whether what is in it keeps the names that it has without it
 
     @and_remember
     def __init__(self) -> None:
@@ -315,7 +316,7 @@ def tensors(module: Module, prefix: str = "") -> Iterator[tuple[str, Tensor, boo
     registered = module.registered
     for name, member in members(module):
         if isinstance(member, Module):
-            yield from tensors(member, f"{prefix}{name}.")
+            yield from tensors(member, prefix if module.transparent else f"{prefix}{name}.")
         else:
             yield prefix + name, member, not is_parameter(module, name, member), registered.get(name, True)
 

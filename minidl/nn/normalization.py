@@ -13,6 +13,8 @@ import numpy as np
 import minidl.functional as F
 from minidl.device import at
 from minidl.functional.normalization import channel_moments
+from minidl.kernels import backend
+from minidl.modes import mode
 from minidl.nn.activation import ReLU, ReLU6
 from minidl.nn.layers import unless
 from minidl.nn.module import Fusions, Module, Parameter
@@ -72,16 +74,17 @@ class BatchNorm(Module):
     def track(self, mean: Any, var: Any, n: int) -> None:
         """Move the running statistics towards the moments of a batch with `n` elements per channel.
 
-        They become new arrays, because a graph whose backward is still to come may hold the old ones.
+        They become new arrays, because a graph whose backward is still to come may hold the old ones; in a captured
+        step they stay where they are.
         """
+        if mode.recomputing:                     # these are the moments of a batch that has been seen already
+            return
+        momentum = None if self.momentum is None else float(self.momentum)       # NumPy's would promote
+        running = self.running_mean, self.running_var, self.num_batches_tracked
         with at(mean):
-            batches = self.num_batches_tracked.data = self.num_batches_tracked.data + 1
-            if self.momentum is not None:
-                momentum: Any = float(self.momentum)         # NumPy's would promote
-            else:                                            # on a GPU, the number is not waited for
-                momentum = 1 / (int(batches) if isinstance(batches, np.ndarray) else batches.astype(mean.dtype))
-            self.running_mean.data = self.running_mean.data * (1 - momentum) + mean * momentum
-            self.running_var.data = self.running_var.data * (1 - momentum) + var * (momentum * n / (n - 1))
+            moved = backend(mean).move_moments(*(tensor.data for tensor in running), mean, var, momentum, n, mode.fixed)
+        for tensor, array in zip(running, moved, strict=True):
+            tensor.data = array
 
     def extra_repr(self) -> str:
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.weight is not None}, "

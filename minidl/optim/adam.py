@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minidl.optim.optimizer import Batch, Optimizer, Parameters, Setting, check_not_negative
+from minidl.optim.optimizer import Batch, Optimizer, Parameters, Setting, check_not_negative, gpu_ready
 from minidl.scalars import number
 
 
@@ -31,6 +31,7 @@ class Adam(Optimizer):
     def slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         return "mean", "square"
 
+    @gpu_ready
     def update(self, kernels: Any, batch: Batch, grads: list[Any]) -> None:
         lr, eps, weight_decay = batch.numbers("lr", "eps", "weight_decay")
         kernels.adam(batch.xs, grads, batch.slot("mean"), batch.slot("square"), self.steps_of(batch), lr,

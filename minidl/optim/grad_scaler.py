@@ -4,11 +4,14 @@ If a gradient overflows, the step is left out and the scale is halved; after man
 happens on the GPU: nothing is read back to decide about a step.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from minidl.capture import if_capture_fails
 from minidl.device import Array, array_module, at
+from minidl.kernels import Arrays, backend
 from minidl.optim.optimizer import Optimizer
 from minidl.scalars import number, whole
 from minidl.tensor import Tensor
@@ -39,8 +42,11 @@ class GradScaler:
         self.growing: float = 0
         self.skipped_before = 0
         self.unscaled = False
-        self.state: Array | None = None          # float32 (4,) on the GPU, whose elements are:
-        self.value = self.good = self.found = self.left_out = None
+        self.state: Any = None                   # float32 (4,) on the GPU, whose elements are:
+        self.value: Any = None                   # the scale,
+        self.good: Any = None                    # the good steps since it last changed,
+        self.found: Any = None                   # whether a gradient of this step is not finite, 0 or 1,
+        self.left_out: Any = None                # and the number of steps that were left out
 
     def begin(self, x: Array) -> None:
         """Put the state where the array x is."""
@@ -56,20 +62,19 @@ class GradScaler:
         return loss * Tensor.made_by(self.value, None)
 
     def unscale_(self, optimizer: Optimizer) -> None:
-        """Divide the gradients of an optimizer by the scale, and note whether one is not finite."""
+        """Divide the gradients of an optimizer by the scale, in place, and note whether one is not finite."""
         if self.unscaled:
             raise RuntimeError("unscale_: the gradients have been divided by the scale already; call update() first")
-        grads = [(p, p.grad) for p in optimizer.parameters if p.grad is not None]
+        grads = [p.grad for p in optimizer.parameters if p.grad is not None]
         if not grads:
             raise RuntimeError("unscale_: no parameter has a gradient; call scaler.scale(loss).backward() first")
-        self.begin(grads[0][1])
-        with at(grads[0][1]):
-            xp, inverse = array_module(self.value), (1 / self.value.astype(np.float64)).astype(np.float32)
-            for p, grad in grads:
-                p.grad = grad * inverse.astype(grad.dtype)
-                bad = (~xp.isfinite(p.grad)).any().astype(np.float32)
-                xp.maximum(self.found, bad, out=self.found)
+        self.begin(grads[0])
+        with at(grads[0]):
+            for dtype in {grad.dtype for grad in grads}:
+                some = Arrays(grad for grad in grads if grad.dtype == dtype)
+                backend(some[0]).unscale(some, self.value, self.found)
         self.unscaled = True
+        if_capture_fails(partial(setattr, self, "unscaled", False))
 
     def step(self, optimizer: Optimizer) -> None:
         """optimizer.step(), which does nothing if a gradient was not finite."""
@@ -106,7 +111,7 @@ class GradScaler:
         """(scale, good steps since it last changed, 0, steps left out), for which the GPU is waited for."""
         if self.state is None:
             return [self.init_scale, self.growing, 0, self.skipped_before]
-        return self.state.get().tolist()         # type: ignore[no-any-return, attr-defined]
+        return self.state.get().tolist()         # type: ignore[no-any-return]
 
     @property
     def scale_value(self) -> float:

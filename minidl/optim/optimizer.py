@@ -13,16 +13,19 @@ leave it out. A copy made together with its model, `copy.deepcopy((model, optimi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minidl.arrays import is_float
+from minidl.capture import each_time, if_capture_fails, varying
 from minidl.described import changed
 from minidl.device import CPU, array_module, at, device_of
 from minidl.kernels import Arrays, backend, expect_training
-from minidl.modes import watched
+from minidl.kernels.plain.optimizers import kept_unless
+from minidl.modes import mode, watched
 from minidl.scalars import number, plain
 from minidl.tensor import Tensor
 from minidl.writes import written
@@ -55,8 +58,12 @@ class Batch(NamedTuple):
     slots: dict[str, Arrays]                    # the state of each parameter, by name
 
     def numbers(self, *settings: str) -> list[float]:
-        """These settings as floats."""
-        return [float(self.group[name]) for name in settings]
+        """These settings as floats; of a captured step, the learning rate as an array."""
+        return [varying(self.lr) if name == "lr" else float(self.group[name]) for name in settings]
+
+    def lr(self) -> float:
+        """The present learning rate."""
+        return float(self.group["lr"])
 
     def slot(self, name: str) -> Arrays:
         """The arrays of that name in the states; initially zeros. They follow the parameters: see `as_like`."""
@@ -169,29 +176,31 @@ class Optimizer:
         if not same(arrays, self.batched):
             self.batches, self.batched = self.make_batches(), arrays
         for batch in self.batches:
-            for state in batch.states:
-                state["steps"] += 1
+            each_time(partial(count_step, batch.states))
+            if_capture_fails(partial(count_step, batch.states, -1))
             update = watched(self.update, "step", type(self).__name__)
             with at(batch.xs[0]):
                 self.update_unless_skipped(update, batch, [p.grad for p in batch.parameters])
-        written(*arrays)
+        each_time(partial(written, *arrays))
 
     def update_unless_skipped(self, update: Any, batch: Batch, grads: list[Any]) -> None:
-        """Update the parameters of a batch. Where `skip` is not 0, they and their state get their old values again."""
-        kernels = backend(batch.xs[0])
-        if self.skip is None:
-            update(kernels, batch, grads)
-            return
-        xp = array_module(self.skip)
-        arrays = [*batch.xs, *(x for slot in self.slots(batch.group) for x in batch.slot(slot))]
-        before = [x.copy() for x in arrays]
-        update(kernels, batch, grads)
-        for x, old in zip(arrays, before, strict=True):
-            x[...] = xp.where(self.skip != 0, old, x)
+        """Update the parameters of a batch, unless `skip` is there and not 0."""
+        kernels, ready = backend(batch.xs[0]), getattr(type(self).update, "gpu_ready", False)
+        if mode.varying is not None and not ready:
+            raise RuntimeError(f"a graph would bake in the numbers that {type(self).__name__} changes in each step")
+        batch.xs.unless = self.skip
+        try:
+            if ready and kernels.__name__.endswith(".gpu"):
+                update(kernels, batch, grads)
+            else:
+                with kept_unless(batch.xs, *(batch.slot(slot) for slot in self.slots(batch.group))):
+                    update(kernels, batch, grads)
+        finally:
+            batch.xs.unless = None
 
     def steps_of(self, batch: Batch) -> Any:
         """The number of this step of a batch; where steps are skipped, which the GPU alone knows, an array."""
-        steps = batch.states[0]["steps"]
+        steps = varying(lambda: batch.states[0]["steps"])
         return steps if self.skipped is None else steps - self.skipped
 
     def settle(self) -> None:
@@ -314,6 +323,18 @@ def as_like(array: Any, x: Any) -> Any:
         same_place = type(array) is type(x) and device_of(array) == device_of(x)
         copy[...] = array if same_place else array_module(x).asarray(CPU.put(array))
     return copy
+
+
+def gpu_ready(update: Any) -> Any:
+    """Mark an `update` whose changing numbers come from `numbers` and `steps_of`, and whose kernels know `unless`."""
+    update.gpu_ready = True
+    return update
+
+
+def count_step(states: list[dict[str, Any]], by: int = 1) -> None:
+    """Count a step in the state of each parameter."""
+    for state in states:
+        state["steps"] += by
 
 
 def same(first: list[Any], second: list[Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minidl.optim.optimizer import Batch, Optimizer, Parameters, Setting, check_not_negative
+from minidl.optim.optimizer import Batch, Optimizer, Parameters, Setting, check_not_negative, gpu_ready
 from minidl.scalars import flag, number
 
 
@@ -34,6 +34,7 @@ class RMSprop(Optimizer):
         """The mean square; a velocity, if there is momentum; and the mean, if gradients are centered."""
         return ("square", *(["velocity"] if group["momentum"] else []), *(["mean"] if group["centered"] else []))
 
+    @gpu_ready
     def update(self, kernels: Any, batch: Batch, grads: list[Any]) -> None:
         lr, alpha, eps, weight_decay, momentum = batch.numbers("lr", "alpha", "eps", "weight_decay", "momentum")
         velocities = batch.slot("velocity") if momentum else None

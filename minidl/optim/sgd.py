@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minidl.optim.optimizer import Batch, Optimizer, Parameters, Setting, check_not_negative
+from minidl.optim.optimizer import Batch, Optimizer, Parameters, Setting, check_not_negative, gpu_ready
 from minidl.scalars import flag
 
 
@@ -30,6 +30,7 @@ class SGD(Optimizer):
         """A velocity, if there is momentum."""
         return ("velocity",) if group["momentum"] else ()
 
+    @gpu_ready
     def update(self, kernels: Any, batch: Batch, grads: list[Any]) -> None:
         lr, momentum, weight_decay = batch.numbers("lr", "momentum", "weight_decay")
         velocities = batch.slot("velocity") if momentum else None

@@ -199,7 +199,7 @@ def transposed(x: Array) -> Array:
 def sliced(x: Array) -> Array:
     """Every second element of a larger array; the gaps contain NaN, or the largest integer, to expose stray reads."""
     xp = array_module(x)
-    gaps = math.nan if x.dtype.kind == "f" else True if x.dtype.kind == "b" else np.iinfo(x.dtype).max
+    gaps = math.nan if x.dtype.kind in "fV" else True if x.dtype.kind == "b" else np.iinfo(x.dtype).max
     larger = xp.full(tuple(2 * n + 1 for n in x.shape), gaps, dtype=x.dtype)
     view = larger[(..., *(slice(1, None, 2),) * x.ndim)]                # `...`: a view even without axes
     view[...] = x

@@ -22,7 +22,10 @@ from minidl.device import CPU, Device
 from minidl.errors import for_command
 from minidl.evaluation import Evaluation, evaluate, in_order, loss_of
 from minidl.evaluation.metrics import dice, iou, mean_over_classes
+from minidl.graphs import Graphed
+from minidl.memory import out_of_memory
 from minidl.modes import NonFiniteError, detect_nonfinite
+from minidl.nn.hooks import is_hooked
 from minidl.optim.clip import clipped
 from minidl.optim.schedules import needs_metric
 from minidl.precision import autocast
@@ -60,6 +63,8 @@ class Loop:
         self.precision = partial(autocast, self.settings.amp) if self.settings.amp else nullcontext
         self.sums = self.run.sums = self.ranks.sums(self.run, self.device)
         self.evaluation_loss = self.settings.loss or loss_of(self.run.model)
+        self.learn = Graphed(self.learn_from, self.graph_state, self.graph_obstacle) if self.settings.graph else (
+            self.learn_from)
         self.monitor = self.settings.monitor or ("iou" if self.masks else "accuracy")
         self.clock = self.saved = time.perf_counter()
 
@@ -78,6 +83,10 @@ class Loop:
             raise self.stopped(stop) from None
         except NonFiniteError as error:
             raise self.explained(error) from None
+        except MemoryError as error:
+            if self.device == CPU or " is out of memory: " in str(error):
+                raise
+            raise MemoryError(out_of_memory(error, self.device)) from error      # a copy, or an optimizer's update
         if self.run.stopping is not None:
             self.end_early(self.run.stopping)
 
@@ -107,6 +116,8 @@ class Loop:
         """Take the remaining steps of this epoch."""
         run, settings = self.run, self.settings
         self.freezing.train(run.here.epoch)
+        self.parts: list[Any] = [(module.training, is_hooked(module)) for _, module in run.model.named_modules()]
+        self.parts += [p.requires_grad for p in run.model.parameters()]
         self.loader.epoch = run.here.epoch
         watch = detect_nonfinite() if settings.detect_nan else nullcontext()
         with watch, np.errstate(over="ignore", invalid="ignore"):    # `explain` says more than NumPy's warnings
@@ -127,18 +138,27 @@ class Loop:
         return uploaded(batches, self.device)
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Learn from one batch, whose gradient is the sum of the gradients of its parts."""
-        optimizer, position = self.run.optimizer, self.run.here
+        """Learn from one batch, and count it."""
         schedule: Any = self.run.schedule
+        self.run.last_loss = self.learn(images, labels)
+        self.sums.pending = True
+        if self.run.average:
+            self.run.average.update()
+        if schedule and self.settings.schedule_every == "step":
+            schedule.step()
+        self.run.here.images += self.ranks.images(labels, self.loader, self.run.here.step)
+        self.run.here.step += 1
+
+    def learn_from(self, images: Any, labels: Any) -> Any:
+        """Update the weights by a batch, whose gradient is the sum of the gradients of its parts; returns its loss."""
+        optimizer = self.run.optimizer
         optimizer.zero_grad()
-        total = self.ranks.images(labels, self.loader, position.step)
+        total = self.ranks.images(labels, self.loader, self.run.here.step)
         most = math.ceil(total / self.ranks.size)            # images that a rank has
         size = math.ceil(most / self.settings.accumulate)
         parts = [self.add_gradient(images[first:first + size], labels[first:first + size], total, first + size >= most)
                  for first in range(0, most, size)]
         self.ranks.finish_gradients()
-        loss = parts[0] if len(parts) == 1 else sum(parts)
-        self.run.last_loss = loss if len(labels) in (0, total) else loss * (total / len(labels))
         scaler = self.run.scaler
         if scaler:
             scaler.unscale_(optimizer)
@@ -149,13 +169,19 @@ class Loop:
             scaler.update()
         else:
             optimizer.step()
-        if self.run.average:
-            self.run.average.update()
-        if schedule and self.settings.schedule_every == "step":
-            schedule.step()
         self.sums.add_step()
-        position.step += 1
-        position.images += total
+        loss = parts[0] if len(parts) == 1 else sum(parts)
+        return loss if len(labels) in (0, total) else loss * (total / len(labels))
+
+    def graph_state(self) -> Any:
+        """What a captured step has baked in, and may change between steps: all but the learning rates."""
+        groups = self.run.optimizer.param_groups
+        settings = [[group[name] for name in self.run.optimizer.settings if name != "lr"] for group in groups]
+        return settings, self.parts
+
+    def graph_obstacle(self) -> str:
+        """Why a step cannot be captured, or "". """
+        return "the model has hooks" if (True, True) in self.parts or (False, True) in self.parts else ""
 
     def clip(self, most: float) -> None:
         """Scale all gradients so that together, as one vector, they are no longer than `most`."""

@@ -10,6 +10,8 @@ import time
 
 from tqdm import tqdm
 
+from minidl.device import CPU
+from minidl.memory import held, size
 from minidl.report.log import Row
 from minidl.text import on_terminal, write
 from minidl.train.callbacks import Callback
@@ -54,10 +56,11 @@ class Progress(Callback):
             self.bar.set_postfix_str(sums, refresh=False)
             self.bar.update(done(run) - self.bar.n)
             return
+        memory = memory_held(run)
         rate = (done(run) - self.start) / (now - self.start_time)
         left = (epochs * images - done(run)) / rate
         write(f"epoch {position.epoch + 1}/{epochs}  {position.images:,}/{images:,} images  {sums}  "
-              f"{rate:,.0f} images/s  {tqdm.format_interval(left)} left", sys.stderr, flush=True)
+              f"{rate:,.0f} images/s{memory}  {tqdm.format_interval(left)} left", sys.stderr, flush=True)
 
     def epoch_finished(self, run: Run, row: Row) -> None:
         """The line of a finished epoch, with the values of `log.csv`; * marks the best epoch so far."""
@@ -80,9 +83,16 @@ def done(run: Run) -> int:
     return run.here.epoch * run.length.images + run.here.images
 
 
+def memory_held(run: Run) -> str:
+    """The most memory that arrays have needed, if the run is on a GPU."""
+    device = next(iter(run.model.parameters())).device if getattr(run, "model", None) else CPU
+    return "" if device == CPU else f"  {size(held(device).kept)}"
+
+
 def left_out(run: Run) -> str:
     """How many steps a GradScaler has left out, if there are any."""
-    count = run.scaler.skipped if getattr(run, "scaler", None) else 0
+    scaler = getattr(run, "scaler", None)
+    count = scaler.skipped if scaler else 0
     return f", {count} step{'s' * (count != 1)} left out by the loss scale" if count else ""
 
 

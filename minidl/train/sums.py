@@ -12,7 +12,8 @@ import numpy as np
 
 from minidl import faults
 from minidl.device import CPU, Array, Device, array_module, at
-from minidl.evaluation.decisions import correct
+from minidl.evaluation.decisions import UNKNOWN, correct
+from minidl.kernels import backend
 from minidl.modes import NonFiniteError
 from minidl.tensor import Tensor
 from minidl.train.run import Position
@@ -23,6 +24,8 @@ START = (0.0, 0.0, 0.0, 0.0, math.inf)
 
 class Sums:
     """Sums on the CPU: they are those of the Position."""
+
+    pending = False                              # whether there are steps whose sums have not been read
 
     def __init__(self, position: Position) -> None:
         self.position = position
@@ -62,19 +65,11 @@ class SumsOnDevice(Sums):
         self.sums = device.put(np.array(START))
         with device.current():
             self.loss, self.correct, self.counted, self.steps, self.faulty = (self.sums[i] for i in range(len(START)))
-        self.pending = False
 
     def add_loss(self, loss: Tensor, count: int) -> Array:
-        """The same without waiting; returns the loss as an array."""
-        value = loss.data.reshape(())
-        if self.scaled:
-            xp = array_module(value)
-            self.loss += xp.where(xp.isfinite(value), value, 0) * count
-        else:
-            self.loss += value * count
-            self.note(value)
-        self.pending = True
-        return value
+        """Remember it for `add_decisions`, which adds both at once; returns the loss as an array."""
+        self.part = loss.data.reshape(()), count
+        return self.part[0]
 
     def note(self, value: Array) -> None:
         """Note the step, if a value is not finite and none was before."""
@@ -82,9 +77,13 @@ class SumsOnDevice(Sums):
         xp.minimum(self.faulty, xp.where(xp.isfinite(value), math.inf, self.steps), out=self.faulty)
 
     def add_decisions(self, logits: Array, labels: Array) -> None:
-        counted, right = correct(logits, labels)
-        self.counted += counted
-        self.correct += right
+        loss, count = self.part
+        if labels.dtype.kind == "f":             # probabilities, as MixUp gives: decisions are by array code
+            counted, right = correct(logits, labels)
+            self.counted += counted
+            self.correct += right
+            logits, labels = logits[:0], labels[:0, 0].astype(np.int64)
+        backend(logits).tally(self.sums, loss, count, logits, labels, UNKNOWN, self.scaled)
 
     def check_norm(self, norm: Array) -> None:
         if not self.scaled:
@@ -152,6 +151,34 @@ class SharedSums(Sums):
         self.position.correct += right if right % 1 else int(right)
 
 
+class SharedSumsOnDevice(SumsOnDevice):
+    """Sums over all ranks, on GPUs."""
+
+    def __init__(self, position: Position, device: Device, scaled: bool, communicator: Any) -> None:
+        super().__init__(position, device, scaled)
+        self.communicator = communicator
+        with device.current():
+            self.totals = self.sums[:3] * 0
+
+    def add_step(self) -> None:
+        with at(self.sums):
+            step = self.sums[:3].copy()          # loss, correct, counted
+            self.communicator.all_reduce(step)
+            self.totals += step
+            self.sums[:3] = 0.0
+            self.note(step[0])                   # on all ranks, if one has a loss that is not finite
+            super().add_step()
+
+    def read(self) -> None:
+        if self.pending:
+            with at(self.sums):
+                self.sums[:3] = self.totals
+                self.totals[...] = 0.0
+        super().read()
+
+
 def shared_sums(position: Position, device: Device, scaled: bool, communicator: Any) -> Sums:
     """`sums_of`, over all ranks."""
-    return SharedSums(position, communicator)
+    if device == CPU:
+        return SharedSums(position, communicator)
+    return SharedSumsOnDevice(position, device, scaled, communicator)

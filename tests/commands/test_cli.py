@@ -40,10 +40,11 @@ def test_info_predicts_threads_and_layer():
 
 
 def test_gpu_is_named_with_its_driver(monkeypatch):
-    runtime = SimpleNamespace(getDeviceCount=lambda: 1, getDeviceProperties=lambda i: {"name": b"NVIDIA H200"},
-                              driverGetVersion=lambda: 13020)
+    runtime = SimpleNamespace(getDeviceCount=lambda: 1, driverGetVersion=lambda: 13020)
+    runtime.getDeviceProperties = lambda i: {"name": b"NVIDIA H200", "major": 9, "minor": 0,
+                                             "totalGlobalMem": 150_000_000_000}
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(runtime=runtime)))
-    assert gpu() == "NVIDIA H200; driver for CUDA 13.2"
+    assert gpu() == "NVIDIA H200 (compute capability 9.0, 139.70 GiB); driver for CUDA 13.2"
 
 
 def test_summary_prints_the_table(capsys):

@@ -2,6 +2,7 @@
 #pragma once
 
 template <class T> T __ldg(const T* p) { return *p; }
+template <class T> T __ldcg(const T* p) { return *p; }
 template <class T> T atomicAdd(T* p, T v) { T old = *p; *p += v; return old; }
 template <class T> T atomicMax(T* p, T v) { T old = *p; *p = old < v ? v : old; return old; }
 template <class T> T atomicMin(T* p, T v) { T old = *p; *p = v < old ? v : old; return old; }

@@ -11,6 +11,7 @@ import ctypes
 import re
 
 import numpy as np
+import strict_cuda
 
 from emulator.build import compiled
 from emulator.fence import READ_ONLY, READ_WRITE, fence_at, fence_of
@@ -52,6 +53,10 @@ class Kernel:
         if len(args) != len(self.parameters):
             raise LaunchError(f"{self.name} takes {len(self.parameters)} arguments, not {len(args)}")
         held = [self.argument(i, a) for i, a in enumerate(args)]
+        recording = strict_cuda.current.streams[-1].recording
+        if recording is not None:                        # a captured launch is not made now
+            recording.launched(self, grid, block, args, shared_mem)
+            return
         fences = self.fences(args)
 
         def run():

@@ -50,6 +50,11 @@ def results(dtype):
         out[name] = cpu.conv2d(x, w, b, window, groups, relu=True)
         out[f"{name}, gradient by x"] = cpu.conv2d_input_gradient(grad, w, x.shape, window, groups, draw(x_shape[1]))
         out[f"{name}, gradient by weight"] = cpu.conv2d_weight_gradient(grad, x, window, groups)
+    sums = np.array([0, 0, 0, 0, np.inf])
+    cpu.tally(sums, draw(1)[0], 7, draw(7, 5), np.arange(7) - 2, -2, False)
+    scaled, found = Arrays([draw(5, 3), draw(7)]), np.zeros((), np.float32)
+    cpu.unscale(scaled, np.float32(4), found)
+    out |= {"tally": sums, "unscaled": scaled[0], "found": found}
     out["matmul"] = cpu.matmul(draw(100, 130), draw(130, 77))
     for c in (3, 40):
         x = draw(4, c, 30, 29)
@@ -87,6 +92,8 @@ def results(dtype):
         out[f"resample, {c}"] = cpu.resample(x, linear(30, 47, 30 / 47, False)[0], linear(29, 11, 29 / 11, False)[0])
         out[f"sum, {c}"] = cpu.add(x, other)
         out[f"selected, {c}"] = cpu.select(other > 0, x, 2.0)
+        out[f"dropped, {c}"], _ = cpu.dropout(x, x.shape, c, 0.5, 2.0)
+        out[f"running, {c}"], *_ = cpu.move_moments(weight, bias, np.array(3), mean, var, 0.1, len(x))
         out[f"relu, {c}"] = cpu.relu(x, 6.0)
         out[f"relu, {c}, gradient"] = cpu.relu_gradient(grad, x, 6.0)
     x, grad = 3 * draw(5, 7, 60, 50), draw(5, 7, 60, 50)

@@ -2,17 +2,21 @@
 
 import math
 
+import emulator
 import numpy as np
 import pytest
 import toy_run
 
+import minidl
 import minidl.functional as F
-from minidl import Device, NonFiniteError, Tensor, augment
+from minidl import Device, NonFiniteError, Tensor, augment, nn, optim
 from minidl.data import DataLoader, ImageDataset, SegmentationDataset
 from minidl.data.resident import Resident, kept_on
 from minidl.data.upload import uploaded
 from minidl.io import CheckpointError
 from minidl.train import Callback
+
+needs_emulator = pytest.mark.skipif(emulator.missing() is not None, reason=emulator.missing() or "")
 
 
 class Watch(Callback):
@@ -39,7 +43,12 @@ def test_no_step_reads_anything_back(gpu, tmp_path, settings):
 
 
 def test_the_log_is_that_of_the_cpu(gpu, tmp_path):
-    rows = [toy_run.train(tmp_path / device, device=device, epochs=2) for device in ("cpu", "gpu")]
+    rows = []
+    for device in ("cpu", "gpu"):
+        model = Columns()
+        model.dropout.p = 0.0                    # its random numbers are others
+        rows.append(toy_run.fit(model, optim.SGD(model.parameters(), 0.1), toy_run.TRAIN_SET, toy_run.VALIDATION_SET,
+                                output_dir=tmp_path / device, epochs=2, batch_size=16, device=device, log_interval=0))
     for cpu, other in zip(*rows, strict=True):
         for name in ("train_loss", "validation_loss"):
             assert math.isclose(cpu[name], other[name], rel_tol=1e-4)
@@ -186,29 +195,92 @@ def test_where_the_images_are_changes_no_bit_of_the_result(gpu, tmp_path, reside
                                                   prefetch=0)[0]["train_loss"]
 
 
-@pytest.mark.parametrize("amp", ["float16", "bfloat16"])
-def test_half_precision_trains_as_well_and_resumes(gpu, tmp_path, amp):
-    pytest.importorskip("ml_dtypes")
+def test_float16_trains_as_well_and_resumes(gpu, tmp_path):
+    settings = {"device": "gpu", "validation_set": None, "clip_norm": 9, "epochs": 1}
     watch = Watch(gpu)
-    rows = toy_run.train(tmp_path / "whole", device="gpu", amp=amp, validation_set=None, callbacks=[watch], clip_norm=9)
-    assert watch.steps == [[]] * 21
-    full = toy_run.train(tmp_path / "float32", device="gpu", validation_set=None, clip_norm=9)
+    rows = toy_run.train(tmp_path / "whole", amp="float16", callbacks=[watch], **settings)
+    assert watch.steps == [[]] * 7
+    full = toy_run.train(tmp_path / "float32", **settings)
     assert rows[-1]["train_loss"] == pytest.approx(full[-1]["train_loss"], rel=0.15)     # float16 overflows at first
 
     class Stop(Callback):
         def step_finished(self, run):
-            if run.steps == 10:
+            if run.steps == 4:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        toy_run.train(tmp_path / "part", device="gpu", amp=amp, validation_set=None, callbacks=[Stop()], clip_norm=9,
-                      checkpoint_interval=0)
-    resumed = toy_run.train(tmp_path / "part", device="gpu", amp=amp, validation_set=None, resume=True, clip_norm=9)
+        toy_run.train(tmp_path / "part", amp="float16", callbacks=[Stop()], checkpoint_interval=0, **settings)
+    resumed = toy_run.train(tmp_path / "part", amp="float16", resume=True, **settings)
     assert [row["train_loss"] for row in resumed] == [row["train_loss"] for row in rows]
     with pytest.raises(CheckpointError, match="amp"):
-        toy_run.train(tmp_path / "part", device="gpu", validation_set=None, resume=True, clip_norm=9)
+        toy_run.train(tmp_path / "part", resume=True, **settings)
+
+
+def test_bfloat16_needs_no_scale(gpu, tmp_path):
+    pytest.importorskip("ml_dtypes")
+    row, = toy_run.train(tmp_path / "run", device="gpu", validation_set=None, epochs=1, amp="bfloat16")
+    assert row["train_loss"] == pytest.approx(2.36, abs=0.2)
 
 
 def test_half_precision_on_the_cpu_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"^fit: amp='float16' needs a GPU; the CPU computes in float32$"):
         toy_run.train(tmp_path, amp="float16")
+
+
+class Columns(nn.Module):
+    """A classifier without products, which are not part of every capture."""
+
+    def __init__(self):
+        self.scale = nn.Parameter(np.linspace(-1, 1, 10, dtype=np.float32).reshape(1, 10, 1, 1))
+        self.norm, self.dropout = nn.BatchNorm2d(10), nn.Dropout(0.2)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.norm(x * self.scale)), 4)
+        return F.mean(self.dropout(x), (2, 3))
+
+
+@needs_emulator
+@pytest.mark.parametrize("settings", [
+    {"clip_norm": 0.5, "ema_decay": 0.9}, {"amp": "float16", "accumulate": 2}, {"freeze": {"norm": 1}},
+], ids=str)
+def test_a_graph_trains_with_the_bits_of_eager_steps(gpu, tmp_path, capsys, settings):
+    results = []
+    for graph in (False, True):
+        minidl.manual_seed(1)
+        model, watch = Columns(), Watch(gpu)
+        optimizer = optim.Adam(model.named_parameters(), 0.01)
+        schedule = optim.CosineAnnealingLR(optimizer, 2 * toy_run.STEPS)
+        rows = toy_run.fit(model, optimizer, toy_run.TRAIN_SET, output_dir=tmp_path / str(graph), epochs=2,
+                           batch_size=16, schedule=schedule, device="gpu", graph=graph, log_interval=0,
+                           callbacks=[watch], **settings)
+        assert watch.steps == [[]] * 14
+        results.append(([{**row, "seconds": 0} for row in rows], model.state_dict()))
+    (eager, weights), (captured, others) = results
+    assert eager == captured
+    for name, array in weights.items():
+        np.testing.assert_array_equal(others[name], array, err_msg=name)
+    assert "cannot be captured" not in capsys.readouterr().out
+
+
+@needs_emulator
+def test_a_model_with_hooks_takes_eager_steps(gpu, tmp_path, capsys):
+    model, calls = Columns(), []
+    model.norm.register_forward_hook(lambda *_: calls.append(1))
+    toy_run.fit(model, optim.SGD(model.parameters(), 0.1), toy_run.TRAIN_SET, output_dir=tmp_path / "run", epochs=1,
+                batch_size=16, device="gpu", graph=True, log_interval=0)
+    assert len(calls) >= toy_run.STEPS
+    assert "graph: this step is eager, because the model has hooks" in capsys.readouterr().out
+
+
+def test_a_graph_on_the_cpu_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^fit: graph=True needs a GPU$"):
+        toy_run.train(tmp_path, graph=True)
+
+
+@needs_emulator
+def test_a_graph_of_convolutions(gpu, tmp_path, capsys):
+    rows = [toy_run.train(tmp_path / str(graph), device="gpu", epochs=1, validation_set=None, graph=graph)
+            for graph in (False, True)]
+    assert rows[0][0]["train_loss"] == rows[1][0]["train_loss"]
+    said = capsys.readouterr().out
+    assert said.count("graph: ") == said.count("its batch has another shape than the first") == 1

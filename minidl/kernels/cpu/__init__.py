@@ -25,6 +25,7 @@ from minidl.kernels.cpu.add import add
 from minidl.kernels.cpu.augmentation import add_noise, blend_each, blur, displace, gather, look_up, mix_channels, warp
 from minidl.kernels.cpu.average_pooling import avg_pool2d, avg_pool2d_gradient
 from minidl.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from minidl.kernels.cpu.dropout import dropout
 from minidl.kernels.cpu.gemm.matmul import matmul
 from minidl.kernels.cpu.max_pooling import max_pool2d, max_pool2d_gradient
 from minidl.kernels.cpu.normalization.batch_norm import batch_norm, batch_norm_gradient
@@ -38,6 +39,9 @@ from minidl.kernels.cpu.resampling import resample
 from minidl.kernels.cpu.selection import select
 from minidl.kernels.cpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.cpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
+from minidl.kernels.plain.normalization import move_moments
+from minidl.kernels.plain.optimizers import unscale
+from minidl.kernels.plain.tally import tally
 
 __all__ = [
     "activation",
@@ -58,6 +62,7 @@ __all__ = [
     "conv2d_weight_gradient",
     "cross_entropy",
     "displace",
+    "dropout",
     "gather",
     "group_norm",
     "group_norm_gradient",
@@ -73,6 +78,7 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_gradient",
     "mix_channels",
+    "move_moments",
     "relu",
     "relu_gradient",
     "resample",
@@ -81,6 +87,8 @@ __all__ = [
     "sgd",
     "softmax",
     "softmax_gradient",
+    "tally",
+    "unscale",
     "warp",
 ]
 

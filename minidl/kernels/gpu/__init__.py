@@ -10,27 +10,25 @@ import inspect
 from minidl.kernels import plain
 from minidl.kernels.gpu.activation import activation, activation_gradient, relu, relu_gradient
 from minidl.kernels.gpu.add import add
+from minidl.kernels.gpu.augmentation import add_noise, blend_each, blur, displace, gather, look_up, mix_channels, warp
 from minidl.kernels.gpu.average_pooling import avg_pool2d, avg_pool2d_gradient
+from minidl.kernels.gpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from minidl.kernels.gpu.dropout import dropout
+from minidl.kernels.gpu.gemm.matmul import matmul
 from minidl.kernels.gpu.max_pooling import max_pool2d, max_pool2d_gradient
 from minidl.kernels.gpu.normalization.batch_norm import batch_norm, batch_norm_gradient
+from minidl.kernels.gpu.normalization.group_norm import group_norm, group_norm_gradient
+from minidl.kernels.gpu.normalization.layer_norm import layer_norm, layer_norm_gradient
 from minidl.kernels.gpu.normalization.moments import channel_moments
+from minidl.kernels.gpu.normalization.response_norm import local_response_norm, local_response_norm_gradient
+from minidl.kernels.gpu.normalization.running import move_moments
+from minidl.kernels.gpu.optimizers import adam, lerp, rmsprop, sgd, unscale
 from minidl.kernels.gpu.reduction import axis_sums
+from minidl.kernels.gpu.resampling import resample
 from minidl.kernels.gpu.selection import select
-from minidl.kernels.plain.augmentation import add_noise, blend_each, blur, displace, gather, look_up, mix_channels, warp
-from minidl.kernels.plain.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from minidl.kernels.gpu.softmax.cross_entropy import cross_entropy
-from minidl.kernels.plain.matmul import matmul
-from minidl.kernels.plain.normalization import (
-    group_norm,
-    group_norm_gradient,
-    layer_norm,
-    layer_norm_gradient,
-    local_response_norm,
-    local_response_norm_gradient,
-)
-from minidl.kernels.gpu.optimizers import adam, lerp, rmsprop, sgd
-from minidl.kernels.plain.resampling import resample
 from minidl.kernels.gpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
+from minidl.kernels.gpu.tally import tally
 
 __all__ = [
     "activation",
@@ -51,6 +49,7 @@ __all__ = [
     "conv2d_weight_gradient",
     "cross_entropy",
     "displace",
+    "dropout",
     "gather",
     "group_norm",
     "group_norm_gradient",
@@ -66,6 +65,7 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_gradient",
     "mix_channels",
+    "move_moments",
     "relu",
     "relu_gradient",
     "resample",
@@ -74,6 +74,8 @@ __all__ = [
     "sgd",
     "softmax",
     "softmax_gradient",
+    "tally",
+    "unscale",
     "warp",
 ]
 

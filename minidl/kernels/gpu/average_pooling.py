@@ -27,5 +27,5 @@ def pooled(kernel, source, out, shape, window, share):
     if hasattr(share, "dtype"):
         share, shares = 0, contiguous(share.astype(math_dtype(source.dtype), copy=False))
     pixels = out.size // c
-    launch(source, "average_pooling.cu", kernel, *grid_of(pixels, c), channels_last(source), out, sliding(shape, window),
-           pixels, c, shares, share, defines=variant(source.dtype))
+    launch(source, "average_pooling.cu", kernel, *grid_of(pixels, c), channels_last(source), out,
+           sliding(shape, window), pixels, c, shares, share, defines=variant(source.dtype))

@@ -44,3 +44,9 @@ def ordered(*arrays):
 def restored(order, x):
     """x with its axes where they were before `ordered`: a view."""
     return x if order is None else x.transpose(sorted(range(x.ndim), key=order.__getitem__))
+
+
+def below_2_31(what, n):
+    """Raise ValueError where a kernel would count further than 32 bits; elements are counted in 64."""
+    if n >= 2**31:
+        raise ValueError(f"{what}: {n}, and the GPU's kernels take fewer than 2**31 at once; take smaller batches")

@@ -16,8 +16,8 @@ def max_pool2d(x, window, relu=False):
     out = xp.empty((len(x), *window.out(x.shape[2:]), c), dtype=x.dtype)
     winner = xp.empty(out.shape, dtype=xp.uint8 if math.prod(window.kernel) < 256 else xp.uint16)
     pixels = out.size // c
-    launch(x, "max_pooling.cu", "max_pool", *grid_of(pixels, c), channels_last(x), out, winner, sliding(x.shape, window),
-           pixels, c, bool(relu), defines=variant(x.dtype) + of_taps(winner))
+    launch(x, "max_pooling.cu", "max_pool", *grid_of(pixels, c), channels_last(x), out, winner,
+           sliding(x.shape, window), pixels, c, bool(relu), defines=variant(x.dtype) + of_taps(winner))
     return logical(out), logical(winner)
 
 
@@ -26,8 +26,9 @@ def max_pool2d_gradient(grad, winner, shape, window):
     dx = array_module(grad).empty((n, h, w, c), dtype=grad.dtype)
     shared = math.prod(-(-k // s) for k, s in zip(window.kernel, window.stride, strict=True))
     sums = ("SUM=double",) if shared > FEW else ()
-    launch(grad, "max_pooling.cu", "max_pool_gradient", *grid_of(n * h * w, c), channels_last(grad), channels_last(winner),
-           dx, sliding(tuple(shape), window), n * h * w, c, defines=variant(grad.dtype) + of_taps(winner) + sums)
+    launch(grad, "max_pooling.cu", "max_pool_gradient", *grid_of(n * h * w, c), channels_last(grad),
+           channels_last(winner), dx, sliding(tuple(shape), window), n * h * w, c,
+           defines=variant(grad.dtype) + of_taps(winner) + sums)
     return logical(dx)
 
 

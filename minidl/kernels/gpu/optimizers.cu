@@ -15,6 +15,7 @@ struct Table {
     long long size[ARRAYS];
     int first[ARRAYS + 1];                       // the number of the array's first stretch
     int count;
+    const float* unless;                         // null, or a flag: nothing is written unless it is 0
 };
 
 struct Part { int array; long long begin, end; };
@@ -32,6 +33,7 @@ __device__ __forceinline__ Part my_part(const Table& table) {
 // f(elements) for each element of this block's part: elements[slot] is read first and written afterwards, if `kept`
 // says so for its slot.
 template <int USED, class F> __device__ __forceinline__ void update(const Table& table, unsigned kept, F f) {
+    if (table.unless && *table.unless != 0) return;
     const Part part = my_part(table);
     REAL* slot[USED];
     bool whole = true;
@@ -126,4 +128,15 @@ extern "C" __global__ void __launch_bounds__(256) rmsprop(const Table table, dou
 
 extern "C" __global__ void __launch_bounds__(256) lerp(const Table table, MATH weight) {
     update<2>(table, 1, [=](MATH (&v)[2]) { v[0] += (v[1] - v[0]) * weight; });              // x, target
+}
+
+// g <- g / scale; `found` becomes 1 if a result is not finite: whoever writes it, writes the same.
+extern "C" __global__ void __launch_bounds__(256) unscale(const Table table, const float* __restrict__ scale, float* found) {
+    const MATH inverse = MATH(1.0 / double(*scale));
+    bool bad = false;
+    update<1>(table, 1, [=, &bad](MATH (&v)[1]) {
+        v[0] *= inverse;
+        bad = bad || v[0] - v[0] != 0;
+    });
+    if (bad) *found = 1;
 }

@@ -12,15 +12,17 @@ from minidl.kernels import plain
 from minidl.kernels.gpu.elements import THREADS, variant
 from minidl.kernels.gpu.runtime.launcher import launch
 from minidl.kernels.parameters import memory_order
+from minidl.kernels.plain.optimizers import kept_unless
 
 ARRAYS, SLOTS, STRETCH = 64, 5, 4096                 # as in optimizers.cu
 TABLE = np.dtype([("array", np.uint64, (SLOTS, ARRAYS)), ("size", np.int64, ARRAYS), ("first", np.int32, ARRAYS + 1),
-                  ("count", np.int32)], align=True)
+                  ("count", np.int32), ("unless", np.uint64)], align=True)
 
 
 def sgd(xs, grads, velocities, lr, momentum, weight_decay, nesterov):
     if not together(xs, velocities):
-        plain.sgd(xs, grads, velocities, lr, momentum, weight_decay, nesterov)
+        with kept_unless(xs, velocities):
+            plain.sgd(xs, grads, velocities, lr, momentum, weight_decay, nesterov)
         return
     update("sgd", (xs, grads, velocities), *by_value_or_address(lr), momentum, weight_decay, velocities is not None,
            nesterov)
@@ -28,7 +30,8 @@ def sgd(xs, grads, velocities, lr, momentum, weight_decay, nesterov):
 
 def adam(xs, grads, first_moments, second_moments, steps, lr, betas, eps, weight_decay, decoupled):
     if not together(xs, first_moments, second_moments):
-        plain.adam(xs, grads, first_moments, second_moments, steps, lr, betas, eps, weight_decay, decoupled)
+        with kept_unless(xs, first_moments, second_moments):
+            plain.adam(xs, grads, first_moments, second_moments, steps, lr, betas, eps, weight_decay, decoupled)
         return
     update("adam", (xs, grads, first_moments, second_moments), *by_value_or_address(lr), *by_value_or_address(steps),
            *betas, eps, weight_decay, bool(decoupled))
@@ -36,10 +39,11 @@ def adam(xs, grads, first_moments, second_moments, steps, lr, betas, eps, weight
 
 def rmsprop(xs, grads, second_moments, velocities, first_moments, lr, alpha, eps, weight_decay, momentum):
     if not together(xs, second_moments, velocities, first_moments):
-        plain.rmsprop(xs, grads, second_moments, velocities, first_moments, lr, alpha, eps, weight_decay, momentum)
+        with kept_unless(xs, second_moments, velocities, first_moments):
+            plain.rmsprop(xs, grads, second_moments, velocities, first_moments, lr, alpha, eps, weight_decay, momentum)
         return
-    update("rmsprop", (xs, grads, second_moments, velocities, first_moments), *by_value_or_address(lr), alpha, 1 - alpha,
-           eps, weight_decay, momentum, velocities is not None, first_moments is not None)
+    update("rmsprop", (xs, grads, second_moments, velocities, first_moments), *by_value_or_address(lr), alpha,
+           1 - alpha, eps, weight_decay, momentum, velocities is not None, first_moments is not None)
 
 
 def lerp(xs, targets, weight):
@@ -49,6 +53,13 @@ def lerp(xs, targets, weight):
         plain.lerp(xs, targets, weight)
 
 
+def unscale(grads, scale, found):
+    if grads.gapless:
+        launch_all("unscale", grads, [grads.addresses], scale, found)
+    else:
+        plain.unscale(grads, scale, found)
+
+
 def by_value_or_address(number):
     """(a number, None) or (0, an array with one number)."""
     return (0.0, number) if hasattr(number, "dtype") else (number, None)
@@ -56,7 +67,7 @@ def by_value_or_address(number):
 
 def together(xs, *slots):
     """Whether all arrays have no gaps, and those of a parameter the same memory order."""
-    return xs.gapless and all(slot is None or slot.gapless and slot.order == xs.order for slot in slots)
+    return xs.gapless and all(slot is None or (slot.gapless and slot.order == xs.order) for slot in slots)
 
 
 def update(kernel, slots, *numbers):
@@ -64,16 +75,23 @@ def update(kernel, slots, *numbers):
     xs, others, *states = slots
     others = [laid_out_like(x, order, other) for x, order, other in zip(xs, xs.order, others, strict=True)]
     addresses = [xs.addresses, [other.data.ptr for other in others], *(state and state.addresses for state in states)]
+    launch_all(kernel, xs, addresses, *numbers)
+
+
+def launch_all(kernel, xs, addresses, *numbers):
+    """Launch a kernel on tables of arrays, whose addresses in each slot are given; those of the first are xs."""
     for first in range(0, len(xs), ARRAYS):
         table = table_of(xs, addresses, first)
         if stretches := int(table["first"][0, table["count"][0]]):
-            launch(xs[0], "optimizers.cu", kernel, (stretches,), (THREADS,), table, *numbers, defines=variant(xs[0].dtype))
+            launch(xs[0], "optimizers.cu", kernel, (stretches,), (THREADS,), table, *numbers,
+                   defines=variant(xs[0].dtype))
 
 
 def table_of(xs, addresses, first):
     """The structure Table of optimizers.cu, for the arrays from `first` on."""
     table, sizes = np.zeros(1, TABLE), np.diff(xs.starts[first:first + ARRAYS + 1])
     count = table["count"][0] = len(sizes)
+    table["unless"] = 0 if xs.unless is None else xs.unless.data.ptr
     for i, slot in enumerate(addresses):
         if slot is not None:
             table["array"][0, i, :count] = slot[first:first + count]

@@ -4,9 +4,10 @@ import functools
 
 import numpy as np
 
-from minidl.kernels.gpu.elements import BLOCKS, THREADS
+from minidl.kernels.gpu.elements import BLOCKS, THREADS, below_2_31
 
-SLIDING = np.dtype([(name, np.int32) for name in "h w oh ow kh kw sh sw top left dh dw".split()])
+FIELDS = "h", "w", "oh", "ow", "kh", "kw", "sh", "sw", "top", "left", "dh", "dw"
+SLIDING = np.dtype([(name, np.int32) for name in FIELDS])
 
 
 @functools.lru_cache(maxsize=1024)
@@ -19,8 +20,7 @@ def sliding(shape, window):
 @functools.cache
 def grid_of(pixels, c):
     """(grid, block) of a launch in which each thread takes one channel of some pixels."""
-    if pixels >= 2**31:
-        raise ValueError(f"pooling of {pixels} pixels; a GPU pools fewer than 2**31 at once, so take smaller batches")
+    below_2_31("pooling: pixels", pixels)
     tiles = -(-c // THREADS)
     across = -(-c // tiles)
     parts = THREADS // across

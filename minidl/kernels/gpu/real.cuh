@@ -16,7 +16,8 @@ __device__ __forceinline__ bool widen(bool x) { return x; }
 // WIDTH neighbours, which one instruction loads or stores: 16 bytes of REAL.
 constexpr int WIDTH = 16 / sizeof(REAL);
 
-template <class T, int N> struct alignas(sizeof(T) * N) Pack { T v[N]; };
+// N neighbours, as one or more vectors of at most 16 bytes.
+template <class T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack { T v[N]; };
 
 template <class T, int N> __device__ __forceinline__ bool aligned(const T* p) {
     return reinterpret_cast<unsigned long long>(p) % sizeof(Pack<T, N>) == 0;

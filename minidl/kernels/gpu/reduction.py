@@ -3,8 +3,6 @@
 import itertools
 import math
 
-import numpy as np
-
 from minidl.device import array_module
 from minidl.kernels import plain
 from minidl.kernels.gpu.columns import shape, workspace
@@ -36,7 +34,7 @@ PATTERNS = [], [True], [False], [False, True], [True, False], [False, True, Fals
 
 
 def runs_of(shape, summed):
-    """[(whether its axes are summed, how many elements), ...] of each run of neighbouring axes; axes of 1 are left out."""
+    """[(whether its axes are summed, its elements), ...] of each run of neighbouring axes, without axes of length 1."""
     pairs = [(add, n) for add, n in zip(summed, shape, strict=True) if n > 1]
     return [(add, math.prod(n for _, n in run)) for add, run in itertools.groupby(pairs, key=lambda pair: pair[0])]
 
@@ -58,6 +56,6 @@ def sums(x, sets, length, columns):
         launch(x, "reduction.cu", "sum_rows", (grid,), (lanes, THREADS // lanes), x, out, sets, length, defines=defines)
     else:
         (tiles, slices), block = shape(length, columns, sets)
-        launch(x, "reduction.cu", "sum_columns", (tiles, slices), block, x, *workspace(x, tiles, slices, out.size), out, sets,
-               length, columns, defines=defines)
+        launch(x, "reduction.cu", "sum_columns", (tiles, slices), block, x, *workspace(x, tiles, slices, out.size), out,
+               sets, length, columns, defines=defines)
     return out

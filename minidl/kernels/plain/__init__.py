@@ -10,6 +10,7 @@ from minidl.kernels.plain.augmentation import add_noise, blend_each, blur, displ
 from minidl.kernels.plain.average_pooling import avg_pool2d, avg_pool2d_gradient
 from minidl.kernels.plain.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from minidl.kernels.plain.cross_entropy import cross_entropy
+from minidl.kernels.plain.dropout import dropout
 from minidl.kernels.plain.matmul import matmul
 from minidl.kernels.plain.max_pooling import max_pool2d, max_pool2d_gradient
 from minidl.kernels.plain.normalization import (
@@ -22,12 +23,14 @@ from minidl.kernels.plain.normalization import (
     layer_norm_gradient,
     local_response_norm,
     local_response_norm_gradient,
+    move_moments,
 )
-from minidl.kernels.plain.optimizers import adam, lerp, rmsprop, sgd
+from minidl.kernels.plain.optimizers import adam, lerp, rmsprop, sgd, unscale
 from minidl.kernels.plain.reduction import axis_sums
 from minidl.kernels.plain.resampling import resample
 from minidl.kernels.plain.selection import select
 from minidl.kernels.plain.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
+from minidl.kernels.plain.tally import tally
 
 __all__ = [
     "activation",
@@ -48,6 +51,7 @@ __all__ = [
     "conv2d_weight_gradient",
     "cross_entropy",
     "displace",
+    "dropout",
     "gather",
     "group_norm",
     "group_norm_gradient",
@@ -63,6 +67,7 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_gradient",
     "mix_channels",
+    "move_moments",
     "relu",
     "relu_gradient",
     "resample",
@@ -71,5 +76,7 @@ __all__ = [
     "sgd",
     "softmax",
     "softmax_gradient",
+    "tally",
+    "unscale",
     "warp",
 ]

@@ -11,9 +11,9 @@ def product(a, b):
 
 
 def matmul(a, b, bias=None, relu=False):
-    """a @ b + bias for two matrices.   a (M, K), b (K, N), bias (N,) or None  ->  (M, N)
+    """a @ b + bias for two matrices, or for each pair of them, broadcast over the leading axes.
 
-    With `relu`, max(out, 0).
+    a (..., M, K), b (..., K, N), bias (N,) or None  ->  (..., M, N).   With `relu`, max(out, 0).
     """
     out = product(a, b)
     if bias is not None:

@@ -15,6 +15,7 @@ __all__ = [
     "layer_norm_gradient",
     "local_response_norm",
     "local_response_norm_gradient",
+    "move_moments",
 ]
 
 IMAGES = (0, 2, 3)                      # the axes over which a channel of a batch is summed
@@ -60,6 +61,25 @@ def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds)
         m = x.size // x.shape[1]
         dx = grad - by_channel(dbias / m) - xhat * by_channel(dweight / m)
     return dx * by_channel(weight * inverse_std), dweight, dbias, grad if adds else None
+
+
+def move_moments(running_mean, running_var, batches, mean, var, momentum, n, in_place=False):
+    """running <- (1 - momentum) * running + momentum * moment, where the variance is the unbiased one; batches + 1.
+
+    batches () of int64, all others (C,); n elements per channel; momentum None: 1 / batches, so all have equal weights
+    ->  running mean, running variance, batches: new arrays or, `in_place`, those given
+    """
+    moved_batches = batches + 1
+    if momentum is None:                                     # on a GPU, the number is not waited for
+        host = isinstance(moved_batches, np.ndarray | np.generic)
+        momentum = 1 / (int(moved_batches) if host else moved_batches.astype(mean.dtype))
+    moved = (running_mean * (1 - momentum) + mean * momentum,
+             running_var * (1 - momentum) + var * (momentum * n / (n - 1)), moved_batches)
+    if not in_place:
+        return moved
+    for array, value in zip((running_mean, running_var, batches), moved, strict=True):
+        array[...] = value
+    return running_mean, running_var, batches
 
 
 def layer_norm(x, weight, bias, eps):

@@ -1,13 +1,17 @@
 """The update steps of the optimizers, as array code.
 
 The i-th arrays of all arguments belong to the same parameter. These are the only kernels that write into their
-arguments: into the parameters and the optimizer's state, never into a gradient. `minidl/optim` explains the formulas
-and cites their sources.
+arguments: into the parameters and the optimizer's state; into gradients, `unscale` alone. `minidl/optim` explains the
+formulas and cites their sources.
 """
+
+from contextlib import contextmanager
+
+import numpy as np
 
 from minidl.device import array_module
 
-__all__ = ["adam", "lerp", "rmsprop", "sgd"]
+__all__ = ["adam", "lerp", "rmsprop", "sgd", "unscale"]
 
 
 def sgd(xs, grads, velocities, lr, momentum, weight_decay, nesterov):
@@ -79,3 +83,24 @@ def lerp(xs, targets, weight):
     """x <- x + weight * (target - x): linear interpolation from xs to targets. Both are Arrays."""
     for x, target in zip(xs, targets, strict=True):
         x += (target - x) * weight
+
+
+def unscale(grads, scale, found):
+    """g <- g / scale for all gradients, Arrays; `found`, float32 (), becomes 1 if a result is not finite."""
+    xp, inverse = array_module(scale), (1 / scale.astype(np.float64)).astype(np.float32)
+    for grad in grads:
+        grad *= inverse.astype(grad.dtype)
+        xp.maximum(found, (~xp.isfinite(grad)).any().astype(np.float32), out=found)
+
+
+@contextmanager
+def kept_unless(xs, *slots):
+    """A context after which the arrays are as they were, if the flag `xs.unless` is not 0: for array code, and slow."""
+    if xs.unless is None:
+        yield
+        return
+    arrays = [x for part in (xs, *slots) if part is not None for x in part]
+    before = [x.copy() for x in arrays]
+    yield
+    for x, old in zip(arrays, before, strict=True):
+        x[...] = array_module(x).where(xs.unless != 0, old, x)

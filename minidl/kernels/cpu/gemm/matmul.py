@@ -62,9 +62,9 @@ class Workspaces(NamedTuple):
 
 
 def matmul(a, b, bias=None, relu=False):
-    (m, k), n = a.shape, b.shape[1]
-    if not (m and n and k):
+    if not a.ndim == b.ndim == 2 or 0 in (*a.shape, b.shape[1]):
         return plain.matmul(a, b, bias, relu)
+    (m, k), n = a.shape, b.shape[1]
     a_transposed, b_transposed, has_epilogue = is_transposed(a), is_transposed(b), bias is not None or relu
     if b_transposed and not has_epilogue and k * n > m * (k + n):
         return np.ascontiguousarray(matmul(b.T, a.T).T)       # cheaper than to transpose b

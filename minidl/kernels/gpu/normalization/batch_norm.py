@@ -10,6 +10,7 @@ from minidl.kernels.gpu.elements import BLOCKS, THREADS, math_dtype, variant
 from minidl.kernels.gpu.layout import channels_last, contiguous, logical
 from minidl.kernels.gpu.runtime.launcher import launch
 
+FILE = "normalization/batch_norm.cu"
 ALL, BY_INPUT, BY_OUTPUT = range(3)      # how to find the gradients that ReLU passes: no ReLU; from x; from the output
 
 
@@ -34,14 +35,14 @@ def shape(rows, c, itemsize):
 
 # In this backend, `passed` is a Passed.
 def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
-    c, adds, shape_of_x = x.shape[1], add is not None, x.shape
+    c, adds = x.shape[1], add is not None
     x, add = channels_last(x), channels_last(add) if adds else None
     out, rows = array_module(x).empty_like(x), x.size // c
     ceiling = math.nan if ceiling is None else ceiling
     grid, block, width = shape(rows, c, x.itemsize)
     weight, bias, mean, var = numbers(x, weight, bias, mean, var)
-    launch(x, "normalization/batch_norm.cu", "batch_norm", grid, block, x, add, weight, bias, mean, var, out, rows, c, width, eps,
-           bool(relu), ceiling, defines=variant(x.dtype))
+    launch(x, FILE, "batch_norm", grid, block, x, add, weight, bias, mean, var, out, rows, c, width, eps, bool(relu),
+           ceiling, defines=variant(x.dtype))
     return logical(out), Passed(bias, ceiling, out if adds else None) if relu else None
 
 
@@ -55,11 +56,11 @@ def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds)
     dweight, dbias = (xp.empty(c, dtype=math_type) for _ in range(2))
     dx, dadd = xp.empty_like(x), xp.empty_like(x) if adds and gate != ALL else None
     grid, block = columns.shape(rows, c)
-    launch(x, "normalization/batch_norm.cu", "batch_norm_sums", grid, block, grad, x, out, weight, bias, mean, var,
+    launch(x, FILE, "batch_norm_sums", grid, block, grad, x, out, weight, bias, mean, var,
            *columns.workspace(x, *grid, 2 * c), dweight, dbias, rows, c, eps, gate, ceiling, defines=defines)
     grid, block, width = shape(rows, c, x.itemsize)
-    launch(x, "normalization/batch_norm.cu", "batch_norm_gradient", grid, block, grad, x, out, weight, bias, mean, var, dweight, dbias,
-           dx, dadd, rows, c, width, eps, gate, bool(training), ceiling, defines=defines)
+    launch(x, FILE, "batch_norm_gradient", grid, block, grad, x, out, weight, bias, mean, var, dweight, dbias, dx,
+           dadd, rows, c, width, eps, gate, bool(training), ceiling, defines=defines)
     return logical(dx), dweight, dbias, None if not adds else logical(grad if dadd is None else dadd)
 
 

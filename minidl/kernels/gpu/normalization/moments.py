@@ -12,6 +12,6 @@ def channel_moments(x):
     mean, var = (xp.empty(c, dtype=math_dtype(x.dtype)) for _ in range(2))
     pixels = x.size // c
     grid, block = shape(pixels, c)
-    launch(x, "normalization/moments.cu", "channel_moments", grid, block, rows, *workspace(x, *grid, 3 * c), mean, var, pixels, c,
-           defines=variant(x.dtype))
+    launch(x, "normalization/moments.cu", "channel_moments", grid, block, rows, *workspace(x, *grid, 3 * c), mean, var,
+           pixels, c, defines=variant(x.dtype))
     return mean, var

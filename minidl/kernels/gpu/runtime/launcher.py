@@ -50,6 +50,16 @@ def launch(x, file, name, grid, block, *args, shared_mem=0, defines=()):
         function(grid, block, tuple(map(checked, parameters, args)), shared_mem=shared_mem)
 
 
+def capability(x):
+    """The compute capability of the device of the array x: 90 for 9.0."""
+    return capability_of(type(x).__module__.partition(".")[0], x.device.id)
+
+
+@functools.cache
+def capability_of(library, device):
+    return int(sys.modules[library].cuda.Device(device).compute_capability)
+
+
 def checked(parameter, arg):
     """An argument as the kernel needs it; TypeError or ValueError if it is not."""
     if not parameter.pointer:

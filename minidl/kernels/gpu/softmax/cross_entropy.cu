@@ -1,7 +1,7 @@
 // Cross entropy of softmax with its gradient, for integer targets: the losses of rows and their sum of weights.
 //
 // x (N, C, ...) as rows of classes; target (rows,); weight (classes,). A target that is no class makes its loss and
-// gradient NaN, and `fault` (2,) tells it, unless it tells another: nobody waits for a check before the launch.
+// gradient NaN, and it is noted in `fault` (): nobody waits for a check before the launch. See minidl/faults.py.
 #include "columns.cuh"
 #include "softmax/rows.cuh"
 
@@ -10,21 +10,21 @@
 #endif
 
 // total = the sum of the weights of all targets but ignored ones. block (1, parts), grid (1, slices)
-extern "C" __global__ void __launch_bounds__(256) sum_weights(const TARGET* __restrict__ target,
+extern "C" __global__ void __launch_bounds__(256, 4) sum_weights(const TARGET* __restrict__ target,
     const MATH* __restrict__ weight, double* __restrict__ partial, unsigned* __restrict__ done,
-    MATH* __restrict__ total, long long rows, int classes, long long ignore, unsigned long long* __restrict__ fault) {
+    MATH* __restrict__ total, long long rows, int classes, long long ignore, double* __restrict__ fault) {
     const Slice slice = my_slice(rows);
     double sum[1] = {0};
     for (long long row = slice.first; row < slice.end; row += slice.step) {
         const long long t = target[row];
         if (t == ignore) continue;
         if (t >= 0 && t < classes) sum[0] += weight[t];
-        else if (atomicCAS(fault, 0ull, (unsigned long long)classes) == 0) fault[1] = t;
+        else *fault = t;                         // whichever comes last
     }
     if (add_slices(sum, partial, done, 0, 1)) *total = MATH(sum[0]);
 }
 
-extern "C" __global__ void __launch_bounds__(256) cross_entropy(const REAL* __restrict__ x,
+extern "C" __global__ void __launch_bounds__(256, 4) cross_entropy(const REAL* __restrict__ x,
     const TARGET* __restrict__ target, const MATH* __restrict__ weight, const MATH* __restrict__ total,
     REAL* __restrict__ losses, REAL* __restrict__ dx, long long rows, int classes, long long inner, long long ignore,
     MATH smoothing, int mean) {
