@@ -3,10 +3,10 @@ from collections.abc import Sequence
 from minidl.functional.checks import Axis
 import copy
 import functools
+import math
 import operator
 import re
 from collections.abc import Callable, Iterator
-from operator import attrgetter
 from typing import Any, ParamSpec, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -185,6 +185,7 @@ class Node:
     def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], parents: tuple['Node | None', ...]=(), backward: Backward | None=None) -> None: ...
     backward: Any
     dtype: Any
+    finished: Any
     grad: Any
     keeps_grad: Any
     name: Any

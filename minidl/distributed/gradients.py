@@ -20,8 +20,8 @@ import numpy as np
 
 from minidl.device import CPU, Array, array_module, at
 from minidl.distributed.communicator import Communicator, Request
-from minidl.nn import Parameter
-from minidl.tensor import Node
+from minidl.modes import watched
+from minidl.tensor import Node, Tensor
 
 BUCKET = 4 << 20                                 # bytes
 
@@ -29,7 +29,7 @@ BUCKET = 4 << 20                                 # bytes
 class Bucket:
     """Parameters whose gradients are summed together."""
 
-    def __init__(self, parameters: Sequence[Parameter]) -> None:
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
         self.parameters = list(parameters)
         sizes = [p.size for p in self.parameters]
         self.ends = np.cumsum(sizes).tolist()
@@ -45,7 +45,7 @@ class Bucket:
                 self.place(p, end)[...] = 0 if p.grad is None else p.grad
             used = np.array([p.grad is not None for p in self.parameters], self.numbers.dtype)
             self.numbers[self.ends[-1]:] = array_module(self.numbers).asarray(used)
-        self.request = communicator.start_all_reduce(self.numbers)
+        self.request = watched(communicator.start_all_reduce, "send", "all_reduce")(self.numbers)
 
     def finish(self) -> None:
         """Wait for the sums, and make them the gradients, which stay in the bucket until it is started again."""
@@ -63,7 +63,7 @@ class Bucket:
             return [True] * len(self.parameters)
         return CPU.put(self.numbers[self.ends[-1]:])
 
-    def place(self, parameter: Parameter, end: int) -> Array:
+    def place(self, parameter: Tensor, end: int) -> Array:
         """Where the gradient of a parameter is that ends at `end`: in its shape and its order of memory."""
         order = sorted(range(parameter.ndim), key=lambda axis: -parameter.data.strides[axis])
         flat = self.numbers[end - parameter.size:end]
@@ -74,7 +74,7 @@ class Bucket:
 class GradientSum:
     """Sums the gradients of parameters over all ranks; one call of `expect`, `backward` and `finish` in each step."""
 
-    def __init__(self, parameters: Sequence[Parameter], communicator: Communicator, bucket_bytes: int = BUCKET) -> None:
+    def __init__(self, parameters: Sequence[Tensor], communicator: Communicator, bucket_bytes: int = BUCKET) -> None:
         self.communicator = communicator
         self.buckets = [Bucket(group) for group in grouped(parameters, bucket_bytes)]
         self.nodes: dict[Node, Bucket] = {}
@@ -113,9 +113,9 @@ class GradientSum:
         self.next += 1
 
 
-def grouped(parameters: Sequence[Parameter], most: int) -> list[list[Parameter]]:
+def grouped(parameters: Sequence[Tensor], most: int) -> list[list[Tensor]]:
     """The parameters from the last to the first, in groups of one dtype and of `most` bytes at least."""
-    groups: list[list[Parameter]] = []
+    groups: list[list[Tensor]] = []
     full = math.inf
     for p in reversed(list(parameters)):
         if full >= most or groups[-1][0].dtype != p.dtype:

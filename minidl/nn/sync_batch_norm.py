@@ -4,7 +4,6 @@ Without it, each process normalizes by the moments of its own images, which are 
 the forward pass, and sums of gradients in the backward pass: every process must call the layer.
 """
 
-from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -24,7 +23,8 @@ class Group(Protocol):
 
     rank: int
     size: int
-    all_reduce: Callable[[Any], None]
+
+    def all_reduce(self, array: Any, /) -> None: ...
 
 
 class SyncBatchNorm(BatchNorm):

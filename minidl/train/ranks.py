@@ -166,7 +166,7 @@ class Ranks(OneRank):
         self.request.wait()
         self.request = None
         *signals, stop = self.vote
-        return Wishes(next((number for number, ranks in zip(SIGNALS, signals, strict=True) if ranks), None), stop > 0)
+        return Wishes(next((number for number, ranks in zip(SIGNALS, signals, strict=True) if ranks), None), bool(stop))
 
     def settle(self, signal: int | None, stopping: str | None) -> tuple[int | None, str | None]:
         self.voted()                             # what it was for is still there
@@ -194,8 +194,8 @@ class Ranks(OneRank):
             found = evaluate(itertools.chain([first], rest))
             table[:] = *found.confusion.ravel(), found.loss * images, images
         self.host.all_reduce(table)
-        *confusion, loss, images = table.tolist()
-        return Evaluation(loss / images, np.array(confusion, np.int64).reshape(classes, classes))
+        *confusion, loss, count = table.tolist()
+        return Evaluation(loss / count, np.array(confusion, np.int64).reshape(classes, classes))
 
     def end_epoch(self, run: Run) -> None:
         self.compare_weights(run.model, f"after epoch {run.here.epoch}")

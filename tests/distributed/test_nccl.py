@@ -1,11 +1,13 @@
 """Ranks on GPUs, for which strict_array stands in, and strict_nccl for NCCL: each rank is a thread."""
 
+import json
 import threading
 
 import numpy as np
 import pytest
 import strict_nccl
 
+import minidl
 import minidl.functional as F
 from minidl import Device, Tensor, nn
 from minidl.distributed import Alone, DistributedError, GradientSum
@@ -111,6 +113,26 @@ def test_the_sums_of_an_epoch_are_those_of_all_ranks(nccl):
             sums.read()
         return position.loss, position.correct, position.counted
     assert on_ranks(work) == [(8.0, 6, 8)] * 2
+
+
+def test_a_profile_shows_messages(nccl, tmp_path):
+    def work(host):
+        device = Device("gpu", host.rank)
+        with device.current(), minidl.profile() as p:
+            gradients(NCCL(host, device), device)
+        return p
+    for p in on_ranks(work):
+        assert len(p.messages) > 1
+        assert sum(message.bytes for message in p.messages) == 4 * (network_size() + 6)
+        assert all(0 <= message.waited <= message.seconds for message in p.messages)
+        assert f"{len(p.messages)} messages of 0.0 MiB: " in str(p)
+        p.save_trace(tmp_path / "trace.json")
+        events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+        assert [event["ph"] for event in events if event.get("cat") == "message"] == ["b", "e"] * len(p.messages)
+
+
+def network_size():
+    return sum(p.size for p in network().parameters())
 
 
 @pytest.mark.parametrize(("devices", "name", "message"), [

@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import programs
 import pytest
-from programs import branches, few_images
 
 from minidl.distributed import Alone
 
@@ -27,13 +27,18 @@ def started(program, ranks, *arguments):
                             env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def run(tmp_path, name, ranks, *flags):
-    """What rank 0 wrote."""
-    out = tmp_path / f"{name}-{ranks}-{len(list(tmp_path.iterdir()))}.npz"
-    process = started("programs.py", ranks, name, str(out), *flags)
+def run(folder, ranks, *names):
+    """{name: what rank 0 wrote}"""
+    process = started("programs.py", ranks, str(folder), *names)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err[-3000:]
-    return dict(np.load(out))
+    return {name: dict(np.load(folder / f"{name}.npz")) for name in names}
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """{name: the weights of one process}"""
+    return {name: getattr(programs, name)(Alone()) for name in ("lenet", "accumulated", "few_images")}
 
 
 def same(found, expected, tolerance):
@@ -44,33 +49,35 @@ def same(found, expected, tolerance):
 
 
 @needs_mpi
-@pytest.mark.parametrize(("name", "ranks"), [("lenet", 2), ("lenet", 4), ("accumulated", 2), ("few_images", 4),
-                                             pytest.param("resnet20", 2, marks=pytest.mark.slow),
-                                             pytest.param("resnet20", 4, marks=pytest.mark.slow)])
-def test_ranks_that_share_a_batch_take_the_same_steps_as_one_process(tmp_path, name, ranks):
-    same(run(tmp_path, name, ranks), run(tmp_path, name, 1, "alone"), 1e-5)
+def test_two_ranks(tmp_path, alone):
+    """They take the steps of one process; the same number of ranks gives the same bits."""
+    found = run(tmp_path, 2, *alone, "few_images_again", "branches", "values")
+    for name, expected in alone.items():
+        same(found[name], expected, 1e-5)
+    first, second = ({key: value.tobytes() for key, value in found[name].items()}
+                     for name in ("few_images", "few_images_again"))
+    assert first == second
+    for i in range(2):                                       # a gradient that one rank has alone
+        np.testing.assert_allclose(found["branches"][f"branches.{i}.weight"], np.full((2, 4), 3.0))
+    assert np.isnan(found["branches"]["branches.2.weight"]).all()
+    assert found["values"]["size"] == 2
 
 
 @needs_mpi
-def test_the_same_number_of_ranks_gives_the_same_bits(tmp_path):
-    first, second = (run(tmp_path, "few_images", 2) for _ in range(2))
-    assert {name: value.tobytes() for name, value in first.items()} == {
-        name: value.tobytes() for name, value in second.items()}
+@pytest.mark.slow
+def test_four_ranks(tmp_path, alone):
+    found = run(tmp_path, 4, "lenet", "few_images", "values")
+    same(found["lenet"], alone["lenet"], 1e-5)
+    same(found["few_images"], alone["few_images"], 1e-5)
+    assert found["values"]["size"] == 4
 
 
 @needs_mpi
-def test_parameters_that_some_ranks_do_not_use(tmp_path):
-    found = run(tmp_path, "branches", 2)
-    for i in range(2):
-        np.testing.assert_allclose(found[f"branches.{i}.weight"], np.full((2, 4), 3.0))
-    assert np.isnan(found["branches.2.weight"]).all()
-
-
-@needs_mpi
-def test_what_ranks_say_to_each_other(tmp_path):
-    assert run(tmp_path, "values", 3)["size"] == 3
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_resnet20_with_synchronised_norms(tmp_path, ranks):
+    same(run(tmp_path, ranks, "resnet20")["resnet20"], programs.resnet20(Alone()), 1e-5)
 
 
 def test_a_single_process_needs_no_mpi():
-    assert branches(Alone())["branches.0.weight"].tolist() == [[3.0] * 4] * 2
-    assert few_images(Alone())
+    assert programs.branches(Alone())["branches.0.weight"].tolist() == [[3.0] * 4] * 2
