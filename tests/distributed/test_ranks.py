@@ -15,14 +15,17 @@ from minidl.distributed import Alone
 
 HERE = Path(__file__).parent
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+# which refuses root, as in a container, and more ranks than cores
+OPEN_MPI = {f"{name}_ALLOW_RUN_AS_ROOT{again}": "1" for name in ("OMPI", "PRTE") for again in ("", "_CONFIRM")} | {
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
 needs_mpi = pytest.mark.skipif(MPIEXEC is None or find_spec("mpi4py") is None,
                                reason="several processes need mpi4py and mpiexec: the extra mpi")
 
 
 def started(program, ranks, *arguments):
     """A program of this folder, or another, started on so many ranks."""
-    surroundings = os.environ | {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(
-        [str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])}
+    surroundings = os.environ | OPEN_MPI | {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH":
+                                            os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])}
     return subprocess.Popen([MPIEXEC, "-n", str(ranks), sys.executable, str(HERE / program), *arguments],
                             env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
