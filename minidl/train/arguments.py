@@ -205,6 +205,11 @@ def chosen_folder(args: argparse.Namespace, resume: str | None) -> tuple[Path, b
     return Path(folder), resumes
 
 
+def writes(args: argparse.Namespace) -> bool:
+    """Whether this process writes files: of several, rank 0 alone."""
+    return args.communicator is None or args.communicator.rank == 0
+
+
 def fit_settings(args: argparse.Namespace) -> dict[str, Any]:
     """The keyword arguments of `fit` that the flags determine. Raises ValueError if they ask for no training."""
     if args.find_lr:                             # a script that can search has done so, and does not come here
