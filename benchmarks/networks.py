@@ -66,7 +66,7 @@ def ours(name):
         folded = frozen()
         with no_grad():
             return folded(Tensor(images)).data
-    return step, infer, sum(p.size for p in model.parameters())
+    return step, infer, sum(p.numel() for p in model.parameters())
 
 
 def theirs(name, form):

@@ -56,7 +56,7 @@ def light_row(name: str) -> str:
     expected = onnx.numpy_helper.to_array(tensor)
     with no_grad():
         found = network(Tensor(x)).numpy()
-    count = sum(p.size for p in network.parameters())
+    count = sum(p.numel() for p in network.parameters())
     return (f"| {name.removeprefix('light_')} | {model.opset_import[0].version} | {len(network.plan)} | {count:,} | "
             f"{loaded:.1f} s | {abs(found - expected).max() / abs(expected).max():.0e} |")
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from minidl.device import CPU, Array, Device, device_of, is_array
 from minidl.memory import out_of_memory
+from minidl.missing import setting_instead
 
 ON_CPU = frozenset({np.ndarray, float, int, bool, tuple, type(None)})
 PLAIN = frozenset("?bBhHiIlLqQfd")              # NumPy's letters for bool, integers, float32 and float64
@@ -64,7 +65,7 @@ def python_number(x: np.generic) -> bool | int | float:
     return float(x) if kind == "f" else bool(x) if kind == "b" else int(x)
 
 
-def no_scalar(out: Array) -> Array:
+def no_scalar(out: Any) -> Array:
     """`out` as an array: NumPy's results without axes, such as the sum of all elements, are scalars."""
     return np.asarray(out) if isinstance(out, np.generic) else out
 
@@ -109,8 +110,8 @@ def named(error: Any, name: str, arrays: Any, there: Device | None = None) -> Ex
     """`error` with the operation's name before and the shapes of its inputs after its message."""
     shapes = ", ".join(str(x.shape) if hasattr(x, "shape") else repr(x) for x in arrays)
     kind = next((k for k in (IndexError, TypeError, MemoryError) if isinstance(error, k)), ValueError)
-    remedy = "; reduce the batch size or the image size" if kind is MemoryError else ""
     place = there or next((device_of(x) for x in arrays if is_array(x)), CPU)
     if kind is MemoryError and place != CPU:
         return kind(f"{name}: {out_of_memory(error, place)} (inputs: {shapes})")
+    remedy = "; reduce the batch size or the image size" if kind is MemoryError else setting_instead(str(error))
     return kind(f"{name}: {str(error) or 'out of memory'} (inputs: {shapes}){remedy}")

@@ -95,6 +95,11 @@ class Device:
         with self.current():
             return self.library.array(array)
 
+    @property
+    def type(self) -> str:
+        """PyTorch's name of the kind: "cpu" or "cuda"."""
+        return "cpu" if self.kind == "cpu" else "cuda"
+
     def __str__(self) -> str:
         return self.kind if self.kind == "cpu" else f"{self.kind}:{self.index}"
 
@@ -119,6 +124,11 @@ def array_module(*arrays: Any) -> Any:
 def is_array(x: Any) -> bool:
     """Whether x is an array of NumPy, or of a library whose arrays live on a numbered device."""
     return isinstance(x, np.ndarray) or hasattr(getattr(x, "device", None), "id")
+
+
+def is_dtype(value: Any) -> bool:
+    """Whether a value is a type of elements, such as numpy.float32, where a device could be given instead."""
+    return isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic))
 
 
 def device_of(array: Array) -> Device:

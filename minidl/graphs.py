@@ -16,7 +16,7 @@ import numpy as np
 
 from minidl.capture import FLOAT, MOST, SEED, Varying
 from minidl.device import Array, array_module, at, random_state, set_random_state
-from minidl.memory import pools
+from minidl.memory import graphs
 from minidl.modes import mode
 from minidl.tensor import Tensor, as_array
 from minidl.text import write
@@ -138,7 +138,7 @@ class Graph:
     def __init__(self, step: Callable[..., Any], inputs: tuple[Any, ...], arrays: list[Array], stream: Any) -> None:
         xp = array_module(arrays[0])
         self.stream, self.pool = stream, xp.cuda.MemoryPool()
-        pools.add(self.pool)
+        graphs.add(self)
         self.inputs = [xp.empty_like(x) for x in arrays]
         self.varying = Varying(xp.zeros(MOST, dtype=np.float64), xp.zeros(MOST, dtype=np.uint64))
         given = [Tensor(x) if isinstance(y, Tensor) else x for x, y in zip(self.inputs, inputs, strict=True)]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from minidl.device import Device
 
 MIB, GIB = 2**20, 2**30
-pools: "weakref.WeakSet[Any]" = weakref.WeakSet()        # those of CUDA graphs, besides CuPy's own
+graphs: "weakref.WeakSet[Any]" = weakref.WeakSet()       # CUDA graphs, which have a `pool` of their own
 
 
 class Held(NamedTuple):
@@ -22,7 +22,7 @@ class Held(NamedTuple):
 def held(device: Device) -> Held:
     """The memory of a GPU now. What pools keep is the most that arrays have needed: they give nothing back."""
     with device.current() as current:
-        ours = [device.library.get_default_memory_pool(), *pools]
+        ours = [device.library.get_default_memory_pool(), *(graph.pool for graph in graphs)]
         return Held(sum(pool.used_bytes() for pool in ours), sum(pool.total_bytes() for pool in ours),
                     *map(int, current.mem_info))
 

@@ -64,3 +64,10 @@ def flag(owner: str, setting: str, value: Any) -> bool:
     if isinstance(chosen, Integral) and chosen in (0, 1):
         return bool(chosen)
     raise ValueError(f"{owner}: {setting}={value!r} must be True or False")
+
+
+def check_set_to_none(owner: str, set_to_none: Any) -> None:
+    """Raise ValueError for zero_grad(set_to_none=False), which PyTorch has and this project does not."""
+    if not flag(f"{owner}.zero_grad", "set_to_none", set_to_none):
+        raise ValueError(f"{owner}.zero_grad: set_to_none=False is not supported; gradients are set to None, and a "
+                         "parameter without a gradient is not updated")

@@ -94,7 +94,7 @@ def owner(array: Any) -> Any:
 
 def size(tensors: Iterable[Tensor]) -> int:
     """The number of elements of all the tensors."""
-    return sum(tensor.size for tensor in tensors)
+    return sum(tensor.numel() for tensor in tensors)
 
 
 def multiply_adds(module: Module, inputs: tuple, out: Tensor) -> int:
@@ -103,8 +103,8 @@ def multiply_adds(module: Module, inputs: tuple, out: Tensor) -> int:
     A weight is used once for each pixel of the output, or, in a transposed convolution, of the input.
     """
     if isinstance(module, ConvTranspose2d):
-        return module.weight.size * (elements(inputs[0]) // len(module.weight))
-    return module.weight.size * (elements(out) // len(module.weight)) if isinstance(module, Conv2d | Linear) else 0
+        return module.weight.numel() * (elements(inputs[0]) // len(module.weight))
+    return module.weight.numel() * (elements(out) // len(module.weight)) if isinstance(module, Conv2d | Linear) else 0
 
 
 def costs(row: Row | Summary) -> tuple[str, str, str]:

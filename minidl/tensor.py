@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from minidl import faults, precision, writes
+from minidl import faults, precision, slips, writes
 from minidl.arrays import (
     broadcasts,
     check_arrays,
@@ -32,6 +32,7 @@ from minidl.arrays import (
 )
 from minidl.device import CPU, Array, Device, array_module, at, device_of, is_array, shares_memory
 from minidl.modes import check_finite, mode, watched
+from minidl.spelling import spelling_of
 
 # What an operation takes: a Tensor, an array or a number where it is called, an array or a number inside its function.
 # No type says both, so type checkers accept anything here; `op` raises TypeError for anything else.
@@ -57,6 +58,9 @@ class Tensor:
 
     def __init__(self, data: ArrayLike, requires_grad: bool = False, *, dtype: DTypeLike | None = None,
                  device: str | Device | None = None):
+        if requires_grad.__class__ is int:
+            raise TypeError(f"Tensor: requires_grad={requires_grad} must be True or False; to make a tensor of a "
+                            "shape, write Tensor(numpy.zeros(shape))")
         self.array = as_array(data, dtype)
         if device is not None:
             self.array = Device.parse(device).put(self.array)
@@ -102,11 +106,6 @@ class Tensor:
     def ndim(self) -> int:
         """The number of axes."""
         return self.array.ndim
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self.array.size
 
     @property
     def device(self) -> Device:
@@ -264,19 +263,26 @@ class Node:
         self.finished: Callable[[Node], None] | None = None      # called when a backward pass has completed `grad`
         self.order = next(writes.clock)             # inputs are always older than outputs
 
+    def __repr__(self) -> str:
+        return slips.tape(newest_first(self)[::-1])
+
 
 def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
     """Turn a function of arrays into an operation on tensors that records itself on the tape.
 
     `function` returns its output and `backward`, which maps the gradient of the output to one gradient for each
     positional argument, in order. A gradient returned as a `lambda` is computed only if it is needed. What follows a
-    `/` in its signature are settings, which it gets as they are. The message of a ValueError, TypeError, IndexError or
-    MemoryError gets the operation's name in front.
+    `/` in its signature are settings, which it gets as they are; PyTorch's `dim` is our `axis`: see `spelling.py`. The
+    message of a ValueError, TypeError, IndexError or MemoryError gets the operation's name in front.
     """
     name, tensors = function.__name__.lstrip("_"), function.__code__.co_posonlyargcount
+    spelling = spelling_of(name, function)
+    respelled = spelling.names
 
     @functools.wraps(function)
     def recorded(*inputs: Any, **settings: Any) -> Tensor:
+        if respelled and settings and not respelled.isdisjoint(settings):
+            inputs, settings = spelling.ours(inputs, settings)
         more: tuple[Any, ...] = ()
         if 0 < tensors < len(inputs):               # settings follow without a name, such as a kernel size
             inputs, more = inputs[:tensors], inputs[tensors:]
@@ -289,10 +295,10 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
             if mode.half is not None:
                 arrays = precision.cast(name, arrays)
             if there is None:
-                out, backward = watched(function, "forward", name)(*arrays, **settings)
+                result = watched(function, "forward", name)(*arrays, **settings)
             else:
                 with at(there):
-                    out, backward = watched(function, "forward", name)(*arrays, **settings)
+                    result = watched(function, "forward", name)(*arrays, **settings)
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
             if re.match(r"\w+: ", str(error)):      # it already begins with a name
                 raise
@@ -301,7 +307,12 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
             raise named(error, name, arrays) from error
         except AttributeError as error:
             check_arrays(name, arrays[:len(inputs)], error)
-            raise
+            if (explained := slips.of_forward(name, error)) is error:
+                raise
+            raise explained from error
+        if result.__class__ is not tuple or len(result) != 2 or result[0].__class__ is not np.ndarray:
+            slips.check_result(name, result)
+        out, backward = result
         if mode.finite_only:
             check_finite(out, name, "output")
         parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
@@ -321,16 +332,26 @@ def backpropagate(root: Node, gradient: Array, retain_graph: bool = False) -> No
     for node in newest_first(root):
         if node in grads:
             try:
-                with at(grads[node]):
-                    if node.keeps_grad:
-                        node.grad = grads[node] if node.grad is None else no_scalar(accumulate(node.grad, grads[node]))
-                        if node.finished is not None:
-                            node.finished(node)
-                    watched(propagate, "backward", node.name)(node, grads)
-            except MemoryError as error:
-                raise named(error, f"backward of {node.name}", node.parents, there) from error
+                if gradient.__class__ is np.ndarray:
+                    visit(node, grads)
+                else:
+                    with at(grads[node]):
+                        visit(node, grads)
+            except Exception as error:
+                if (explained := slips.of_backward(error, node, there)) is error:
+                    raise
+                raise explained from error
             if node.backward is not None and not retain_graph:
                 node.backward = spent
+
+
+def visit(node: Node, grads: dict[Node, Array]) -> None:
+    """Keep the gradient of a node, if it keeps it, and pass it on to its parents."""
+    if node.keeps_grad:
+        node.grad = grads[node] if node.grad is None else no_scalar(accumulate(node.grad, grads[node]))
+        if node.finished is not None:
+            node.finished(node)
+    watched(propagate, "backward", node.name)(node, grads)
 
 
 def newest_first(root: Node) -> list[Node]:
@@ -404,7 +425,7 @@ def unbroadcast(grad: Array, parent: Node, name: str) -> Array:
     if grad.shape != shape:
         if not broadcasts(shape, grad.shape):
             raise RuntimeError(f"backward of {name} gave a gradient of shape {grad.shape} "
-                               f"for an input of shape {shape}")
+                               f"for an input of shape {shape}; the two shapes must be equal")
         extra = grad.ndim - len(shape)
         repeated = tuple(extra + i for i, n in enumerate(shape) if n != grad.shape[extra + i])
         grad = axis_sums(grad, tuple(range(extra)) + repeated).reshape(shape)

@@ -192,7 +192,10 @@ def closed(x, place=None):
 def done(function, args, settings=MappingProxyType({}), place=None):
     """The result of a NumPy function as strict arrays. While a stream is captured, the call is recorded."""
     with np.errstate(all="ignore"):                  # a GPU warns of nothing
-        out = closed(function(*args, **settings), place)
+        out = function(*args, **settings)
+    if any(emulator.fence_of(x) is None for x in (out if isinstance(out, tuple | list) else [out])):
+        cuda.launches[function.__name__] += function is not np.empty_like        # a view needs none, either
+    out = closed(out, place)
     recording = cuda.current.streams[-1].recording
     if recording is not None:
         recording.computed(function, args, settings, out)
@@ -201,6 +204,7 @@ def done(function, args, settings=MappingProxyType({}), place=None):
 
 def changed(function, args, settings=MappingProxyType({})):
     """Call a function that writes into one of its arguments, or, while a stream is captured, record the call."""
+    cuda.launches[function.__name__] += 1
     recording = cuda.current.streams[-1].recording
     if recording is None:
         with np.errstate(all="ignore"):

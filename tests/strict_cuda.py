@@ -1,11 +1,13 @@
 """What stands in for `cupy.cuda` on machines without a GPU: devices, streams, events, pinned memory and memory pools.
 
 It belongs to `strict_array.py`, whose arrays know their device. `runtime.devices` says how many devices there are;
-`read_backs` lists what was copied to the host, and by which line of minidl.
+`read_backs` lists what was copied to the host, and by which line of minidl; `launches` counts what a GPU would launch,
+by kernel or function.
 """
 
 import threading
 import traceback
+from collections import Counter
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ import numpy as np
 import strict_graph
 
 read_backs = []                                      # what made the host wait: "item in minidl/train/loop.py:12"
+launches = Counter()
 allocations = {}                                     # {device: how many arrays were made on it}
 
 

@@ -4,6 +4,7 @@
 """
 
 import ast
+import builtins
 import inspect
 import textwrap
 from pathlib import Path
@@ -13,8 +14,11 @@ from minidl.functional.methods import METHODS
 SOURCE = Path(__file__).parents[1] / "minidl" / "tensor.py"
 STUB = SOURCE.with_suffix(".pyi")
 HEADER = """# Written by tests/tensor_stub.py: change tensor.py or functional/methods.py, and run that file.
+import builtins
 from collections.abc import Sequence
-from minidl.functional.checks import Axis"""
+from typing import NoReturn
+from minidl.functional.checks import Axis
+from minidl.functional.selection import Chosen"""
 
 
 def stub() -> str:
@@ -38,13 +42,21 @@ def class_line(node: ast.ClassDef) -> str:
 
 def members(node: ast.ClassDef) -> list[str]:
     """What a class defines; slots without an annotation may hold anything."""
-    lines = [line for child in node.body for line in statement(child)]
+    lines = [line for child in node.body for line in statement(Builtins().visit(child))]
     annotated = {child.target.id for child in node.body if isinstance(child, ast.AnnAssign)}
     for child in node.body:
         if isinstance(child, ast.Assign) and child.targets[0].id == "__slots__":
             slots = set(ast.literal_eval(child.value)) - annotated - {"__weakref__"}
             lines += [f"{name}: Any" for name in sorted(slots)]
     return lines
+
+
+class Builtins(ast.NodeTransformer):
+    """Hints with `builtins.float` for `float` and the like, which are methods of Tensor as well."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        hidden = node.id in METHODS and node.id in vars(builtins)
+        return ast.Attribute(ast.Name("builtins"), node.id) if hidden else node
 
 
 def statement(node: ast.stmt) -> list[str]:
@@ -72,10 +84,12 @@ def method_lines(name: str, method: object) -> list[str]:
                 if isinstance(n, ast.FunctionDef))
     first = (node.args.posonlyargs + node.args.args)[0]
     first.arg, first.annotation = "self", None
+    node = Builtins().visit(node)
+    returned = ast.unparse(node.returns) if node.returns else "Tensor"
     ignored = "  # type: ignore[override]" if name in ("__eq__", "__ne__") else ""     # object's return bool
     decorator = ["@property"] if isinstance(method, property) else []
     summary = inspect.getdoc(function).splitlines()[0]
-    return [*decorator, f"def {name}({ast.unparse(node.args)}) -> Tensor:{ignored}", f'    """{summary}"""']
+    return [*decorator, f"def {name}({ast.unparse(node.args)}) -> {returned}:{ignored}", f'    """{summary}"""']
 
 
 def indented(lines: object) -> list[str]:

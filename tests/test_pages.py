@@ -69,4 +69,5 @@ def test_look_inside(small, tmp_path):
     names = {"x": small.batch([0])[0][0], "plot": plot}
     for code in blocks("look_inside.md"):
         exec(code, names)
-    assert {file.name for file in tmp_path.iterdir()} == {"resnet20.svg", "filters.png", "maps.png", "cam.png"}
+    assert {file.name for file in tmp_path.iterdir()} == {"resnet20.svg", "filters.png", "maps.png", "cam.png",
+                                                          "tape.svg"}

@@ -102,7 +102,7 @@ def test_inputs_that_are_no_arrays(call, words):
 
 def test_properties():
     x = Tensor(np.zeros((2, 3), np.float32), requires_grad=True)
-    assert (x.shape, x.dtype, x.ndim, x.size, str(x.device), len(x)) == ((2, 3), np.float32, 2, 6, "cpu", 2)
+    assert (x.shape, x.dtype, x.ndim, x.numel(), str(x.device), len(x)) == ((2, 3), np.float32, 2, 6, "cpu", 2)
     assert (x.is_leaf, x.requires_grad, x.grad) == (True, True, None)
     y = x * 2
     assert (y.is_leaf, y.requires_grad, y.grad) == (False, True, None)

@@ -8,6 +8,7 @@ of classes: it replaces the last layers and keeps all other weights.
 import difflib
 import functools
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +153,17 @@ def build_pretrained(name, settings, source):
     made = facts.get("architecture")
     own = isinstance(made, dict) and made.get("name") == name
     model = rebuilt(source, weights, made, build, settings) if own else build(name, settings)
-    return minidl.io.load_into(model, weights, source, new_head="num_classes" in settings), facts
+    model.about = minidl.io.model.known(source, facts)
+    minidl.io.load_into(model, weights, source, new_head="num_classes" in settings)
+    return forget_classes(model, model.architecture["settings"]["num_classes"]), facts
 
 
-def load(path: str | Path, device: str | Device = "cpu") -> nn.Module:
-    """The zoo network in a model file, in eval mode: `minidl.io.load_model` with `build` of this zoo."""
-    return minidl.io.load_model(path, build, device=device)
+def load(path: str | Path, device: str | Device = "cpu", create: Callable[[], nn.Module] | None = None) -> nn.Module:
+    """The network in a model file, in eval mode: `minidl.io.load_model` with `build` of this zoo.
+
+    create   create() makes the network instead, for a file with a class of your own
+    """
+    return minidl.io.load_model(path, build, create, device)
 
 
 def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
@@ -179,6 +185,13 @@ def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
     if hasattr(model, "architecture"):           # so that a saved model file agrees; shallow copies share the old one
         settings = {**model.architecture["settings"], "num_classes": classes}
         model.architecture = {**model.architecture, "settings": settings}
+    return forget_classes(model, classes)
+
+
+def forget_classes(model, count):
+    """Remove the names of classes among the facts of a model that has another number of them."""
+    if len(getattr(model, "about", {}).get("classes", ())) != count:
+        model.about = {key: value for key, value in getattr(model, "about", {}).items() if key != "classes"}
     return model
 
 

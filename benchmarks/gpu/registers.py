@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2] / folder) for folder in ("", "tests/kernels/gpu")]
-import nvrtc
+import nvrtc  # noqa: E402
 
 
 def main(architectures):

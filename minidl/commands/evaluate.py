@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 import zoo
 from minidl.commands.evaluation_sets import given_set, set_of_run, trained_with
+from minidl.commands.networks import add_from
 from minidl.commands.training_sets import add_mask_class
 from minidl.device import Device
 from minidl.evaluation import evaluate, in_order
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "folder of photographs with one folder for each class, or of images and masks, in test/, val/ "
                         "or directly (default, and for the folder that it was trained with: the test images "
                         "of the run, else its validation images)")
+    add_from(parser)
     parser.add_argument("--report", metavar="DIR", help="write report.html, report.txt, metrics.json and confusion.png "
                         "into this folder")
     parser.add_argument("--device", default="cpu", help="cpu, gpu or gpu:1 (default: cpu)")
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate the model, print the result, and write the report; the exit code is 1 if a file of it is missing."""
     path, device = model_file(args.model), Device.parse(args.device)
     folder = None if args.report is None else report_folder(args.report)
-    model = zoo.load(path, device=device)
+    model = zoo.load(path, device=device, create=args.create)
     try:
         expected = Preprocessing.of(model.about)
     except ValueError as error:

@@ -3,7 +3,7 @@
 import argparse
 
 import zoo
-from minidl.commands.draw import model_and_input
+from minidl.commands.networks import add_from, model_and_input
 from minidl.demo import page
 from minidl.flags import whole
 from minidl.io import export_onnx, replacing
@@ -12,6 +12,7 @@ from minidl.text import write
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model file, such as best.safetensors of a training run")
+    add_from(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="the file of ONNX, such as model.onnx")
     parser.add_argument("--html", metavar="FILE", help="a page, such as demo.html, with a small network inside, which "
                         "runs in a browser without a connection")
@@ -28,8 +29,8 @@ def run(args: argparse.Namespace) -> None:
     """Write the files."""
     if args.output is None and args.html is None:
         raise ValueError("give a file to write: -o model.onnx, or --html demo.html")
-    model, shape = model_and_input(args.model, None)
-    if args.model in zoo.names():
+    model, shape = model_and_input(args.model, None, args.create)
+    if args.model in zoo.names() and args.create is None:
         raise ValueError(f"{args.model}: a network of the zoo has no trained weights; give a model file")
     if args.input_size:
         channels = shape[0] if shape else channels_of(args.model, model)

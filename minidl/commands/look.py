@@ -8,6 +8,7 @@ import numpy as np
 
 import zoo
 from minidl import plot
+from minidl.commands.networks import add_from
 from minidl.flags import whole
 from minidl.io.checks import as_path
 from minidl.io.image import Preprocessing
@@ -17,6 +18,7 @@ from minidl.text import write
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="a photograph")
     parser.add_argument("--model", required=True, metavar="FILE", help="a model file, as for `minidl predict`")
+    add_from(parser)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder for the pictures")
     parser.add_argument("--layer", metavar="NAME", help="the layer to show (default: the first convolution for the "
                         "feature maps, the last for Grad-CAM)")
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write filters.png, maps.png and grad_cam.png."""
-    model = zoo.load(args.model)
+    model = zoo.load(args.model, create=args.create)
     preprocessing = Preprocessing.of_model(args.model, model)
     if os.path.isdir(args.image):
         raise IsADirectoryError(errno.EISDIR, "this is a folder, not a photograph", args.image)

@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 import zoo
+from minidl.commands.networks import add_from
 from minidl.device import Device
 from minidl.evaluation.decisions import both_logits
 from minidl.evaluation.probable import class_names, most_probable
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders, or patterns such as 'a/**/*.jpg'")
     parser.add_argument("--model", required=True, metavar="FILE",
                         help="best.safetensors of a training run, or a file that `minidl convert` wrote")
+    add_from(parser)
     parser.add_argument("--top", type=whole(), default=5, metavar="N",
                         help="print the N most probable classes (default: 5)")
     parser.add_argument("--device", default="cpu", help="cpu, gpu or gpu:1 (default: cpu)")
@@ -46,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the predictions; the exit code is 1 if an image could not be read."""
     device = Device.parse(args.device)
-    model = zoo.load(args.model, device=args.device)
+    model = zoo.load(args.model, device=args.device, create=args.create)
     preprocessing = Preprocessing.of_model(args.model, model)
     show = show_json if args.json else show_csv if args.csv else show_text
     results: list[dict] = []

@@ -3,6 +3,7 @@
 import argparse
 import os
 
+from minidl.commands.networks import add_from
 from minidl.flags import number, whole
 from minidl.serve import Settings, check_needs
 
@@ -15,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     positive = number(lambda value: value >= 0.05, "of at least 0.05")
     parser.add_argument("models", nargs="+", metavar="MODEL",
                         help="a model file, as for `minidl predict`; it is called as its file, or NAME for NAME=FILE")
+    add_from(parser)
     parser.add_argument("--host", default=DEFAULT.host, help="the address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=whole(0), default=DEFAULT.port, metavar="N",
                         help="the port; 0 is any that is free (default: %(default)s)")
@@ -46,6 +48,7 @@ def run(args: argparse.Namespace) -> None:
     server = Server(args.models, Settings(
         host=args.host, port=args.port, token=args.token or os.environ.get("MINIDL_TOKEN") or None,
         max_batch=args.max_batch, max_wait_ms=args.max_wait_ms, queue=args.queue, max_body=args.max_body * MIB,
-        max_pixels=args.max_pixels * MILLION, time_limit=args.time_limit, reload=args.reload, log=args.log))
+        max_pixels=args.max_pixels * MILLION, time_limit=args.time_limit, reload=args.reload, log=args.log,
+        create=args.create))
     server.announce()
     server.run()

@@ -16,6 +16,7 @@ from typing import Any
 import minidl
 import zoo
 from minidl import augment, data, nn, train
+from minidl.commands.networks import add_from
 from minidl.commands.training_sets import adapted, add_mask_class, kind_of, sets_for
 from minidl.data import ImageDataset, Splits
 from minidl.flags import setting, whole
@@ -54,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network = parser.add_argument_group("network")
     network.add_argument("--model", metavar="NAME", help="a network of `minidl zoo` (default: one that suits the data; "
                          f"{DEFAULTS['photographs']} for photographs, {DEFAULTS['masks']} for masks)")
+    add_from(network)
     network.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE", dest="settings",
                          help="a setting of the network, such as width=0.5; may be repeated")
     network.add_argument("--pretrained", metavar="PATH", help="start from these weights, except for the last layer: a "
@@ -81,10 +83,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Read the data, build the network, and train it as the flags say."""
     kind = kind_of(args.data)
-    args.model = args.model or DEFAULTS[kind]
+    if args.create and (args.model or args.pretrained):
+        raise ValueError("--from makes the network, with its weights; leave out --model and --pretrained")
+    args.model = str(args.create) if args.create else args.model or DEFAULTS[kind]
     args.data = args.data if kind in data.NAMES else str(Path(args.data))    # photos/ and photos are one recipe
     args.name = args.data if kind in data.NAMES else folder_name(args.data)
-    zoo.image_size(args.model)                   # report a wrong name before reading images
+    if args.create:
+        args.create.takes()                      # report a wrong name before reading images
+    else:
+        zoo.image_size(args.model)
     check_flags(args, kind)
     device = minidl.Device.parse(args.device)    # a missing GPU, too
     args = train.settled(args)
@@ -163,21 +170,30 @@ def network(args: argparse.Namespace, kind: str, sets: Splits) -> tuple[nn.Modul
     """
     settings = {**(OF_UNET if kind == "masks" and args.model == "unet" else {}), **dict(args.settings)}
     settings["num_classes"] = len(sets.train.classes)
-    if args.pretrained is None:
-        model = zoo.create(args.model, in_channels=sets.train.image_shape[0], **settings)
-        facts: dict[str, Any] = {}
+    if args.create:
+        model, facts = own_network(args, {"in_channels": sets.train.image_shape[0], **settings})
+    elif args.pretrained is None:
+        model, facts = zoo.create(args.model, in_channels=sets.train.image_shape[0], **settings), {}
     else:
         model, facts = zoo.pretrained(args.model, args.pretrained, **settings)
-    channels = getattr(model, "in_channels", sets.train.image_shape[0])
+    channels = getattr(model, "in_channels", facts.get("input", sets.train.image_shape)[0])
     size = args.size
-    if size is None and kind != "masks":
+    if size is None and kind != "masks" and not args.create:
         size = size_for(args.model, model, (channels, *sets.train.image_shape[1:]))
     height, width = sets.train.image_shape[1:] if size is None else (size, size)
-    check_output(args.model, model, (channels, height, width), kind)
+    check_output(args.model, model, (channels, height, width), kind, len(sets.train.classes))
     sets = each(sets, lambda part: adapted(part, channels, size))
     if facts.get("mean") and facts.get("std"):
         sets = each(sets, lambda part: part.normalized(facts["mean"], facts["std"]))
     return model, sets
+
+
+def own_network(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    """What --from makes, with those of the settings that its function takes, and the facts that a file gave with it."""
+    model = args.create(**{name: value for name, value in settings.items() if name in args.create.takes()})
+    if unknown := [name for name, _ in args.settings if name not in args.create.takes()]:
+        raise ValueError(f"--set {unknown[0]}: {args.create} takes no such setting")
+    return model.train(), getattr(model, "about", {})
 
 
 def each(sets: Splits, change: Callable[[ImageDataset], ImageDataset]) -> Splits:
@@ -211,7 +227,7 @@ def output_shape(model: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...] | 
         model.train(mode)
 
 
-def check_output(name: str, model: nn.Module, images: tuple[int, ...], kind: str) -> None:
+def check_output(name: str, model: nn.Module, images: tuple[int, ...], kind: str, classes: int) -> None:
     """Raise ValueError unless the network gives what the labels of such images need: classes of images or of pixels."""
     shape, wanted = output_shape(model, images), images[1:] if kind == "masks" else ()
     if shape is None:
@@ -222,6 +238,8 @@ def check_output(name: str, model: nn.Module, images: tuple[int, ...], kind: str
     elif shape[1:] != wanted and kind == "masks":
         raise ValueError(f"{name} gives outputs {shape} for images {images}; masks need a class for each of their "
                          "pixels: use --model unet, with --set padded=true")
+    elif kind != "masks" and shape[1:] == () and shape[0] not in (classes, 1 if classes == 2 else classes):
+        raise ValueError(f"{name} gives {shape[0]} numbers for an image, and the data have {classes} classes")
     elif shape[1:] != wanted:
         raise ValueError(f"{name} gives a class for each pixel, and needs images with masks: a folder of images and a "
                          "folder of masks")

@@ -76,6 +76,8 @@ def known_sets(args: argparse.Namespace) -> Splits:
 
 def folder_sets(args: argparse.Namespace) -> Splits:
     """The parts of a folder of photographs. Images that cannot be read are reported and left out."""
+    if args.create and not args.size:
+        raise ValueError(f"--from {args.create}: add --size N, the height and width of the images for the network")
     size = args.size or zoo.image_size(args.model)
     sets = read(args, lambda **settings: data.image_splits(args.data, size, stream=args.stream, **settings))
     if args.validation and sets.validation is None:

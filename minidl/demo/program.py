@@ -30,7 +30,7 @@ def page(model: Module, about: dict[str, Any] | None = None) -> str:
     if "input" not in facts:
         raise ValueError("page: the model does not say what images it takes; give input=(C, H, W)")
     text = json.dumps(program(model, facts)).replace("<", "\\u003c")          # no name ends the script it is in
-    title = f"{type(model).__name__}, {sum(p.size for p in model.parameters()):,} weights"
+    title = f"{type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} weights"
     parts = {"@TITLE@": html.escape(title), "@NETWORK@": source("network.js"), "@PAGE@": source("page.js"),
              "@PROGRAM@": text}
     content = source("page.html")
@@ -50,7 +50,7 @@ def program(model: Module, facts: dict[str, Any]) -> dict[str, Any]:
     A step has an operation, the numbers of the values it reads and makes, settings, and for each array its shape and
     its place among the weights: float32, little-endian, in base64.
     """
-    count = sum(p.size for p in model.parameters())
+    count = sum(p.numel() for p in model.parameters())
     if count > LARGEST:
         raise ValueError(f"page: {type(model).__name__} has {count:,} weights; a page holds at most {LARGEST:,}. "
                          "Export it as ONNX instead")

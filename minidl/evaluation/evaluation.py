@@ -117,7 +117,7 @@ def evaluate(model: Module, batches: Iterable[tuple[np.ndarray, np.ndarray]], cl
     seen = Augmented(model, tta) if tta else model
     place, total = Device.parse(device), 0.0
     gathered = Gathered(classes, ignore_index)
-    with eval_mode(seen), no_grad():
+    with place.current(), eval_mode(seen), no_grad():
         for images, labels in batches:
             logits = seen(Tensor(images, device=place))
             total += float(loss(logits, place.put(labels))) * len(labels)

@@ -1,7 +1,8 @@
 """Activations: the elementwise nonlinearities between layers, and softmax, which normalizes along an axis.
 
 This file defines them and what their backward keeps; the arithmetic is in `activation.py` and `softmax.py` of a backend
-in `kernels/`.
+in `kernels/`. Some accept PyTorch's `inplace`, which says that x is not needed afterwards; x stays as it is all the
+same, since the tape does not record changes in place.
 """
 
 from typing import Any
@@ -14,7 +15,7 @@ from minidl.tensor import Operand, op
 
 
 @op
-def relu(x: Operand, /, *, ceiling: float | None = None):
+def relu(x: Operand, /, inplace: bool = False, *, ceiling: float | None = None):
     """max(x, 0), elementwise; min(max(x, 0), ceiling) if a ceiling is given, which PyTorch's function does not have."""
     x = x if ceiling is None else floating(x)
     kernels, ceiling = backend(x), above_zero("relu", ceiling)
@@ -26,7 +27,7 @@ def relu(x: Operand, /, *, ceiling: float | None = None):
 
 
 @op
-def relu6(x: Operand, /):
+def relu6(x: Operand, /, inplace: bool = False):
     """min(max(x, 0), 6), elementwise.   Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010."""
     x = floating(x)
     kernels = backend(x)
@@ -38,19 +39,19 @@ def relu6(x: Operand, /):
 
 
 @op
-def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01):
+def leaky_relu(x: Operand, /, negative_slope: float = 0.01, inplace: bool = False):
     """x where x > 0, otherwise negative_slope * x."""
     return from_input("leaky_relu", x, number("leaky_relu", "negative_slope", negative_slope))
 
 
 @op
-def elu(x: Operand, /, *, alpha: float = 1.0):
+def elu(x: Operand, /, alpha: float = 1.0, inplace: bool = False):
     """x where x > 0, otherwise alpha * (exp(x) - 1).   Clevert et al., "Exponential linear units", ICLR 2016."""
     return from_input("elu", x, number("elu", "alpha", alpha))
 
 
 @op
-def gelu(x: Operand, /, *, approximate: str = "none"):
+def gelu(x: Operand, /, approximate: str = "none"):
     """x * Phi(x), elementwise, where Phi is the cumulative distribution function of the standard normal distribution.
 
     approximate="tanh":  x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2, a cheaper approximation
@@ -62,19 +63,19 @@ def gelu(x: Operand, /, *, approximate: str = "none"):
 
 
 @op
-def silu(x: Operand, /):
+def silu(x: Operand, /, inplace: bool = False):
     """x * sigmoid(x), elementwise; also called swish.   Elfwing et al., Neural Networks 107 (2018)."""
     return from_input("silu", x)
 
 
 @op
-def hardswish(x: Operand, /):
+def hardswish(x: Operand, /, inplace: bool = False):
     """x * relu6(x + 3) / 6, elementwise: a cheap approximation of silu.   Howard et al., "MobileNetV3", ICCV 2019."""
     return from_input("hardswish", x)
 
 
 @op
-def softplus(x: Operand, /, *, beta: float = 1.0, threshold: float = 20.0):
+def softplus(x: Operand, /, beta: float = 1.0, threshold: float = 20.0):
     """log(1 + exp(beta * x)) / beta, elementwise, a smooth ReLU; x itself where beta * x > threshold."""
     beta, threshold = number("softplus", "beta", beta), number("softplus", "threshold", threshold)
     if beta == 0:

@@ -5,15 +5,15 @@ numbers, and arrays of one or several, are taken as Python's everywhere; `minidl
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, ParamSpec, TypeAlias
 
 import numpy as np
 
 from minidl import faults
-from minidl.arrays import is_float
-from minidl.device import Array
+from minidl.arrays import is_float, on_gpu
+from minidl.device import Array, at
 from minidl.kernels import Window
 from minidl.modes import mode
 from minidl.scalars import number, plain
@@ -24,6 +24,7 @@ Pair: TypeAlias = int | Sequence[int]                        # (vertical, horizo
 Padding: TypeAlias = Pair | str                              # the same, or "same" or "valid"
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
+P = ParamSpec("P")
 REDUCTIONS = ("mean", "sum", "none")
 ONLY_INTEGERS = frozenset({int})
 
@@ -188,6 +189,19 @@ def transposed_window(name: str, kernel: tuple[int, int], stride: Pair, padding:
 
 
 # Losses
+
+def placed(loss: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """A function composed of operations and array code: the array code, too, runs on the GPU of the first argument."""
+    @functools.wraps(loss)
+    def there(*inputs: P.args, **settings: P.kwargs) -> Tensor:
+        first: Any = inputs[0] if inputs else None
+        array = first.data if isinstance(first, Tensor) else first
+        if not on_gpu(array):
+            return loss(*inputs, **settings)
+        with at(array):
+            return loss(*inputs, **settings)
+    return there
+
 
 def check_reduction(name: str, reduction: str) -> None:
     """Raise ValueError unless `reduction` is one of PyTorch's three."""

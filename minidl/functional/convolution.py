@@ -13,8 +13,8 @@ from minidl.tensor import Operand, op
 
 
 @op
-def conv2d(x: Operand, weight: Operand, bias: Operand = None, /, *, stride: Pair = 1, padding: Padding = 0,
-           dilation: Pair = 1, groups: int = 1, relu: bool = False):
+def conv2d(x: Operand, weight: Operand, bias: Operand = None, /, stride: Pair = 1, padding: Padding = 0,
+           dilation: Pair = 1, groups: int = 1, *, relu: bool = False):
     """out[n, f, oy, ox] = bias[f] + sum over c, ky, kx of x[n, c, oy*s + ky*d, ox*s + kx*d] * weight[f, c, ky, kx]
 
     x (N, C, H, W), weight (F, C/groups, KH, KW), bias (F,) or None  ->  (N, F, OH, OW)

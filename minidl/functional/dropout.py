@@ -1,4 +1,7 @@
-"""Dropout: randomly zeroing parts of a layer's output in training, so that no unit relies on another."""
+"""Dropout: randomly zeroing parts of a layer's output in training, so that no unit relies on another.
+
+PyTorch's setting `inplace` is accepted, and changes nothing: see `activation.py`.
+"""
 
 from typing import Any
 
@@ -11,7 +14,7 @@ from minidl.tensor import Operand, op
 
 
 @op
-def dropout(x: Operand, /, p: float = 0.5, training: bool = True):
+def dropout(x: Operand, /, p: float = 0.5, training: bool = True, inplace: bool = False):
     """In training, each element becomes 0 with probability p, otherwise x / (1 - p); in eval mode, x itself.
 
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014).
@@ -20,7 +23,7 @@ def dropout(x: Operand, /, p: float = 0.5, training: bool = True):
 
 
 @op
-def dropout2d(x: Operand, /, p: float = 0.5, training: bool = True):
+def dropout2d(x: Operand, /, p: float = 0.5, training: bool = True, inplace: bool = False):
     """In training, each channel of each image becomes 0 with probability p, otherwise x / (1 - p); in eval mode, x.
 
     x (N, C, H, W)  ->  (N, C, H, W). Neighbouring pixels are correlated, so dropping single pixels removes little

@@ -127,6 +127,37 @@ def sqrt(x: Operand, /):
 
 
 @op
+def sin(x: Operand, /):
+    """The sine, elementwise."""
+    x, xp = floating(x), array_module(x)
+
+    def backward(grad):
+        return grad * xp.cos(x)
+    return xp.sin(x), backward
+
+
+@op
+def cos(x: Operand, /):
+    """The cosine, elementwise."""
+    x, xp = floating(x), array_module(x)
+
+    def backward(grad):
+        return -grad * xp.sin(x)
+    return xp.cos(x), backward
+
+
+@op
+def remainder(a: Operand, b: Operand, /):
+    """a - floor(a / b) * b, elementwise: a % b, with the sign of b."""
+    a, b = promoted(a, b)
+    xp = array_module(a, b)
+
+    def backward(grad):
+        return grad, (lambda: -grad * xp.floor(a / b))
+    return a % b, backward
+
+
+@op
 def abs(x: Operand, /):
     """|x|, elementwise; the gradient at 0 is 0."""
     xp = array_module(x)
@@ -137,7 +168,7 @@ def abs(x: Operand, /):
 
 
 @op
-def clamp(x: Operand, /, *, min: float | None = None, max: float | None = None):
+def clamp(x: Operand, /, min: float | None = None, max: float | None = None):
     """x limited to [min, max], elementwise; the gradient passes where x lies inside, bounds included."""
     if min is None and max is None:
         raise ValueError("clamp: give min, max or both")
@@ -217,7 +248,7 @@ def move(x: Operand, /, *, device: str | Device):
     return Device.parse(device).put(x), backward
 
 
-# Comparisons have no gradient: they return boolean tensors, which are never recorded.
+# Comparisons, and the logic of booleans and bits, have no gradient: they are never recorded.
 
 def comparison(compare: Callable[[Any, Any], Array]) -> Callable[[Operand, Operand], Tensor]:
     """Turn an elementwise comparison of arrays into one of tensors."""
@@ -265,3 +296,27 @@ def gt(a: Operand, b: Operand, /):
 def ge(a: Operand, b: Operand, /):
     """a >= b, elementwise."""
     return a >= b
+
+
+@comparison
+def bitwise_and(a: Operand, b: Operand, /):
+    """a & b, elementwise: both of two booleans, or the bits that two integers share."""
+    return a & b
+
+
+@comparison
+def bitwise_or(a: Operand, b: Operand, /):
+    """a | b, elementwise: either of two booleans, or the bits of both integers."""
+    return a | b
+
+
+@comparison
+def bitwise_xor(a: Operand, b: Operand, /):
+    """a ^ b, elementwise: one of two booleans but not both, or the bits that differ."""
+    return a ^ b
+
+
+@op
+def bitwise_not(x: Operand, /):
+    """~x, elementwise: not a boolean, or the other bits of an integer."""
+    return ~x, None

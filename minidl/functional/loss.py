@@ -23,6 +23,7 @@ from minidl.functional.checks import (
     check_target,
     fraction,
     not_negative,
+    placed,
 )
 from minidl.functional.elementwise import add, mul, neg, where
 from minidl.functional.promotion import floating, promoted
@@ -32,6 +33,7 @@ from minidl.scalars import whole
 from minidl.tensor import Operand, Tensor, as_array, op
 
 
+@placed
 def cross_entropy(logits: Operand, target: Operand, /, weight: Operand = None, *, ignore_index: int = -100,
                   reduction: Reduction = "mean", label_smoothing: float = 0.0) -> Tensor:
     """-log softmax(logits)[target]: the negative log-likelihood of the true class.
@@ -169,8 +171,8 @@ def difference_loss(name: str, x: Any, target: Any, reduction: str, loss: Callab
     return reduced(loss(difference), reduction), backward
 
 
-def binary_cross_entropy_with_logits(x: Operand, target: Operand, weight: Operand = None, pos_weight: Operand = None, /,
-                                     *, reduction: Reduction = "mean") -> Tensor:
+def binary_cross_entropy_with_logits(x: Operand, target: Operand, /, weight: Operand = None,
+                                     pos_weight: Operand = None, *, reduction: Reduction = "mean") -> Tensor:
     """-weight * (pos_weight * t * log(p) + (1 - t) * log(1 - p)) with p = sigmoid(x), elementwise, then reduced.
 
     target from 0 to 1, of the shape of x; weight and pos_weight broadcast against it. Terms with a factor of 0 are 0,

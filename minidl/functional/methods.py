@@ -11,14 +11,18 @@ from typing import Any
 from numpy.typing import DTypeLike
 
 from minidl import tensor
-from minidl.device import Array, Device, at
+from minidl.device import Array, at
 from minidl.functional.activation import log_softmax, relu, sigmoid, softmax, tanh
-from minidl.functional.checks import unwrapped
 from minidl.functional.elementwise import (
     abs,
     add,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
     cast,
     clamp,
+    cos,
     div,
     eq,
     exp,
@@ -27,19 +31,35 @@ from minidl.functional.elementwise import (
     le,
     log,
     lt,
-    move,
     mul,
     ne,
     neg,
     pow,
+    remainder,
+    sin,
     sqrt,
     sub,
 )
 from minidl.functional.in_place import in_place, refuse, set_item
 from minidl.functional.linear import matmul
-from minidl.functional.reduction import amax, amin, logsumexp, mean, sum, var
-from minidl.functional.shape import expand, flatten, getitem, permute, reshape, squeeze, transpose, unsqueeze
+from minidl.functional.pytorch_methods import METHODS as PYTORCH
+from minidl.functional.pytorch_methods import unpacked
+from minidl.functional.reduction import amax, amin, logsumexp, mean, norm, std, sum, var
+from minidl.functional.selection import argmax, argmin, argsort, gather, masked_fill, max, min, sort, topk
+from minidl.functional.shape import (
+    chunk,
+    expand,
+    flatten,
+    getitem,
+    permute,
+    reshape,
+    split,
+    squeeze,
+    transpose,
+    unsqueeze,
+)
 from minidl.kernels import backend
+from minidl.missing import TENSOR, answer
 from minidl.tensor import Operand, Tensor
 
 
@@ -71,20 +91,9 @@ def permuted(x: Tensor, /, *axes: int | Sequence[int]) -> Tensor:
     return permute(x, axes=unpacked(axes))
 
 
-def unpacked(numbers: tuple[Any, ...]) -> tuple[int, ...]:
-    """The integers of `x.reshape(2, 3)` or `x.reshape((2, 3))`."""
-    return numbers[0] if len(numbers) == 1 and isinstance(unwrapped(numbers[0]), tuple) else numbers
-
-
 def astype(x: Tensor, /, dtype: DTypeLike) -> Tensor:
     """x converted to another dtype; its gradient has the dtype of x."""
     return cast(x, dtype=dtype)
-
-
-def to(x: Tensor, /, device: str | Device | None = None, dtype: DTypeLike | None = None) -> Tensor:
-    """x on another device, with another dtype, or both; gradients pass back to x."""
-    x = x if dtype is None else cast(x, dtype=dtype)
-    return x if device is None else move(x, device=device)
 
 
 def reversed_axes(x: Tensor) -> Tensor:
@@ -97,24 +106,31 @@ METHODS = {
     "__sub__": sub, "__rsub__": swapped(sub),
     "__mul__": mul, "__rmul__": swapped(mul),
     "__truediv__": div, "__rtruediv__": swapped(div),
+    "__mod__": remainder, "__rmod__": swapped(remainder),
     "__pow__": pow, "__rpow__": swapped(pow),
     "__matmul__": matmul, "__rmatmul__": swapped(matmul),
     "__neg__": neg, "__abs__": abs,
+    "__and__": bitwise_and, "__or__": bitwise_or, "__xor__": bitwise_xor, "__invert__": bitwise_not,
+    "__rand__": swapped(bitwise_and), "__ror__": swapped(bitwise_or), "__rxor__": swapped(bitwise_xor),
     "__eq__": eq, "__ne__": ne, "__lt__": lt, "__le__": le, "__gt__": gt, "__ge__": ge,
     "__iadd__": in_place(operator.iadd, "+"), "__isub__": in_place(operator.isub, "-"),
     "__imul__": in_place(operator.imul, "*"), "__itruediv__": in_place(operator.itruediv, "/"),
     "__ipow__": in_place(operator.ipow, "**"), "__imatmul__": refuse("@"),
     "__getitem__": item_of, "__setitem__": set_item,
-    "abs": abs, "exp": exp, "log": log, "sqrt": sqrt, "pow": pow, "clamp": clamp,
+    "add": add, "sub": sub, "mul": mul, "div": div, "neg": neg, "eq": eq, "ne": ne, "lt": lt, "le": le, "gt": gt,
+    "ge": ge, "abs": abs, "exp": exp, "log": log, "sqrt": sqrt, "pow": pow, "clamp": clamp, "sin": sin, "cos": cos,
     "relu": relu, "sigmoid": sigmoid, "tanh": tanh, "softmax": softmax, "log_softmax": log_softmax,
-    "sum": sum, "mean": mean, "var": var, "amax": amax, "amin": amin, "logsumexp": logsumexp,
+    "sum": sum, "mean": mean, "var": var, "std": std, "norm": norm, "amax": amax, "amin": amin, "logsumexp": logsumexp,
+    "max": max, "min": min, "argmax": argmax, "argmin": argmin, "sort": sort, "argsort": argsort, "topk": topk,
+    "gather": gather, "masked_fill": masked_fill, "chunk": chunk, "split": split,
     "reshape": reshaped, "expand": expanded, "permute": permuted, "flatten": flatten, "transpose": transpose,
     "squeeze": squeeze, "unsqueeze": unsqueeze, "T": property(reversed_axes),
-    "matmul": matmul, "astype": astype, "to": to,
+    "matmul": matmul, "astype": astype, **PYTORCH,
 }  # fmt: skip
 
 for name, method in METHODS.items():
     setattr(Tensor, name, method)
+answer(Tensor, TENSOR)
 
 
 def accumulate(a: Array, b: Array) -> Array:

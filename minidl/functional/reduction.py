@@ -10,10 +10,12 @@ from typing import Any
 from minidl.arrays import is_float
 from minidl.device import array_module
 from minidl.functional.checks import Axis, axes_of
+from minidl.functional.elementwise import abs, mul
 from minidl.functional.promotion import floating
 from minidl.kernels import Window, backend
-from minidl.scalars import whole
-from minidl.tensor import Operand, op
+from minidl.scalars import plain, whole
+from minidl.spelling import by_either_name
+from minidl.tensor import Operand, Tensor, op
 
 
 def restored(array: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
@@ -76,7 +78,7 @@ def mean(x: Operand, /, axis: Axis = None, keepdims: bool = False):
 
 
 @op
-def var(x: Operand, /, axis: Axis = None, keepdims: bool = False, *, correction: int = 1):
+def var(x: Operand, /, axis: Axis = None, *, keepdims: bool = False, correction: int = 1):
     """The variance over `axis`: the sum of (x - mean)**2 divided by n - correction. correction=1: unbiased.
 
     Distances are taken from the rounded mean; the term with `lost`, what the mean loses by rounding, makes up for it.
@@ -94,6 +96,40 @@ def var(x: Operand, /, axis: Axis = None, keepdims: bool = False, *, correction:
     def backward(grad):
         return restored(grad, shape, axes) * centred * (2 / (n - correction))
     return reduced(out.astype(x.dtype), x, axes, keepdims), backward
+
+
+@by_either_name
+def std(x: Operand, /, axis: Axis = None, *, keepdims: bool = False, correction: int = 1) -> Tensor:
+    """The standard deviation over `axis`: the root of `var`. Where it is 0, so is the gradient."""
+    return _root(var(x, axis, keepdims=keepdims, correction=correction))
+
+
+@by_either_name
+def norm(x: Operand, /, p: float = 2.0, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The length of x as a vector, over `axis`: sqrt(sum(x**2)) for p=2, sum(|x|) for 1, max(|x|) for infinity.
+
+    The gradient of a vector of zeros is 0.
+    """
+    p = 2.0 if p == "fro" else plain(p)
+    if p == 1:
+        return sum(abs(x), axis, keepdims)
+    if p == math.inf:
+        return amax(abs(x), axis, keepdims)
+    if p != 2:
+        raise ValueError(f"norm: p={p!r} must be 1, 2 or infinity; write (abs(x) ** p).sum(axis) ** (1 / p)")
+    return _root(sum(mul(x, x), axis, keepdims))
+
+
+@op
+def _root(x, /):
+    """sqrt(x), with the gradient 0 at 0, as lengths and deviations have it in PyTorch."""
+    xp = array_module(x)
+    x = floating(x)
+    out = xp.sqrt(x)
+
+    def backward(grad):
+        return xp.where(out > 0, grad, 0) / xp.where(out > 0, 2 * out, 1)
+    return out, backward
 
 
 @op

@@ -19,7 +19,7 @@ MODES = ("nearest", "bilinear")
 
 
 @op
-def interpolate(x: Operand, /, size: Pair | None = None, scale_factor: float | Sequence[float] | None = None, *,
+def interpolate(x: Operand, /, size: Pair | None = None, scale_factor: float | Sequence[float] | None = None,
                 mode: str = "nearest", align_corners: bool | None = None):
     """x resized.   (N, C, H, W) -> (N, C, OH, OW)
 

@@ -19,6 +19,7 @@ from minidl.functional.checks import (
     check_scores,
     check_target,
     not_negative,
+    placed,
 )
 from minidl.functional.elementwise import where
 from minidl.functional.loss import cross_entropy, reduced
@@ -29,6 +30,7 @@ from minidl.scalars import whole
 from minidl.tensor import Operand, Tensor, as_array, op
 
 
+@placed
 def dice_loss(logits: Operand, target: Operand, /, *, smooth: float = 1.0, ignore_index: int = -100,
               reduction: Reduction = "mean") -> Tensor:
     """1 - D for each image and class, where D = (2 * sum(p * g) + smooth) / (sum(p**2) + sum(g**2) + smooth).
@@ -73,6 +75,7 @@ def _dice_loss(p, target, /, *, smooth, ignore_index, reduction):
     return reduced(loss, reduction), backward
 
 
+@placed
 def focal_loss(logits: Operand, target: Operand, /, weight: Operand = None, *, gamma: float = 2.0,
                ignore_index: int = -100, reduction: Reduction = "mean") -> Tensor:
     """-weight[t] * (1 - p)**gamma * log(p) for each pixel, where t is its target and p = softmax(logits)[t].

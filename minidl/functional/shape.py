@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minidl.device import array_module
-from minidl.functional.checks import Axis, axes_of, check_array, wholes
+from minidl.functional.checks import Axis, axes_of, check_array, unwrapped, wholes
 from minidl.functional.promotion import in_common_dtype
 from minidl.scalars import whole
+from minidl.spelling import by_either_name
 from minidl.tensor import Operand, Tensor, op
 
 
 @op
-def reshape(x: Operand, /, *, shape: Sequence[int]):
+def reshape(x: Operand, /, shape: Sequence[int]):
     """The elements of x, in C order, in another shape; one length may be -1, and is then inferred."""
     before = x.shape
 
@@ -37,7 +38,7 @@ def flatten(x: Operand, /, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 
 @op
-def permute(x: Operand, /, *, axes: Sequence[int]):
+def permute(x: Operand, /, axes: Sequence[int]):
     """x with its axes in another order, as numpy.transpose."""
     axes = axes_of(x, axes, "permute")
     inverse = sorted(range(len(axes)), key=axes.__getitem__)
@@ -49,7 +50,7 @@ def permute(x: Operand, /, *, axes: Sequence[int]):
     return x.transpose(axes), backward
 
 
-def transpose(x: Operand, dim0: int, dim1: int, /) -> Tensor:
+def transpose(x: Operand, /, dim0: int, dim1: int) -> Tensor:
     """x with the axes dim0 and dim1 swapped."""
     check_array("transpose", x)
     axes = list(range(x.ndim))
@@ -58,6 +59,7 @@ def transpose(x: Operand, dim0: int, dim1: int, /) -> Tensor:
     return permute(x, axes=tuple(axes))
 
 
+@by_either_name
 def squeeze(x: Operand, /, axis: Axis = None) -> Tensor:
     """x without its axes of length 1; with `axis`, only the axes it names are removed, if their length is 1."""
     check_array("squeeze", x)
@@ -65,7 +67,8 @@ def squeeze(x: Operand, /, axis: Axis = None) -> Tensor:
     return reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if i not in axes or n != 1))
 
 
-def unsqueeze(x: Operand, axis: int, /) -> Tensor:
+@by_either_name
+def unsqueeze(x: Operand, /, axis: int) -> Tensor:
     """x with a new axis of length 1 at position `axis`."""
     check_array("unsqueeze", x)
     axis = whole("unsqueeze", "axis", axis, -math.inf)
@@ -76,7 +79,7 @@ def unsqueeze(x: Operand, axis: int, /) -> Tensor:
 
 
 @op
-def expand(x: Operand, /, *, shape: Sequence[int]):
+def expand(x: Operand, /, shape: Sequence[int]):
     """x broadcast to `shape` without copying, along axes of length 1 and new leading axes; -1 keeps a length."""
     shape = wholes("expand", "shape", shape)
     extra = len(shape) - x.ndim
@@ -121,6 +124,7 @@ def index_of(index: Any, xp: Any) -> Any:
     return index.data if isinstance(index, Tensor) else index
 
 
+@by_either_name
 def cat(tensors: Iterable[Operand], /, axis: int = 0) -> Tensor:
     """The tensors concatenated along `axis`; all other lengths must be equal."""
     return _cat(*listed(tensors, "cat"), axis=axis)
@@ -140,12 +144,67 @@ def _cat(*arrays, axis):
     return xp.concatenate(arrays, axis=axis), backward
 
 
+@by_either_name
 def stack(tensors: Iterable[Operand], /, axis: int = 0) -> Tensor:
     """The tensors, which must have the same shape, joined along a new axis."""
     tensors = listed(tensors, "stack")
     if any(t.shape != tensors[0].shape for t in tensors):
         raise ValueError(f"stack: the tensors must have the same shape, not {', '.join(str(t.shape) for t in tensors)}")
     return cat([unsqueeze(t, axis) for t in tensors], axis=axis)
+
+
+@by_either_name
+def split(x: Operand, /, sizes: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+    """x cut along `axis` into parts of these lengths; one number: parts of that length, where the last may be shorter.
+
+    As in PyTorch; numpy.split takes the places of the cuts instead.
+    """
+    axis, length = axis_and_length(x, axis, "split")
+    if isinstance(unwrapped(sizes), tuple):
+        lengths = wholes("split", "sizes", sizes)
+        if sum(lengths) != length or min(lengths) < 0:
+            raise ValueError(f"split: sizes={sizes!r} must add up to the length {length} of axis {axis}")
+    else:
+        size = whole("split", "sizes", sizes)
+        lengths = tuple(min(size, length - start) for start in range(0, length, size)) or (0,)
+    before, ends = (slice(None),) * axis, itertools.accumulate(lengths)
+    return [getitem(x, index=(*before, slice(end - n, end))) for n, end in zip(lengths, ends, strict=True)]
+
+
+@by_either_name
+def chunk(x: Operand, /, chunks: int, axis: int = 0) -> list[Tensor]:
+    """x cut along `axis` into at most `chunks` parts of equal length; the last may be shorter."""
+    return split(x, max(1, -(-axis_and_length(x, axis, "chunk")[1] // whole("chunk", "chunks", chunks))), axis)
+
+
+def axis_and_length(x: Operand, axis: int, name: str) -> tuple[int, int]:
+    """One axis of x as a number from 0, and its length."""
+    check_array(name, x)
+    axis, = axes_of(x, whole(name, "axis", axis, -math.inf), name)
+    return axis, x.shape[axis]
+
+
+@op
+def repeat(x: Operand, /, sizes: Sequence[int]):
+    """x repeated sizes[i] times along axis i, as numpy.tile; further sizes at the front make new axes."""
+    sizes = wholes("repeat", "sizes", sizes)
+    extra = len(sizes) - x.ndim
+    if extra < 0 or min(sizes, default=1) < 0:
+        raise ValueError(f"repeat: sizes={sizes} must be at least {x.ndim} numbers, one for each axis of {x.shape}, "
+                         "and none negative")
+    parts = tuple(n for pair in zip(sizes, (1,) * extra + x.shape, strict=True) for n in pair)
+
+    def backward(grad):
+        return grad.reshape(parts).sum(tuple(range(0, len(parts), 2))).astype(grad.dtype)
+    return array_module(x).tile(x, sizes), backward
+
+
+@op
+def clone(x: Operand, /):
+    """A copy of x in its memory order; gradients pass back to x."""
+    def backward(grad):
+        return grad
+    return x.copy(order="K"), backward
 
 
 def listed(tensors: Any, name: str) -> list[Any]:

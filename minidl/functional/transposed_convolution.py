@@ -15,7 +15,7 @@ from minidl.tensor import Operand, op
 
 
 @op
-def conv_transpose2d(x: Operand, weight: Operand, bias: Operand = None, /, *, stride: Pair = 1, padding: Pair = 0,
+def conv_transpose2d(x: Operand, weight: Operand, bias: Operand = None, /, stride: Pair = 1, padding: Pair = 0,
                      output_padding: Pair = 0, groups: int = 1, dilation: Pair = 1):
     """out[n, f, y*s + i*d - p, x*s + j*d - p] = bias[f] + sum over c, y, x, i, j of x[n, c, y, x] * weight[c, f, i, j]
 

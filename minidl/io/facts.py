@@ -7,6 +7,7 @@ from typing import Any
 from minidl.io.checkpoint import CheckpointError, as_json
 from minidl.io.checks import is_whole, per_channel
 from minidl.nn import Module
+from minidl.nn.blueprint import blueprint
 from minidl.version import __version__
 
 LARGEST = 1 << 20                                # no setting of a network is a larger number
@@ -48,7 +49,7 @@ def fault(about: dict[str, Any]) -> str | None:
 
 
 def describe(model: Module) -> dict[str, Any]:
-    """What a file says about the model itself: its name and settings in the zoo, or else the name of its class."""
+    """What a file says about the model itself: the names and settings to build it, or else the name of its class."""
     kind = type(model)
-    architecture = getattr(model, "architecture", f"{kind.__module__}.{kind.__qualname__}")
+    architecture = blueprint(model) or f"{kind.__module__}.{kind.__qualname__}"
     return {"minidl": __version__, "architecture": architecture, "modules": repr(model)}

@@ -1,5 +1,8 @@
 """Layers and networks: `import minidl.nn as nn`. Read `module.py` first, then `layers.py`."""
 
+from typing import TYPE_CHECKING, NoReturn
+
+from minidl import missing
 from minidl.nn import init
 from minidl.nn.activation import (
     ELU,
@@ -66,3 +69,8 @@ __all__ = [
     "fold_batch_norm",
     "init",
 ]
+
+
+if not TYPE_CHECKING:
+    def __getattr__(name: str) -> NoReturn:
+        raise missing.no_such("minidl.nn", name, missing.LAYERS)

@@ -1,6 +1,7 @@
 """The activations as layers: each keeps its settings and calls the function of the same name.
 
-They have no parameters. The functions are defined in `functional/activation.py`.
+They have no parameters. The functions are defined in `functional/activation.py`. PyTorch's setting `inplace`, which
+saves memory there, is accepted and changes nothing: no layer here writes into its input.
 """
 
 import minidl.functional as F
@@ -12,12 +13,18 @@ from minidl.tensor import Tensor
 class ReLU(Module):
     """max(x, 0), elementwise."""
 
+    def __init__(self, inplace: bool = False):
+        super().__init__()
+
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x)
 
 
 class ReLU6(Module):
     """min(max(x, 0), 6), elementwise."""
+
+    def __init__(self, inplace: bool = False):
+        super().__init__()
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu6(x)
@@ -26,7 +33,7 @@ class ReLU6(Module):
 class LeakyReLU(Module):
     """x where x > 0, else negative_slope * x."""
 
-    def __init__(self, negative_slope: float = 0.01):
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False):
         self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,7 +46,7 @@ class LeakyReLU(Module):
 class ELU(Module):
     """x where x > 0, else alpha * (exp(x) - 1)."""
 
-    def __init__(self, alpha: float = 1.0):
+    def __init__(self, alpha: float = 1.0, inplace: bool = False):
         self.alpha = number("ELU", "alpha", alpha)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,12 +72,18 @@ class GELU(Module):
 class SiLU(Module):
     """x * sigmoid(x), elementwise."""
 
+    def __init__(self, inplace: bool = False):
+        super().__init__()
+
     def forward(self, x: Tensor) -> Tensor:
         return F.silu(x)
 
 
 class Hardswish(Module):
     """x * relu6(x + 3) / 6, elementwise."""
+
+    def __init__(self, inplace: bool = False):
+        super().__init__()
 
     def forward(self, x: Tensor) -> Tensor:
         return F.hardswish(x)

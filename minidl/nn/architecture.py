@@ -10,6 +10,7 @@ from minidl.scalars import plain
 
 Settings = ParamSpec("Settings")
 Model = TypeVar("Model", bound=Module)
+MAKERS: dict[str, Callable[..., Module]] = {}    # by their module and name
 
 
 def architecture(factory: Callable[Settings, Model]) -> Callable[Settings, Model]:
@@ -19,6 +20,7 @@ def architecture(factory: Callable[Settings, Model]) -> Callable[Settings, Model
     become Python's before the call.
     """
     signature = inspect.signature(factory)
+    known_as = f"{factory.__module__}.{factory.__qualname__}"
 
     @functools.wraps(factory)
     def recorded(*values: Settings.args, **settings: Settings.kwargs) -> Model:
@@ -31,5 +33,12 @@ def architecture(factory: Callable[Settings, Model]) -> Callable[Settings, Model
             if parameter.kind is parameter.VAR_KEYWORD:
                 created_with |= created_with.pop(name)
         model.architecture = {"name": factory.__name__, "settings": created_with}
+        model.made_by = known_as
         return model
+    MAKERS[known_as] = recorded
     return recorded
+
+
+def maker(model: Module) -> Callable[..., Module] | None:
+    """The decorated function that made a model; None if none did."""
+    return MAKERS.get(model.made_by) if hasattr(model, "architecture") else None

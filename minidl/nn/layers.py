@@ -41,6 +41,7 @@ class Conv2d(Module):
         if isinstance(padding, str) and padding not in ("same", "valid"):
             raise ValueError(f"Conv2d: padding={padding!r} must be 'same', 'valid', a whole number or two of them")
         self.dilation = pair("Conv2d", "dilation", dilation, 1)
+        self.in_channels, self.out_channels = in_channels, out_channels
         self.groups, self.padding_mode = groups, padding_mode
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = Parameter(outputs_last(init.default_weight(shape)))
@@ -86,7 +87,7 @@ class ConvTranspose2d(Module):
                                                       dilation)
         self.kernel_size, self.stride, _, self.dilation = window
         self.padding = pair("ConvTranspose2d", "padding", padding, 0)
-        self.groups = groups
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         shape = (in_channels, out_channels // groups, *self.kernel_size)
         self.weight = Parameter(outputs_last(init.default_weight(shape)))
         self.bias = Parameter(init.default_bias((out_channels, *shape[1:]))) if bias else None
@@ -113,6 +114,7 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
         in_features, out_features = sizes("Linear", in_features=in_features, out_features=out_features)
+        self.in_features, self.out_features = in_features, out_features
         shape = (out_features, in_features)
         self.weight = Parameter(outputs_last(init.default_weight(shape)))
         self.bias = Parameter(init.default_bias(shape)) if bias else None
@@ -130,7 +132,7 @@ class Dropout(Module):
 
     drop = staticmethod(F.dropout)
 
-    def __init__(self, p: float = 0.5):
+    def __init__(self, p: float = 0.5, inplace: bool = False):
         self.p = number(type(self).__name__, "p", p, 0, 1)
 
     def forward(self, x: Tensor) -> Tensor:

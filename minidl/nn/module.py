@@ -17,9 +17,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from minidl.arrays import plain_array
-from minidl.device import Device, array_module, at
+from minidl.device import Device, array_module, at, is_dtype
+from minidl.missing import MODULE, answer
 from minidl.modes import NonFiniteError
 from minidl.nn.hooks import Hook, RemovableHandle, call_with_hooks, register
+from minidl.scalars import check_set_to_none
 from minidl.tensor import Tensor
 from minidl.writes import written
 
@@ -59,6 +61,7 @@ class Module:
     built_to_train: frozenset[str] = frozenset()           # and of those that required a gradient and are no Parameter
     registered: Mapping[str, bool] = MappingProxyType({})      # by `register_buffer`: {name: whether it is saved}
     architecture: dict[str, Any]                # set by the decorator `architecture`
+    made_by: str = ""                           # likewise: the function that made it
     about: dict[str, Any]                       # the facts in a model file, set by `minidl.io.load_model`
     forward_hooks: tuple[Hook, ...] = ()
     forward_pre_hooks: tuple[Hook, ...] = ()
@@ -139,6 +142,31 @@ class Module:
         self.registered = {**self.registered, name: bool(persistent)}
         setattr(self, name, tensor)
 
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        """Assign a Parameter, or None: the same as `self.name = parameter`."""
+        if not isinstance(parameter, Parameter | None):
+            raise TypeError(f"{type(self).__name__}: the parameter {name!r} must be a Parameter or None, not "
+                            f"{type(parameter).__name__}; write nn.Parameter(array)")
+        setattr(self, name, parameter)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Assign a module, or None: the same as `self.name = module`."""
+        if not isinstance(module, Module | None):
+            raise TypeError(f"{type(self).__name__}: {name!r} must be a Module or None, not {type(module).__name__}")
+        setattr(self, name, module)
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) for those directly below this module; a shared one is listed once."""
+        return once((name, member) for name, member in members(self) if isinstance(member, Module))
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly below this module; those in a plain list are among them."""
+        return (module for _, module in self.named_children())
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it; a shared one is listed once."""
+        return (module for _, module in self.named_modules())
+
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """(name, module) for this module, named "", and for all below it; a shared one is listed once."""
         return once(modules(self))
@@ -181,24 +209,35 @@ class Module:
         """Set eval mode: the same as `train(False)`."""
         return self.train(False)
 
+    def apply(self, function: Callable[[Module], Any]) -> Self:
+        """Call function(module) for all modules below this one, children first, and then for itself."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
+
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let every parameter require a gradient, or freeze it; buffers stay as they are."""
         for tensor in self.parameters():
             tensor.requires_grad = requires_grad
         return self
 
-    def zero_grad(self) -> Self:
+    def zero_grad(self, set_to_none: bool = True) -> Self:
         """Set the gradient of every parameter to None."""
+        check_set_to_none(type(self).__name__, set_to_none)
         for tensor in self.parameters():
             if tensor.requires_grad:
                 tensor.grad = None
         return self
 
-    def to(self, device: str | Device | None = None, dtype: Any = None) -> Self:
-        """Move every tensor to a device, convert floating-point ones to a dtype, or both.
+    def to(self, device: Any = None, dtype: Any = None, non_blocking: bool = False) -> Self:
+        """Move every tensor to a device, convert floating-point ones to a dtype, or both: model.to("gpu", np.float64).
 
         A tensor that changes loses its gradient. The state that an optimizer keeps for it follows at the next step.
+        non_blocking  accepted; the copies are awaited all the same
         """
+        if is_dtype(device):
+            device, dtype = None, device
         if dtype is not None and np.dtype(dtype).kind != "f":
             raise TypeError(f"to: dtype={dtype!r} must be a floating-point type; buffers of integers stay as they are")
         target = None if device is None else Device.parse(device)
@@ -212,6 +251,22 @@ class Module:
                 required, tensor.node = tensor.requires_grad and tensor.is_leaf, None
                 tensor.data, tensor.requires_grad = array, required        # a new leaf, with the new dtype
         return self
+
+    def cpu(self) -> Self:
+        """Move every tensor to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, device: int = 0) -> Self:
+        """Move every tensor to a GPU."""
+        return self.to(f"gpu:{device}")
+
+    def float(self) -> Self:
+        """Convert every tensor of floats to float32."""
+        return self.to(dtype=np.float32)
+
+    def double(self) -> Self:
+        """Convert every tensor of floats to float64."""
+        return self.to(dtype=np.float64)
 
     # Saving
 
@@ -258,6 +313,9 @@ class Module:
             return f"{type(self).__name__}({self.extra_repr()})"
         lines = "\n".join(filter(None, [self.extra_repr(), *inner])).replace("\n", "\n  ")
         return f"{type(self).__name__}(\n  {lines}\n)"
+
+
+answer(Module, MODULE)
 
 
 def remember(module: Module) -> None:

@@ -5,6 +5,7 @@ moves its running statistics a little towards them; in eval mode it normalizes b
 kinds normalize each example by itself and keep nothing.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -62,7 +63,7 @@ class BatchNorm(Module):
         out = F.batch_norm(x, self.weight, self.bias, add, mean=mean, var=var, training=True, eps=self.eps, relu=relu,
                            ceiling=ceiling)
         if tracked:
-            self.track(mean, var, x.size // self.num_features)
+            self.track(mean, var, math.prod(x.shape) // self.num_features)
         return out
 
     def check_shape(self, x: Tensor) -> None:

@@ -11,21 +11,34 @@ a subclass with a `forward` of its own is not fused unless it declares again. No
 hooks: each of them is then called by itself.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
 
 from minidl.nn.hooks import is_hooked
 from minidl.nn.module import Module
 
 
 class Sequential(Module):
-    """Layers one after the other: Sequential(f, g)(x) = g(f(x)). The names of the layers are "0", "1" and so on."""
+    """Layers one after the other: Sequential(f, g)(x) = g(f(x)). The names of the layers are "0", "1" and so on.
 
-    def __init__(self, *layers: Module):
-        for i, layer in enumerate(layers):
+    A dictionary gives other names: Sequential({"conv": f, "relu": g}).
+    """
+
+    def __init__(self, *layers: Module | Mapping[str, Module]):
+        given = layers[0] if len(layers) == 1 and isinstance(layers[0], Mapping) else dict(enumerate(layers))
+        for name, layer in given.items():
             if not isinstance(layer, Module):
-                raise TypeError(f"Sequential: layer {i} is a {type(layer).__name__}, not a Module")
-            setattr(self, str(i), layer)
+                raise TypeError(f"Sequential: layer {name} is a {type(layer).__name__}, not a Module")
+            if hasattr(type(self), str(name)) or "." in str(name):
+                raise ValueError(f"Sequential: a layer cannot be called {name!r}; choose another name without dots")
+            setattr(self, str(name), layer)
+
+    def append(self, layer: Module) -> Self:
+        """Add a layer at the end, named by its place; returns the network."""
+        if not isinstance(layer, Module):
+            raise TypeError(f"Sequential: the layer to append is a {type(layer).__name__}, not a Module")
+        setattr(self, str(len(self)), layer)
+        return self
 
     def forward(self, x: Any) -> Any:
         for layer, settings in calls(list(self)):

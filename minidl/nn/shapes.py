@@ -52,7 +52,7 @@ def zeros_for(model: Module, shape: tuple[int, ...]) -> Tensor:
 
 def elements(x: Tensor) -> int:
     """The number of elements of x for one image; x was computed from an empty batch, or from one image."""
-    return image_size(x) if x.shape[:1] == (0,) else x.size
+    return image_size(x) if x.shape[:1] == (0,) else math.prod(x.shape)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ class Adam(Optimizer):
     Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
     """
 
-    settings = ("lr", "betas", "eps", "weight_decay")
+    settings: tuple[str, ...] = ("lr", "betas", "eps", "weight_decay")
     betas, eps, weight_decay = Setting(), Setting(), Setting()
     decoupled = False                           # whether weight decay is separate from the gradient
 

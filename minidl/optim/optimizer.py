@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 from operator import is_
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,9 @@ from minidl.described import changed
 from minidl.device import CPU, array_module, at, device_of
 from minidl.kernels import Arrays, backend, expect_training
 from minidl.kernels.plain.optimizers import kept_unless
+from minidl.missing import OPTIMIZER, answer
 from minidl.modes import mode, watched
-from minidl.scalars import number, plain
+from minidl.scalars import check_set_to_none, number, plain
 from minidl.tensor import Tensor
 from minidl.writes import written
 
@@ -86,6 +87,7 @@ class Optimizer:
     """
 
     settings: tuple[str, ...] = ("lr",)         # the names of the settings
+    later: ClassVar[dict[str, Any]] = {}        # settings that states saved by earlier versions lack, and their values
     lr = Setting()
     skip: Any = None                            # float32 () on a GPU: unless it is 0, a step changes nothing, and
     skipped: Any = None                         # float64 () counts it: see `grad_scaler.py`
@@ -159,8 +161,9 @@ class Optimizer:
         """Write into the parameters of one Batch, and into its slots; never into `grads`."""
         raise NotImplementedError(f"{type(self).__name__} has no update")
 
-    def zero_grad(self) -> None:
+    def zero_grad(self, set_to_none: bool = True) -> None:
         """Set the gradients of all parameters to None."""
+        check_set_to_none(type(self).__name__, set_to_none)
         for p in self.parameters:
             if p.node is not None:
                 p.node.grad = None
@@ -251,7 +254,8 @@ class Optimizer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict`. If anything does not fit, raises ValueError with the list and changes nothing."""
-        arrays, steps, settings = state["arrays"], state["numbers"]["steps"], state["numbers"]["settings"]
+        arrays, steps = state["arrays"], state["numbers"]["steps"]
+        settings = [{**self.later, **saved} for saved in state["numbers"]["settings"]]
         faults = [] if len(settings) == len(self.param_groups) else [
             f"it has {len(settings)} groups of parameters, not {len(self.param_groups)}"]
         shapes: dict[str, tuple[int, ...]] = {}
@@ -278,6 +282,9 @@ class Optimizer:
                 with at(p.data):
                     for slot in slots:
                         own[slot][...] = array_module(p.data).asarray(arrays[f"{name}.{slot}"])
+
+
+answer(Optimizer, OPTIMIZER)
 
 
 def as_groups(optimizer: str, parameters: Parameters) -> list[dict[str, Any]]:

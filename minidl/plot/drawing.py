@@ -1,17 +1,17 @@
 """The drawing of a network's architecture as an SVG file, which every browser shows."""
 
 from collections.abc import Iterable
-from xml.sax.saxutils import escape
 
 from minidl.nn import Module
 from minidl.plot.arrange import arrange, kind, small
+from minidl.plot.figure import Drawing
 from minidl.plot.graph import Group, groups_in, trace
 from minidl.plot.layout import lay_out
+from minidl.plot.letters import clean, cut, line_width, text, text_width
 
 TALL, LOW = 42, 22            # the height of a box with two lines, and with one
 WIDTH, PAD = 176, 10          # the minimum width of a box; the distance between its text and its sides
-MARGIN, HEAD = 24, 58         # around the drawing; the height of its title
-LONGEST = 48                  # longer texts are cut to this number of characters
+MARGIN, HEAD, ROW = 24, 52, 20         # around the drawing; the height of its title, and of a line of the legend
 COLORS = {                    # by kind: the fill of a box, and the stripe at its left side
     "convolution": ("#e4eefb", "#2f6fbe"),
     "dense": ("#ece6f8", "#6f4bb8"),
@@ -21,6 +21,12 @@ COLORS = {                    # by kind: the fill of a box, and the stripe at it
     "end": ("#2d3a4a", "#2d3a4a"),
     "other": ("#f1f2f4", "#8a94a0"),
 }
+KINDS = {                     # what the legend calls the kinds
+    "convolution": "convolution", "dense": "dense layer", "resize": "pooling or upsampling", "norm": "normalization",
+    "join": "sum or concatenation", "other": "activation, reshaping, ...",
+}
+NUMBERS = "right: output shape (C x H x W), parameters"
+FUNCTIONS = {"getitem": "crop", "cat": "concatenate", "mul": "multiply", "sub": "subtract", "div": "divide"}
 STYLE = """
 text { font-family: 'Helvetica Neue', Helvetica, Arial, sans-serif; font-size: 11px; fill: #2d3a4a }
 .head { font-size: 19px; font-weight: bold }
@@ -35,13 +41,14 @@ ARROW = ('<defs><marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWid
          'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.8 L8 4 L0 7.2 z" fill="#55616e"/></marker></defs>')
 
 
-def network(model: Module, input_shape: Iterable[int], fold: bool = True, depth: int | None = None) -> str:
+def network(model: Module, input_shape: Iterable[int], fold: bool = True, depth: int | None = None) -> Drawing:
     """The text of an SVG file that shows a network, from the input at the top to the output at the bottom.
 
     model        a Module; it is run once in eval mode on zeros, and is unchanged afterwards
     input_shape  of one input, without the batch axis: (3, 224, 224)
     fold         whether identical groups in a row are drawn once
     depth        the number of levels of groups that are opened; all by default
+    The text is a `Drawing`: it saves itself, and shows itself in a notebook.
     Each box shows a layer's name, settings, output shape and number of parameters. Of boxes that touch, each reads the
     one above it and nothing else. Frames are modules. Raises ValueError for shapes that the network does not accept.
     """
@@ -50,18 +57,20 @@ def network(model: Module, input_shape: Iterable[int], fold: bool = True, depth:
         raise ValueError(f"network: depth={depth} must be at least 0")
     graph = arrange(trace(model, input_shape), fold, depth)
     graph.root.name = ""
-    parameters = f"{sum(p.size for p in model.parameters()):,} parameters"
     name = getattr(model, "architecture", {}).get("name", type(model).__name__)
-    return svg(graph, name, f"{shape_text(input_shape)}, {parameters}")
+    return svg(graph, name, f"{sum(p.numel() for p in model.parameters()):,} parameters")
 
 
 def svg(graph, head, below):
     """The SVG of an arranged graph, with the title `head` and the line `below` it."""
     labels, titles = labels_of(graph.root)
-    title_widths = {group: text_width("  ".join(words)) for group, words in titles.items()}
+    title_widths = {group: line_width(*words) for group, words in titles.items()}
     layout = lay_out(graph, sizes_of(graph.root, labels), title_widths)
-    width = max(layout.width, 1.7 * text_width(head), text_width(below)) + 2 * MARGIN
-    height = layout.height + HEAD + 2 * MARGIN
+    kinds = [name for name in KINDS if any(kind(box) == name for box in layout.boxes)]
+    width = 2 * MARGIN + max(layout.width, 1.8 * text_width(head), *(text_width(words, False) + 2
+                                                                     for words in (below, NUMBERS)))
+    key, lines = legend(kinds, width - 2 * MARGIN)
+    height = layout.height + HEAD + 2 * MARGIN + ROW * lines
     shift = (width - layout.width) / 2
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
              f'viewBox="0 0 {width:.0f} {height:.0f}">',
@@ -70,13 +79,28 @@ def svg(graph, head, below):
              ARROW,
              f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
              f'<text x="{MARGIN}" y="{MARGIN + 17}" class="head">{clean(cut(head))}</text>',
-             text(MARGIN, MARGIN + 37, "", below),
-             f'<g transform="translate({shift:.1f} {MARGIN + HEAD})">']
+             text(MARGIN, MARGIN + 37, width - 2 * MARGIN, "", below),
+             f'<g transform="translate({MARGIN} {MARGIN + HEAD})">{key}</g>',
+             f'<g transform="translate({shift:.1f} {MARGIN + HEAD + ROW * lines})">']
     levels = levels_of(graph.root)
     parts += [frame(group, layout.groups[group], titles[group], levels[group]) for group in layout.groups]
     parts += [edge(points) for points in layout.routes.values()]
     parts += [drawn(box, layout.boxes[box], labels[box]) for box in layout.boxes]
-    return "\n".join([*parts, "</g>", "</svg>", ""])
+    return Drawing("\n".join([*parts, "</g>", "</svg>", ""]))
+
+
+def legend(kinds, width):
+    """What the colours and the numbers mean, in lines of at most this width, and the number of lines."""
+    parts, x, row = [], 0, 0
+    for name in kinds:
+        wide = 35 + text_width(KINDS[name], bold=False)
+        if x and x + wide > width:
+            x, row = 0, row + 1
+        parts.append(rect(x, ROW * row + 1, 11, 11, 2, "", f' fill="{COLORS[name][1]}"'))
+        parts.append(text(x + 17, ROW * row + 10, wide - 17, "", KINDS[name]))
+        x += wide
+    parts.append(text(0, ROW * (row + 1) + 10, width, "", NUMBERS))
+    return "".join(parts), row + 2
 
 
 def labels_of(root):
@@ -97,12 +121,13 @@ def labels_of(root):
 def label(box, group, above):
     """The one or two lines of a box: (bold, plain, right-aligned). `above` is the box it is stacked under, if any."""
     name, shape = inner_name(box.name, group), shape_text(box.shape)
-    parameters = f"{box.parameters:,}" if box.parameters else ""
+    parameters = f"{box.parameters:,} params" if box.parameters else ""
     layer = (box.layer if box.name else "") + box.settings
+    function = FUNCTIONS.get(box.layer, box.layer)
     if low(box):
         same = above is not None and above.shape == box.shape
-        return [(name or box.layer, layer, " · ".join(filter(None, [parameters, "" if same else shape])))]
-    return [(name or box.layer, "", shape), ("", layer, parameters)]
+        return [(name or function, layer, " · ".join(filter(None, [parameters, "" if same else shape])))]
+    return [(name or function, "", shape), ("", layer, parameters)]
 
 
 def low(box):
@@ -126,7 +151,8 @@ def sizes_of(root, labels):
     for group in groups_in(root):
         boxes = [box for item in group.items if not isinstance(item, Group) for box in item.boxes]
         lines = [line for box in boxes for line in labels[box]]
-        width = max([WIDTH, *(2 * PAD + 12 + sum(map(text_width, line)) for line in lines)])
+        width = max([WIDTH, *(2 * PAD + 20 + line_width(bold, plain) + text_width(right, bold=False)
+                              for bold, plain, right in lines)])
         sizes |= {box: (width, LOW if len(labels[box]) == 1 else TALL) for box in boxes}
     return sizes
 
@@ -144,7 +170,7 @@ def frame(group, place, title, level):
     left, top, width, height = place
     style = "frame deep" if level % 2 == 0 else "frame"
     under = [rect(left + by, top + by, width, height, 7, style) for by in (8, 4) if group.times > 1]
-    words = text(left + PAD, top + 16, *title)
+    words = text(left + PAD, top + 16, width - PAD, *title)
     tooltip = f"{group.name}: {group.layer}, {group.parameters:,} parameters"
     return f"<g><title>{clean(tooltip)}</title>{''.join(under)}{rect(left, top, width, height, 7, style)}{words}</g>"
 
@@ -157,8 +183,9 @@ def drawn(box, place, lines):
              rect(left, top, 4, height, 2, "", f' fill="{stripe}"')]
     for i, (bold, plain, right) in enumerate(lines):
         y = top + 15 + 16 * i + (2 if len(lines) > 1 else 0)
-        parts.append(text(left + PAD + 2, y, bold, plain))
-        parts.append(text(left + width - PAD, y, "", right, ' text-anchor="end"'))
+        room = text_width(right, bold=False) + 2
+        parts.append(text(left + PAD + 2, y, width - 2 * PAD - 4 - (room + 8) * bool(right), bold, plain))
+        parts.append(text(left + width - PAD, y, room, "", right, end=True))
     tooltip = f"{', '.join(box.layers) or box.name or 'a function'}: {' '.join(' '.join(line) for line in lines)}"
     return f'<g class="box {kind(box)}"><title>{clean(tooltip)}</title>{"".join(parts)}</g>'
 
@@ -186,28 +213,3 @@ def rect(left, top, width, height, corner, style, more=""):
     style = f' class="{style}"' if style else ""
     return (f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{corner}"'
             f"{style}{more}/>")
-
-
-def text(x, y, bold, plain, more=""):
-    """A line of text, first the bold part, then the plain one; empty if both are."""
-    parts = [f'<tspan class="{style}">{clean(cut(words))}</tspan>'
-             for words, style in ((bold, "name"), (plain, "soft")) if words]
-    return f'<text x="{x:.1f}" y="{y:.1f}"{more}>{" ".join(parts)}</text>' if parts else ""
-
-
-def cut(words):
-    """The text, shortened to LONGEST characters."""
-    return words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"
-
-
-def clean(words):
-    """Text escaped for XML; characters that XML does not allow become question marks."""
-    return escape("".join(letter if letter.isprintable() else "?" for letter in words))
-
-
-def text_width(words):
-    """The approximate width of a text in pixels, set in bold Helvetica of 11 pixels."""
-    words = cut(words)
-    narrow, wide = (sum(letter in letters for letter in words) for letters in ("fijltI.,:;'|!()[] ", "mwMW@%…"))
-    foreign = sum(ord(letter) > 0x2FFF for letter in words)
-    return 6.5 * (len(words) - narrow - wide - foreign) + 3.4 * narrow + 9.6 * wide + 11 * foreign

@@ -151,7 +151,7 @@ def ranks_of(items, links):
 
 def size(module):
     """The number of elements of a module's parameters."""
-    return sum(parameter.size for parameter in module.parameters())
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def settings_text(call):

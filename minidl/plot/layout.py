@@ -5,43 +5,18 @@ group's entry, and in columns: an item continues the column of an item that it r
 The main column is at x = 0, so a group has an extent to its left and one to its right; y grows downwards from its top.
 Edges leave items at the bottom and enter them at the top. An edge that passes rows runs straight down where nothing is
 in its way, and otherwise to the right of all items; horizontal pieces run in the gaps between rows, on separate tracks
-where they would overlap. So no edge crosses a box.
+where they would overlap. So no edge crosses a box. A network with nested skips becomes a U: see `bent.py`.
 """
 
 import itertools
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from minidl.plot.graph import Box, Group, boxes_in, groups_in, links_in, ranks_of
+from minidl.plot.bent import bent
+from minidl.plot.graph import Group, boxes_in, groups_in, links_in, ranks_of
+from minidl.plot.places import ASIDE, GAP, LANE, TRACK, Plan, Port, extent, port_x
 
-GAP, TRACK = 26, 9            # the height of a gap between rows; the distance between two horizontal pieces in it
-ASIDE, LANE = 24, 16          # the distances between columns, and between vertical pieces at the right
 FRAME, TITLE = 14, 16         # the distance between a group's content and its frame; the height of its title
-
-
-@dataclass(eq=False)
-class Port:
-    """Where the output of the box `source` crosses the top of a group, or, if `below`, its bottom."""
-
-    source: Box
-    below: bool
-
-
-@dataclass(eq=False)
-class Plan:
-    """The layout of a group.
-
-    left, right, height   its extents to both sides of its main column, and downwards
-    x, y                  {item: number} the middle of the top of each stack, group and port
-    routes                {(item, item, source): points} the route of each link
-    """
-
-    left: float = 0
-    right: float = 0
-    height: float = 0
-    x: dict = field(default_factory=dict)
-    y: dict = field(default_factory=dict)
-    routes: dict = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -64,7 +39,8 @@ def lay_out(graph, sizes, titles):
     """The Layout of a graph, given {box: (width, height)} in `sizes` and {group: width of its title} in `titles`."""
     plans = {}
     for group in groups_in(graph.root):
-        plans[group] = plan(group, graph.edges, sizes, plans, titles.get(group))
+        as_u = bent(group, graph.edges, sizes, plans) if group is graph.root else None
+        plans[group] = as_u or plan(group, graph.edges, sizes, plans, titles.get(group))
     whole = plans[graph.root]
     layout = Layout(whole.left + whole.right, whole.height, {}, {}, {})
     origins = {graph.root: (whole.left, 0)}
@@ -155,24 +131,6 @@ def with_ports(group, edges):
         links[above, below, source] = start, end, source
     entries, exits = ([port for port in ports.values() if port.below is below] for below in (False, True))
     return links, entries, exits
-
-
-def extent(item, sizes, plans):
-    """The extents of an item: to the left and right of its middle, and downwards."""
-    if isinstance(item, Port):
-        return 0, 0, 0
-    if isinstance(item, Group):
-        return plans[item].left, plans[item].right, plans[item].height
-    half = sizes[item.boxes[0]][0] / 2
-    return half, half, sum(sizes[box][1] for box in item.boxes)
-
-
-def port_x(item, source, below, plans):
-    """The x, relative to an item's middle, at which the output of the box `source` leaves or enters the item."""
-    if not isinstance(item, Group):
-        return 0
-    return next(x for port, x in plans[item].x.items()
-                if isinstance(port, Port) and port.source is source and port.below is below)
 
 
 def heights(rows, extents, tracks, framed, leaves):

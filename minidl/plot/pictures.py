@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.nn import Module
-from minidl.plot.figure import new_figure, write_png
+from minidl.plot.figure import new_figure, png, write_png
 from minidl.plot.inside import cam_of, filters_of, maps_of
 
 MAX_TILES = 256               # the others are not shown
@@ -26,6 +26,13 @@ class Picture(NamedTuple):
     def save(self, path: str | Path) -> None:
         """Write the figure as PNG."""
         write_png(path, self.figure)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        return png(self.figure)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {"image/png": self._repr_png_(), "text/plain": f"Picture of {shape(self.values)} values"}
 
 
 def filters(model: Module, layer: str | None = None) -> Picture:
@@ -43,7 +50,8 @@ def filters(model: Module, layer: str | None = None) -> Picture:
         tiles = weight[:, :columns or 1].reshape(-1, kh, kw)
     tiles = tiles[:MAX_TILES]
     largest = np.abs(tiles).max(tuple(range(1, tiles.ndim)), keepdims=True)
-    return grid(weight, tiles / np.where(largest, 2 * largest, 1) + 0.5, f"{name}: {shape(weight)}", columns, "gray")
+    title = f"layer {name}: {len(weight)} filters of {shape(weight[0])}; grey is 0" + ", white positive" * (c != 3)
+    return grid(weight, tiles / np.where(largest, 2 * largest, 1) + 0.5, title, columns, "gray")
 
 
 def feature_maps(model: Module, x: Any, layer: str) -> Picture:
@@ -51,7 +59,7 @@ def feature_maps(model: Module, x: Any, layer: str) -> Picture:
     maps = maps_of(model, x, layer)
     low, high = maps.min((1, 2), keepdims=True), maps.max((1, 2), keepdims=True)
     tiles = (maps - low) / np.where(high > low, high - low, 1)
-    return grid(maps, tiles[:MAX_TILES], f"{layer}: {shape(maps)}", None, "viridis")
+    return grid(maps, tiles[:MAX_TILES], f"layer {layer}: {len(maps)} maps of {shape(maps[0])}", None, "viridis")
 
 
 def grad_cam(model: Module, x: Any, layer: str | None = None, target: int | None = None, image: Any = None,
@@ -69,12 +77,13 @@ def grad_cam(model: Module, x: Any, layer: str | None = None, target: int | None
         image = np.asarray(x).reshape(np.shape(x)[-3:])
         image = (image - image.min()) / (np.ptp(image) or 1)
         image = image.transpose(1, 2, 0) if len(image) == 3 else image.mean(0)
-    name = classes[target] if target < len(classes) else f"class {target}"
-    figure = new_figure(6.4, 3.5, f"Grad-CAM of {name} at {layer}")
+    name = f"class {classes[target] if target < len(classes) else target}"
+    figure = new_figure(6.4, 3.5, f"Grad-CAM: where layer {layer} sees {name}")
     for axes, overlaid in zip(figure.subplots(1, 2), (False, True), strict=True):
         axes.imshow(image, cmap="gray", vmin=0, vmax=1)
         if overlaid:
-            axes.imshow(cam, cmap="jet", alpha=0.45)
+            strength = cam / (cam.max() or 1)
+            axes.imshow(strength, cmap="turbo", alpha=0.1 + 0.6 * strength)            # so that what lies below is seen
         axes.set_axis_off()
     return Picture(cam, figure)
 

@@ -161,6 +161,6 @@ def cost(path: Path, build: Build) -> Cost:
             name: array.shape for name, array in arrays.items()}:
         raise ValueError(f"{path}: its weights are not those of {architecture['name']}")
     if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and 0 < n <= 4096 for n in shape)):
-        return Cost(architecture["name"], sum(p.size for p in model.parameters()), None)
+        return Cost(architecture["name"], sum(p.numel() for p in model.parameters()), None)
     table = summary(model, shape)
     return Cost(architecture["name"], table.parameters, table.multiply_adds)

@@ -131,7 +131,7 @@ def run_facts(model: Module | None, facts: Facts) -> dict[str, Any]:
     if model is not None:
         network = getattr(model, "architecture", None)
         found["network"] = network["name"] if isinstance(network, dict) else type(model).__name__
-        found["parameters"] = f"{sum(p.size for p in model.parameters()):,}"
+        found["parameters"] = f"{sum(p.numel() for p in model.parameters()):,}"
     if facts.rows:
         found["epochs"] = len(facts.rows)
         found["training time"] = duration(facts.seconds)

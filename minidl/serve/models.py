@@ -1,7 +1,7 @@
 """The networks that a server has loaded, under the names of their files."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,19 +20,20 @@ from minidl.plot.inside import cam_of
 from minidl.serve.problem import Problem
 from minidl.tensor import Tensor
 
+Create = Callable[[], Module]                    # makes the network, for a file with a class of the user's own
 Stamp = tuple[int, int, int]                     # of a file: changes when the file is replaced
 
 
 class Served:
     """One network, ready to predict. It computes in the thread of kernels only (see `batches.py`)."""
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, path: Path, create: Create | None = None) -> None:
         self.name, self.path = name, path
         self.stamp = stamp_of(path)              # before the file is read: what is replaced meanwhile is read again
-        self.model = zoo.load(path)
+        self.model = zoo.load(path, create=create)
         self.preprocessing = Preprocessing.of_model(path, self.model)
         self.architecture = self.model.architecture["name"] if hasattr(self.model, "architecture") else ""
-        self.parameters = sum(parameter.size for parameter in self.model.parameters())
+        self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.classes: list[str] = []
         self.explains_one = False                # whether there is a single logit, that of class 1
         self.drawing = ""                        # of the network as it is in the file, SVG
@@ -89,8 +90,8 @@ def stamp_of(path: Path) -> Stamp:
 class Models:
     """The networks by name. A request keeps the one that it has got, also if another takes the name meanwhile."""
 
-    def __init__(self, arguments: Iterable[str]) -> None:
-        self.files = named(arguments)
+    def __init__(self, arguments: Iterable[str], create: Create | None = None) -> None:
+        self.files, self.create = named(arguments), create
         self.loaded: dict[str, Served] = {}
         self.failed: dict[str, Stamp] = {}       # files that could not be loaded again
 
@@ -100,7 +101,7 @@ class Models:
     def load(self) -> "Models":
         """Load every file. Raises OSError or CheckpointError."""
         for name, path in self.files.items():
-            self.loaded[name] = Served(name, path).warm_up()
+            self.loaded[name] = Served(name, path, self.create).warm_up()
         return self
 
     def get(self, name: str | None) -> Served:

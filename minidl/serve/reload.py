@@ -26,7 +26,7 @@ async def reload(state: State, name: str, stamp: Stamp) -> None:
     path = state.models.files[name]
     try:
         loop = asyncio.get_running_loop()
-        served = await loop.run_in_executor(state.batches.decoders, Served, name, path)
+        served = await loop.run_in_executor(state.batches.decoders, Served, name, path, state.models.create)
         await state.batches.compute(served.warm_up)
     except Exception as error:
         state.models.failed[name] = stamp

@@ -34,7 +34,7 @@ class Server(uvicorn.Server):
     def __init__(self, models: Iterable[str], settings: Settings | None = None) -> None:
         settings = settings or Settings()
         metrics, log = Metrics(), Log(settings.log)
-        loaded = Models(map(str, models))
+        loaded = Models(map(str, models), settings.create)
         if not loaded.files:
             raise ValueError("serve: give at least one model file")
         batches = Batches(settings, metrics)

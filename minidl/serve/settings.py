@@ -1,8 +1,10 @@
 """The settings of a server."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from minidl.io.image import MAX_PIXELS
+from minidl.nn import Module
 from minidl.scalars import flag, number, whole
 
 LOGS = ("plain", "json", "none")
@@ -23,6 +25,7 @@ class Settings:
     time_limit    seconds for receiving a request, and for answering it
     reload        whether a model file that was replaced is loaded again
     log           "plain", "json" or "none": the form of a line for each request
+    create        create() makes the networks, for files with a class of your own; by default those that they name
     """
 
     host: str = "127.0.0.1"
@@ -36,6 +39,7 @@ class Settings:
     time_limit: float = 30.0
     reload: bool = False
     log: str = "plain"
+    create: Callable[[], Module] | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("port", 0), ("max_batch", 1), ("queue", 1), ("max_body", 1), ("max_pixels", 1)):

@@ -6,15 +6,19 @@ gradient passed to backward, must be random too: with all ones, the gradients of
 backward that returns zeros would pass.
 """
 
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from minidl.device import Array, array_module
+from minidl.device import CPU, Array, array_module
 from minidl.tensor import Tensor
+from minidl.testing.diagnosis import Check, explained
 
 SINGLE_TOLERANCE = 1e-4
+OP = "put @op above it, which makes an operation of it, or use the functions of minidl.functional"
 
 
 def check_gradients(function: Callable[..., Tensor], *arrays: Array, seed: int = 0, eps: float = 1e-6,
@@ -28,6 +32,9 @@ def check_gradients(function: Callable[..., Tensor], *arrays: Array, seed: int =
     rtol, atol  tolerances of the comparison
     float32     whether to run in float32 too, and compare output and gradients with those in float64
 
+    Where a gradient is wrong, the message shows some of its elements beside finite differences, and says what the
+    mistake may be (`diagnosis.py`).
+
     It also checks that nothing writes to the inputs, the output or the gradient passed to backward, that each gradient
     has the shape and dtype of its input, and that the output has that dtype.
     """
@@ -38,14 +45,15 @@ def check_gradients(function: Callable[..., Tensor], *arrays: Array, seed: int =
     doubles = [a.astype(xp.float64, copy=False) for a in arrays]
     out, cotangent, grads = differentiate(function, doubles, rng, seed)
 
+    names = names_of(function, len(arrays))
     for i, grad in enumerate(grads):
         direction = xp.asarray(rng.standard_normal(grad.shape))
         difference = shifted(function, doubles, i, eps * direction) - shifted(function, doubles, i, -eps * direction)
         numeric = float((difference * cotangent).sum()) / (2 * eps)
         analytic = float((grad * direction).sum())
         if not abs(analytic - numeric) <= atol + rtol * abs(numeric):       # written so that NaN fails
-            raise AssertionError(f"check_gradients: input {i} {grad.shape}: backward says {analytic:.10g}, "
-                                 f"the central difference {numeric:.10g} (seed={seed}, eps={eps})")
+            check = Check(function, doubles, cotangent, partial(gradients, function), eps, seed)
+            raise AssertionError(explained(check, names, i))
     if float32:
         singles = [a.astype(xp.float32) for a in arrays]
         single_out, _, single_grads = differentiate(function, singles, np.random.default_rng(seed), seed)
@@ -59,9 +67,7 @@ def differentiate(function: Callable[..., Tensor], arrays: list[Any], rng: Any, 
     xp, dtype = array_module(*arrays), arrays[0].dtype
     before = [a.copy() for a in arrays]
     inputs = [Tensor(a, requires_grad=True) for a in arrays]
-    out = function(*inputs)
-    if not isinstance(out, Tensor):
-        raise TypeError(f"check_gradients: the function returned a {type(out).__name__}, not a Tensor")
+    out = called(function, inputs)
     if out.dtype != dtype:
         raise AssertionError(f"check_gradients: inputs of {dtype} gave an output of {out.dtype}")
     cotangent = xp.asarray(rng.standard_normal(out.shape)).astype(dtype)
@@ -75,11 +81,45 @@ def differentiate(function: Callable[..., Tensor], arrays: list[Any], rng: Any, 
             raise AssertionError(f"check_gradients: {name} {array.shape} was written to (seed={seed})")
     for i, x in enumerate(inputs):
         if x.grad is None:
-            raise AssertionError(f"check_gradients: input {i} {x.shape} received no gradient")
+            raise AssertionError(f"check_gradients: input {i} {x.shape} received no gradient: backward gave None for "
+                                 "it, or the output does not depend on it")
         if x.grad.shape != x.shape or x.grad.dtype != dtype:
             raise AssertionError(f"check_gradients: input {i} is {x.shape} of {dtype}, "
                                  f"its gradient {x.grad.shape} of {x.grad.dtype}")
     return out.data, cotangent, [x.grad for x in inputs]
+
+
+def called(function: Callable[..., Tensor], inputs: list[Tensor]) -> Tensor:
+    """The output of the function. Raises TypeError, which says what to write, if it is no function of tensors."""
+    name = getattr(function, "__name__", "the function")
+    try:
+        out = function(*inputs)
+    except TypeError as error:
+        if "does not support ufuncs" not in str(error):
+            raise
+        raise TypeError(f"check_gradients: {name} calls a function of NumPy, which takes no tensors; {OP}") from error
+    if isinstance(out, tuple) and len(out) == 2 and callable(out[1]):
+        raise TypeError(f"check_gradients: {name} returned (output, backward), as the function of an op does; {OP}")
+    if not isinstance(out, Tensor):
+        raise TypeError(f"check_gradients: the function returned a {type(out).__name__}, not a Tensor")
+    return out
+
+
+def names_of(function: Callable[..., Tensor], count: int) -> list[str]:
+    """The arguments as a message names them: "x, input 0"."""
+    try:
+        known = [p.name for p in inspect.signature(function).parameters.values()
+                 if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    except (TypeError, ValueError):
+        known = []
+    return [f"{known[i]}, input {i}," if i < len(known) else f"input {i}" for i in range(count)]
+
+
+def gradients(function: Callable[..., Tensor], arrays: list[Any], cotangent: Any) -> list[np.ndarray]:
+    """The gradients that backward gives, as NumPy arrays."""
+    inputs = [Tensor(a, requires_grad=True) for a in arrays]
+    function(*inputs).backward(cotangent.copy())
+    return [CPU.put(grad) for x in inputs if (grad := x.grad) is not None]
 
 
 def shifted(function: Callable[..., Tensor], arrays: list[Any], i: int, step: Any) -> Any:

@@ -24,7 +24,7 @@ NO_FLAG = {"average", "callbacks", "class_weights", "freeze", "loss", "mix", "mo
            "schedule_every"}
 FLAGS = tuple(field.name for field in fields(Settings) if field.name not in NO_FLAG)
 # not in the recipe: added by `fit`, or irrelevant
-APART = {*FLAGS, "class_weights", "cutmix", "data_dir", "distributed", "evaluate", "find_lr", "loss", "mixup",
+APART = {*FLAGS, "class_weights", "create", "cutmix", "data_dir", "distributed", "evaluate", "find_lr", "loss", "mixup",
          "optimizer", "weights"}
 # came later: not in the recipe while they have these values, so that earlier runs can be resumed
 LATER: dict[str, Any] = {"gamma": None, "layer_lr": [], "mask_classes": [], "milestones": None, "norm_decay": True,
@@ -131,6 +131,7 @@ def add_run(add: Add, name: str) -> None:
     add("--patience", type=whole(), metavar="N", help="stop after N epochs without improvement")
     add("--output-dir", metavar="DIR", help=f"the folder of the run (default: runs/{name}, or the next free name)")
     add("--resume", metavar="PATH|auto", help="resume the run in this folder; auto: the newest run")
+    add("--overwrite", action="store_true", default=False, help="replace the run in the folder of --output-dir")
     add("--evaluate", action="store_true", default=False, help="test instead of train: the best weights of the run "
         "that --resume names, or the weights in that file")
     add("--checkpoint-interval", type=not_negative, default=60, metavar="SECONDS",
@@ -195,7 +196,7 @@ def settled(args: argparse.Namespace) -> argparse.Namespace:
 def chosen_folder(args: argparse.Namespace, resume: str | None) -> tuple[Path, bool]:
     """What `choose_folder` chooses, of several processes that of rank 0."""
     def choose() -> tuple[str, bool]:
-        folder, resumes = choose_folder(args.name, args.output_dir, resume)
+        folder, resumes = choose_folder(args.name, args.output_dir, resume, args.overwrite)
         return str(folder), resumes
     if args.communicator is None:
         folder, resumes = choose()

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from minidl.data import DataLoader
 from minidl.errors import for_command
 from minidl.modes import no_grad
 from minidl.nn import Module
@@ -40,12 +39,11 @@ def check_data(train_set: Any, validation_set: Any, test_set: Any) -> None:
     given = {"validation_set": validation_set, "test_set": test_set}
     sets = {"train_set": train_set, **{name: dataset for name, dataset in given.items() if dataset is not None}}
     for name, dataset in sets.items():
-        if isinstance(dataset, DataLoader):
-            raise TypeError(f"fit: {name} is a DataLoader; give its data set, loader.dataset, and the setting "
-                            "batch_size")
-        if not all(hasattr(dataset, needed) for needed in ("batch", "classes", "__len__")):
-            raise TypeError(f"fit: {name} must be a data set, such as ImageDataset(images, labels, classes), not "
-                            f"{type(dataset).__name__}")
+        if missing := [needed for needed in ("batch", "classes", "__len__") if not hasattr(dataset, needed)]:
+            lacks = "" if len(missing) == 3 else f", which has no {' and no '.join(missing)}"
+            raise TypeError(f"fit: {name} must be a data set, such as ImageDataset(images, labels, classes), a "
+                            "DataLoader of one, or a pair of arrays (images, labels), not "
+                            f"{type(dataset).__name__}{lacks}")
         if len(dataset) and len(dataset.classes) != len(train_set.classes):
             raise ValueError(f"fit: {name} has {len(dataset.classes)} classes, but train_set has "
                              f"{len(train_set.classes)}")

@@ -1,17 +1,20 @@
 """`fit`: train a classifier on a data set with one call. This file sets everything up; `loop.py` holds the loop."""
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from minidl import nn
 from minidl.data import DataLoader, ImageDataset
 from minidl.data.resident import Resident, kept_on
 from minidl.described import text
 from minidl.device import Device
 from minidl.errors import for_command
+from minidl.io.facts import ABOUT, facts_of
 from minidl.kernels import settings
 from minidl.nn import Module
 from minidl.optim import ExponentialMovingAverage, GradScaler, Optimizer
@@ -23,24 +26,28 @@ from minidl.train.callbacks import Callback, Callbacks
 from minidl.train.checks import check_batch_norms, check_data, check_labels, check_length, check_training
 from minidl.train.folder import RunError, RunFolder
 from minidl.train.freezing import Freezing
+from minidl.train.given import data_sets
 from minidl.train.interrupt import Interruption
 from minidl.train.loop import Loop
 from minidl.train.losses import SegmentationLoss
 from minidl.train.mixing import Mixed
 from minidl.train.one_rank import OneRank
 from minidl.train.progress import Progress
-from minidl.train.records import Curves, LogFile
+from minidl.train.records import Curves, LiveCurves, LogFile, in_notebook
 from minidl.train.rehearsal import Overfit, rehearsed
 from minidl.train.run import Length, Run, load_weights
 from minidl.train.settings import Settings
 from minidl.train.tensorboard import TensorBoard
 
+Data: TypeAlias = Any                            # a data set, a DataLoader of one, or a pair of arrays: see `given.py`
 
-def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation_set: ImageDataset | None = None,
-        test_set: ImageDataset | None = None, **settings: Any) -> list[Row]:
+
+def fit(model: Module, optimizer: Optimizer, train_set: Data, validation_set: Data | None = None,
+        test_set: Data | None = None, **settings: Any) -> list[Row]:
     """Train a classifier, of images or of pixels, save it with its results, and return the rows of the log.
 
-    train_set       shuffled differently in each epoch
+    Each set is a data set, a DataLoader of one, or a pair of arrays (images, labels): see `given.py`.
+    train_set       shuffled differently in each epoch; a loader also gives batch_size and the like
     validation_set  selects the best epoch; without it, or with an empty one, the last epoch is the best
     test_set        evaluated once, at the end, with the best weights; an empty one counts as none, and then the report
                     is of the validation set
@@ -58,6 +65,9 @@ def fit(model: Module, optimizer: Optimizer, train_set: ImageDataset, validation
     CheckpointError if the folder holds another run, Interrupted after Ctrl-C, NonFiniteError if the loss is not finite,
     OSError if the folder cannot be written to. Files saved before are kept.
     """
+    given = {"train_set": train_set, "validation_set": validation_set, "test_set": test_set}
+    sets, settings = data_sets(given, settings)
+    train_set, validation_set, test_set = sets.values()
     s = Settings(**settings)
     ranks = OneRank() if s.communicator is None else ranks_of(s)
     with ranks.together():
@@ -81,18 +91,19 @@ def trained(ranks: OneRank, s: Settings, model: Module, optimizer: Optimizer, tr
     source = Mixed(train_set, s.mixes) if s.mixes else kept_on(train_set, Device.parse(s.device), s.resident)
     loader = DataLoader(source, s.batch_size, shuffle=True, seed=s.seed, drop_last=s.drop_last, balanced=s.balanced,
                         prefetch=0 if isinstance(source, Resident) else s.prefetch, part=(ranks.rank, ranks.size))
-    about = describe_data(train_set)
+    about = describe_data(train_set, getattr(model, "about", {}))
     masks = check_labels(train_set, s)
     check_length(s, len(loader))
     callbacks = Callbacks([*(recorders(s) if ranks.writes else []), *s.callbacks])
     with (Device.parse(s.device).current(), Freezing(model, s.frozen) as freezing,
           nullcontext(s.output_dir) if s.keeps else tempfile.TemporaryDirectory() as path):
-        check_batch_norms(model, freezing, len(train_set), about["input"], s, ranks.size)
+        check_batch_norms(model, freezing, len(train_set), image_shape(train_set), s, ranks.size)
         average = average_of(model, s)
         length = Length(s.epochs, len(loader), len(loader) * s.batch_size if s.drop_last else len(train_set))
         run = Run(model, optimizer, s.schedule, recipe, about, average, length, Path(path))
         run.scaler = GradScaler() if s.amp == "float16" else None
-        folder = begin(run, RunFolder(Path(path)), s.resume, ranks)
+        folder = begin(run, RunFolder(Path(path)), s, ranks)
+        model.about = facts_of("fit", nn.Module(), {key: run.about[key] for key in ABOUT if key in run.about})
         if ranks.writes and (resting := freezing.modes.resting()):
             write(f"in eval mode, and left in it: {', '.join(resting[:5])}{', ...' if len(resting) > 5 else ''}")
         with callbacks.told(run), Interruption(alone=ranks.size == 1) as interruption:
@@ -125,7 +136,7 @@ def average_of(model: Module, s: Settings) -> Average | None:
 def recorders(s: Settings) -> list[Callback]:
     """The library's own callbacks."""
     return [LogFile(), Progress(s.log_interval), Curves(), *([TensorBoard()] if s.tensorboard else []),
-            *([Overfit()] if s.overfit else [])]
+            *([LiveCurves(display)] if (display := in_notebook()) else []), *([Overfit()] if s.overfit else [])]
 
 
 def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
@@ -155,28 +166,41 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
             "train_images": len(train_set), "validation_images": len(validation_set or ())}
 
 
-def begin(run: Run, folder: RunFolder, resume: bool, ranks: OneRank) -> RunFolder:
+def begin(run: Run, folder: RunFolder, s: Settings, ranks: OneRank) -> RunFolder:
     """Open the folder, and either restore the run from it or save the run's initial state; returns the folder."""
     def prepare() -> bool:
-        if folder.holds_run and not resume:
-            raise RunError(f"{folder.path} already holds a run: resume=True continues it, another output_dir starts "
-                           "one")
+        if folder.holds_run and not (s.resume or s.overwrite):
+            raise RunError(f"{folder.path} already holds a run: resume=True continues it, overwrite=True replaces it, "
+                           "and another output_dir starts one")
+        if s.overwrite:
+            folder.clear()
         folder.prepare(run.recipe, run.about)
         return folder.holds_run
     ranks.begin(run)
     if ranks.of_first(prepare):
         run.load(folder.last, ranks.read)
         if ranks.writes:
+            if run.extended:
+                folder.describe(run.recipe, run.about)
             write(f"resuming {folder.path} after {run.position}", flush=True)
     elif ranks.writes:
         run.save(folder.last)
     return folder
 
 
-def describe_data(dataset: ImageDataset) -> dict[str, Any]:
-    """The facts about the training images that are needed to use the weights on others, and their classes."""
-    images, _ = dataset.batch(np.arange(1))
+def describe_data(dataset: ImageDataset, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts about the training images that are needed to use the weights on others, and their classes.
+
+    before   the facts in the file that the model came from: images are resized as before, if the set does not say how
+    """
+    shape = image_shape(dataset)
     counts = getattr(dataset, "class_counts", None)
-    resize = getattr(dataset, "resize", None)
-    return {"classes": dataset.classes, "mean": dataset.mean, "std": dataset.std, "input": images.shape[1:],
+    resize = getattr(dataset, "resize", None) or (before.get("resize") if list(shape) == before.get("input") else None)
+    pixels = {} if hasattr(dataset, "features") else {"mean": dataset.mean, "std": dataset.std}
+    return {"classes": dataset.classes, **pixels, **({"input": shape} if len(shape) == 3 else {}),
             **({"resize": resize} if resize else {}), **({"class_counts": counts().tolist()} if counts else {})}
+
+
+def image_shape(dataset: ImageDataset) -> tuple[int, ...]:
+    """The shape of an image as the model gets it: (C, H, W), or another one of features."""
+    return dataset.batch(np.arange(1))[0].shape[1:]

@@ -6,6 +6,7 @@ repeating a command never overwrites an earlier run. A folder holds a run as soo
 
 import itertools
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from minidl.io.json_file import write_json
 from minidl.version import __version__
 
 LAST, BEST = "last.safetensors", "best.safetensors"
+FILES = ("args.json", "log.csv", "curves.png", "report.html", "report.txt", "metrics.json", "confusion.png")
 
 
 class RunError(ValueError):
@@ -47,23 +49,38 @@ class RunFolder:
             raise OSError(error.errno, f"cannot make the output folder {self.path}: {error.strerror}") from error
         sweep(self.path)
         if not self.holds_run:
-            write_json(self.path / "args.json", {
-                "recipe": recipe,
-                "data": data,
-                "command": sys.argv,
-                "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-                "versions": {"minidl": __version__, "numpy": np.__version__, "python": sys.version.split()[0]},
-            })
+            self.describe(recipe, data)
+
+    def describe(self, recipe: dict[str, Any], data: dict[str, Any]) -> None:
+        """Write `args.json`."""
+        write_json(self.path / "args.json", {
+            "recipe": recipe,
+            "data": data,
+            "command": sys.argv,
+            "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "versions": {"minidl": __version__, "numpy": np.__version__, "python": sys.version.split()[0]},
+        })
+
+    def clear(self) -> None:
+        """Delete the files of the run in the folder, and nothing else. The checkpoint goes last."""
+        if self.holds_run:
+            for name in (*FILES, BEST, LAST):
+                (self.path / name).unlink(missing_ok=True)
+            shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
 
 
 def choose_folder(name: str, output_dir: str | Path | None = None,
-                  resume: str | Path | None = None) -> tuple[Path, bool]:
+                  resume: str | Path | None = None, overwrite: bool = False) -> tuple[Path, bool]:
     """The folder for a command, and whether the command resumes the run in it.   ->  (Path, bool)
 
     output_dir  a folder chosen by the user, or None for runs/<name>, runs/<name>-2, ...
     resume      None starts a run; the folder of a run, or its last.safetensors, resumes that run; "auto" resumes the
                 run in `output_dir`, or the newest one of this name, and starts a run if there is none
+    overwrite   whether a run in `output_dir` may be replaced
     """
+    if overwrite and (resume is not None or output_dir is None):
+        raise RunError("--overwrite replaces the run in the folder that --output-dir names"
+                       + (", and --resume continues it; leave out one of them" if resume is not None else ""))
     if resume not in (None, "auto"):
         folder = run_folder_at(Path(resume))
         if output_dir is not None and Path(output_dir).resolve() != folder.resolve():
@@ -71,10 +88,10 @@ def choose_folder(name: str, output_dir: str | Path | None = None,
         return folder, True
     if output_dir is not None:
         chosen = RunFolder(Path(output_dir))
-        if chosen.holds_run and resume is None:
-            raise RunError(f"{chosen.path} already holds a run; resume it with --resume auto, "
-                           "or name another --output-dir")
-        return chosen.path, chosen.holds_run
+        if chosen.holds_run and resume is None and not overwrite:
+            raise RunError(f"{chosen.path} already holds a run; resume it with --resume auto, replace it with "
+                           "--overwrite, or name another --output-dir")
+        return chosen.path, chosen.holds_run and not overwrite
     newest = newest_run(name) if resume == "auto" else None
     return (newest, True) if newest else (next(path for path in numbered(name) if not path.exists()), False)
 

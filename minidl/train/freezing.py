@@ -8,6 +8,7 @@ parameters require gradients or not; so the frozen modules must be in eval mode 
 import difflib
 from collections.abc import Mapping, Sequence
 
+from minidl.errors import for_command
 from minidl.evaluation.evaluation import set_modes
 from minidl.nn import Module
 from minidl.nn.module import modules, tensors
@@ -25,8 +26,8 @@ def parts(model: Module, names: Sequence[str]) -> tuple[list[Module], list[Tenso
         if not any(within(path, name) for path, _ in (*own_modules, *own_parameters)):
             known = [path for path, _ in (*own_modules, *own_parameters)]
             near = difflib.get_close_matches(name, known, 3) or known[:8]
-            raise ValueError(f"fit: freeze={name!r} is no part of {type(model).__name__}; there are, for example, "
-                             f"{', '.join(near)}")
+            rest = f"is no part of {type(model).__name__}; there are, for example, {', '.join(near)}"
+            raise for_command(ValueError(f"fit: freeze={name!r} {rest}"), f"--freeze {name} {rest}")
     return ([module for path, module in own_modules if any(within(path, name) for name in names)],
             [tensor for path, tensor in own_parameters if any(within(path, name) for name in names)])
 
@@ -78,7 +79,9 @@ class Freezing:
         self.learning = [p for p in model.parameters() if p.requires_grad and id(p) in inside]
         self.resting = {id(dict(model.named_modules())[name]) for name in self.modes.resting()}
         if freeze and not any(p.requires_grad and id(p) not in inside for p in model.parameters()):
-            raise ValueError(f"fit: freeze={', '.join(freeze)!r} leaves nothing to train")
+            rest = "leaves nothing to train"
+            raise for_command(ValueError(f"fit: freeze={', '.join(freeze)!r} {rest}"),
+                              f"--freeze {' --freeze '.join(freeze)} {rest}")
 
     def __enter__(self) -> "Freezing":
         self.at(0)

@@ -91,7 +91,7 @@ def find_lr(model: Module, optimizer: Optimizer, train_set: ImageDataset, *, los
     rates = np.geomspace(start, end, steps).tolist()
     loader = DataLoader(train_set, max(1, min(batch_size, len(train_set))), shuffle=True, seed=seed, drop_last=True,
                         prefetch=prefetch)
-    with random_numbers_kept(), closing(endless(loader)) as batches:
+    with Device.parse(device).current(), random_numbers_kept(), closing(endless(loader)) as batches:
         trial, learner = copy.deepcopy((model, optimizer))
         trial.to(device)
         with Freezing(trial, frozen_epochs(freeze)) as freezing, np.errstate(over="ignore", invalid="ignore"):

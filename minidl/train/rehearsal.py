@@ -21,10 +21,11 @@ def rehearsed(s: Settings, sets: Sets) -> tuple[Settings, Sets]:
     train_set, *others = sets
     if s.dry_run:
         few = 2 * s.batch_size
-        s, train_set = replace(s, epochs=1, resume=False), train_set.take(few)
+        s, train_set = replace(s, epochs=1, resume=False, overwrite=False), train_set.take(few)
         others = [each and each.take(few) for each in others]
     if s.overfit:
-        s = replace(s, resume=False, patience=None, monitor=None, mix=(), label_smoothing=0.0, balanced=False)
+        s = replace(s, resume=False, overwrite=False, patience=None, monitor=None, mix=(), label_smoothing=0.0,
+                    balanced=False)
         train_set, others = OneBatch(train_set, s.batch_size, s.seed), [None, None]
     return s, (train_set, *others)
 

@@ -27,7 +27,8 @@ from minidl.optim.average import Average
 from minidl.optim.schedules import Schedule
 from minidl.report.log import COLUMNS, OF_MASKS, RATES, Row
 
-NOTED = ("cache", "stream")                      # where images are kept: in the recipe, but no result depends on it
+# in the recipe, but no reason to refuse: where images are kept, and the epochs after which the run was extended
+NOTED = ("cache", "stream", "extended")
 
 
 @dataclass
@@ -99,6 +100,7 @@ class Run:
         self.last_loss: Any = math.nan           # a number, or on a GPU an array
         self.error: BaseException | None = None
         self.stopping: str | None = None         # the reason given to `stop`
+        self.extended = False                    # whether it is a finished run that gets more epochs
 
     @property
     def position(self) -> Position:
@@ -143,7 +145,7 @@ class Run:
     def save(self, path: Path) -> None:
         """Write the complete state. Raises NonFiniteError rather than replace good weights by bad ones."""
         position = self.position
-        weights, optimizer = self.model.state_dict(), self.optimizer.state_dict()
+        weights, optimizer = self.model.state_dict(), Optimizer.state_dict(self.optimizer)      # not PyTorch's form
         check_weights(weights, position)
         average = self.average.state_dict() if self.average else {"arrays": {}, "numbers": None}
         arrays = weights | prefixed(OPTIMIZER, optimizer["arrays"]) | prefixed(AVERAGE, average["arrays"])
@@ -163,29 +165,59 @@ class Run:
         arrays, facts = read(path)
         if not isinstance(facts.get("position"), dict):
             raise CheckpointError(f"{path}: it holds weights, but no run that could be resumed")
-        self.compare(path, facts.get("recipe"))
+        saved = facts["recipe"] if isinstance(facts.get("recipe"), dict) else {}
+        self.compare(path, saved, facts["position"])
         try:
             self.model.load_state_dict(weights_among(arrays))
             if self.schedule:
                 self.schedule.load_state_dict(facts["schedule"])       # first, because it sets the learning rate
             self.optimizer.load_state_dict({"arrays": without_prefix(OPTIMIZER, arrays), "numbers": facts["optimizer"]})
+            if self.schedule and self.extended:
+                self.schedule.load_state_dict(facts["schedule"])       # now with the rate of the longer schedule
             if self.average:
                 self.average.load_state_dict({"arrays": without_prefix(AVERAGE, arrays), "numbers": facts["average"]})
             if self.scaler:
                 self.scaler.load_state_dict(facts["scaler"])
             minidl.device.set_random_state(facts["random_state"])
             self.here = read_position(facts["position"])
+            self.here.stopped &= not self.extended
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(f"{path}: not a checkpoint of this run ({error})") from error
 
-    def compare(self, path: Path, saved: Any) -> None:
-        """Raise CheckpointError, naming each difference, if the saved recipe differs from this one."""
-        saved = saved if isinstance(saved, dict) else {}
+    def compare(self, path: Path, saved: dict[str, Any], position: dict[str, Any]) -> None:
+        """Raise CheckpointError, naming each difference, if the saved recipe differs from this one.
+
+        A finished run may get more epochs, and a schedule that is as long. Its recipe then lists after which numbers of
+        epochs it was finished before.
+        """
         changed = [key for key in {**saved, **self.recipe} if differs(key, saved.get(key), self.recipe.get(key))]
+        self.extended = "epochs" in changed and extends(saved, self.recipe, position)
+        if self.extended:
+            changed = [key for key in changed if key not in ("epochs", "schedule")]
         if changed:
-            was = ", ".join(f"{key}={saved.get(key)!r} (now {self.recipe.get(key)!r})" for key in changed)
-            raise CheckpointError(f"{path}: this run was started with {was}; "
-                                  "resume it with the same settings, or start another run")
+            finish = " A finished run can be extended by more epochs." if changed == ["epochs"] else ""
+
+            def text(name: Callable[[str], str]) -> str:
+                was = ", ".join(f"{name(key)}{saved.get(key)!r} (now {self.recipe.get(key)!r})" for key in changed)
+                return (f"{path}: this run was started with {was}; resume it with the same settings, or start another "
+                        f"run.{finish}")
+            raise CheckpointError(text("{}=".format), text(flag_of))
+        earlier = [*saved.get("extended", []), *([saved["epochs"]] if self.extended else [])]
+        if earlier:
+            self.recipe["extended"] = earlier
+
+
+def extends(saved: dict[str, Any], now: dict[str, Any], position: dict[str, Any]) -> bool:
+    """Whether a recipe gives more epochs to a run that was finished, and a schedule of the same kind."""
+    epochs, more = saved.get("epochs"), now["epochs"]
+    finished = position.get("stopped") is True or position.get("epoch") == epochs
+    kinds = [str(recipe.get("schedule")).partition("(")[0] for recipe in (saved, now)]
+    return isinstance(epochs, int) and more > epochs and finished and kinds[0] == kinds[1]
+
+
+def flag_of(setting: str) -> str:
+    """The flag of a setting in the recipe."""
+    return f"--{setting.removesuffix('_kind').replace('_', '-')} "
 
 
 def differs(key: str, saved: Any, now: Any) -> bool:

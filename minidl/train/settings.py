@@ -65,7 +65,9 @@ class Settings:
     balanced             in each epoch, take equally many images of each class: see `DataLoader`
     ema_decay            validate and keep the exponential moving average of the weights, with this decay and a warm-up
     average              an average of the model's weights to validate and keep instead, such as optim.Lookahead(model)
-    resume               continue the run in `output_dir`, if there is one, as if it had never stopped
+    resume               continue the run in `output_dir`, if there is one, as if it had never stopped; with more epochs
+                         a finished run is extended
+    overwrite            delete the run in `output_dir`, if there is one, and start anew
     checkpoint_interval  seconds between checkpoints within an epoch; there is always one at the end of an epoch
     callbacks            train.Callback objects, called in this order, after those of the library
     tensorboard          write the log for TensorBoard, too, into the folder `tensorboard` of the run
@@ -107,6 +109,7 @@ class Settings:
     ema_decay: float | None = None
     average: Average | None = None
     resume: bool = False
+    overwrite: bool = False
     checkpoint_interval: float = 60.0
     callbacks: Sequence[Callback] = ()
     tensorboard: bool = False
@@ -123,7 +126,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, least in {"epochs": 1, "batch_size": 1, "accumulate": 1, "seed": 0, "prefetch": 0}.items():
             self.change(name, whole("fit", name, getattr(self, name), least))
-        for name in ("drop_last", "resume", "detect_nan", "dry_run", "overfit", "balanced",
+        for name in ("drop_last", "resume", "overwrite", "detect_nan", "dry_run", "overfit", "balanced",
                      "graph", "tensorboard", "sync_batch_norm", "compare_weights"):
             self.change(name, flag("fit", name, getattr(self, name)))
         for name in ("checkpoint_interval", "log_interval"):
@@ -200,6 +203,8 @@ class Settings:
                 raise for_command(ValueError(f"fit: {name}={value!r} {reason}"), f"{command} {reason}")
         if not isinstance(self.tta, bool) and self.tta not in VIEWS:
             raise ValueError(f"fit: tta={self.tta!r} must be True, False or one of {', '.join(map(repr, VIEWS))}")
+        if self.resume and self.overwrite:
+            raise ValueError("fit: resume continues the run in output_dir, and overwrite deletes it; give one of them")
         if self.monitor not in (None, *MONITORS):
             raise ValueError(f"fit: monitor={self.monitor!r} is none of {', '.join(map(repr, MONITORS))}")
         if self.schedule is not None and not callable(getattr(self.schedule, "step", None)):

@@ -7,6 +7,7 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+from minidl.errors import for_command
 from minidl.report.log import Row
 from minidl.train.callbacks import Callback
 from minidl.train.folder import RunError
@@ -73,6 +74,7 @@ def tensorboardx() -> Any:
         from tensorboardX.proto import event_pb2, summary_pb2
         from tensorboardX.record_writer import RecordWriter
     except ImportError as error:
-        raise RunError(f"fit: tensorboard=True needs the package tensorboardX ({error}); install it with "
-                       "`pip install 'minidl[tensorboard]'` or `pip install tensorboardX`") from error
+        rest = (f"needs the package tensorboardX ({error}); install it with `pip install 'minidl[tensorboard]'` or "
+                "`pip install tensorboardX`")
+        raise for_command(RunError(f"fit: tensorboard=True {rest}"), f"--tensorboard {rest}") from error
     return SimpleNamespace(event_pb2=event_pb2, summary_pb2=summary_pb2, RecordWriter=RecordWriter)

@@ -47,19 +47,15 @@ def without_top(model: nn.Module) -> nn.Module:
 def with_top(model: nn.Module, top: nn.Sequential) -> nn.Module:
     """The same network, which ends with a new top.
 
-    A file of its weights can be rebuilt by the zoo if the top is one linear layer, as in the network itself.
+    A file of its weights holds the settings of the new top, so it can be rebuilt.
     """
     name = top_name(model)
     pool, _, *layers = top
-    was_linear = getattr(model, "heads", ()) == (name,)
     setattr(model, POOL, pool)
     setattr(model, name, layers[0] if len(layers) == 1 else nn.Sequential(*layers))
     if hasattr(model, "architecture"):
-        if was_linear and len(layers) == 1:
-            settings = {**model.architecture["settings"], "num_classes": len(layers[0].state_dict()["weight"])}
-            model.architecture = {**model.architecture, "settings": settings}
-        else:
-            del model.architecture
+        settings = {**model.architecture["settings"], "num_classes": len(layers[-1].state_dict()["weight"])}
+        model.architecture = {**model.architecture, "settings": settings}
     return model
 
 

@@ -154,7 +154,7 @@ def test_closed_pipe_is_silent():
 
 
 @pytest.mark.parametrize("arguments", [
-    [], ["dance"], ["summary", "lenet5"], ["summary", "lenet5", "--input", "28"],
+    [], ["dance"], ["summary", "lenet5", "--input", "28"],
     ["summary", "lenet5", "--input", "1,0,2"], ["summary", "lenet5", "--input", "a,b,c"],
 ])
 def test_invalid_arguments_exit_with_2(arguments, capsys):

@@ -25,8 +25,10 @@ class Fence:
     """`size` bytes of device memory at the address `ptr`, which CuPy calls `array.data.mem`."""
 
     device_id = 0
+    made = 0                                         # how many there ever were
 
     def __init__(self, size):
+        Fence.made += 1
         self.size = size
         self.pages = max(1, -(-size // PAGE))
         spare = kept.setdefault(self.pages, [])

@@ -53,6 +53,7 @@ class Kernel:
         if len(args) != len(self.parameters):
             raise LaunchError(f"{self.name} takes {len(self.parameters)} arguments, not {len(args)}")
         held = [self.argument(i, a) for i, a in enumerate(args)]
+        strict_cuda.launches[self.name] += 1
         recording = strict_cuda.current.streams[-1].recording
         if recording is not None:                        # a captured launch is not made now
             recording.launched(self, grid, block, args, shared_mem)

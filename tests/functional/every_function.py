@@ -19,6 +19,9 @@ EVERY = {
     "mul": (F.mul, [ROWS, ROWS]),
     "div": (F.div, [ROWS, (3, 1)]),
     "pow": (F.pow, [ROWS, ROWS]),
+    "remainder": (F.remainder, [ROWS, ROWS]),
+    "sin": (F.sin, [ROWS]),
+    "cos": (F.cos, [ROWS]),
     "maximum": (F.maximum, [ROWS, ROWS]),
     "minimum": (F.minimum, [ROWS, ROWS]),
     "where": (lambda a, b: F.where(CHOICE, a, b), [ROWS, ROWS]),
@@ -34,6 +37,19 @@ EVERY = {
     "mean": (lambda x: F.mean(x, 0), [ROWS]),
     "mean of images": (lambda x: F.mean(x, (2, 3)), [X]),
     "var": (lambda x: F.var(x, 0), [ROWS]),
+    "std": (lambda x: F.std(x, 0), [ROWS]),
+    "norm": (lambda x: F.norm(x, 2, 0), [ROWS]),
+    "norm, largest": (lambda x: F.norm(x, float("inf"), 1), [ROWS]),
+    "max": (lambda x: F.max(x, 1).values, [ROWS]),
+    "min": (lambda x: F.min(x, 0, True).values, [ROWS]),
+    "sort": (lambda x: F.sort(x, 0).values, [ROWS]),
+    "topk": (lambda x: F.topk(x, 2).values, [ROWS]),
+    "gather": (lambda x: F.gather(x, 1, CLASSES[:, None]), [ROWS]),
+    "masked_fill": (lambda x: F.masked_fill(x, CHOICE, 0.5), [ROWS]),
+    "split": (lambda x: F.split(x, [1, 3], 1)[1], [ROWS]),
+    "chunk": (lambda x: F.chunk(x, 2)[0], [ROWS]),
+    "repeat": (lambda x: F.repeat(x, sizes=(2, 3, 1)), [ROWS]),
+    "clone": (F.clone, [ROWS]),
     "amax": (lambda x: F.amax(x, 0), [ROWS]),
     "amin": (lambda x: F.amin(x, 0), [ROWS]),
     "logsumexp": (lambda x: F.logsumexp(x, 0), [ROWS]),
@@ -94,7 +110,8 @@ EVERY = {
     "l1_loss": (F.l1_loss, [ROWS, ROWS]),
     "smooth_l1_loss": (F.smooth_l1_loss, [ROWS, ROWS]),
 }  # fmt: skip
-WITHOUT = {"eq", "ne", "lt", "le", "gt", "ge"}                 # comparisons have no gradient
+WITHOUT = {"eq", "ne", "lt", "le", "gt", "ge",                 # comparisons, logic and places have no gradient
+           "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "argmax", "argmin", "argsort"}
 
 
 def inputs_of(name, dtype=np.float32):

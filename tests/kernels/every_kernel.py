@@ -138,6 +138,8 @@ def updates(draw):
     for name, update in {
         "sgd": lambda xs, grads, v, s, m: cpu.sgd(xs, grads, v, 0.1, 0.9, 0.01, True),
         "adam": lambda xs, grads, v, s, m: cpu.adam(xs, grads, m, s, 3, 0.1, (0.9, 0.99), 1e-2, 0.1, True),
+        "nadam": lambda xs, grads, v, s, m: cpu.nadam(xs, grads, m, s, 3, 0.1, 0.2, (0.9, 0.99), 1e-2, 0.1, None),
+        "adagrad": lambda xs, grads, v, s, m: cpu.adagrad(xs, grads, s, 0.1, 1e-2, 0.1, 0.5),
         "rmsprop": lambda xs, grads, v, s, m: cpu.rmsprop(xs, grads, s, v, m, 0.1, 0.9, 1e-1, 0.1, 0.5),
         "lerp": lambda xs, grads, v, s, m: cpu.lerp(xs, grads, 0.3),
     }.items():

@@ -127,7 +127,7 @@ def test_a_network_of_the_zoo_with_numbers_of_numpy(tmp_path):
     assert json.loads(json.dumps(model.architecture))["settings"]["num_classes"] == 3
     io.save_model(tmp_path / "model.safetensors", model)
     assert zoo.load(tmp_path / "model.safetensors").architecture == model.architecture
-    assert summary(model, np.array([3, 32, 32])).parameters == sum(p.size for p in model.parameters())
+    assert summary(model, np.array([3, 32, 32])).parameters == sum(p.numel() for p in model.parameters())
 
 
 def test_another_head_with_numbers_of_numpy(tmp_path):

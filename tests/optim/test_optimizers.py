@@ -18,12 +18,12 @@ from minidl.nn import Parameter
 from minidl.testing.strategies import layouts, seeds
 
 
-def sgd(x, grads, lr, momentum, weight_decay, nesterov):
+def sgd(x, grads, lr, momentum, weight_decay, nesterov=False, dampening=0.0):
     """The value of x after SGD steps with these gradients."""
-    velocity = 0.0
+    velocity = None
     for g in grads:
         g = g + weight_decay * x
-        velocity = momentum * velocity + g
+        velocity = g if velocity is None else momentum * velocity + (1 - dampening) * g
         x = x - lr * (g + momentum * velocity if nesterov else velocity)
     return x
 
@@ -39,6 +39,33 @@ def adam(x, grads, lr, betas, eps, weight_decay, decoupled):
         mean = betas[0] * mean + (1 - betas[0]) * g
         square = betas[1] * square + (1 - betas[1]) * g * g
         x = x - lr * (mean / (1 - betas[0] ** t)) / (math.sqrt(square / (1 - betas[1] ** t)) + eps)
+    return x
+
+
+def nadam(x, grads, lr, betas, eps, weight_decay, momentum_decay, decoupled_weight_decay):
+    """The value of x after steps of NAdam with these gradients."""
+    mean, square, product = 0.0, 0.0, 1.0
+    for t, g in enumerate(grads, 1):
+        if decoupled_weight_decay:
+            x = x - lr * weight_decay * x
+        else:
+            g = g + weight_decay * x
+        now, following = (betas[0] * (1 - 0.5 * 0.96 ** (i * momentum_decay)) for i in (t, t + 1))
+        product *= now
+        mean = betas[0] * mean + (1 - betas[0]) * g
+        square = betas[1] * square + (1 - betas[1]) * g * g
+        root = math.sqrt(square / (1 - betas[1] ** t)) + eps
+        x = x - lr * ((1 - now) / (1 - product) * g + following / (1 - product * following) * mean) / root
+    return x
+
+
+def adagrad(x, grads, lr, lr_decay, weight_decay, initial_accumulator_value, eps):
+    """The value of x after steps of Adagrad with these gradients."""
+    square = initial_accumulator_value
+    for t, g in enumerate(grads, 1):
+        g = g + weight_decay * x
+        square += g * g
+        x = x - lr / (1 + (t - 1) * lr_decay) * g / (math.sqrt(square) + eps)
     return x
 
 
@@ -59,12 +86,20 @@ SGDS = st.one_of(
     st.builds(dict, lr=st.floats(0, 0.5), momentum=st.sampled_from([0.5, 0.9]), weight_decay=DECAYS,
               nesterov=st.booleans()),
     st.builds(dict, lr=st.floats(0, 0.5), momentum=st.just(0), weight_decay=DECAYS, nesterov=st.just(False)),
+    st.builds(dict, lr=st.floats(0, 0.5), momentum=st.just(0.9), weight_decay=DECAYS, dampening=st.just(0.25)),
 )
 ADAMS = st.builds(dict, lr=st.floats(0, 0.5), betas=st.sampled_from([(0.9, 0.999), (0, 0.5), (0.5, 0)]),
                   eps=st.sampled_from([1e-8, 0.1]), weight_decay=DECAYS)
 RMSPROPS = st.builds(dict, lr=st.floats(0, 0.5), alpha=st.sampled_from([0.5, 0.99]), eps=st.sampled_from([1e-3, 0.1]),
                      weight_decay=DECAYS, momentum=st.sampled_from([0, 0.9]), centered=st.booleans())
+NADAMS = st.builds(dict, lr=st.floats(0, 0.5), betas=st.sampled_from([(0.9, 0.999), (0, 0.5), (0.5, 0)]),
+                   eps=st.sampled_from([1e-8, 0.1]), weight_decay=DECAYS, momentum_decay=st.sampled_from([4e-3, 1]),
+                   decoupled_weight_decay=st.booleans())
+ADAGRADS = st.builds(dict, lr=st.floats(0, 0.5), lr_decay=st.sampled_from([0, 0.1]), weight_decay=DECAYS,
+                     initial_accumulator_value=st.sampled_from([0, 0.5]), eps=st.sampled_from([1e-8, 0.1]))
 CASES = st.one_of(
+    st.tuples(st.just(optim.NAdam), NADAMS, st.just(nadam)),
+    st.tuples(st.just(optim.Adagrad), ADAGRADS, st.just(adagrad)),
     st.tuples(st.just(optim.RMSprop), RMSPROPS, st.just(rmsprop)),
     st.tuples(st.just(optim.SGD), SGDS, st.just(sgd)),
     st.tuples(st.just(optim.Adam), ADAMS, st.just(partial(adam, decoupled=False))),
@@ -97,6 +132,9 @@ OPTIMIZERS = [
     lambda p: optim.SGD(p, 0.1, 0.9, weight_decay=0.01, nesterov=True),
     lambda p: optim.Adam(p, 0.1, weight_decay=0.01),
     lambda p: optim.AdamW(p, 0.1),
+    lambda p: optim.SGD(p, 0.1, 0.9, dampening=0.5),
+    lambda p: optim.NAdam(p, 0.1, weight_decay=0.01),
+    lambda p: optim.Adagrad(p, 0.1, lr_decay=0.1, initial_accumulator_value=0.2),
     lambda p: optim.RMSprop(p, 0.1),
     lambda p: optim.RMSprop(p, 0.1, momentum=0.9, centered=True, weight_decay=0.01),
 ]
@@ -266,10 +304,14 @@ ONE = Parameter(np.ones(1, np.float32))
     (lambda: optim.Adam([ONE], eps=-1e-8), ValueError, "eps=-1e-08"),
     (lambda: optim.AdamW([ONE], weight_decay=-1), ValueError, "weight_decay=-1"),
     (lambda: optim.RMSprop([ONE], alpha=1), ValueError, "RMSprop: alpha=1"),
+    (lambda: optim.SGD([ONE], momentum=0.9, dampening=0.1, nesterov=True), ValueError, "and no dampening"),
+    (lambda: optim.SGD([ONE], momentum=0.9, dampening=2), ValueError, "SGD: dampening=2"),
+    (lambda: optim.NAdam([ONE], momentum_decay=-1), ValueError, "NAdam: momentum_decay=-1"),
+    (lambda: optim.Adagrad([ONE], lr_decay=-1), ValueError, "Adagrad: lr_decay=-1"),
     (lambda: optim.RMSprop([ONE], momentum=-1), ValueError, "RMSprop: momentum=-1"),
     (lambda: optim.SGD([{"params": [ONE], "lr": -1}]), ValueError, "SGD: lr=-1"),
     (lambda: optim.SGD([{"params": [ONE], "rate": 1}]), ValueError,
-     "SGD: a group has no setting rate; the settings are lr, momentum, weight_decay, nesterov"),
+     "SGD: a group has no setting rate; the settings are lr, momentum, dampening, weight_decay"),
     (lambda: optim.SGD([{"params": [ONE]}, {"params": ONE}]), ValueError, "occurs twice"),
     (lambda: optim.SGD([{"params": [ONE]}, ONE]), TypeError, 'every group must be a dictionary with "params"'),
     (lambda: optim.SGD([{"lr": 0.1}]), TypeError, 'every group must be a dictionary with "params"'),
@@ -284,6 +326,10 @@ def test_bad_settings_are_named(make, error, message):
     ("SGD", {"lr": 0.1}),
     ("SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}),
     ("SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.01}),
+    ("NAdam", {"lr": 0.1, "weight_decay": 0.01, "momentum_decay": 0.5}),
+    ("NAdam", {"lr": 0.1, "weight_decay": 0.01, "decoupled_weight_decay": True}),
+    ("Adagrad", {"lr": 0.1, "lr_decay": 0.2, "weight_decay": 0.01, "initial_accumulator_value": 0.3}),
     ("Adam", {}),
     ("Adam", {"lr": 0.1, "weight_decay": 0.1}),
     ("AdamW", {}),
@@ -497,3 +543,21 @@ def test_without_weight_decay_an_infinite_weight_stays(make):
     make([p]).step()
     np.testing.assert_array_equal(p.data[:2], [np.inf, -np.inf])
     assert p.data[2] < 1
+
+
+def test_a_state_saved_before_there_was_dampening_is_loaded():
+    p = Parameter(np.ones(2, np.float32))
+    p.grad = np.ones(2, np.float32)
+    optimizer = optim.SGD([p], 0.1, 0.9)
+    optimizer.step()
+    state = optimizer.state_dict()
+    del state["numbers"]["settings"][0]["dampening"]
+    optimizer.load_state_dict(state)
+    assert optimizer.dampening == 0
+
+
+def test_zero_grad_sets_gradients_to_none():
+    optimizer = optim.SGD([Parameter(np.ones(2, np.float32))])
+    optimizer.zero_grad(set_to_none=True)
+    with pytest.raises(ValueError, match="set_to_none=False is not supported"):
+        optimizer.zero_grad(set_to_none=False)

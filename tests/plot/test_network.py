@@ -13,6 +13,7 @@ import zoo
 from minidl import plot
 from minidl.cli import main
 from minidl.plot.arrange import arrange
+from minidl.plot.bent import arms_of
 from minidl.plot.drawing import labels_of, sizes_of
 from minidl.plot.graph import Group, boxes_in, groups_in, trace
 from minidl.plot.layout import lay_out
@@ -82,7 +83,7 @@ def check_geometry(graph):
         assert points[-1] == pytest.approx((under_left + under_width / 2, under_top))
         for start, end in itertools.pairwise(points):
             assert start[0] == end[0] or start[1] == end[1]
-            assert start[1] <= end[1]
+            assert start[1] <= end[1] or arms_of(graph.root, graph.edges)      # up in the right arm of a U
             assert start[0] <= layout.width
             assert not any(crosses(start, end, place) for place in layout.boxes.values())
     for (one, first), (other, second) in itertools.combinations(layout.routes.items(), 2):
@@ -115,7 +116,31 @@ def test_every_network_of_the_zoo(name):
         drawn = ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}g")
         assert sum(g.get("class", "").startswith("box") for g in drawn) == len(boxes_in(graph.root))
         if not fold:
-            assert sum(box.parameters for box in boxes_in(graph.root)) <= sum(p.size for p in model.parameters())
+            assert sum(box.parameters for box in boxes_in(graph.root)) <= sum(p.numel() for p in model.parameters())
+
+
+def test_a_u():
+    """Skips run straight across, from the left arm to the right one; the bottom is between them, and lower."""
+    graph = arrange(trace(*small("unet")))
+    arms = arms_of(graph.root, graph.edges)
+    assert [item.name for item in arms.left if isinstance(item, Group)] == ["down.0", "down.1", "down.2", "down.3"]
+    assert [item.name for item in arms.bottom if isinstance(item, Group)] == ["bottom"]
+    place = laid_out(graph).groups
+    named = {group.name: place[group] for group in place}
+    for level in range(4):
+        (left, top, width, height), across = named[f"down.{level}"], named[f"up.{3 - level}"]
+        assert left + width < across[0]
+        assert 0 < across[1] - (top + height) < 100
+    assert named["down.3"][0] < named["bottom"][0] < named["up.0"][0]
+    assert named["bottom"][1] > named["down.3"][1] + named["down.3"][3]
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.names() if name != "unet"])
+def test_nothing_else_is_a_u(name):
+    with nn.init.placeholders():
+        model, shape = small(name)
+        graph = arrange(trace(model, shape))
+    assert arms_of(graph.root, graph.edges) is None
 
 
 class Knot(nn.Module):
@@ -286,7 +311,8 @@ def test_bad_input():
 def test_on_the_command_line(tmp_path, capsys):
     file = tmp_path / "net.svg"
     assert main(["draw", "lenet5", "--input", "3,28,28", "-o", str(file)]) == 0
-    assert "3 x 28 x 28, 62,006 parameters" in file.read_text()
+    assert ">62,006 parameters<" in file.read_text()
+    assert ">3 x 28 x 28<" in file.read_text()
     assert main(["draw", "lenet", "-o", str(file)]) == 2
     assert "did you mean lenet5" in capsys.readouterr().err
     assert main(["draw", "lenet5", "-o", str(tmp_path / "missing" / "net.svg")]) == 2

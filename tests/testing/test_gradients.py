@@ -36,7 +36,7 @@ def test_correct_gradients_pass(x):
 
 
 def test_a_wrong_factor(x):
-    with pytest.raises(AssertionError, match=r"input 0 \(3, 4\): backward says .*, the central difference .*seed=7"):
+    with pytest.raises(AssertionError, match=r"(?s)backward of square is wrong for x, input 0, \(3, 4\).*seed=7"):
         check_gradients(square_with(lambda grad, x: 1.999 * grad * x), x, seed=7)
 
 
@@ -44,7 +44,7 @@ def test_the_wrong_input_is_named(x):
     @op
     def product(a, b, /):
         return a * b, lambda grad: (grad * b, grad * b)
-    with pytest.raises(AssertionError, match="input 1"):
+    with pytest.raises(AssertionError, match=r"wrong for b, input 1, \(3, 4\)"):
         check_gradients(product, x, 2 * x)
 
 
@@ -54,12 +54,12 @@ def test_a_gradient_that_is_correct_only_for_a_cotangent_of_ones(x):
     def softmax(x, /):
         out = np.exp(x) / np.exp(x).sum()
         return out, lambda grad: 0 * grad
-    with pytest.raises(AssertionError, match="central difference"):
+    with pytest.raises(AssertionError, match="Backward gives zeros"):
         check_gradients(softmax, x)
 
 
 def test_a_gradient_of_nan(x):
-    with pytest.raises(AssertionError, match="backward says nan"):
+    with pytest.raises(AssertionError, match=r"(?s) nan .*Backward gives NaN or infinity"):
         check_gradients(square_with(lambda grad, x: grad * np.nan), x)
 
 
@@ -126,7 +126,7 @@ def test_bad_arguments(x):
 
 def test_arrays_of_another_library(x):
     check_gradients(F.exp, strict_array.asarray(x))
-    with pytest.raises(AssertionError, match="central difference"):
+    with pytest.raises(AssertionError, match="Backward passes `grad` on"):
         check_gradients(square_with(lambda grad, x: grad), strict_array.asarray(x))
 
 
@@ -141,4 +141,4 @@ def test_the_example_of_a_new_op(capsys):
     runpy.run_path(str(example), run_name="__main__")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "swish: backward agrees with finite differences"
-    assert lines[1].startswith("wrong_swish: check_gradients: input 0 (3, 4): backward says ")
+    assert lines[1].startswith("wrong_swish: check_gradients: backward of wrong_swish is wrong for x, input 0, (3, 4)")

@@ -52,7 +52,7 @@ def test_reductions(case):
 @given(case=convolutions())
 def test_convolutions_fit(case):
     out = F.conv2d(*map(np.zeros, (case.x, case.weight, case.bias)), **case.settings)
-    assert 0 < out.size < 5000
+    assert 0 < out.numel() < 5000
 
 
 @given(case=convolutions(grouped=False))
@@ -62,7 +62,7 @@ def test_convolutions_of_one_group(case):
 
 @given(case=poolings())
 def test_poolings_fit(case):
-    assert F.max_pool2d(np.zeros(case.x), **case.settings).size > 0
+    assert F.max_pool2d(np.zeros(case.x), **case.settings).numel() > 0
 
 
 KINDS = {

@@ -20,8 +20,8 @@ def test_defaults(parser):
         "clip_norm": None, "communicator": None, "compare_weights": True, "detect_nan": False, "device": "cpu",
         "drop_last": False, "dry_run": False, "ema_decay": None, "epochs": 3, "graph": False, "sync_batch_norm": False,
         "label_smoothing": 0.0, "log_interval": 10.0, "mix": None, "output_dir": Path("runs/toy"), "overfit": False,
-        "patience": None, "prefetch": 2, "resident": None, "resume": False, "seed": 0, "tensorboard": False,
-        "tta": False,
+        "overwrite": False, "patience": None, "prefetch": 2, "resident": None, "resume": False, "seed": 0,
+        "tensorboard": False, "tta": False,
         "recipe": {"name": "toy", "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "limit": None, "validation": 50},
     }
 

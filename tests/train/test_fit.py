@@ -50,7 +50,7 @@ def test_log_has_the_returned_rows(finished):
         assert list(csv.DictReader(log)) == [{key: str(value) for key, value in row.items()} for row in rows]
 
 
-@pytest.mark.parametrize(("name", "width", "height"), [("curves.png", 1210, 396), ("confusion.png", 770, 770)])
+@pytest.mark.parametrize(("name", "width", "height"), [("curves.png", 1210, 440), ("confusion.png", 902, 946)])
 def test_plots_have_their_size_and_are_not_empty(finished, name, width, height):
     with Image.open(finished[0] / name) as picture:
         assert (picture.format, picture.size) == ("PNG", (width, height))

@@ -10,7 +10,7 @@ import toy_run
 import minidl
 import minidl.nn as nn
 import minidl.optim as optim
-from minidl.data import DataLoader, ImageDataset
+from minidl.data import ImageDataset
 from minidl.errors import sentence
 from minidl.train import Settings, fit
 from minidl.train.checks import part_sizes
@@ -119,8 +119,10 @@ def test_an_optimizer_of_another_model(tmp_path):
 
 
 @pytest.mark.parametrize(("dataset", "message"), [
-    ((np.zeros(3), np.zeros(3)), r"must be a data set, such as ImageDataset\(images, labels, classes\), not tuple"),
-    (DataLoader(images(9)), r"is a DataLoader; give its data set, loader\.dataset, and the setting batch_size"),
+    ((np.zeros(3), np.zeros(3)), "labels must be whole numbers, not float64"),
+    (iter([]), r"must be a data set, such as ImageDataset\(images, labels, classes\), a DataLoader of one, or a pair "
+               r"of arrays \(images, labels\), not list_iterator"),
+    (range(3), "not range, which has no batch and no classes"),
     (np.zeros((3, 1, 8, 8)), "must be a data set, .* not ndarray"),
     (None, "train_set must be a data set, .* not NoneType"),
 ])
@@ -130,7 +132,7 @@ def test_what_is_no_data_set(tmp_path, dataset, message):
         sets = [images(9), images(9), images(9)]
         sets[position] = dataset
         if dataset is not None or name == "train_set":
-            with pytest.raises(TypeError, match=f"fit: {name} .*{message.removeprefix('train_set ')}"):
+            with pytest.raises(TypeError, match=f"fit: {name}.* {message.removeprefix('train_set ')}"):
                 fit(model, optim.SGD(model.parameters()), *sets, output_dir=tmp_path / "run", epochs=1)
     assert not (tmp_path / "run").exists()
 

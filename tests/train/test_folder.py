@@ -38,7 +38,12 @@ def test_output_dir():
     assert choose_folder("toy", "mine", "auto") == (Path("mine"), False)
     run_at("mine")
     assert choose_folder("toy", "mine", "auto") == (Path("mine"), True)
-    with pytest.raises(RunError, match="mine already holds a run; resume it with --resume auto, or name another"):
+    assert choose_folder("toy", "mine", overwrite=True) == (Path("mine"), False)
+    with pytest.raises(RunError, match=r"--overwrite replaces the run .*, and --resume continues it; leave out one"):
+        choose_folder("toy", "mine", "auto", overwrite=True)
+    with pytest.raises(RunError, match="--overwrite replaces the run in the folder that --output-dir names"):
+        choose_folder("toy", overwrite=True)
+    with pytest.raises(RunError, match="already holds a run; resume it with --resume auto, replace it with --overwr"):
         choose_folder("toy", "mine")
 
 

@@ -118,6 +118,9 @@ def test_operations_run_where_their_inputs_are(gpu):
     optimizer = toy_run.SGD(model.named_parameters(), 0.1, momentum=0.9)
     F.cross_entropy(model(x), Tensor(np.arange(4), device="gpu:1")).backward()
     optimizer.step()
+    probabilities = Tensor(np.full((4, 10), 0.1, np.float32), device="gpu:1")
+    for loss in (F.cross_entropy, F.dice_loss, F.focal_loss):
+        loss(model(x), probabilities if loss is F.cross_entropy else Tensor(np.arange(4), device="gpu:1")).backward()
     assert gpu.allocations.get(0, 0) == 0
     moved = (x * 2).to("gpu:0") * 3
     assert str(moved.device) == "gpu:0"

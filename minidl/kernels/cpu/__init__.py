@@ -33,7 +33,7 @@ from minidl.kernels.cpu.normalization.group_norm import group_norm, group_norm_g
 from minidl.kernels.cpu.normalization.layer_norm import layer_norm, layer_norm_gradient
 from minidl.kernels.cpu.normalization.moments import channel_moments
 from minidl.kernels.cpu.normalization.response_norm import local_response_norm, local_response_norm_gradient
-from minidl.kernels.cpu.optimizers import adam, lerp, rmsprop, sgd
+from minidl.kernels.cpu.optimizers import adagrad, adam, lerp, nadam, rmsprop, sgd
 from minidl.kernels.cpu.reduction import axis_sums
 from minidl.kernels.cpu.resampling import resample
 from minidl.kernels.cpu.selection import select
@@ -46,6 +46,7 @@ from minidl.kernels.plain.tally import tally
 __all__ = [
     "activation",
     "activation_gradient",
+    "adagrad",
     "adam",
     "add",
     "add_noise",
@@ -79,6 +80,7 @@ __all__ = [
     "max_pool2d_gradient",
     "mix_channels",
     "move_moments",
+    "nadam",
     "relu",
     "relu_gradient",
     "resample",

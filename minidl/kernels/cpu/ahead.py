@@ -80,6 +80,10 @@ def step_of(optimizer):
         cpu.adam(x, grad, *slots[:2], 1, 0.1, (0.9, 0.999), 1e-8, 0.0, optimizer == "adamw")
     elif optimizer == "rmsprop":
         cpu.rmsprop(x, grad, slots[0], None, None, 0.1, 0.9, 1e-8, 0.0, 0.0)
+    elif optimizer == "adagrad":
+        cpu.adagrad(x, grad, slots[0], 0.1, 1e-10, 0.0, 0.0)
+    elif optimizer == "nadam":
+        cpu.nadam(x, grad, *slots[:2], 1, 0.1, 0.1, (0.9, 0.999), 1e-8, 0.0, None)
 
 
 def geometry(shape):

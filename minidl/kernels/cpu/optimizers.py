@@ -44,6 +44,28 @@ class AdamSettings(NamedTuple):
     shrink: float
 
 
+class NAdamSettings(NamedTuple):
+    """x <- shrink * x - (grad_step * g + mean_step * m) / (root_scale * sqrt(v) + eps)"""
+
+    grad_step: float
+    mean_step: float
+    beta1: float
+    beta2: float
+    root_scale: float
+    eps: float
+    decay: float
+    shrink: float
+
+
+class AdagradSettings(NamedTuple):
+    """Settings of `adagrad`."""
+
+    lr: float
+    eps: float
+    weight_decay: float
+    initial: float
+
+
 class RMSpropSettings(NamedTuple):
     """Settings of `rmsprop`. centered: with first moments; moving: with velocities."""
 
@@ -142,6 +164,79 @@ def adam_part(x, grad, first_moment, second_moment, settings):
         first_moment[j] = m
         second_moment[j] = v
         x[j] = shrink * x[j] - m / (root_scale * math.sqrt(v) + eps) * step
+
+
+def nadam(xs, grads, first_moments, second_moments, steps, grad_step, mean_step, betas, eps, weight_decay, shrinkage):
+    if not same_order(xs, first_moments, second_moments):
+        plain.nadam(xs, grads, first_moments, second_moments, steps, grad_step, mean_step, betas, eps, weight_decay,
+                    shrinkage)
+        return
+    beta1, beta2 = betas
+    shrink, decay = (1.0, weight_decay) if shrinkage is None else (1 - shrinkage, 0.0)
+    settings = NAdamSettings(grad_step, mean_step, beta1, beta2, 1 / math.sqrt(1 - beta2**steps), eps, decay, shrink)
+    grads = laid_out_like(xs, grads)
+    nadam_all(xs.ids, ids(grads), first_moments.ids, second_moments.ids, Numbering(xs.starts, xs.like), settings)
+
+
+@kernel
+def nadam_all(thread, threads, xs, grads, first_moments, second_moments, numbering, settings):
+    """Update the elements of one thread."""
+    for i in range(len(xs)):
+        first, stop = share_of_array(thread, threads, numbering.starts, i)
+        if first < stop:
+            nadam_part(elements(xs[i], first, stop, numbering.like), elements(grads[i], first, stop, numbering.like),
+                       elements(first_moments[i], first, stop, numbering.like),
+                       elements(second_moments[i], first, stop, numbering.like), settings)
+
+
+@inner
+def nadam_part(x, grad, first_moment, second_moment, settings):
+    """NAdam, for some elements."""
+    real = x.dtype.type
+    grad_step, mean_step, root_scale, eps = (real(settings.grad_step), real(settings.mean_step),
+                                             real(settings.root_scale), real(settings.eps))
+    decay, shrink = real(settings.decay), real(settings.shrink)
+    beta1, rest1, beta2, rest2 = (real(settings.beta1), real(1 - settings.beta1),
+                                  real(settings.beta2), real(1 - settings.beta2))
+    for j in range(len(x)):
+        g = decayed(grad[j], x[j], decay)
+        m = beta1 * first_moment[j] + rest1 * g
+        v = beta2 * second_moment[j] + rest2 * (g * g)
+        first_moment[j] = m
+        second_moment[j] = v
+        x[j] = shrink * x[j] - (grad_step * g + mean_step * m) / (root_scale * math.sqrt(v) + eps)
+
+
+def adagrad(xs, grads, sums, lr, eps, weight_decay, initial):
+    if not same_order(xs, sums):
+        plain.adagrad(xs, grads, sums, lr, eps, weight_decay, initial)
+        return
+    grads = laid_out_like(xs, grads)
+    adagrad_all(xs.ids, ids(grads), sums.ids, Numbering(xs.starts, xs.like),
+                AdagradSettings(lr, eps, weight_decay, initial))
+
+
+@kernel
+def adagrad_all(thread, threads, xs, grads, sums, numbering, settings):
+    """Update the elements of one thread."""
+    for i in range(len(xs)):
+        first, stop = share_of_array(thread, threads, numbering.starts, i)
+        if first < stop:
+            adagrad_part(elements(xs[i], first, stop, numbering.like), elements(grads[i], first, stop, numbering.like),
+                         elements(sums[i], first, stop, numbering.like), settings)
+
+
+@inner
+def adagrad_part(x, grad, sums, settings):
+    """Adagrad, for some elements."""
+    real = x.dtype.type
+    lr, eps, weight_decay, initial = (real(settings.lr), real(settings.eps), real(settings.weight_decay),
+                                      real(settings.initial))
+    for j in range(len(x)):
+        g = decayed(grad[j], x[j], weight_decay)
+        s = sums[j] + g * g
+        sums[j] = s
+        x[j] -= g / (math.sqrt(initial + s) + eps) * lr
 
 
 def rmsprop(xs, grads, second_moments, velocities, first_moments, lr, alpha, eps, weight_decay, momentum):

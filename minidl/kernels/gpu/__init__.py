@@ -29,10 +29,12 @@ from minidl.kernels.gpu.selection import select
 from minidl.kernels.gpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.gpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 from minidl.kernels.gpu.tally import tally
+from minidl.kernels.plain.optimizers import adagrad, nadam
 
 __all__ = [
     "activation",
     "activation_gradient",
+    "adagrad",
     "adam",
     "add",
     "add_noise",
@@ -66,6 +68,7 @@ __all__ = [
     "max_pool2d_gradient",
     "mix_channels",
     "move_moments",
+    "nadam",
     "relu",
     "relu_gradient",
     "resample",

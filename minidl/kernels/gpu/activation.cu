@@ -50,13 +50,13 @@ template <int name> __device__ __forceinline__ MATH slope(MATH grad, MATH x, MAT
     return grad * (1 - x * x);
 }
 
-extern "C" __global__ void __launch_bounds__(256) relu(const REAL* __restrict__ x, REAL* __restrict__ out,
+extern "C" __global__ void __launch_bounds__(256, 4) relu(const REAL* __restrict__ x, REAL* __restrict__ out,
     long long size, MATH ceiling) {
     elementwise(size, [=](MATH v) { return v < 0 ? 0 : v > ceiling ? ceiling : v; }, out, x);
 }
 
 // With a ceiling, NaN lets no gradient pass.
-extern "C" __global__ void __launch_bounds__(256) relu_gradient(const REAL* __restrict__ grad,
+extern "C" __global__ void __launch_bounds__(256, 4) relu_gradient(const REAL* __restrict__ grad,
     const REAL* __restrict__ kept, REAL* __restrict__ dx, long long size, int capped, MATH ceiling) {
     if (capped)
         elementwise(size, [=](MATH g, MATH v) { return v > 0 && v < ceiling ? g : 0; }, dx, grad, kept);
@@ -77,13 +77,13 @@ extern "C" __global__ void __launch_bounds__(256) relu_gradient(const REAL* __re
         case TANH: run(TANH); break; \
     }
 
-extern "C" __global__ void __launch_bounds__(256) activation(int name, const REAL* __restrict__ x,
+extern "C" __global__ void __launch_bounds__(256, 4) activation(int name, const REAL* __restrict__ x,
     REAL* __restrict__ out, long long size, MATH a, MATH b) {
 #define VALUES(n) elementwise(size, [=](MATH v) { return value<n>(v, a, b); }, out, x)
     EACH_NAME(VALUES)
 }
 
-extern "C" __global__ void __launch_bounds__(256) activation_gradient(int name, const REAL* __restrict__ grad,
+extern "C" __global__ void __launch_bounds__(256, 4) activation_gradient(int name, const REAL* __restrict__ grad,
     const REAL* __restrict__ kept, REAL* __restrict__ dx, long long size, MATH a, MATH b) {
 #define SLOPES(n) elementwise(size, [=](MATH g, MATH v) { return slope<n>(g, v, a, b); }, dx, grad, kept)
     EACH_NAME(SLOPES)

@@ -2,6 +2,7 @@
 
 import math
 
+from minidl.arrays import is_float
 from minidl.device import array_module
 from minidl.kernels.gpu.elements import THREADS, blocks, ordered, restored, variant
 from minidl.kernels.gpu.runtime.launcher import launch
@@ -10,7 +11,7 @@ NAMES = "elu", "gelu", "gelu_tanh", "hardswish", "leaky_relu", "sigmoid", "silu"
 
 
 def relu(x, ceiling=None):
-    if x.dtype.kind != "f":
+    if not is_float(x.dtype):
         return array_module(x).maximum(x, 0)
     return values("relu", x, (), (math.inf if ceiling is None else ceiling,))
 

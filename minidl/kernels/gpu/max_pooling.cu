@@ -33,7 +33,7 @@ extern "C" __global__ void __launch_bounds__(256) max_pool(const REAL* __restric
                 if (tap < 0 || v > best || (v != v && best == best)) best = v, tap = ky * s.kw + kx;
             }
         }
-        if (tap < 0) best = -INFINITY, tap = 0;                // a window over padding alone
+        if (tap < 0) best = -infinity(), tap = 0;                // a window over padding alone
         if (relu && best <= 0) best = 0, tap = NONE;
         out[(long long)at * c + channel] = narrow<REAL>(best);
         winner[(long long)at * c + channel] = (TAP)tap;

@@ -4,6 +4,11 @@
 #pragma once
 #include "runtime/instructions.cuh"
 
+#ifndef INFINITY                                 // NVRTC includes no header of its own
+#define INFINITY __int_as_float(0x7f800000)
+#define NAN __int_as_float(0x7fffffff)
+#endif
+
 #ifndef REAL
 #define REAL float
 #endif
@@ -12,6 +17,10 @@
 #endif
 
 __device__ __forceinline__ bool widen(bool x) { return x; }
+
+// NVRTC knows no INFINITY and no NAN.
+__device__ __forceinline__ MATH infinity() { return __int_as_float(0x7f800000); }
+__device__ __forceinline__ MATH not_a_number() { return __int_as_float(0x7fffffff); }
 
 // WIDTH neighbours, which one instruction loads or stores: 16 bytes of REAL.
 constexpr int WIDTH = 16 / sizeof(REAL);

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+from minidl.arrays import is_float
 from minidl.device import array_module
 from minidl.kernels import plain
 from minidl.kernels.gpu.columns import shape, workspace
@@ -14,7 +15,7 @@ SHORT = 512                      # elements that are left to the lanes of a warp
 
 # In float32 where x is float32, float16 or bfloat16: the sums themselves are computed in float64.
 def axis_sums(x, axes):
-    if not axes or x.dtype.kind != "f" or x.size >= 2**31 * THREADS:
+    if not axes or not is_float(x.dtype) or x.size >= 2**31 * THREADS:
         return plain.axis_sums(x, axes)
     xp, kept = array_module(x), [1 if axis in axes else n for axis, n in enumerate(x.shape)]
     if x.size == 0:

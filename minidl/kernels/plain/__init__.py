@@ -25,7 +25,7 @@ from minidl.kernels.plain.normalization import (
     local_response_norm_gradient,
     move_moments,
 )
-from minidl.kernels.plain.optimizers import adam, lerp, rmsprop, sgd, unscale
+from minidl.kernels.plain.optimizers import adagrad, adam, lerp, nadam, rmsprop, sgd, unscale
 from minidl.kernels.plain.reduction import axis_sums
 from minidl.kernels.plain.resampling import resample
 from minidl.kernels.plain.selection import select
@@ -35,6 +35,7 @@ from minidl.kernels.plain.tally import tally
 __all__ = [
     "activation",
     "activation_gradient",
+    "adagrad",
     "adam",
     "add",
     "add_noise",
@@ -68,6 +69,7 @@ __all__ = [
     "max_pool2d_gradient",
     "mix_channels",
     "move_moments",
+    "nadam",
     "relu",
     "relu_gradient",
     "resample",

@@ -5,13 +5,14 @@ arguments: into the parameters and the optimizer's state; into gradients, `unsca
 formulas and cites their sources.
 """
 
+import math
 from contextlib import contextmanager
 
 import numpy as np
 
 from minidl.device import array_module
 
-__all__ = ["adam", "lerp", "rmsprop", "sgd", "unscale"]
+__all__ = ["adagrad", "adam", "lerp", "nadam", "rmsprop", "sgd", "unscale"]
 
 
 def sgd(xs, grads, velocities, lr, momentum, weight_decay, nesterov):
@@ -51,6 +52,40 @@ def adam(xs, grads, first_moments, second_moments, steps, lr, betas, eps, weight
         root *= 1 / (1 - beta2**steps) ** 0.5
         root += eps
         x -= m / root * (lr / (1 - beta1**steps))
+
+
+def nadam(xs, grads, first_moments, second_moments, steps, grad_step, mean_step, betas, eps, weight_decay, shrinkage):
+    """m and v as in `adam`,  x <- x - (grad_step * g + mean_step * m) / (sqrt(vhat) + eps).
+
+    vhat = v / (1 - b2**steps). Weight decay adds weight_decay * x to the gradient; if there is a `shrinkage`, which may
+    be None, x is multiplied by 1 - shrinkage first instead. xs and both moments are Arrays.
+    """
+    beta1, beta2 = betas
+    for x, grad, m, v in zip(xs, grads, first_moments, second_moments, strict=True):
+        if shrinkage is not None:
+            x *= 1 - shrinkage
+        elif weight_decay:
+            grad = grad + x * weight_decay
+        m *= beta1
+        m += grad * (1 - beta1)
+        v *= beta2
+        v += grad * grad * (1 - beta2)
+        root = array_module(x).sqrt(v)
+        root *= 1 / math.sqrt(1 - beta2**steps)
+        root += eps
+        x -= (grad * grad_step + m * mean_step) / root
+
+
+def adagrad(xs, grads, sums, lr, eps, weight_decay, initial):
+    """s <- s + g**2,  x <- x - lr * g / (sqrt(initial + s) + eps)  with g = grad + weight_decay * x.
+
+    xs and sums (s) are Arrays.
+    """
+    for x, grad, s in zip(xs, grads, sums, strict=True):
+        if weight_decay:
+            grad = grad + x * weight_decay
+        s += grad * grad
+        x -= grad / (array_module(x).sqrt(s + initial) + eps) * lr
 
 
 def rmsprop(xs, grads, second_moments, velocities, first_moments, lr, alpha, eps, weight_decay, momentum):

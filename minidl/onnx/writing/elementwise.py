@@ -134,8 +134,8 @@ def var(g: Graph, step: Step, x: str) -> str:
 WRITERS: dict[str, Callable[..., Any]] = {
     **{name: partial(plain, kind) for name, kind in {
         "add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "neg": "Neg", "pow": "Pow", "exp": "Exp", "log": "Log",
-        "sqrt": "Sqrt", "abs": "Abs", "maximum": "Max", "minimum": "Min", "where": "Where", "sigmoid": "Sigmoid",
-        "tanh": "Tanh", "hardswish": "HardSwish", "matmul": "MatMul"}.items()},
+        "sqrt": "Sqrt", "root": "Sqrt", "sin": "Sin", "cos": "Cos", "abs": "Abs", "maximum": "Max", "minimum": "Min",
+        "where": "Where", "sigmoid": "Sigmoid", "tanh": "Tanh", "hardswish": "HardSwish", "matmul": "MatMul"}.items()},
     **{name: partial(reduction, kind) for name, kind in {
         "sum": "ReduceSum", "mean": "ReduceMean", "amax": "ReduceMax", "amin": "ReduceMin",
         "logsumexp": "ReduceLogSumExp"}.items()},
@@ -143,5 +143,5 @@ WRITERS: dict[str, Callable[..., Any]] = {
         "softmax": "Softmax", "log_softmax": "LogSoftmax"}.items()},
     "relu": relu, "relu6": relu6, "clamp": clamp, "leaky_relu": leaky_relu, "elu": elu, "silu": silu, "gelu": gelu,
     "softplus": softplus, "cast": cast, "dropout": dropout, "dropout2d": dropout, "passed": nothing, "move": nothing,
-    "var": var,
+    "clone": nothing, "var": var,
 }  # fmt: skip

@@ -71,6 +71,10 @@ class ReduceLROnPlateau:
         margin = self.threshold * (abs(self.best) if self.threshold_mode == "rel" else 1)
         return metrics < self.best - margin if self.mode == "min" else metrics > self.best + margin
 
+    def get_last_lr(self) -> list[float]:
+        """The learning rate of each group of the optimizer."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
     def state_dict(self) -> dict[str, Any]:
         """The progress of the schedule, for JSON; the learning rate is saved with the optimizer."""
         return {"best": self.best, "bad": self.bad, "resting": self.resting}

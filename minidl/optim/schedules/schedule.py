@@ -48,13 +48,20 @@ class Schedule:
         self.count += 1
         self.apply()
 
+    def get_last_lr(self) -> list[float]:
+        """The learning rate of each group of the optimizer."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
     def state_dict(self) -> dict[str, Any]:
         """The progress of the schedule, for JSON, without its settings: to resume, create it with the same ones."""
         return {"count": self.count, "base_lrs": self.base_lrs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a `state_dict`. Create the schedule before loading the optimizer's state: creating it sets lr."""
-        self.count, self.base_lrs = state["count"], state["base_lrs"]
+        """Resume from a `state_dict`, or from one of PyTorch's schedule, which calls the count `last_epoch`.
+
+        Create the schedule before loading the optimizer's state: creating it sets lr.
+        """
+        self.count, self.base_lrs = state["count" if "count" in state else "last_epoch"], state["base_lrs"]
         self.apply()
 
 

@@ -8,7 +8,7 @@ from agreement import agree, draw, dtypes, kernels
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidl.kernels import gpu, plain
+from minidl.kernels import Window, gpu, plain
 from minidl.testing.strategies import layouts, reductions, seeds
 
 sides = st.integers(1, 5)
@@ -152,3 +152,23 @@ def test_response_norm(shape, size, dtype, layout, seed):
     x, grad = draw(seed, dtype, shape, shape)
     agree("local_response_norm", layout(x), size, 1.0, 0.75, 2.0)
     agree("local_response_norm_gradient", grad, layout(x), size, 1.0, 0.75, 2.0, factor=4)
+
+
+def test_bfloat16():
+    """Is stored in 16 bits and computed in float32, as float16 is."""
+    pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes, which comes with onnx")
+    x, grad, weight, bias, mean = draw(0, "float32", (4, 8, 5, 3), (4, 8, 5, 3), (8,), (8,), (8,))
+    x, grad = x.astype("bfloat16"), grad.astype("bfloat16")
+    calls = {
+        "relu": (x,), "activation": ("gelu", x), "add": (x, grad), "select": (x > 0, x, 2.0), "axis_sums": (x, (0, 2, 3)),
+        "channel_moments": (x,), "batch_norm": (x, weight, bias, grad, mean, np.abs(mean), 0.1, True),
+        "max_pool2d": (x, Window((2, 2))), "avg_pool2d": (x, Window((2, 2)), 0.25), "softmax": (x, 1),
+        "group_norm": (x, 2, weight, bias, 0.1), "layer_norm": (x[:, :, 0, 0], weight, bias, 0.1),
+    }
+    for name, inputs in calls.items():
+        ours = getattr(kernels, name)(*inputs)
+        theirs = getattr(plain, name)(*(v.astype(np.float64) if isinstance(v, np.ndarray) and v.dtype != bool else v
+                                        for v in inputs))
+        ours, theirs = (v if isinstance(v, tuple) else (v,) for v in (ours, theirs))
+        assert ours[0].dtype.name == ("float32" if name in ("axis_sums", "channel_moments") else "bfloat16")
+        np.testing.assert_allclose(ours[0].astype(np.float64), theirs[0], rtol=2e-2, atol=2e-2)

@@ -94,9 +94,10 @@ def check_convolution(kind, case):
     rng = np.random.default_rng(0)
     host, there = zip(*(draw(rng, kind, *shape) for shape in (
         x_shape, w_shape, w_shape[:1], x_shape[1:2], (x_shape[0], w_shape[0], *window.out(x_shape[2:])))), strict=True)
+    exact = all_three(plain, host, window, groups)
     with emulator.twice():
-        for ours, exact in zip(all_three(gpu, there, window, groups), all_three(plain, host, window, groups), strict=True):
-            near(ours, exact, kind)
+        for ours, theirs in zip(all_three(gpu, there, window, groups), exact, strict=True):
+            near(ours, theirs, kind)
 
 
 @pytest.mark.slow

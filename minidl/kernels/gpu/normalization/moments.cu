@@ -6,7 +6,7 @@
 #include "columns.cuh"
 
 // x (rows, c); mean, var (c,)
-extern "C" __global__ void __launch_bounds__(256) channel_moments(const REAL* __restrict__ x,
+extern "C" __global__ void __launch_bounds__(256, 3) channel_moments(const REAL* __restrict__ x,
     double* __restrict__ partial, unsigned* __restrict__ done, MATH* __restrict__ mean, MATH* __restrict__ var,
     long long rows, int c) {
     const int channel = blockIdx.x * blockDim.x + threadIdx.x;

@@ -17,7 +17,7 @@ __device__ __forceinline__ MATH scale(const REAL* pixel, int channel, int c, int
     });
 }
 
-extern "C" __global__ void __launch_bounds__(256) response_norm(const REAL* __restrict__ x, REAL* __restrict__ out,
+extern "C" __global__ void __launch_bounds__(256, 4) response_norm(const REAL* __restrict__ x, REAL* __restrict__ out,
     long long elements, int c, int size, MATH part, MATH beta, MATH k) {
     for (long long at = first_element(); at < elements; at += step()) {
         const int channel = int(at % c);
@@ -26,7 +26,7 @@ extern "C" __global__ void __launch_bounds__(256) response_norm(const REAL* __re
 }
 
 // direct = grad / s**beta,  ratio = direct * x / s
-extern "C" __global__ void __launch_bounds__(256) response_norm_ratios(const REAL* __restrict__ grad,
+extern "C" __global__ void __launch_bounds__(256, 4) response_norm_ratios(const REAL* __restrict__ grad,
     const REAL* __restrict__ x, MATH* __restrict__ direct, MATH* __restrict__ ratio, long long elements, int c, int size,
     MATH part, MATH beta, MATH k) {
     for (long long at = first_element(); at < elements; at += step()) {
@@ -38,7 +38,7 @@ extern "C" __global__ void __launch_bounds__(256) response_norm_ratios(const REA
 }
 
 // dx = direct - factor * x * the sum of the ratios whose windows include the channel
-extern "C" __global__ void __launch_bounds__(256) response_norm_gradient(const MATH* __restrict__ direct,
+extern "C" __global__ void __launch_bounds__(256, 4) response_norm_gradient(const MATH* __restrict__ direct,
     const MATH* __restrict__ ratio, const REAL* __restrict__ x, REAL* __restrict__ dx, long long elements, int c, int size,
     MATH factor) {
     for (long long at = first_element(); at < elements; at += step()) {

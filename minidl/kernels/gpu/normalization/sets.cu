@@ -55,7 +55,7 @@ extern "C" __global__ void __launch_bounds__(256, 4) normalize_sets_gradient(con
 
 // dweight = sum(grad * xhat) and dbias = sum(grad) of each column of x (rows, columns). The set of an element is that of
 // its row, rows_of_set rows in each image, and of its column, columns_of_set in each. block (columns, parts)
-extern "C" __global__ void __launch_bounds__(256, 4) sum_gradients(const REAL* __restrict__ grad,
+extern "C" __global__ void __launch_bounds__(256, 3) sum_gradients(const REAL* __restrict__ grad,
     const REAL* __restrict__ x, const MATH* __restrict__ mean, const MATH* __restrict__ deviation,
     double* __restrict__ partial, unsigned* __restrict__ done, MATH* __restrict__ dweight, MATH* __restrict__ dbias,
     unsigned rows, long long columns, unsigned rows_of_set, long long columns_of_set) {

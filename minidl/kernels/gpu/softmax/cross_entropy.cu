@@ -50,11 +50,12 @@ extern "C" __global__ void __launch_bounds__(256, 4) cross_entropy(const REAL* _
     const MATH scale = mean && *total != 0 ? 1 / *total : MATH(1), factor = (hard + MATH(shares)) / sum;
     if (threadIdx.x == 0) {
         const MATH of_target = hard != 0 ? hard * (widen(x[row.at(int(t))]) - largest - logarithm) : MATH(0);
-        losses[row.number] = narrow<REAL>(wrong ? MATH(NAN) : works ? -of_target - MATH(smooth) : MATH(0));
+        losses[row.number] = narrow<REAL>(wrong ? not_a_number() : works ? -of_target - MATH(smooth) : MATH(0));
     }
     EACH_OF(row, i) {
+        const MATH share = smoothing > 0 ? weight[i] * part : MATH(0);               // 0, even of an infinite weight
         MATH slope = 0;
-        if (works) slope = exp(widen(x[row.at(i)]) - largest) * factor - weight[i] * part - (i == t ? hard : MATH(0));
-        dx[row.at(i)] = narrow<REAL>(wrong ? MATH(NAN) : slope * scale);
+        if (works) slope = exp(widen(x[row.at(i)]) - largest) * factor - share - (i == t ? hard : MATH(0));
+        dx[row.at(i)] = narrow<REAL>(wrong ? not_a_number() : slope * scale);
     }
 }

@@ -38,7 +38,7 @@ __device__ __forceinline__ MATH largest_of_lanes(MATH v) {
 
 // The largest element of a row, and the logarithm's argument: the sum of exp(x - largest). NaN makes the sum NaN.
 __device__ __forceinline__ void exponentials(const REAL* x, const Row& row, MATH& largest, MATH& sum) {
-    MATH best = -INFINITY;
+    MATH best = -infinity();
     EACH_OF(row, i) {
         const MATH v = widen(x[row.at(i)]);
         best = v > best ? v : best;

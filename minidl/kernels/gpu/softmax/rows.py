@@ -4,13 +4,11 @@ import math
 
 from minidl.kernels.gpu.elements import THREADS
 
-MOST_ROWS = 2**31                # of a launch, by blocks of one row
-
 
 def grid_of(rows, n, inner):
     """(grid, block) for rows of n elements that lie `inner` apart."""
     lanes = min(32, 1 << max(0, (n - 1).bit_length() - 1)) if inner == 1 else 1      # two elements for each at least
-    return (-(-rows // (THREADS // lanes)),), (lanes, THREADS // lanes)
+    return (max(1, -(-rows // (THREADS // lanes))),), (lanes, THREADS // lanes)
 
 
 def rows_along(shape, axis):
