@@ -87,7 +87,7 @@ def set_of_run(run: Path, expected: Preprocessing, classes: Sequence[str] | None
         raise ValueError(f"{run}: it is not known what data this run was trained with; give DATA, such as cifar10 or a "
                          "folder of photographs")
     wanted = {"size": None, "validation": None, "seed": 0, "cache": None, "stream": False, "model": None, "limit": None,
-              "mask_classes": [], **recipe}
+              "mask_classes": [], "create": None, **recipe}
     args = argparse.Namespace(**{**wanted, "data": source, "data_dir": data_dir})
     sets = {name: prepared(matched(dataset, classes, source), expected) for name, dataset in zip(
         ("training", "validation", "test"), sets_for(args, kind_of(source)), strict=True) if dataset is not None}

@@ -28,6 +28,7 @@ from minidl.optim.schedules import Schedule
 from minidl.report.log import COLUMNS, OF_MASKS, RATES, Row
 
 # in the recipe, but no reason to refuse: where images are kept, and the epochs after which the run was extended
+CALLED = {"mask_classes": "mask-class", "norm_decay": "no-norm-decay", "schedule_kind": "schedule", "settings": "set"}
 NOTED = ("cache", "stream", "extended")
 
 
@@ -217,7 +218,7 @@ def extends(saved: dict[str, Any], now: dict[str, Any], position: dict[str, Any]
 
 def flag_of(setting: str) -> str:
     """The flag of a setting in the recipe."""
-    return f"--{setting.removesuffix('_kind').replace('_', '-')} "
+    return f"--{CALLED.get(setting, setting.replace('_', '-'))} "
 
 
 def differs(key: str, saved: Any, now: Any) -> bool:
