@@ -31,7 +31,7 @@ class Bucket:
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self.parameters = list(parameters)
-        sizes = [p.size for p in self.parameters]
+        sizes = [p.data.size for p in self.parameters]
         self.ends = np.cumsum(sizes).tolist()
         first = self.parameters[0].data
         with at(first):
@@ -66,7 +66,7 @@ class Bucket:
     def place(self, parameter: Tensor, end: int) -> Array:
         """Where the gradient of a parameter is that ends at `end`: in its shape and its order of memory."""
         order = sorted(range(parameter.ndim), key=lambda axis: -parameter.data.strides[axis])
-        flat = self.numbers[end - parameter.size:end]
+        flat = self.numbers[end - parameter.data.size:end]
         return flat.reshape([parameter.shape[axis] for axis in order]).transpose(
             sorted(range(len(order)), key=order.__getitem__))
 

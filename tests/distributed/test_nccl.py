@@ -132,7 +132,7 @@ def test_a_profile_shows_messages(nccl, tmp_path):
 
 
 def network_size():
-    return sum(p.size for p in network().parameters())
+    return sum(p.data.size for p in network().parameters())
 
 
 @pytest.mark.parametrize(("devices", "name", "message"), [
