@@ -220,6 +220,7 @@ class Loop:
 
     def end_epoch(self, validation: Evaluation | None) -> None:
         """Log the epoch, compare it with the best one, advance the schedule, and save."""
+        self.ranks.compare_weights(self.run.model, f"after epoch {self.run.here.epoch + 1}")
         position, patience = self.run.position, self.settings.patience
         schedule: Any = self.run.schedule
         self.tick()
@@ -251,7 +252,6 @@ class Loop:
         impatient = patience is not None and position.epoch - (position.best or row)["epoch"] >= patience
         position.stopped = impatient or self.run.stopping is not None
         self.save()                              # after the best weights, so that it never refers to missing ones
-        self.ranks.end_epoch(self.run)
         self.tell("epoch_finished", row)
 
     def merit(self, row: Row) -> tuple[float, float]:

@@ -91,8 +91,8 @@ class OneRank:
         """The evaluation of the batches of all ranks; `heed` is called before each."""
         return evaluate(batches)
 
-    def end_epoch(self, run: Run) -> None:
-        """Check that all ranks have the same weights."""
+    def compare_weights(self, model: Module, when: str) -> None:
+        """Raise DistributedError, naming rank and weights, unless all ranks have the same weights."""
 
     def share(self, model: Module) -> None:
         """Give all ranks the weights and buffers of rank 0."""

@@ -115,7 +115,6 @@ class Ranks(OneRank):
                                            "data and versions")
 
     def compare_weights(self, model: Module, when: str) -> None:
-        """Raise DistributedError, naming rank and weights, unless all ranks have the same weights."""
         if not self.asked.compare_weights:
             return
         own = {name: digest(p.numpy()) for name, p in model.named_parameters()}
@@ -196,9 +195,6 @@ class Ranks(OneRank):
         self.host.all_reduce(table)
         *confusion, loss, count = table.tolist()
         return Evaluation(loss / count, np.array(confusion, np.int64).reshape(classes, classes))
-
-    def end_epoch(self, run: Run) -> None:
-        self.compare_weights(run.model, f"after epoch {run.here.epoch}")
 
 
 def said(text: str, command: str) -> ValueError:
