@@ -22,14 +22,13 @@ from minidl.kernels.gpu.normalization.layer_norm import layer_norm, layer_norm_g
 from minidl.kernels.gpu.normalization.moments import channel_moments
 from minidl.kernels.gpu.normalization.response_norm import local_response_norm, local_response_norm_gradient
 from minidl.kernels.gpu.normalization.running import move_moments
-from minidl.kernels.gpu.optimizers import adam, lerp, rmsprop, sgd, unscale
+from minidl.kernels.gpu.optimizers import adagrad, adam, lerp, nadam, rmsprop, sgd, unscale
 from minidl.kernels.gpu.reduction import axis_sums
 from minidl.kernels.gpu.resampling import resample
 from minidl.kernels.gpu.selection import select
 from minidl.kernels.gpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.gpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 from minidl.kernels.gpu.tally import tally
-from minidl.kernels.plain.optimizers import adagrad, nadam
 
 __all__ = [
     "activation",

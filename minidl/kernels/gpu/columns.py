@@ -20,7 +20,7 @@ def shape(rows, columns, sets=1):
 
 
 def workspace(x, tiles, slices, sums):
-    """The two arrays that `add_slices` needs for so many sums; none for a single slice."""
+    """The two arrays that `add_slices` needs for that number of sums; none for a single slice."""
     if slices == 1:
         return None, None
     xp = array_module(x)

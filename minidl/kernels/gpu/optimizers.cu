@@ -108,6 +108,27 @@ extern "C" __global__ void __launch_bounds__(256) adam(const Table table, double
     });
 }
 
+// x <- shrink * x - (grad_step * g + mean_step * m) / (root_scale * sqrt(v) + eps)
+extern "C" __global__ void __launch_bounds__(256) nadam(const Table table, MATH grad_step, MATH mean_step, MATH b1, MATH c1,
+    MATH b2, MATH c2, MATH root_scale, MATH eps, MATH decay, MATH shrink) {
+    update<4>(table, 13, [=](MATH (&v)[4]) {                   // x, grad, first moment, second moment
+        const MATH x = v[0] * shrink, g = decay != 0 ? v[1] + x * decay : v[1];
+        v[2] = v[2] * b1 + g * c1;
+        v[3] = v[3] * b2 + g * g * c2;
+        v[0] = x - (g * grad_step + v[2] * mean_step) / (sqrt(v[3]) * root_scale + eps);
+    });
+}
+
+extern "C" __global__ void __launch_bounds__(256) adagrad(const Table table, double lr, const double* __restrict__ lr_at,
+    MATH eps, MATH weight_decay, MATH initial) {
+    const MATH rate = MATH(lr_at ? *lr_at : lr);
+    update<3>(table, 5, [=](MATH (&v)[3]) {                    // x, grad, sum of g * g
+        const MATH g = weight_decay != 0 ? v[1] + v[0] * weight_decay : v[1];
+        v[2] += g * g;
+        v[0] -= g / (sqrt(v[2] + initial) + eps) * rate;
+    });
+}
+
 extern "C" __global__ void __launch_bounds__(256) rmsprop(const Table table, double lr, const double* __restrict__ lr_at,
     MATH alpha, MATH rest, MATH eps, MATH weight_decay, MATH momentum, int moving, int centered) {
     const MATH rate = MATH(lr_at ? *lr_at : lr);
@@ -130,7 +151,7 @@ extern "C" __global__ void __launch_bounds__(256) lerp(const Table table, MATH w
     update<2>(table, 1, [=](MATH (&v)[2]) { v[0] += (v[1] - v[0]) * weight; });              // x, target
 }
 
-// g <- g / scale; `found` becomes 1 if a result is not finite: whoever writes it, writes the same.
+// g <- g / scale; `found` becomes 1 if a result is not finite: all threads that write it write the same.
 extern "C" __global__ void __launch_bounds__(256) unscale(const Table table, const float* __restrict__ scale, float* found) {
     const MATH inverse = MATH(1.0 / double(*scale));
     bool bad = false;

@@ -37,6 +37,25 @@ def adam(xs, grads, first_moments, second_moments, steps, lr, betas, eps, weight
            *betas, eps, weight_decay, bool(decoupled))
 
 
+def nadam(xs, grads, first_moments, second_moments, steps, grad_step, mean_step, betas, eps, weight_decay, shrinkage):
+    if not together(xs, first_moments, second_moments):
+        with kept_unless(xs, first_moments, second_moments):
+            plain.nadam(xs, grads, first_moments, second_moments, steps, grad_step, mean_step, betas, eps, weight_decay,
+                        shrinkage)
+        return
+    decay, shrink = (weight_decay, 1) if shrinkage is None else (0, 1 - shrinkage)
+    update("nadam", (xs, grads, first_moments, second_moments), grad_step, mean_step, betas[0], 1 - betas[0], betas[1],
+           1 - betas[1], (1 - betas[1]**steps) ** -0.5, eps, decay, shrink)
+
+
+def adagrad(xs, grads, sums, lr, eps, weight_decay, initial):
+    if not together(xs, sums):
+        with kept_unless(xs, sums):
+            plain.adagrad(xs, grads, sums, lr, eps, weight_decay, initial)
+        return
+    update("adagrad", (xs, grads, sums), *by_value_or_address(lr), eps, weight_decay, initial)
+
+
 def rmsprop(xs, grads, second_moments, velocities, first_moments, lr, alpha, eps, weight_decay, momentum):
     if not together(xs, second_moments, velocities, first_moments):
         with kept_unless(xs, second_moments, velocities, first_moments):

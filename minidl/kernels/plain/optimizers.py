@@ -5,7 +5,6 @@ arguments: into the parameters and the optimizer's state; into gradients, `unsca
 formulas and cites their sources.
 """
 
-import math
 from contextlib import contextmanager
 
 import numpy as np
@@ -71,7 +70,7 @@ def nadam(xs, grads, first_moments, second_moments, steps, grad_step, mean_step,
         v *= beta2
         v += grad * grad * (1 - beta2)
         root = array_module(x).sqrt(v)
-        root *= 1 / math.sqrt(1 - beta2**steps)
+        root *= 1 / (1 - beta2**steps) ** 0.5
         root += eps
         x -= (grad * grad_step + m * mean_step) / root
 

@@ -160,7 +160,8 @@ def test_bfloat16():
     x, grad, weight, bias, mean = draw(0, "float32", (4, 8, 5, 3), (4, 8, 5, 3), (8,), (8,), (8,))
     x, grad = x.astype("bfloat16"), grad.astype("bfloat16")
     calls = {
-        "relu": (x,), "activation": ("gelu", x), "add": (x, grad), "select": (x > 0, x, 2.0), "axis_sums": (x, (0, 2, 3)),
+        "relu": (x,), "activation": ("gelu", x), "add": (x, grad), "select": (x > 0, x, 2.0),
+        "axis_sums": (x, (0, 2, 3)),
         "channel_moments": (x,), "batch_norm": (x, weight, bias, grad, mean, np.abs(mean), 0.1, True),
         "max_pool2d": (x, Window((2, 2))), "avg_pool2d": (x, Window((2, 2)), 0.25), "softmax": (x, 1),
         "group_norm": (x, 2, weight, bias, 0.1), "layer_norm": (x[:, :, 0, 0], weight, bias, 0.1),

@@ -9,6 +9,7 @@ import strict_cuda
 import minidl.functional as F
 import zoo
 from minidl import Tensor, manual_seed, optim
+from minidl.kernels import using
 
 STEPS = 20
 NETWORKS = {                         # images of a step, and at most so many launches and new arrays of a step
@@ -29,7 +30,7 @@ def network(name, dtype):
 
 def train(model, images, labels):
     """The loss of each step, and what the last step launched and allocated."""
-    optimizer = optim.SGD(model.parameters(), lr=0.001, momentum=0.9, weight_decay=1e-4)
+    optimizer = optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
     losses = []
     for x, y in zip(images, labels, strict=True):
         strict_cuda.launches.clear()
@@ -51,7 +52,8 @@ def test_training_equals_that_on_the_cpu(name, dtype):
     here, there = network(name, dtype), network(name, dtype)
     for tensor in there.parameters() + there.buffers():
         tensor.data = strict_array.asarray(tensor.data)
-    losses, *_ = train(here, images, labels)
+    with using(winograd=False):                          # which is further from float64 than what is tested here
+        losses, *_ = train(here, images, labels)
     strict_cuda.read_backs.clear()
     on_device = (list(map(strict_array.asarray, some)) for some in (images, labels))
     theirs, launches, arrays = train(there, *on_device)

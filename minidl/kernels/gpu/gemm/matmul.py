@@ -43,9 +43,9 @@ def operand(x, batch):
     if math.prod(x.shape[:-2]) not in (1, math.prod(batch)):
         x = array_module(x).broadcast_to(x, (*batch, *x.shape[-2:]))
     step = x.shape[-1] * x.shape[-2] if math.prod(x.shape[:-2]) > 1 else 0
-    turned = x.swapaxes(-1, -2)
-    if turned.flags.c_contiguous and not x.flags.c_contiguous:
-        return turned, True, step
+    swapped = x.swapaxes(-1, -2)
+    if swapped.flags.c_contiguous and not x.flags.c_contiguous:
+        return swapped, True, step
     return contiguous(x), False, step
 
 
