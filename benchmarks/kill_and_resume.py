@@ -1,11 +1,12 @@
 """Does a run survive `kill -9`? Kills examples at random times, resumes them, and compares the results bitwise.
 
-    python benchmarks/kill_and_resume.py [--kills 50] [--augmented-kills 10]
+    python benchmarks/kill_and_resume.py [--kills 50] [--augmented-kills 10] [--rank-kills 50]
 
 LeNet-5 trains on drawn digits, and ResNet-20 on images like CIFAR-10's with random crops, flips, RandAugment, MixUp or
 CutMix, label smoothing and an average of the weights; each run of the latter has another number of batches made ahead.
 The first run of each is not interrupted. Then runs of the same command are killed and resumed until they finish, one
 after another, until the number of kills is reached. Each must end with the same saved state as the uninterrupted run.
+With --rank-kills, LeNet-5 also trains on two ranks (extra `mpi`), one of which, chosen by chance, is killed.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import contextlib
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ENDLESS = ["--resume", "auto", "--output-dir"]
 DIGITS = [sys.executable, "examples/train_lenet_mnist.py", "--dataset", "digits", "--validation", "500",
           "--epochs", "6", "--checkpoint-interval", "0.03", *ENDLESS]
+RANKS = ["mpiexec", "-n", "2", *DIGITS[:-3], "--distributed", *ENDLESS]
 AUGMENTED = [sys.executable, "benchmarks/kill_and_resume.py", "--train", *ENDLESS]
 PAUSE = 0.1                                      # average seconds between a checkpoint and the kill
 
@@ -35,12 +38,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=50, help="number of kills of LeNet-5")
     parser.add_argument("--augmented-kills", type=int, default=10, help="number of kills of ResNet-20")
+    parser.add_argument("--rank-kills", type=int, default=0, help="number of kills of a rank of LeNet-5")
     parser.add_argument("--seed", type=int, default=0, help="seed for the times of the kills")
     parser.add_argument("--dry-run", action="store_true", help="do not write the result")
     args = parser.parse_args()
     results = {name: survived(command, kills, random.Random(args.seed))
                for name, command, kills in (("digits", DIGITS, args.kills),
-                                            ("augmented", AUGMENTED, args.augmented_kills)) if kills}
+                                            ("augmented", AUGMENTED, args.augmented_kills),
+                                            ("ranks", RANKS, args.rank_kills)) if kills}
     if not args.dry_run:
         from common import save  # imported here because it needs PyTorch, which the rest does not
 
@@ -115,7 +120,7 @@ def killed(command, folder, saves, pause, prefetch):
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(pause)
     if process.poll() is None:
-        process.kill()
+        os.kill(victim(process, command), signal.SIGKILL)
         process.wait()
         return True
     if process.returncode:
@@ -123,9 +128,32 @@ def killed(command, folder, saves, pause, prefetch):
     return False
 
 
+def victim(process, command):
+    """The process to kill: that of the run, or one of its ranks."""
+    if command is not RANKS:
+        return process.pid
+    while not (ranks := descendants(process.pid, Path(sys.executable).name)):
+        time.sleep(0.01)                         # the launcher has not started them yet
+    return random.choice(ranks)
+
+
+def descendants(ancestor, name):
+    """The processes below another one that run a program of this name (Linux)."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):       # it has ended
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    below = {ancestor}
+    for _ in parents:
+        below |= {child for child, parent in parents.items() if parent in below}
+    programs = {child: Path(f"/proc/{child}/cmdline").read_bytes().partition(b"\0")[0] for child in sorted(below)}
+    return [child for child, program in programs.items() if program.endswith(name.encode())]
+
+
 def start(command, folder, *more):
     """Start the run in a process of its own, as a user would, showing only errors."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT),
+                   "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
     return subprocess.Popen([*command, str(folder), *more], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
 
 

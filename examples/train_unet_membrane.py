@@ -56,7 +56,7 @@ def main():
         train.fit(model, optimizer, train_set.augmented(changes(args.crop)), validation_set, test_set,
                   schedule=OneCycleLR(optimizer, args.lr, steps, cycle_momentum=False),
                   loss=train.segmentation_loss(args.loss), **train.fit_settings(args))
-    if not (args.dry_run or args.overfit):
+    if train.writes(args) and not (args.dry_run or args.overfit):
         examine(model.to(device), test_set, device, args)
 
 

@@ -123,7 +123,7 @@ def tune(model, head, sets, args):
 def finish(model, sets, args):
     """Report on the validation photographs, which also chose the best epoch, and save the whole network."""
     device = minidl.Device.parse(args.device)
-    if args.dry_run or args.overfit or args.find_lr:
+    if args.dry_run or args.overfit or args.find_lr or not train.writes(args):
         return
     train.report(model.to(device), sets.validation, device, folder=None if args.evaluate else args.output_dir,
                  part="validation", sets={"training": sets.train, "validation": sets.validation}, tta=args.tta)

@@ -8,7 +8,8 @@ This file also owns the stream of random numbers from which every generator is s
 import importlib
 import re
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -164,7 +165,7 @@ def shares_memory(gradient: Array, others: list[Array]) -> bool:
                                          for n, stride in zip(gradient.shape, gradient.strides, strict=True))
 
 
-_seeds, _restarts = np.random.default_rng(0), 0
+_seeds, _restarts, _stream = np.random.default_rng(0), 0, 0
 
 
 def manual_seed(seed: int) -> None:
@@ -180,7 +181,21 @@ def restarts() -> int:
 
 def draw_seed() -> int:
     """A seed from the stream."""
-    return int(_seeds.integers(2**63))
+    seed = int(_seeds.integers(2**63))
+    if _stream:
+        seed = int(np.random.SeedSequence(seed, spawn_key=(_stream,)).generate_state(1, np.uint64)[0]) >> 1
+    return seed
+
+
+@contextmanager
+def stream(number: int) -> Iterator[None]:
+    """A context with other seeds for each number, from one state: processes that draw equally often have one state."""
+    global _stream
+    before, _stream = _stream, number
+    try:
+        yield
+    finally:
+        _stream = before
 
 
 def random_state() -> dict[str, Any]:

@@ -21,6 +21,14 @@ from minidl.text import write
 Problem = TypeVar("Problem", bound=BaseException)
 
 
+def always(error: BaseException) -> bool:
+    """Whether the only process reports an error."""
+    return True
+
+
+speaks: Callable[[BaseException], bool] = always             # `distributed/mpi.py` replaces it for several processes
+
+
 def run(main: Callable[[], int | None], program: str, interrupted: str = "stopped") -> int | None:
     """Call `main()` and return its result, or print "program: sentence" and return an exit code.
 
@@ -37,6 +45,9 @@ def run(main: Callable[[], int | None], program: str, interrupted: str = "stoppe
         return 128 + signal.SIGPIPE
     except (Exception, KeyboardInterrupt) as error:
         code = exit_code(error)
+        if not speaks(error):
+            discard_output()
+            return 1 if code is None else code
         if code is None or os.environ.get("MINIDL_TRACEBACK") == "1":
             raise
         plain_interrupt = isinstance(error, KeyboardInterrupt) and not str(error)

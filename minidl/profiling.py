@@ -13,6 +13,8 @@ What is counted, and how:
 - allocated  bytes taken from the memory pool (kernels/cpu/runtime/memory_pool.py), scratch included, and the bytes of
              other results. What NumPy allocates and frees within a function is not seen.
 - peak       the maximum of allocated bytes that were live during a call; memory from before the profile is not counted.
+- messages   of training in several processes: how long the sums of gradients were under way, beside the computation,
+             and how long they were waited for. The sums of synchronised norms are part of the calls of these.
 
 A profile measures the thread that opened it, but the memory pool belongs to the whole process. Profiles nest: an outer
 one sees the calls, too. A call that raises is not counted.
@@ -95,12 +97,13 @@ class Profile:
         self.begin = perf_counter()
         self.timers: list[tuple[int, Timer]] = []            # of calls whose time is still to be read from a GPU
         self.devices: set[Device] = set()
+        self.messages: list[Message] = []                    # that have arrived
 
     # Measuring
 
     def watch(self, function: Callable[..., Any], phase: str, name: str) -> Callable[..., Any]:
         """The same function, measured; called by `watched` in tensor.py."""
-        measure = {"forward": self.forward, "backward": self.backward, "step": self.step}[phase]
+        measure = {"forward": self.forward, "backward": self.backward, "step": self.step, "send": self.send}[phase]
         return functools.partial(measure, function, name)
 
     def forward(self, function, name, /, *inputs, **settings):
@@ -137,6 +140,10 @@ class Profile:
         meter.stop()
         kept = [x for arrays in (batch.xs, *batch.slots.values()) for x in arrays]
         self.record(name, "step", meter, [], 0, nbytes(grads) + 2 * nbytes(kept), f"{len(grads)} parameters")
+
+    def send(self, function, name, array):
+        """Begin a message, such as a sum over several processes; `function` returns its request."""
+        return Message(self, name, array.nbytes, function(array))
 
     def record(self, name, phase, meter, results, flops, moved, shapes):
         """Add a Call with the readings of the meter, to this profile and to those around it."""
@@ -176,6 +183,10 @@ class Profile:
             lines.append(f"{row.name:24} {row.phase:8} {row.calls:6} {row.seconds * 1000:10.3f} {share:6.1%} "
                          f"{rate(row.flops, row.seconds):>8} {rate(row.bytes, row.seconds):>7} "
                          f"{row.allocated / MIB:7.1f} MiB {row.peak / MIB:6.1f} MiB")
+        if self.messages:
+            lines.append(f"{len(self.messages)} messages of {sum(m.bytes for m in self.messages) / MIB:.1f} MiB: "
+                         f"{sum(m.seconds for m in self.messages) * 1000:.3f} ms under way, of which "
+                         f"{sum(m.waited for m in self.messages) * 1000:.3f} ms were waited for")
         elapsed = perf_counter() - self.begin if self.seconds is None else self.seconds
         if not self.devices:
             lines.append(f"Outside these calls: {(elapsed - whole.seconds) * 1000:.3f} ms of {elapsed * 1000:.3f} ms.")
@@ -199,8 +210,46 @@ class Profile:
                            "dur": call.seconds * 1e6, **origin, "args": details})
             events.append({"name": "memory", "ph": "C", "ts": (call.begin + call.seconds) * 1e6, **origin,
                            "args": {"MiB": call.live / MIB}})
+        for number, message in enumerate(self.messages):
+            for phase, when in ("b", message.begin), ("e", message.begin + message.seconds):
+                events.append({"name": message.name, "cat": "message", "ph": phase, "id": number,
+                               "ts": (when - self.begin) * 1e6, **origin, "args": {"bytes": message.bytes}})
         with open(path, "w", encoding="utf-8") as file:
             json.dump({"traceEvents": events, "displayTimeUnit": "ms"}, file)
+
+
+class Message:
+    """The request of a message, which is noted in a profile, and in those around it, when it is found to have arrived.
+
+    seconds   from its begin to its arrival, as far as it was looked for
+    waited    how many of them the process did nothing else
+    """
+
+    def __init__(self, profile, name, size, request):
+        self.profile, self.name, self.bytes, self.request = profile, name, size, request
+        self.begin, self.seconds, self.waited = perf_counter(), math.nan, 0.0
+
+    def test(self):
+        """Whether it has arrived."""
+        arrived = self.request.test()
+        if arrived:
+            self.note()
+        return arrived
+
+    def wait(self):
+        """Return when it has arrived."""
+        begin = perf_counter()
+        self.request.wait()
+        self.waited = perf_counter() - begin
+        self.note()
+
+    def note(self):
+        """Note the arrival, once."""
+        profile = self.profile if math.isnan(self.seconds) else None
+        self.seconds = self.seconds if profile is None else perf_counter() - self.begin
+        while profile is not None:
+            profile.messages.append(self)
+            profile = profile.outer
 
 
 def memory_pool():

@@ -7,10 +7,10 @@ accumulates what reaches each leaf. The operations are defined in `functional/`:
 
 import copy
 import functools
+import math
 import operator
 import re
 from collections.abc import Callable, Iterator
-from operator import attrgetter
 from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
@@ -251,7 +251,8 @@ class Node:
     A node never refers to a tensor, so an array stays alive only while some `backward` refers to it.
     """
 
-    __slots__ = ("__weakref__", "backward", "dtype", "grad", "keeps_grad", "name", "order", "parents", "shape")
+    __slots__ = ("__weakref__", "backward", "dtype", "finished", "grad", "keeps_grad", "name", "order", "parents",
+                 "shape")
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any],
                  parents: tuple["Node | None", ...] = (), backward: Backward | None = None):
@@ -259,6 +260,7 @@ class Node:
         self.parents, self.backward = parents, backward
         self.keeps_grad = backward is None          # leaves do
         self.grad: Array | None = None
+        self.finished: Callable[[Node], None] | None = None      # called when a backward pass has completed `grad`
         self.order = next(writes.clock)             # inputs are always older than outputs
 
     def __repr__(self) -> str:
@@ -347,18 +349,29 @@ def visit(node: Node, grads: dict[Node, Array]) -> None:
     """Keep the gradient of a node, if it keeps it, and pass it on to its parents."""
     if node.keeps_grad:
         node.grad = grads[node] if node.grad is None else no_scalar(accumulate(node.grad, grads[node]))
+        if node.finished is not None:
+            node.finished(node)
     watched(propagate, "backward", node.name)(node, grads)
 
 
 def newest_first(root: Node) -> list[Node]:
-    """All nodes that `root` depends on, in reverse order of creation, which is a reverse topological order."""
-    seen, stack = {root}, [root]
+    """All nodes that `root` depends on, in reverse order of creation, which is a reverse topological order.
+
+    A leaf comes directly after the last node that contributes to its gradient, which is then complete.
+    """
+    places: dict[Node, float] = {root: root.order}
+    stack = [root]
     while stack:
-        for parent in stack.pop().parents:
-            if parent is not None and parent not in seen:
-                seen.add(parent)
+        node = stack.pop()
+        for parent in node.parents:
+            if parent is None:
+                continue
+            if parent.backward is None:
+                places[parent] = min(places.get(parent, math.inf), node.order - 0.5)
+            elif parent not in places:
+                places[parent] = parent.order
                 stack.append(parent)
-    return sorted(seen, key=attrgetter("order"), reverse=True)
+    return sorted(places, key=places.__getitem__, reverse=True)
 
 
 def propagate(node: Node, grads: dict[Node, Array]) -> None:

@@ -6,10 +6,10 @@ from minidl.functional.checks import Axis
 from minidl.functional.selection import Chosen
 import copy
 import functools
+import math
 import operator
 import re
 from collections.abc import Callable, Iterator
-from operator import attrgetter
 from typing import Any, ParamSpec, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -308,6 +308,7 @@ class Node:
     def __repr__(self) -> str: ...
     backward: Any
     dtype: Any
+    finished: Any
     grad: Any
     keeps_grad: Any
     name: Any

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.tiny
 ROOT = Path(__file__).parent.parent
 KERNELS = Path("minidl/kernels")
 FLOORS = [                                            # lowest first
-    {"version", "flags", "missing", "scalars", "scope", "spelling", "text"},
+    {"cores", "version", "flags", "missing", "scalars", "scope", "spelling", "text"},
     {"described"},
     {"device"},
     {"memory"},
@@ -39,7 +39,7 @@ FLOORS = [                                            # lowest first
     {"kernels", "tensor"},                            # the tape needs no kernels
     {"functional"},
     {"nn", "optim", "profiling", "testing", "graphs"},
-    {"onnx", "summary"},
+    {"distributed", "onnx", "summary"},
     {"augment", "io"},
     {"data", "demo", "plot"},
     {"evaluation"},
@@ -54,21 +54,21 @@ FLOORS = [                                            # lowest first
     {"__main__"},
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
-    "version": 10, "device": 220, "scalars": 80, "text": 80, "described": 45, "errors": 90, "flags": 80,
+    "version": 10, "device": 220, "scalars": 80, "text": 80, "described": 45, "errors": 100, "flags": 80,
     "arrays": 125, "modes": 70, "writes": 100, "faults": 50, "precision": 90, "capture": 90, "memory": 50,
     "graphs": 210, "scope": 90, "kernels": 75, "kernels.*": 290, "kernels.plain": 1130, "kernels.cpu": 1620,
     "kernels.cpu.runtime": 1160, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120, "kernels.cpu.gemm": 550,
     "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850, "kernels.cpu.softmax": 540,
-    "kernels.gpu": 1500, "kernels.gpu.runtime": 250, "tensor": 475, "functional": 3020, "nn": 2280, "onnx": 2600,
-    "optim": 1810, "profiling": 335, "testing": 590, "io": 2960, "summary": 120, "data": 3360, "plot": 2000,
-    "train": 3090, "minidl": 40, "zoo": 1810, "examples": 800, "commands": 1760, "demo": 200, "evaluation": 750,
+    "kernels.gpu": 1500, "kernels.gpu.runtime": 250, "tensor": 475, "functional": 3060, "nn": 2410, "onnx": 2600,
+    "optim": 1810, "profiling": 385, "testing": 590, "io": 2960, "summary": 120, "data": 3360, "plot": 2000,
+    "train": 3700, "minidl": 40, "zoo": 1810, "examples": 800, "commands": 1760, "demo": 200, "evaluation": 750,
     "report": 1780, "cli": 70, "serve": 1600, "__main__": 10, "augment": 1100, "missing": 380, "spelling": 80,
-    "slips": 90, "torch": 1480,
+    "slips": 90, "torch": 1480, "distributed": 800, "cores": 45,
 }
 LEVEL = {package: level for level, packages in enumerate(FLOORS) for package in packages}
 FILES = sorted(path.relative_to(ROOT) for folder in ("minidl", "zoo", "examples")
                for path in (ROOT / folder).rglob("*.py"))
-HEAVY = {"cupy", "hypothesis", "matplotlib", "numba", "onnx", "PIL", "pooch", "safetensors", "torch", "tqdm",
+HEAVY = {"cupy", "hypothesis", "matplotlib", "mpi4py", "numba", "onnx", "PIL", "pooch", "safetensors", "torch", "tqdm",
          "prometheus_client", "python_multipart", "starlette", "uvicorn"}
 every_file = pytest.mark.parametrize("path", FILES, ids=str)
 

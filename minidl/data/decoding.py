@@ -1,6 +1,5 @@
 """Decoding many files by threads: in order, with a reason for each that cannot be read."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl import cores
 from minidl.data.folder_cache import room_for
-from minidl.data.prefetch import AFFINITY, use_every_core
 from minidl.io.image import ImageError
 
 Progress = Callable[[int, int], None]
@@ -26,8 +25,8 @@ def each(paths: Sequence[str], decode: Callable[[str], Any], workers: int | None
         except (OSError, ImageError) as error:
             return reason(error, path)
 
-    threads = workers or cores()
-    pool = ThreadPoolExecutor(threads, "minidl-decode", initializer=use_every_core)
+    threads = workers or cores.count()
+    pool = ThreadPoolExecutor(threads, "minidl-decode", initializer=cores.use_all)
     try:
         step = AHEAD * threads                   # not all at once, or results that nobody has taken yet fill the memory
         waiting = deque(pool.submit(one, path) for path in paths[:step])
@@ -59,11 +58,6 @@ def decoded(paths: Sequence[str], shape: tuple[int, ...], how: str, decode: Call
     except BaseException:
         store.discard()
         raise
-
-
-def cores() -> int:
-    """The number of cores that this process may use."""
-    return os.cpu_count() or 1 if AFFINITY is None else len(AFFINITY)
 
 
 def reason(error: Exception, path: str) -> str:

@@ -33,13 +33,16 @@ class DataLoader:
                 taken several times, changed differently if the set augments them; of a class with many not all are
                 taken. The number of images stays that of the set. Each needs a label of its own
     augment     whether to pass the epoch to the data set, which augments only if it gets one; False for evaluation
+    part        (i, n): only the i-th of n parts of each batch, every n-th image of it, for one of n processes which
+                together have the whole batch; of a small last batch a part can be empty
 
     `epoch` is the number of the epoch that the next `iter` starts; set it to resume a run. Build a loader once, outside
     the loop over epochs. Raises TypeError for what is not a data set, ValueError for other wrong arguments.
     """
 
     def __init__(self, dataset: Dataset, batch_size: int = 128, shuffle: bool = False, seed: int | None = None,
-                 drop_last: bool = False, prefetch: int = 2, augment: bool = True, balanced: bool = False) -> None:
+                 drop_last: bool = False, prefetch: int = 2, augment: bool = True, balanced: bool = False,
+                 part: tuple[int, int] = (0, 1)) -> None:
         check_dataset(dataset)
         self.dataset = dataset
         self.batch_size = _checked("batch_size", batch_size, 1)
@@ -47,6 +50,7 @@ class DataLoader:
         self.seed = None if seed is None else _checked("seed", seed, 0)
         self.prefetch = _checked("prefetch", prefetch, 0)
         self.epoch = 0
+        self.part = part
         self.balanced = bool(balanced)
         if self.balanced and np.ndim(getattr(dataset, "labels", 0)) != 1:
             raise TypeError(f"balanced=True needs a data set with a label for each image, labels (N,), not {dataset!r}")
@@ -70,6 +74,10 @@ class DataLoader:
         full, left = divmod(len(self.dataset), self.batch_size)
         return full + bool(left and not self.drop_last)
 
+    def count(self, number: int) -> int:
+        """How many images the batch with this number has, in all of its parts."""
+        return min(self.batch_size, len(self.dataset) - number * self.batch_size)
+
     def __iter__(self) -> Iterator[Batch]:
         return self.batches()
 
@@ -79,7 +87,8 @@ class DataLoader:
         self._follow_stream()
         order, known = self._order(), self._known()
         self._epoch, self._chosen = self._epoch + 1, False
-        slices = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(first, len(self))]
+        mine, parts = self.part
+        slices = [order[i * self.batch_size : (i + 1) * self.batch_size][mine::parts] for i in range(first, len(self))]
         make = functools.partial(_batch, self.dataset, known)
         return prefetched(make, slices, self.prefetch) if self.prefetch else map(make, slices)
 

@@ -6,19 +6,16 @@ fraction of a training step. The queues are C code, which a signal handler may u
 
 import atexit
 import contextlib
-import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
+from minidl import cores
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-
-# The cores that this process may use. OpenMP may bind the main thread to one core (OMP_PROC_BIND); threads started
-# later inherit the binding and would compete for that core, so the set is read first.
-AFFINITY = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
 
 
 def prefetched(work: Callable[[Job], Result], jobs: Sequence[Job], ahead: int) -> Iterator[Result]:
@@ -55,7 +52,7 @@ class Worker(Generic[Job, Result]):
 
     def run(self) -> None:
         """Work until there is a None among the jobs."""
-        use_every_core()
+        cores.use_all()
         while (job := self.jobs.get()) is not None and not self.stopped:
             try:
                 self.results.put((self.work(job), None))
@@ -91,10 +88,3 @@ def end_all() -> None:
         worker.stop()
         if worker.thread.is_alive():
             worker.thread.join()
-
-
-def use_every_core() -> None:
-    """Allow the calling thread to run on every core of the process."""
-    if AFFINITY is not None:
-        with contextlib.suppress(OSError):       # the process may have lost cores in the meantime
-            os.sched_setaffinity(0, AFFINITY)

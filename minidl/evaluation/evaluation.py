@@ -127,12 +127,15 @@ def evaluate(model: Module, batches: Iterable[tuple[np.ndarray, np.ndarray]], cl
     return Evaluation(total / gathered.images, gathered.confusion, *gathered.means(), gathered.diagram, gathered.each())
 
 
-def in_order(dataset: ImageDataset, prefetch: int = 2) -> DataLoader:
-    """Every image of a data set once, in order, not augmented, in large batches. Raises ValueError if it is empty."""
+def in_order(dataset: ImageDataset, prefetch: int = 2, part: tuple[int, int] = (0, 1)) -> DataLoader:
+    """Every image of a data set once, in order, not augmented, in large batches. Raises ValueError if it is empty.
+
+    part   of each batch, see `DataLoader`
+    """
     if len(dataset) == 0:
         raise ValueError(f"in_order: there are no images in {dataset!r}")
     shape = getattr(dataset, "image_shape", None) or dataset.batch([0])[0].shape[1:]
-    return DataLoader(dataset, batch_size(shape), prefetch=prefetch, augment=False)
+    return DataLoader(dataset, batch_size(shape), prefetch=prefetch, augment=False, part=part)
 
 
 def batch_size(shape: Sequence[int]) -> int:

@@ -6,7 +6,7 @@ computes no moments.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,33 @@ def wide(x: Any) -> Any:
     if x is None or x.dtype.itemsize != 2 or not backend(x).__name__.endswith(".plain"):
         return x
     return x.astype(np.float32)
+
+
+@op
+def sync_batch_norm(x: Operand, weight: Operand, bias: Operand, add: Operand = None, /, *, mean: Array, var: Array,
+                    count: int, all_reduce: Callable[[Array], None], eps: float, relu: bool = False,
+                    ceiling: float | None = None):
+    """`batch_norm` in training with the moments `mean` and `var` of the images of several processes.
+
+    count       the elements per channel in all processes
+    all_reduce  replaces an array, in place, by its sum over the processes
+    With the sums over all processes,  dx = r * (grad - sum(grad) / count - xhat * sum(grad * xhat) / count),  where
+    r = weight / sqrt(var + eps). The gradients by weight and bias are those of the images here.
+    """
+    images = x[:, :, None, None] if x.ndim == 2 else x
+    kernels, xp = backend(x), array_module(x)
+    shortcut, adds = None if add is None else add.reshape(images.shape), add is not None
+    out, passed = kernels.batch_norm(images, weight, bias, shortcut, mean, var, eps, relu, ceiling)
+
+    def backward(grad):
+        dx, dweight, dbias, dadd = kernels.batch_norm_gradient(
+            grad.reshape(images.shape), passed, images, weight, mean, var, eps, False, adds)
+        sums = xp.stack([dweight, dbias]).astype(np.float64)
+        all_reduce(sums)
+        scale, shift = (-weight / xp.sqrt(var + eps) * sums / count).astype(x.dtype)
+        dx, _ = kernels.batch_norm(images, scale, shift, dx, mean, var, eps, False)
+        return dx.reshape(x.shape), dweight, dbias, dadd.reshape(x.shape) if adds else None
+    return out.reshape(x.shape), backward
 
 
 def channel_moments(x: Array) -> tuple[Array, Array]:

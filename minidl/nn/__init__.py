@@ -26,6 +26,7 @@ from minidl.nn.module import Module, Parameter
 from minidl.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm
 from minidl.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from minidl.nn.sequential import Sequential
+from minidl.nn.sync_batch_norm import SyncBatchNorm1d, SyncBatchNorm2d, convert_sync_batch_norm
 
 __all__ = [
     "ELU",
@@ -58,10 +59,13 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "SyncBatchNorm1d",
+    "SyncBatchNorm2d",
     "Tanh",
     "Upsample",
     "architecture",
     "check_input",
+    "convert_sync_batch_norm",
     "fold_batch_norm",
     "init",
 ]

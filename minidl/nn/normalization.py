@@ -54,11 +54,9 @@ class BatchNorm(Module):
         self.num_batches_tracked: Any = Tensor(np.zeros((), np.int64)) if track_running_stats else None
 
     def forward(self, x: Tensor, add: Tensor | None = None, relu: bool = False, ceiling: float | None = None) -> Tensor:
-        if x.ndim != self.ndim or x.shape[1] != self.num_features:
-            expected = (self.num_features, "H", "W")[:self.ndim - 1]
-            raise ValueError(f"{type(self).__name__}: x must be (N, {', '.join(map(str, expected))}), not {x.shape}")
+        self.check_shape(x)
         tracked = self.running_mean is not None
-        if tracked and not self.training:
+        if tracked and (not self.training or not len(x)):        # no images have no moments
             return F.batch_norm(x, self.weight, self.bias, add, mean=self.running_mean.data, var=self.running_var.data,
                                 training=False, eps=self.eps, relu=relu, ceiling=ceiling)
         mean, var = channel_moments(as_array(x))
@@ -67,6 +65,12 @@ class BatchNorm(Module):
         if tracked:
             self.track(mean, var, math.prod(x.shape) // self.num_features)
         return out
+
+    def check_shape(self, x: Tensor) -> None:
+        """Raise ValueError unless x has the axes and the channels that this layer needs."""
+        if x.ndim != self.ndim or x.shape[1] != self.num_features:
+            expected = (self.num_features, "H", "W")[:self.ndim - 1]
+            raise ValueError(f"{type(self).__name__}: x must be (N, {', '.join(map(str, expected))}), not {x.shape}")
 
     def track(self, mean: Any, var: Any, n: int) -> None:
         """Move the running statistics towards the moments of a batch with `n` elements per channel.

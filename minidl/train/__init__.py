@@ -24,6 +24,7 @@ from minidl.train.arguments import (
     run_main,
     settled,
     training_parser,
+    writes,
 )
 from minidl.train.budget import epochs_within, seconds_per_epoch
 from minidl.train.by_flags import fit_by_flags, search_by_flags
@@ -79,4 +80,5 @@ __all__ = [
     "training_parser",
     "with_top",
     "without_top",
+    "writes",
 ]

@@ -24,8 +24,8 @@ NO_FLAG = {"average", "callbacks", "class_weights", "freeze", "loss", "mix", "mo
            "schedule_every"}
 FLAGS = tuple(field.name for field in fields(Settings) if field.name not in NO_FLAG)
 # not in the recipe: added by `fit`, or irrelevant
-APART = {*FLAGS, "class_weights", "create", "cutmix", "data_dir", "evaluate", "find_lr", "loss", "mixup", "optimizer",
-         "weights"}
+APART = {*FLAGS, "class_weights", "create", "cutmix", "data_dir", "distributed", "evaluate", "find_lr", "loss", "mixup",
+         "optimizer", "weights"}
 # came later: not in the recipe while they have these values, so that earlier runs can be resumed
 LATER: dict[str, Any] = {"gamma": None, "layer_lr": [], "mask_classes": [], "milestones": None, "norm_decay": True,
                          "schedule_kind": "onecycle", "settings": [], "stream": False,
@@ -122,6 +122,11 @@ def add_run(add: Add, name: str) -> None:
     add("--graph", action="store_true", default=False, help="repeat a step as a CUDA graph, on a GPU")
     add("--resident", action=argparse.BooleanOptionalAction, help="keep the training images on the GPU (default: if "
         "they fit into a quarter of its free memory)")
+    add("--distributed", action="store_true", default=False, help="train in all processes that mpiexec or srun has "
+        "started: see docs/distributed.md")
+    add("--sync-batch-norm", action="store_true", default=False, help="batch norms see the images of all processes")
+    add("--compare-weights", action=argparse.BooleanOptionalAction, default=True, help="with --distributed, compare "
+        "the weights of all processes after each epoch")
     add("--seed", type=whole(0), default=0, metavar="N", help="seed for initial weights and shuffling")
     add("--patience", type=whole(), metavar="N", help="stop after N epochs without improvement")
     add("--output-dir", metavar="DIR", help=f"the folder of the run (default: runs/{name}, or the next free name)")
@@ -174,15 +179,36 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) ->
 
 def settled(args: argparse.Namespace) -> argparse.Namespace:
     """The flags; `output_dir` is a Path, `resume` a bool and, with --evaluate, `weights` the file to test."""
-    args.weights = None
+    args.weights, args.communicator = None, None
+    if args.distributed:
+        from minidl.train.launched import join  # a program of one process imports nothing of it
+        args.communicator = join(args)
     if args.evaluate and args.resume not in (None, "auto") and Path(args.resume).is_file():
         args.weights = Path(args.resume)
         return args
     resume = args.resume or ("auto" if args.evaluate else None)
-    args.output_dir, args.resume = choose_folder(args.name, args.output_dir, resume, args.overwrite)
+    args.output_dir, args.resume = chosen_folder(args, resume)
     if args.evaluate:
         args.weights = args.output_dir / BEST
     return args
+
+
+def chosen_folder(args: argparse.Namespace, resume: str | None) -> tuple[Path, bool]:
+    """What `choose_folder` chooses, of several processes that of rank 0."""
+    def choose() -> tuple[str, bool]:
+        folder, resumes = choose_folder(args.name, args.output_dir, resume, args.overwrite)
+        return str(folder), resumes
+    if args.communicator is None:
+        folder, resumes = choose()
+    else:
+        from minidl.train.ranks import of_first
+        folder, resumes = of_first(args.communicator, choose)
+    return Path(folder), resumes
+
+
+def writes(args: argparse.Namespace) -> bool:
+    """Whether this process writes files: of several, rank 0 alone."""
+    return args.communicator is None or args.communicator.rank == 0
 
 
 def fit_settings(args: argparse.Namespace) -> dict[str, Any]:

@@ -72,45 +72,48 @@ def check_length(s: Settings, batches: int) -> None:
                          f"{s.epochs} epochs of {batches} batches, with schedule_every={s.schedule_every!r}")
 
 
-def check_batch_norms(model: Module, freezing: Freezing, images: int, shape: tuple[int, ...], s: Settings) -> None:
+def check_batch_norms(model: Module, freezing: Freezing, images: int, shape: tuple[int, ...], s: Settings,
+                      ranks: int = 1) -> None:
     """Raise ValueError if a batch norm, in the mode in which it trains, would see a single value per channel.
 
     It has no variance then. That happens when a batch, or a part of one, holds a single image of the `images`, and the
-    batch norm comes after all pixels are averaged, or follows a dense layer.
+    batch norm comes after all pixels are averaged, or follows a dense layer. Each of several ranks has its own part.
     """
-    if 1 not in part_sizes(images, s.batch_size, s.accumulate, s.drop_last):
+    if 1 not in part_sizes(images, s.batch_size, s.accumulate, s.drop_last, 1 if s.sync_batch_norm else ranks):
         return
     freezing.train(s.epochs - 1)                 # when the least is frozen
     pixels = pixels_seen(model, shape)
     for name, module in model.named_modules():
         if isinstance(module, BatchNorm) and (module.training or module.running_mean is None) and (
                 pixels.get(id(module), 1 if module.ndim == 2 else 2) == 1):
-            raise single(f"{name or 'the model'} ({type(module).__name__})", images, s)
+            raise single(f"{name or 'the model'} ({type(module).__name__})", images, s, ranks)
 
 
-def single(layer: str, images: int, s: Settings) -> ValueError:
+def single(layer: str, images: int, s: Settings, ranks: int) -> ValueError:
     """The error for a batch norm that sees a single image."""
-    droppable = 1 not in part_sizes(images, s.batch_size, s.accumulate, drop_last=True)
+    droppable = 1 not in part_sizes(images, s.batch_size, s.accumulate, True, ranks)
 
-    def text(size: str, parts: str, drop: str) -> str:
+    def text(size: str, parts: str, drop: str, sync: str) -> str:
         remedies = [f"another {size}"] + [f"a smaller {parts}"] * (s.accumulate > 1) + [drop] * droppable
-        divided = f", in {s.accumulate} parts," if s.accumulate > 1 else ""
+        remedies += [sync] * (ranks > 1)
+        divided = f", on {ranks} ranks," if ranks > 1 else f", in {s.accumulate} parts," if s.accumulate > 1 else ""
         return (f"fit: {images} images in batches of {s.batch_size}{divided} leave a single image in a step, of which "
                 f"{layer} would see one value per channel, without a variance; choose {' or '.join(remedies)}")
-    return for_command(ValueError(text("batch_size", "accumulate", "drop_last=True")),
-                       text("--batch-size", "--accumulate", "--drop-last").removeprefix("fit: "))
+    return for_command(ValueError(text("batch_size", "accumulate", "drop_last=True", "sync_batch_norm=True")),
+                       text("--batch-size", "--accumulate", "--drop-last", "--sync-batch-norm").removeprefix("fit: "))
 
 
-def part_sizes(images: int, batch_size: int, accumulate: int, drop_last: bool) -> set[int]:
-    """The numbers of images that the parts of the batches of an epoch hold."""
+def part_sizes(images: int, batch_size: int, accumulate: int, drop_last: bool, ranks: int = 1) -> set[int]:
+    """The numbers of images that the parts of the batches of an epoch hold, on each rank."""
     full, rest = divmod(images, batch_size)
     batches = {batch_size} if full else set()
     if rest and not drop_last:
         batches.add(rest)
     sizes = set()
     for batch in batches:
-        part = math.ceil(batch / accumulate)
-        sizes |= {part, batch % part or part}
+        part = math.ceil(batch / ranks / accumulate)
+        for own in {math.ceil(batch / ranks), batch // ranks}:
+            sizes |= {min(part, own), own % part or part}
     return sizes
 
 

@@ -31,6 +31,7 @@ from minidl.train.interrupt import Interruption
 from minidl.train.loop import Loop
 from minidl.train.losses import SegmentationLoss
 from minidl.train.mixing import Mixed
+from minidl.train.one_rank import OneRank
 from minidl.train.progress import Progress
 from minidl.train.records import Curves, LiveCurves, LogFile, in_notebook
 from minidl.train.rehearsal import Overfit, rehearsed
@@ -68,6 +69,14 @@ def fit(model: Module, optimizer: Optimizer, train_set: Data, validation_set: Da
     sets, settings = data_sets(given, settings)
     train_set, validation_set, test_set = sets.values()
     s = Settings(**settings)
+    ranks = OneRank() if s.communicator is None else ranks_of(s)
+    with ranks.together():
+        return trained(ranks, ranks.settled(s), ranks.prepared(model), optimizer, train_set, validation_set, test_set)
+
+
+def trained(ranks: OneRank, s: Settings, model: Module, optimizer: Optimizer, train_set: ImageDataset,
+            validation_set: ImageDataset | None, test_set: ImageDataset | None) -> list[Row]:
+    """`fit` on one of the ranks."""
     check_training(model, optimizer, s.schedule, s.average)
     check_data(train_set, validation_set, test_set)
     validation_set, test_set = validation_set or None, test_set or None
@@ -76,36 +85,47 @@ def fit(model: Module, optimizer: Optimizer, train_set: Data, validation_set: Da
         raise for_command(ValueError(f"fit: patience needs a validation_set; {reason}"),
                           f"--patience needs --validation N, the images held out for it; {reason}")
     s, (train_set, validation_set, test_set) = rehearsed(s, (train_set, validation_set, test_set))
+    recipe = recipe_of(s, optimizer, train_set, validation_set)
+    ranks.compare_start(recipe, model, train_set)
     model.to(s.device)
     source = Mixed(train_set, s.mixes) if s.mixes else kept_on(train_set, Device.parse(s.device), s.resident)
     loader = DataLoader(source, s.batch_size, shuffle=True, seed=s.seed, drop_last=s.drop_last, balanced=s.balanced,
-                        prefetch=0 if isinstance(source, Resident) else s.prefetch)
+                        prefetch=0 if isinstance(source, Resident) else s.prefetch, part=(ranks.rank, ranks.size))
     about = describe_data(train_set, getattr(model, "about", {}))
     masks = check_labels(train_set, s)
     check_length(s, len(loader))
-    callbacks = Callbacks([*recorders(s), *s.callbacks])
+    callbacks = Callbacks([*(recorders(s) if ranks.writes else []), *s.callbacks])
     with (Device.parse(s.device).current(), Freezing(model, s.frozen) as freezing,
           nullcontext(s.output_dir) if s.keeps else tempfile.TemporaryDirectory() as path):
-        check_batch_norms(model, freezing, len(train_set), image_shape(train_set), s)
+        check_batch_norms(model, freezing, len(train_set), image_shape(train_set), s, ranks.size)
         average = average_of(model, s)
-        recipe = recipe_of(s, optimizer, train_set, validation_set)
         length = Length(s.epochs, len(loader), len(loader) * s.batch_size if s.drop_last else len(train_set))
         run = Run(model, optimizer, s.schedule, recipe, about, average, length, Path(path))
         run.scaler = GradScaler() if s.amp == "float16" else None
-        folder = begin(run, RunFolder(Path(path)), s)
+        folder = begin(run, RunFolder(Path(path)), s, ranks)
         model.about = facts_of("fit", nn.Module(), {key: run.about[key] for key in ABOUT if key in run.about})
-        if resting := freezing.modes.resting():
+        if ranks.writes and (resting := freezing.modes.resting()):
             write(f"in eval mode, and left in it: {', '.join(resting[:5])}{', ...' if len(resting) > 5 else ''}")
-        with callbacks.told(run), Interruption() as interruption:
-            Loop(run, folder, loader, validation_set, callbacks, interruption, s, freezing, masks).go()
+        with callbacks.told(run), Interruption(alone=ranks.size == 1) as interruption:
+            Loop(run, folder, loader, validation_set, callbacks, interruption, s, freezing, masks, ranks).go()
         if run.position.best:
-            load_weights(model, folder.best)
-        if run.position.best and not s.overfit:
+            if ranks.writes:
+                load_weights(model, folder.best)
+            ranks.share(model)
+        if run.position.best and not s.overfit and ranks.writes:
             report_run(model, train_set, validation_set, test_set, s.device, s.loss, folder=folder.path,
                        best=run.position.best["epoch"], tta=s.tta)
-    write(f"\nresults are in {s.output_dir}/" if s.keeps else
-          f"\n{'a dry run' if s.dry_run else 'one batch only'}: nothing is kept")
+    if ranks.writes:
+        write(f"\nresults are in {s.output_dir}/" if s.keeps else
+              f"\n{'a dry run' if s.dry_run else 'one batch only'}: nothing is kept")
     return run.position.rows
+
+
+def ranks_of(s: Settings) -> OneRank:
+    """The ranks of the communicator."""
+    from minidl.train.ranks import Ranks  # a program of one process imports nothing of it
+    assert s.communicator is not None
+    return Ranks(s.communicator, s)
 
 
 def average_of(model: Module, s: Settings) -> Average | None:
@@ -126,7 +146,8 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
     Settings that came later are left out while they are not used, so that earlier runs can be resumed.
     """
     names = ("epochs", "batch_size", "seed", "patience", "accumulate", "ema_decay")
-    names_later = ("amp", "drop_last", "label_smoothing", "class_weights", "monitor", "clip_norm", "balanced")
+    names_later = ("amp", "drop_last", "label_smoothing", "class_weights", "monitor", "clip_norm", "balanced",
+                   "sync_batch_norm")
     later: dict[str, Any] = {name: getattr(s, name) for name in names_later if getattr(s, name)}
     if s.device != "cpu" and settings.matmul_precision != "float32":
         later["matmul_precision"] = settings.matmul_precision
@@ -145,20 +166,24 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
             "train_images": len(train_set), "validation_images": len(validation_set or ())}
 
 
-def begin(run: Run, folder: RunFolder, s: Settings) -> RunFolder:
+def begin(run: Run, folder: RunFolder, s: Settings, ranks: OneRank) -> RunFolder:
     """Open the folder, and either restore the run from it or save the run's initial state; returns the folder."""
-    if folder.holds_run and not (s.resume or s.overwrite):
-        raise RunError(f"{folder.path} already holds a run: resume=True continues it, overwrite=True replaces it, and "
-                       "another output_dir starts one")
-    if s.overwrite:
-        folder.clear()
-    folder.prepare(run.recipe, run.about)
-    if folder.holds_run:
-        run.load(folder.last)
-        if run.extended:
-            folder.describe(run.recipe, run.about)
-        write(f"resuming {folder.path} after {run.position}", flush=True)
-    else:
+    def prepare() -> bool:
+        if folder.holds_run and not (s.resume or s.overwrite):
+            raise RunError(f"{folder.path} already holds a run: resume=True continues it, overwrite=True replaces it, "
+                           "and another output_dir starts one")
+        if s.overwrite:
+            folder.clear()
+        folder.prepare(run.recipe, run.about)
+        return folder.holds_run
+    ranks.begin(run)
+    if ranks.of_first(prepare):
+        run.load(folder.last, ranks.read)
+        if ranks.writes:
+            if run.extended:
+                folder.describe(run.recipe, run.about)
+            write(f"resuming {folder.path} after {run.position}", flush=True)
+    elif ranks.writes:
         run.save(folder.last)
     return folder
 

@@ -24,9 +24,13 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interruption:
-    """A context in which signals wait for the end of a step. It has no effect outside the main thread."""
+    """A context in which signals wait for the end of a step. It has no effect outside the main thread.
 
-    def __init__(self) -> None:
+    alone   whether this process stops by itself; if not, it is told to by `heed`, when all processes have agreed
+    """
+
+    def __init__(self, alone: bool = True) -> None:
+        self.alone = alone
         self.signal: int | None = None
         self.before: dict[int, Any] = {}
 
@@ -57,5 +61,10 @@ class Interruption:
 
     def check(self) -> None:
         """Raise Interrupted if a signal has arrived."""
-        if self.signal is not None:
-            raise Interrupted(f"stopped by {signal.Signals(self.signal).name}", self.signal)
+        if self.alone:
+            self.heed(self.signal)
+
+    def heed(self, number: int | None) -> None:
+        """Raise Interrupted if this is the number of a signal."""
+        if number is not None:
+            raise Interrupted(f"stopped by {signal.Signals(number).name}", number)

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -37,9 +37,9 @@ from minidl.train.folder import RunFolder
 from minidl.train.freezing import Freezing
 from minidl.train.interrupt import Interrupted, Interruption
 from minidl.train.losses import training_loss
+from minidl.train.one_rank import OneRank, Wishes
 from minidl.train.run import Run
 from minidl.train.settings import Settings
-from minidl.train.sums import sums_of
 
 
 @dataclass
@@ -55,12 +55,13 @@ class Loop:
     settings: Settings
     freezing: Freezing
     masks: bool = False                          # whether labels are masks
+    ranks: OneRank = field(default_factory=OneRank)          # this process, or all that train together
 
     def __post_init__(self) -> None:
         self.device = Device.parse(self.settings.device)
         self.loss = training_loss(self.run.model, self.settings, self.device)
         self.precision = partial(autocast, self.settings.amp) if self.settings.amp else nullcontext
-        self.sums = self.run.sums = sums_of(self.run.here, self.device, self.run.scaler is not None)
+        self.sums = self.run.sums = self.ranks.sums(self.run, self.device)
         self.evaluation_loss = self.settings.loss or loss_of(self.run.model)
         self.learn = Graphed(self.learn_from, self.graph_state, self.graph_obstacle) if self.settings.graph else (
             self.learn_from)
@@ -70,6 +71,7 @@ class Loop:
     def go(self) -> None:
         """Train until the end, or until a signal arrives: then save, and raise Interrupted with how to resume."""
         try:
+            self.settle()
             while not self.run.ended:
                 self.tell("epoch_started")
                 if not self.run.ended:
@@ -96,6 +98,19 @@ class Loop:
             with suppress(OSError, NonFiniteError):              # what went wrong first matters more
                 self.save()
             raise
+        if event != "step_finished":
+            self.settle()
+
+    def settle(self) -> None:
+        """Stop, or end the run, if any rank is to."""
+        number, self.run.stopping = self.ranks.settle(self.interruption.signal, self.run.stopping)
+        self.interruption.heed(number)
+
+    def agreed_to_stop(self) -> bool:
+        """Whether ranks have agreed to end the run after this epoch. Raises Interrupted if one has got a signal."""
+        agreed = self.ranks.agree(Wishes(self.interruption.signal, self.run.stopping is not None))
+        self.interruption.heed(agreed.signal)
+        return agreed.stop
 
     def train_epoch(self) -> None:
         """Take the remaining steps of this epoch."""
@@ -111,8 +126,9 @@ class Loop:
                 self.tell("step_finished")
                 if time.perf_counter() - self.saved >= settings.checkpoint_interval:
                     self.save()
-                if run.stopping is not None:
+                if self.agreed_to_stop():
                     break
+        self.settle()
 
     def batches(self) -> Iterator[Batch]:
         """The remaining batches of this epoch, on the device."""
@@ -130,16 +146,19 @@ class Loop:
             self.run.average.update()
         if schedule and self.settings.schedule_every == "step":
             schedule.step()
-        self.run.here.images += len(labels)
+        self.run.here.images += self.ranks.images(labels, self.loader, self.run.here.step)
         self.run.here.step += 1
 
     def learn_from(self, images: Any, labels: Any) -> Any:
         """Update the weights by a batch, whose gradient is the sum of the gradients of its parts; returns its loss."""
         optimizer = self.run.optimizer
         optimizer.zero_grad()
-        size = math.ceil(len(labels) / self.settings.accumulate)
-        parts = [self.add_gradient(images[first:first + size], labels[first:first + size], len(labels))
-                 for first in range(0, len(labels), size)]
+        total = self.ranks.images(labels, self.loader, self.run.here.step)
+        most = math.ceil(total / self.ranks.size)            # images that a rank has
+        size = math.ceil(most / self.settings.accumulate)
+        parts = [self.add_gradient(images[first:first + size], labels[first:first + size], total, first + size >= most)
+                 for first in range(0, most, size)]
+        self.ranks.finish_gradients()
         scaler = self.run.scaler
         if scaler:
             scaler.unscale_(optimizer)
@@ -151,7 +170,8 @@ class Loop:
         else:
             optimizer.step()
         self.sums.add_step()
-        return parts[0] if len(parts) == 1 else sum(parts)
+        loss = parts[0] if len(parts) == 1 else sum(parts)
+        return loss if len(labels) in (0, total) else loss * (total / len(labels))
 
     def graph_state(self) -> Any:
         """What a captured step has baked in, and may change between steps: all but the learning rates."""
@@ -168,29 +188,39 @@ class Loop:
         norm = clipped(self.run.optimizer.parameters, most)
         self.sums.check_norm(norm)
 
-    def add_gradient(self, images: np.ndarray, labels: np.ndarray, total: int) -> Any:
-        """Forward and backward for a part of a batch of `total` images; returns its part of the loss."""
+    def add_gradient(self, images: np.ndarray, labels: np.ndarray, total: int, last: bool) -> Any:
+        """Forward and backward for a part of a batch of `total` images; returns its part of the loss.
+
+        The last part is that after which ranks sum gradients. A rank may have none of the images of a small batch;
+        synchronised norms still need it.
+        """
         labels, share = self.device.put(labels), len(labels) / total
+        if last:
+            self.ranks.expect_gradients()
         with self.precision():
             logits = self.run.model(Tensor(images, device=self.device))
-            loss = self.loss(logits, labels)
+            loss = self.loss(logits, labels) if len(labels) else nothing(logits)
         value = self.sums.add_loss(loss, len(labels))
         loss = loss if share == 1 else loss * share
         (self.run.scaler.scale(loss) if self.run.scaler else loss).backward()
-        self.sums.add_decisions(logits.data, labels)
+        if len(labels):
+            self.sums.add_decisions(logits.data, labels)
         return value if share == 1 else value * share
 
     def validate(self) -> Evaluation | None:
         """The Evaluation on the validation set; None without one."""
         if self.validation_set is None:
             return None
-        batches = self.interruption.between(in_order(self.validation_set, self.loader.prefetch))
+        classes = len(self.validation_set.classes)
+        batches = self.interruption.between(in_order(self.validation_set, self.loader.prefetch, self.loader.part))
         with self.run.in_evaluation():
-            return evaluate(self.run.model, batches, len(self.validation_set.classes), self.device,
-                            self.evaluation_loss)
+            return self.ranks.evaluate(batches, lambda own: evaluate(self.run.model, own, classes, self.device,
+                                                                     self.evaluation_loss),
+                                       self.run.model, classes, self.agreed_to_stop)
 
     def end_epoch(self, validation: Evaluation | None) -> None:
         """Log the epoch, compare it with the best one, advance the schedule, and save."""
+        self.ranks.compare_weights(self.run.model, f"after epoch {self.run.here.epoch + 1}")
         position, patience = self.run.position, self.settings.patience
         schedule: Any = self.run.schedule
         self.tick()
@@ -217,7 +247,8 @@ class Loop:
         position.begin_epoch()
         if is_best:
             position.best = row
-            self.run.save_weights(self.folder.best)
+            if self.ranks.writes:
+                self.run.save_weights(self.folder.best)
         impatient = patience is not None and position.epoch - (position.best or row)["epoch"] >= patience
         position.stopped = impatient or self.run.stopping is not None
         self.save()                              # after the best weights, so that it never refers to missing ones
@@ -237,7 +268,8 @@ class Loop:
     def save(self) -> None:
         """Write the checkpoint from which the run can be resumed."""
         self.tick()
-        self.run.save(self.folder.last)
+        if self.ranks.writes:
+            self.run.save(self.folder.last)
         self.saved = time.perf_counter()
 
     def end_early(self, reason: str) -> None:
@@ -245,7 +277,8 @@ class Loop:
         if not self.run.here.stopped:
             self.run.here.stopped = True
             self.save()
-        write(f"stopped after {self.run.here.epoch} of {self.run.length.epochs} epochs: {reason}", flush=True)
+        if self.ranks.writes:
+            write(f"stopped after {self.run.here.epoch} of {self.run.length.epochs} epochs: {reason}", flush=True)
 
     def stopped(self, stop: Interrupted) -> Interrupted:
         """The interruption, with where it came and how to continue."""
@@ -269,6 +302,11 @@ class Loop:
             return f"{place}{kept}{more}a smaller learning rate may help"
         error.args = (advice("fit(..., resume=True)", "detect_nan=True"),)
         return for_command(error, advice(f"--resume {self.folder.path}", "--detect-nan"))
+
+
+def nothing(outputs: Any) -> Tensor:
+    """A loss of 0 that depends on all outputs for no images."""
+    return sum((each.sum() for each in outputs), Tensor(0.0)) if isinstance(outputs, tuple) else outputs.sum()
 
 
 def mean(metric: Callable[[np.ndarray], np.ndarray], validation: Evaluation) -> float:

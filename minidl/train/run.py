@@ -161,9 +161,9 @@ class Run:
             **({"scaler": self.scaler.state_dict()} if self.scaler else {}),
         })
 
-    def load(self, path: Path) -> None:
+    def load(self, path: Path, read: Callable[[Path], Any] = load_checkpoint) -> None:
         """Restore the state that `save` wrote. Raises CheckpointError if it belongs to a different run."""
-        arrays, facts = load_checkpoint(path)
+        arrays, facts = read(path)
         if not isinstance(facts.get("position"), dict):
             raise CheckpointError(f"{path}: it holds weights, but no run that could be resumed")
         saved = facts["recipe"] if isinstance(facts.get("recipe"), dict) else {}

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from minidl.augment.mix import Mix
 from minidl.device import CPU, Device
@@ -19,6 +19,9 @@ from minidl.scalars import flag, number, plain, whole
 from minidl.tensor import Tensor
 from minidl.train.callbacks import Callback
 from minidl.train.mixing import mixes_of
+
+if TYPE_CHECKING:                                # a program of one process imports nothing of it
+    from minidl.distributed import Communicator
 
 MONITORS = ("accuracy", "loss", "iou", "dice")
 
@@ -70,6 +73,10 @@ class Settings:
     tensorboard          write the log for TensorBoard, too, into the folder `tensorboard` of the run
     log_interval         seconds between lines within an epoch when stderr is not a terminal; 0 for none
     detect_nan           check every operation's output for NaN and infinity; slow
+    communicator         the ranks of a run in several processes, such as distributed.MPI(): each takes its part of each
+                         batch. Rank 0 alone prints and writes. See docs/distributed.md
+    sync_batch_norm      batch norms use the moments of the images of all ranks, see `nn.SyncBatchNorm2d`
+    compare_weights      stop the run if the weights of two ranks differ, at its start or after an epoch
     tta                  report on the test set with test-time augmentation: True, or how (see `Augmented`)
     dry_run              take a few steps, write the report, and keep nothing
     overfit              train on a single batch, not augmented, until its loss has fallen to a tenth, say whether it
@@ -108,6 +115,9 @@ class Settings:
     tensorboard: bool = False
     log_interval: float = 10.0
     detect_nan: bool = False
+    communicator: "Communicator | None" = None
+    sync_batch_norm: bool = False
+    compare_weights: bool = True
     tta: bool | str = False
     dry_run: bool = False
     overfit: bool = False
@@ -117,7 +127,7 @@ class Settings:
         for name, least in {"epochs": 1, "batch_size": 1, "accumulate": 1, "seed": 0, "prefetch": 0}.items():
             self.change(name, whole("fit", name, getattr(self, name), least))
         for name in ("drop_last", "resume", "overwrite", "detect_nan", "dry_run", "overfit", "balanced",
-                     "graph", "tensorboard"):
+                     "graph", "tensorboard", "sync_batch_norm", "compare_weights"):
             self.change(name, flag("fit", name, getattr(self, name)))
         for name in ("checkpoint_interval", "log_interval"):
             value = plain(getattr(self, name))
@@ -168,6 +178,12 @@ class Settings:
         """Raise unless the settings that are no numbers make sense, too."""
         if not isinstance(self.output_dir, str | os.PathLike):
             raise TypeError(f"fit: output_dir={self.output_dir!r} must be the path of a folder")
+        if self.communicator is not None and not hasattr(self.communicator, "all_gather"):
+            raise TypeError(f"fit: communicator={self.communicator!r} must be one of minidl.distributed, such as MPI()")
+        if self.sync_batch_norm and self.communicator is None:
+            reason = "is for several processes"
+            raise for_command(ValueError(f"fit: sync_batch_norm=True {reason}; give a communicator"),
+                              f"--sync-batch-norm {reason}; add --distributed")
         if not isinstance(self.recipe, dict | None):
             raise TypeError(f"fit: recipe={self.recipe!r} must be a dictionary of facts")
         for callback in self.callbacks:

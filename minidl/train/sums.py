@@ -113,3 +113,72 @@ class SumsOnDevice(Sums):
 def sums_of(position: Position, device: Device, scaled: bool) -> Sums:
     """The sums of an epoch that is trained on this device; `scaled`: with a GradScaler."""
     return Sums(position) if device == CPU else SumsOnDevice(position, device, scaled)
+
+
+class SharedSums(Sums):
+    """Sums over all ranks, on the CPU: those of a step travel while the next one is computed."""
+
+    def __init__(self, position: Position, communicator: Any) -> None:
+        super().__init__(position)
+        self.communicator = communicator
+        self.step, self.travelling = np.zeros(3), np.zeros(3)        # loss, counted, correct
+        self.request: Any = None
+
+    def add_loss(self, loss: Tensor, count: int) -> Any:
+        value = float(loss)
+        if not math.isfinite(value):
+            raise NonFiniteError(f"the loss is {value}")
+        self.step[0] += value * count
+        return value
+
+    def add_decisions(self, logits: Array, labels: Array) -> None:
+        self.step[1:] += correct(logits, labels)
+
+    def add_step(self) -> None:
+        self.read()
+        self.step, self.travelling = self.travelling, self.step
+        self.request = self.communicator.start_all_reduce(self.travelling)
+        self.step[:] = 0
+
+    def read(self) -> None:
+        if self.request is None:
+            return
+        self.request.wait()
+        self.request = None
+        loss, counted, right = self.travelling.tolist()
+        self.position.loss += loss
+        self.position.counted += int(counted)
+        self.position.correct += right if right % 1 else int(right)
+
+
+class SharedSumsOnDevice(SumsOnDevice):
+    """Sums over all ranks, on GPUs."""
+
+    def __init__(self, position: Position, device: Device, scaled: bool, communicator: Any) -> None:
+        super().__init__(position, device, scaled)
+        self.communicator = communicator
+        with device.current():
+            self.totals = self.sums[:3] * 0
+
+    def add_step(self) -> None:
+        with at(self.sums):
+            step = self.sums[:3].copy()          # loss, correct, counted
+            self.communicator.all_reduce(step)
+            self.totals += step
+            self.sums[:3] = 0.0
+            self.note(step[0])                   # on all ranks, if one has a loss that is not finite
+            super().add_step()
+
+    def read(self) -> None:
+        if self.pending:
+            with at(self.sums):
+                self.sums[:3] = self.totals
+                self.totals[...] = 0.0
+        super().read()
+
+
+def shared_sums(position: Position, device: Device, scaled: bool, communicator: Any) -> Sums:
+    """`sums_of`, over all ranks."""
+    if device == CPU:
+        return SharedSums(position, communicator)
+    return SharedSumsOnDevice(position, device, scaled, communicator)
