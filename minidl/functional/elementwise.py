@@ -316,7 +316,6 @@ def bitwise_xor(a: Operand, b: Operand, /):
     return a ^ b
 
 
-@op
-def bitwise_not(x: Operand, /):
+def bitwise_not(x: Operand, /) -> Tensor:
     """~x, elementwise: not a boolean, or the other bits of an integer."""
-    return ~x, None
+    return Tensor.made_by(~(x.data if isinstance(x, Tensor) else as_operand("bitwise_not", x)), None)

@@ -30,7 +30,8 @@ def facts_of(owner: str, model: Module, about: dict[str, Any]) -> dict[str, Any]
 
 def known(path: str | Path, facts: dict[str, Any]) -> dict[str, Any]:
     """The facts of ABOUT that a file contains. Raises CheckpointError if they cannot be facts."""
-    about = {key: facts[key] for key in ABOUT if facts.get(key) is not None}
+    about = {key: list(facts[key]) if isinstance(facts[key], tuple) else facts[key]
+             for key in ABOUT if facts.get(key) is not None}
     if found := fault(about):
         raise CheckpointError(f"{path}: {found}")
     return about

@@ -19,6 +19,7 @@ from minidl.nn import activation, init, layers, normalization, pooling
 from minidl.nn.architecture import maker
 from minidl.nn.module import Module, members
 from minidl.nn.sequential import Sequential
+from minidl.nn.stand_in import without_stand_ins
 from minidl.scalars import plain
 
 LAYERS: dict[str, type[Module]] = {kind.__name__: kind for kind in (
@@ -56,6 +57,7 @@ def blueprint(module: Module) -> Blueprint | None:
     It is None, too, if the weights of what would be built had other names or shapes, as after an attribute of a layer
     was replaced by something else.
     """
+    module = without_stand_ins(module)
     found = described(module)
     if found is None:
         return None

@@ -13,6 +13,7 @@ from minidl.functional.normalization import sync_batch_norm
 from minidl.kernels import backend
 from minidl.nn.module import Module
 from minidl.nn.normalization import BatchNorm, BatchNorm1d, BatchNorm2d
+from minidl.nn.stand_in import replaced
 from minidl.tensor import Tensor, as_array
 
 M = TypeVar("M", bound=Module)
@@ -46,6 +47,13 @@ class SyncBatchNorm(BatchNorm):
             self.track(mean, var, count)
         return out
 
+    def stands_for(self) -> BatchNorm:
+        """The norm of one process with the same weights and statistics: what a file of the network names."""
+        kind = next(kind for kind, synchronised in KINDS.items() if isinstance(self, synchronised))
+        norm = kind(self.num_features)
+        vars(norm).update({name: value for name, value in vars(self).items() if name != "communicator"})
+        return norm
+
 
 class SyncBatchNorm2d(SyncBatchNorm):
     """Batch normalization of images, those of all processes.   (N, C, H, W) -> (N, C, H, W)"""
@@ -59,7 +67,7 @@ class SyncBatchNorm1d(SyncBatchNorm):
     ndim = 2
 
 
-KINDS = {BatchNorm2d: SyncBatchNorm2d, BatchNorm1d: SyncBatchNorm1d}
+KINDS: dict[type[BatchNorm], type[SyncBatchNorm]] = {BatchNorm2d: SyncBatchNorm2d, BatchNorm1d: SyncBatchNorm1d}
 
 
 def convert_sync_batch_norm(model: M, communicator: Group) -> M:
@@ -67,23 +75,16 @@ def convert_sync_batch_norm(model: M, communicator: Group) -> M:
 
     The parameters stay the same objects, so an optimizer of the model goes on working.
     """
+    def converted(module: Module) -> Module:
+        if not isinstance(module, BatchNorm) or type(module) not in KINDS:
+            return module
+        norm = KINDS[type(module)](module.num_features, communicator)
+        vars(norm).update(vars(module))
+        return norm
+
     for _, module in list(model.named_modules()):
-        for name, value in vars(module).items():
-            vars(module)[name] = converted(value, communicator)
-    return converted(model, communicator)                # type: ignore[no-any-return]
-
-
-def converted(value: Any, communicator: Group) -> Any:
-    """The norm for all processes in place of one, also in lists and dictionaries of modules; others as they are."""
-    if isinstance(value, list | tuple):
-        return type(value)(converted(each, communicator) for each in value)
-    if isinstance(value, dict):
-        return {key: converted(each, communicator) for key, each in value.items()}
-    if type(value) not in KINDS:
-        return value
-    norm = KINDS[type(value)](value.num_features, communicator)
-    vars(norm).update(vars(value))
-    return norm
+        vars(module).update({name: replaced(value, converted) for name, value in vars(module).items()})
+    return converted(model)                              # type: ignore[return-value]
 
 
 def moments_of_all(x: Any, group: Group) -> tuple[Any, Any, int]:

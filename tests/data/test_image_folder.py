@@ -62,7 +62,7 @@ def test_size_resize_and_channels(photos):
     Image.fromarray(np.arange(100, dtype=np.uint8).repeat(3).reshape(10, 10, 3)).save(photos / "cat" / "0.png")
     dataset = image_folder(photos, (6, 8), resize=9)
     assert (dataset.images.shape, dataset.take(2).resize) == ((8, 3, 6, 8), 9)
-    facts = describe_data(dataset.take(2))                              # as the run keeps them, for `minidl predict`
+    facts = describe_data(dataset.take(2), {})                           # as the run keeps them, for `minidl predict`
     assert (facts["resize"], facts["input"], facts["mean"]) == (9, (3, 6, 8), dataset.mean)
     grey = image_folder(photos, 10, channels=1)
     assert grey.images.shape == (8, 1, 10, 10)

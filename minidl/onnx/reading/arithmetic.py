@@ -230,8 +230,8 @@ OPERATORS: dict[str, Callable] = {
     "Sum": partial(several, F.add, np.add), "Mean": mean_of,
     "Neg": partial(gradual, F.neg, np.negative), "Abs": partial(gradual, F.abs, np.abs),
     **{name: partial(alone, function) for name, function in {
-        "Exp": F.exp, "Log": F.log, "Sqrt": F.sqrt, "Relu": F.relu, "Sigmoid": F.sigmoid, "Tanh": F.tanh,
-        "HardSwish": F.hardswish, "Erf": erf, "Reciprocal": lambda x: F.div(1.0, x),
+        "Exp": F.exp, "Log": F.log, "Sin": F.sin, "Cos": F.cos, "Sqrt": F.sqrt, "Relu": F.relu, "Sigmoid": F.sigmoid,
+        "Tanh": F.tanh, "HardSwish": F.hardswish, "Erf": erf, "Reciprocal": lambda x: F.div(1.0, x),
         "Softsign": lambda x: F.div(x, 1 + F.abs(x)), "Mish": lambda x: F.mul(x, F.tanh(F.softplus(x)))}.items()},
     **{name: partial(by_numpy, function) for name, function in WITHOUT_GRADIENT.items()},
     "Clip": clip, "LeakyRelu": leaky_relu, "Elu": elu, "Celu": celu, "Selu": selu, "PRelu": prelu,
