@@ -11,6 +11,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
@@ -264,7 +265,7 @@ class Node:
         self.order = next(writes.clock)             # inputs are always older than outputs
 
     def __repr__(self) -> str:
-        return slips.tape(newest_first(self)[::-1])
+        return slips.tape(sorted(newest_first(self), key=attrgetter("order")))
 
 
 def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:

@@ -19,8 +19,10 @@ def replaced(value: Any, swap: Callable[[Module], Module]) -> Any:
     if isinstance(value, Module):
         return swap(value)
     if isinstance(value, list | tuple):
-        new: Any = type(value)(replaced(each, swap) for each in value)
-        return value if all(a is b for a, b in zip(value, new, strict=True)) else new
+        new: Any = [replaced(each, swap) for each in value]
+        if all(a is b for a, b in zip(value, new, strict=True)):
+            return value
+        return type(value)(*new) if hasattr(value, "_fields") else type(value)(new)
     if isinstance(value, dict):
         new = {key: replaced(each, swap) for key, each in value.items()}
         return value if all(value[key] is new[key] for key in value) else new

@@ -9,6 +9,7 @@ From left to right: inputs, operations, the result. A box that reads another is 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def tape(expression: Tensor | Callable[..., Tensor], **tensors: Any) -> Drawing:
     if expression.node is None:
         raise ValueError("tape: this tensor has no graph: no input had requires_grad=True, or it was computed under "
                          "no_grad")
-    nodes = newest_first(expression.node)[::-1]
+    nodes = sorted(newest_first(expression.node), key=attrgetter("order"))
     if len(nodes) > MOST:
         raise ValueError(f"tape: the graph has {len(nodes)} nodes, more than the {MOST} that can be drawn; "
                          "plot.network draws networks")

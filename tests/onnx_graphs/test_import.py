@@ -53,7 +53,7 @@ def test_the_zoo_and_back(name):
     model, shape = small(name)
     x = images(shape, 3)
     network = from_onnx(to_onnx(model, shape))
-    check_equal(ours(network, x), ours(model, x), 1e-6)
+    check_equal(ours(network, x), ours(model, x), 5e-6)          # response norm of zfnet is computed in steps: 3e-6
     state, own = network.state_dict(), model.state_dict()
     assert all((own[key] == array).all() for key, array in state.items() if not key.endswith("num_batches_tracked"))
     assert all(key.startswith("aux") for key in own if key not in state)
