@@ -11,7 +11,6 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterator
-from operator import attrgetter
 from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
@@ -265,7 +264,7 @@ class Node:
         self.order = next(writes.clock)             # inputs are always older than outputs
 
     def __repr__(self) -> str:
-        return slips.tape(sorted(newest_first(self), key=attrgetter("order")))
+        return slips.tape(sorted(newest_first(self), key=lambda node: node.order))
 
 
 def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
