@@ -37,20 +37,13 @@ def adam(xs, grads, first_moments, second_moments, steps, lr, betas, eps, weight
     mhat = m / (1 - b1**steps),  vhat = v / (1 - b2**steps). Weight decay adds weight_decay * x to the gradient; if
     `decoupled` (AdamW), x is multiplied by 1 - lr * weight_decay first instead. xs and both moments are Arrays.
     """
-    beta1, beta2 = betas
     for x, grad, m, v in zip(xs, grads, first_moments, second_moments, strict=True):
         if decoupled:
             x *= 1 - lr * weight_decay
         elif weight_decay:
             grad = grad + x * weight_decay
-        m *= beta1
-        m += grad * (1 - beta1)
-        v *= beta2
-        v += grad * grad * (1 - beta2)
-        root = array_module(x).sqrt(v)
-        root *= 1 / (1 - beta2**steps) ** 0.5
-        root += eps
-        x -= m / root * (lr / (1 - beta1**steps))
+        root = moved_moments(grad, m, v, steps, betas, eps)
+        x -= m / root * (lr / (1 - betas[0]**steps))
 
 
 def nadam(xs, grads, first_moments, second_moments, steps, grad_step, mean_step, betas, eps, weight_decay, shrinkage):
@@ -59,20 +52,26 @@ def nadam(xs, grads, first_moments, second_moments, steps, grad_step, mean_step,
     vhat = v / (1 - b2**steps). Weight decay adds weight_decay * x to the gradient; if there is a `shrinkage`, which may
     be None, x is multiplied by 1 - shrinkage first instead. xs and both moments are Arrays.
     """
-    beta1, beta2 = betas
     for x, grad, m, v in zip(xs, grads, first_moments, second_moments, strict=True):
         if shrinkage is not None:
             x *= 1 - shrinkage
         elif weight_decay:
             grad = grad + x * weight_decay
-        m *= beta1
-        m += grad * (1 - beta1)
-        v *= beta2
-        v += grad * grad * (1 - beta2)
-        root = array_module(x).sqrt(v)
-        root *= 1 / (1 - beta2**steps) ** 0.5
-        root += eps
+        root = moved_moments(grad, m, v, steps, betas, eps)
         x -= (grad * grad_step + m * mean_step) / root
+
+
+def moved_moments(grad, m, v, steps, betas, eps):
+    """Move m and v by a gradient, as `adam` says; returns sqrt(vhat) + eps."""
+    beta1, beta2 = betas
+    m *= beta1
+    m += grad * (1 - beta1)
+    v *= beta2
+    v += grad * grad * (1 - beta2)
+    root = array_module(v).sqrt(v)
+    root *= 1 / (1 - beta2**steps) ** 0.5
+    root += eps
+    return root
 
 
 def adagrad(xs, grads, sums, lr, eps, weight_decay, initial):

@@ -8,25 +8,13 @@ from agreement import kernels
 from hypothesis import given
 from hypothesis import strategies as st
 from strict_array import asarray
+from updates import UPDATES
 
 from minidl.kernels import Arrays, gpu, plain
 from minidl.kernels.gpu.optimizers import ARRAYS, STRETCH
 from minidl.testing.strategies import layouts, seeds, shapes
 
 HYPER = st.floats(0.01, 0.9)
-UPDATES = {
-    "sgd": lambda k, x, g, s, a, b: k.sgd(x, g, None, a, 0.0, b, False),
-    "sgd with momentum": lambda k, x, g, s, a, b: k.sgd(x, g, s[0], a, b, 0.1, False),
-    "nesterov": lambda k, x, g, s, a, b: k.sgd(x, g, s[0], a, b, 0.0, True),
-    "adam": lambda k, x, g, s, a, b: k.adam(x, g, s[0], s[1], 3, a, (0.9, b), 1e-2, 0.1, False),
-    "adamw": lambda k, x, g, s, a, b: k.adam(x, g, s[0], s[1], 1, a, (b, 0.99), 1e-2, 0.1, True),
-    "nadam": lambda k, x, g, s, a, b: k.nadam(x, g, s[0], s[1], 3, a, b, (0.9, b), 1e-2, 0.1, None),
-    "nadam, shrinking": lambda k, x, g, s, a, b: k.nadam(x, g, s[0], s[1], 3, a, b, (0.9, b), 1e-2, 0.0, 0.1),
-    "adagrad": lambda k, x, g, s, a, b: k.adagrad(x, g, s[1], a, 1e-2, 0.1, b),
-    "rmsprop": lambda k, x, g, s, a, b: k.rmsprop(x, g, s[1], None, None, a, b, 1e-2, 0.1, 0.0),
-    "rmsprop with all": lambda k, x, g, s, a, b: k.rmsprop(x, g, s[1], s[2], s[0], a, b, 1e-2, 0.1, 0.5),
-    "lerp": lambda k, x, g, s, a, b: k.lerp(x, g, a),
-}
 
 
 def after(backend, name, some_shapes, dtype, layout, grad_layout, seed, a=0.3, b=0.5):
