@@ -185,10 +185,33 @@ def test_images_stay_on_the_cpu_where_they_have_to(gpu):
     gpu.runtime.memory_free = 4 * 100 * 28 * 28
     assert kept_on(digits, device, None) is digits
     assert isinstance(kept_on(digits, device, True), Resident)
-    rotated = digits.augmented(augment.RandomRotation(5))
-    assert kept_on(rotated, device, None) is rotated
-    with pytest.raises(ValueError, match=r"cannot be kept on gpu:0: RandomRotation\(degrees=.*\) works on the CPU"):
-        kept_on(rotated, device, True)
+    gpu.runtime.memory_free = 2**30
+    mirrored = digits.augmented(augment.Compose([augment.RandomRotation(5), Mirror()]))
+    assert kept_on(mirrored, device, None) is mirrored
+    with pytest.raises(ValueError, match=r"cannot be kept on gpu:0: Compose\(\[ RandomRotation.* works on the CPU"):
+        kept_on(mirrored, device, True)
+
+
+class Mirror(augment.Transform):
+    """A transform of a user, in NumPy."""
+
+    def apply(self, images):
+        return np.ascontiguousarray(images[..., ::-1])
+
+
+@pytest.mark.parametrize(("transform", "mix"), [
+    (augment.RandAugment(), None), (None, augment.MixUp()), (Mirror(), [augment.MixUp(), augment.CutMix()]),
+], ids=repr)
+def test_whole_pipelines_run_on_the_gpu_or_say_once_why_not(gpu, tmp_path, capsys, transform, mix):
+    settings = {"device": "gpu", "epochs": 1, "validation_set": None, "mix": mix, "log_interval": 0}
+    train_set = toy_run.TRAIN_SET.augmented(transform)
+    rows = toy_run.train(tmp_path / "run", train_set=train_set, **settings)
+    said = capsys.readouterr().out.count("batches are made on the CPU, and copied to gpu:0: Mirror() works on the CPU")
+    assert said == (type(transform) is Mirror)
+    if said:
+        return
+    other = toy_run.train(tmp_path / "other", train_set=train_set, resident=False, **settings)
+    assert rows[-1]["train_loss"] == pytest.approx(other[-1]["train_loss"], rel=1e-3)
 
 
 @pytest.mark.parametrize("resident", [True, False])
