@@ -13,6 +13,7 @@ from minidl import Device, NonFiniteError, Tensor, augment, nn, optim
 from minidl.data import DataLoader, ImageDataset, SegmentationDataset
 from minidl.data.resident import Resident, kept_on
 from minidl.data.upload import uploaded
+from minidl.evaluation import evaluate
 from minidl.io import CheckpointError
 from minidl.train import Callback
 
@@ -53,6 +54,26 @@ def test_the_log_is_that_of_the_cpu(gpu, tmp_path):
         for name in ("train_loss", "validation_loss"):
             assert math.isclose(cpu[name], other[name], rel_tol=1e-4)
         assert cpu["train_accuracy"] == pytest.approx(other["train_accuracy"], abs=0.03)
+
+
+def test_evaluation_reads_once(gpu, monkeypatch):
+    """The losses of all batches together, and then their logits; or whenever these fill the memory they may take."""
+    model = toy_run.net().to("gpu")
+    batches = [toy_run.TRAIN_SET.batch(range(i, i + 20)) for i in range(0, 100, 20)]
+    read = {}
+    for waiting in (1 << 26, 2 * 20 * 10 * 4):
+        monkeypatch.setattr("minidl.evaluation.evaluation.WAITING", waiting)
+        order = []
+
+        def loss(logits, labels, order=order):
+            order.append(len(gpu.read_backs))
+            return F.cross_entropy(logits, labels)
+        gpu.read_backs.clear()
+        read[waiting] = evaluate(model, batches, 10, "gpu", loss)
+        assert order == ([0] * 5 if waiting == 1 << 26 else [0, 0, order[2], order[2], order[4]])
+    one, other = read.values()
+    assert one.summary() == other.summary()
+    assert one.summary() == pytest.approx(evaluate(model.to("cpu"), batches, 10).summary(), rel=1e-4)
 
 
 def test_a_callback_that_asks_for_the_loss_gets_that_of_the_step(gpu, tmp_path):

@@ -11,7 +11,6 @@ import zoo
 from minidl import Tensor, manual_seed, optim
 from minidl.kernels import using
 
-STEPS = 20
 NETWORKS = {                         # images of a step, and at most so many launches and new arrays of a step
     "lenet5": ((8, 1, 28, 28), 40, 80),
     "resnet20": ((4, 3, 12, 12), 250, 400),
@@ -43,12 +42,13 @@ def train(model, images, labels):
     return losses, dict(strict_cuda.launches), emulator.Fence.made - arrays
 
 
+@pytest.mark.parametrize("steps", [2, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("dtype", TOLERANCES)
-def test_training_equals_that_on_the_cpu(name, dtype):
+def test_training_equals_that_on_the_cpu(name, dtype, steps):
     shape, most_launches, most_arrays = NETWORKS[name]
     rng = np.random.default_rng(0)
-    images, labels = rng.standard_normal((STEPS, *shape)).astype(dtype), rng.integers(0, 10, (STEPS, shape[0]))
+    images, labels = rng.standard_normal((steps, *shape)).astype(dtype), rng.integers(0, 10, (steps, shape[0]))
     here, there = network(name, dtype), network(name, dtype)
     for tensor in there.parameters() + there.buffers():
         tensor.data = strict_array.asarray(tensor.data)
