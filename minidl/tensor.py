@@ -52,7 +52,7 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "array", "node")
-    __array_ufunc__ = None                          # so that `array * tensor` calls Tensor.__rmul__
+    __array_ufunc__ = None                          # NumPy and CuPy leave `array * tensor` to Tensor.__rmul__
     array: Array                                    # the elements; read directly where each call counts
     node: "Node | None"
 
