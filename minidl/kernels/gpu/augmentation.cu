@@ -179,7 +179,7 @@ extern "C" __global__ void __launch_bounds__(256) channel_sums(const PIXEL* __re
 }
 
 // `sums` of each channel, or null
-extern "C" __global__ void __launch_bounds__(256, 4) mix_channels(const PIXEL* __restrict__ images,
+extern "C" __global__ void __launch_bounds__(256) mix_channels(const PIXEL* __restrict__ images,
     const float* __restrict__ matrices, const double* __restrict__ of_means, const double* __restrict__ sums,
     PIXEL* __restrict__ out, Size s, long long pixels) {
     const long long plane = (long long)s.h * s.w;
@@ -189,6 +189,7 @@ extern "C" __global__ void __launch_bounds__(256, 4) mix_channels(const PIXEL* _
             const long long row = (n * s.c + c) * s.c;
             float mixed = 0;
             double offset = 0;
+#pragma unroll 1
             for (int k = 0; k < s.c; k++) {
                 mixed = sum(mixed, product(matrices[row + k], float(images[first + k * plane])));
                 if (sums) offset = __dadd_rn(offset, __dmul_rn(of_means[row + k], sums[n * s.c + k] / plane));
