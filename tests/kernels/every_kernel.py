@@ -67,6 +67,9 @@ def results(dtype, kernels=cpu):
                     f"max, {c}, {name}, gradient": kernels.max_pool2d_gradient(grad, winner, x.shape, window),
                     f"mean, {c}, {name}": kernels.avg_pool2d(x, window, 0.25),
                     f"mean, {c}, {name}, gradient": kernels.avg_pool2d_gradient(grad, x.shape, window, 0.25)}
+        best, pixel = kernels.adaptive_max_pool2d(x, (7, 13))
+        back = kernels.adaptive_max_pool2d_gradient(draw(*best.shape), pixel, x.shape)
+        out |= {f"adaptive, {c}": best, f"adaptive winner, {c}": pixel, f"adaptive, {c}, gradient": back}
         whole, pixel = Window((30, 29)), draw(4, c, 1, 1)
         out |= {f"mean of all, {c}": kernels.avg_pool2d(x, whole, 0.25),
                 f"mean of all, {c}, gradient": kernels.avg_pool2d_gradient(pixel, x.shape, whole, 0.25)}

@@ -51,6 +51,7 @@ from minidl.kernels.cpu.resampling import resample
 from minidl.kernels.cpu.selection import select
 from minidl.kernels.cpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.cpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
+from minidl.kernels.plain.adaptive_max_pooling import adaptive_max_pool2d, adaptive_max_pool2d_gradient
 from minidl.kernels.plain.augmentation import noise_fields, sharpen
 from minidl.kernels.plain.copies import concatenate, place
 from minidl.kernels.plain.normalization import move_moments
@@ -62,6 +63,8 @@ __all__ = [
     "activation_gradient",
     "adagrad",
     "adam",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_gradient",
     "add",
     "add_noise",
     "avg_pool2d",

@@ -9,6 +9,7 @@ import inspect
 
 from minidl.kernels import plain
 from minidl.kernels.gpu.activation import activation, activation_gradient, relu, relu_gradient
+from minidl.kernels.gpu.adaptive_max_pooling import adaptive_max_pool2d, adaptive_max_pool2d_gradient
 from minidl.kernels.gpu.add import add
 from minidl.kernels.gpu.augmentation import (
     add_noise,
@@ -50,6 +51,8 @@ __all__ = [
     "activation_gradient",
     "adagrad",
     "adam",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_gradient",
     "add",
     "add_noise",
     "avg_pool2d",

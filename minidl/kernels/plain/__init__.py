@@ -5,6 +5,7 @@ signatures, in modules of the same names, and is tested against these. Start wit
 """
 
 from minidl.kernels.plain.activation import activation, activation_gradient, relu, relu_gradient
+from minidl.kernels.plain.adaptive_max_pooling import adaptive_max_pool2d, adaptive_max_pool2d_gradient
 from minidl.kernels.plain.add import add
 from minidl.kernels.plain.augmentation import (
     add_noise,
@@ -52,6 +53,8 @@ __all__ = [
     "activation_gradient",
     "adagrad",
     "adam",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_gradient",
     "add",
     "add_noise",
     "avg_pool2d",
