@@ -20,9 +20,12 @@ extern "C" __global__ void __launch_bounds__(256) adaptive_max(const REAL* __res
         const REAL* image = x + p.image * s.h * s.w * c + channel;
         MATH best = 0;
         int pixel = -1;                                        // none yet
-        for (int y = begin_of(p.y, s.h, s.oh); y < end_of(p.y, s.h, s.oh); y++) {
-            for (int z = begin_of(p.x, s.w, s.ow); z < end_of(p.x, s.w, s.ow); z++) {
-                const MATH v = widen(image[((long long)y * s.w + z) * c]);
+        const int left = begin_of(p.x, s.w, s.ow), right = end_of(p.x, s.w, s.ow), bottom = end_of(p.y, s.h, s.oh);
+        for (int y = begin_of(p.y, s.h, s.oh); y < bottom; y++) {
+            const REAL* line = image + (long long)y * s.w * c;
+#pragma unroll 1
+            for (int z = left; z < right; z++) {
+                const MATH v = widen(line[(long long)z * c]);
                 if (pixel < 0 || v > best || (v != v && best == best)) best = v, pixel = y * s.w + z;
             }
         }
