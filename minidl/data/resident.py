@@ -87,7 +87,7 @@ def against(dataset: Any, device: Device) -> str:
     if reason := obstacle(dataset):
         return reason
     free, needed = free_memory(device), bytes_of(dataset)
-    return f"they take {needed:,} bytes, and {free:,} are free there" if needed > SHARE * free else ""
+    return f"they take {needed:,} bytes, more than a quarter of the {free:,} free ones" if needed > SHARE * free else ""
 
 
 def is_resident(dataset: Any) -> bool:

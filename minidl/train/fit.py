@@ -125,7 +125,7 @@ def source_of(train_set: ImageDataset, s: Settings, ranks: OneRank) -> Any:
     """The set that makes the batches of training: on a GPU, if its images can be kept there."""
     device = Device.parse(s.device)
     if device != CPU and s.resident is None and ranks.writes and (reason := against(train_set, device)):
-        write(f"batches are made on the CPU, and copied to {device}: {reason}")
+        write(f"the images are not kept on {device}, and batches are made on the CPU: {reason}")
     source = kept_on(train_set, device, s.resident)
     return Mixed(source, s.mixes) if s.mixes else source
 
