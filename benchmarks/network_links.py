@@ -10,6 +10,7 @@ held. The latency is measured by messages of one number, and the time of computi
 
 import argparse
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -41,14 +42,15 @@ def main():
             delayed = hold(rate, args.delay)
             link = Link(f"{rate} Mbit/s", latency(launcher), rate * 125e3 * 0.95)      # 5 % are headers
             print(f"{link.name}, {'with' if delayed else 'WITHOUT'} delay: a message takes {1e3 * link.latency:.2f} ms")
-            for name in args.networks:
-                taken = timed(name, args.steps, 2, alone=False, launcher=launcher)["seconds"]
+            for name, compress in itertools.product(args.networks, (False, True)):
+                taken = timed(name, args.steps, 2, alone=False, launcher=launcher, compress=compress)["seconds"]
                 parts = buckets(zoo.create(name), (3, 32, 32))
                 computing = free[name] - sum(ring(size, 2, Link("", 0.0, 1e10)) for _, size in parts)
-                expected = step(computing, parts, 2, link)
-                found.append({"network": name, "rate": rate, "delayed": delayed, "measured": taken, "model": expected})
-                print(f"  {name:20} measured {1e3 * taken:8.1f} ms   model {1e3 * expected:8.1f} ms   "
-                      f"{taken / expected - 1:+.0%}", flush=True)
+                expected = step(computing, parts, 2, link, compress)
+                found.append({"network": name, "rate": rate, "delayed": delayed, "bfloat16": compress,
+                              "measured": taken, "model": expected})
+                print(f"  {name:20} {'bfloat16' if compress else 'float32':8} measured {1e3 * taken:8.1f} ms   "
+                      f"model {1e3 * expected:8.1f} ms   {taken / expected - 1:+.0%}", flush=True)
     if not args.dry_run:
         from common import save  # imported here because it needs PyTorch, which the rest does not
 
