@@ -6,7 +6,6 @@ rank, and one rounding however many ranks there are.
 """
 
 from collections import deque
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -98,8 +97,8 @@ class Sum:
         self.request.Wait()
 
 
-def total(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """The sum of rows of bits in float32, from the first to the last."""
+def total(rows: np.ndarray) -> np.ndarray:
+    """The sum of rows of bits in float32, from the first to the last.   (R, N) -> (N,)"""
     found = widened(rows[0])
     for row in rows[1:]:
         found += widened(row)
