@@ -146,13 +146,14 @@ def compare(name, folder, clients, seconds, rounds):
     found = {server: {count: [] for count in clients} for server in servers}
     with ExitStack() as stack:
         processes = {}
-        for server, (command, health, _) in servers.items():
+        for server, (command, health, url) in servers.items():
             processes[server] = stack.enter_context(started(command, health))
+            load(url, script, max(clients), 5)                       # the first batches take longest
             os.killpg(processes[server].pid, signal.SIGSTOP)
         for count, _, server in itertools.product(clients, range(rounds), servers):
             url = servers[server][2]
             with running(processes[server]):
-                load(url, script, count, 1)                          # warms up
+                load(url, script, count, 1)
                 found[server][count].append(load(url, script, count, seconds))
     result = {server: {count: medians(rows) for count, rows in each.items()} for server, each in found.items()}
     first, second = found.values()
