@@ -16,6 +16,7 @@ import numpy as np
 
 from minidl.capture import FLOAT, MOST, SEED, Varying
 from minidl.device import Array, array_module, at, random_state, set_random_state
+from minidl.kernels import host_backend, plain
 from minidl.memory import graphs
 from minidl.modes import mode
 from minidl.tensor import Tensor, as_array
@@ -53,20 +54,26 @@ class Graphed:
         self.shapes: Any = None                  # of the arguments that are captured
         self.known: Any = None                   # the state for which they are
         self.calls = self.captures = 0
-        self.graph: Graph | None = None
+        self.graph: Any = None                   # a Graph, or on the CPU a HostGraph
         self.stream: Any = None
         self.given_up, self.said = "", set[str]()
 
     def __call__(self, *inputs: Any) -> Any:
         arrays = [as_array(x) for x in inputs]
-        if not arrays or isinstance(arrays[0], np.ndarray):
+        if not arrays:
             return self.step(*inputs)
+        if isinstance(arrays[0], np.ndarray):
+            return self.chosen(inputs, arrays, self.recorded)
         with at(arrays[0]), self.own_stream(array_module(arrays[0]).cuda):
-            if why := self.eager_because(arrays):
-                self.say(why)
-            elif self.ready():
-                return self.captured(inputs, arrays)
-            return self.eagerly(inputs)
+            return self.chosen(inputs, arrays, self.captured)
+
+    def chosen(self, inputs: tuple[Any, ...], arrays: list[Array], captured: Callable[..., Any]) -> Any:
+        """The result of the captured step, or of an eager one."""
+        if why := self.eager_because(arrays):
+            self.say(why)
+        elif self.ready():
+            return captured(inputs, arrays)
+        return self.eagerly(inputs)
 
     def eager_because(self, arrays: list[Array]) -> str:
         """Why this call cannot be a repetition; "" if it can."""
@@ -78,6 +85,8 @@ class Graphed:
             return "detect_nan looks at each operation"
         if self.given_up or (why := self.reason()):
             return self.given_up or why
+        if isinstance(arrays[0], np.ndarray) and host_backend() is plain:
+            return "array code computes it, whose calls are not worth recording"
         return "" if shapes == self.shapes else "its batch has another shape than the first, as a smaller last one has"
 
     def ready(self) -> bool:
@@ -103,6 +112,32 @@ class Graphed:
                 self.say(self.given_up)
                 return self.eagerly(inputs)
         return self.graph.replay(arrays)
+
+    def recorded(self, inputs: tuple[Any, ...], arrays: list[Array]) -> Any:
+        """The same on the CPU: the step is recorded, then checked against an eager one, then repeated."""
+        from minidl.host_graph import HostGraph, Unrecorded
+        if self.graph is not None and self.graph.moved:
+            self.graph, self.calls = None, WARM_UP
+        if self.graph is not None and self.graph.checked:
+            return self.graph.replay(arrays)
+        if self.graph is not None:
+            out = self.graph.check(lambda: self.eagerly(inputs), arrays)
+        elif self.captures == CAPTURES:
+            self.given_up = "it changes from call to call"
+            return self.eagerly(inputs)
+        else:
+            self.captures += 1
+            try:
+                self.graph = HostGraph(self.step, inputs, arrays)
+            except Unrecorded as error:
+                self.given_up = f"it cannot be captured: {error}"
+                self.say(self.given_up)
+                return self.eagerly(inputs)
+            out = self.graph.out
+        if self.graph.refused:
+            self.given_up, self.graph = f"it cannot be captured: {self.graph.refused}", None
+            self.say(self.given_up)
+        return out
 
     def eagerly(self, inputs: tuple[Any, ...]) -> Any:
         """The step itself; tensors keep the arrays that a graph knows."""

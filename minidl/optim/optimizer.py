@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from minidl.arrays import is_float
-from minidl.capture import each_time, if_capture_fails, varying
+from minidl.capture import by_host, each_time, if_capture_fails, varying
 from minidl.described import changed
 from minidl.device import CPU, array_module, at, device_of
 from minidl.kernels import Arrays, backend, expect_training
@@ -170,6 +170,8 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that has a gradient."""
+        if by_host(self.step):
+            return
         for i, group in enumerate(self.param_groups):
             values = [group[key] for key in self.settings]
             if not same(values, self.seen[i]):

@@ -197,7 +197,7 @@ class Settings:
             raise ValueError("fit: average and ema_decay both say which weights are kept; give one of them")
         if self.amp is not None:
             half(self.amp, "fit: amp")
-        for name, reason in {"amp": "needs a GPU; the CPU computes in float32", "graph": "needs a GPU"}.items():
+        for name, reason in {"amp": "needs a GPU; the CPU computes in float32"}.items():
             if (value := getattr(self, name)) and Device.parse(self.device) == CPU:
                 command = f"--{name}" if value is True else f"--{name} {value}"
                 raise for_command(ValueError(f"fit: {name}={value!r} {reason}"), f"{command} {reason}")
