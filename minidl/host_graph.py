@@ -15,7 +15,7 @@ from minidl.device import random_state, set_random_state
 from minidl.kernels.cpu.runtime.recording import Recording, digest
 from minidl.modes import mode
 from minidl.tensor import Tensor
-from minidl.traced import Traced, now, plain
+from minidl.traced import now, plain, rebuilt
 
 
 class Unrecorded(Exception):
@@ -40,10 +40,8 @@ class HostGraph:
                 raise
             set_random_state(before)
             raise Unrecorded(str(error)) from error
-        for _, node, _ in self.recording.leaves:
-            node.grad = plain(node.grad)
-        self.results = traced(self.out)
-        self.out = untraced(self.out)
+        self.out = self.untraced(self.out)
+        self.results = arrays_of(self.out)
 
     @property
     def refused(self) -> str:
@@ -54,6 +52,16 @@ class HostGraph:
     def moved(self) -> bool:
         """Whether the step would not find what it reads where it was."""
         return self.recording.moved
+
+    def untraced(self, out: Any) -> Any:
+        """A step's result with plain arrays; tensors have no history, as that of a repetition would be another."""
+        if isinstance(out, Tensor):
+            return Tensor.made_by(self.recording.kept(out.array), None)
+        if isinstance(out, tuple | list):
+            return rebuilt(out, map(self.untraced, out))
+        if isinstance(out, dict):
+            return {key: self.untraced(value) for key, value in out.items()}
+        return self.recording.kept(out)
 
     def load(self, arrays: list[Any]) -> None:
         """Put the inputs where the step reads them."""
@@ -113,19 +121,3 @@ def arrays_of(out: Any) -> list[Any]:
         out = tuple(out.values())
     return [x for item in out for x in arrays_of(item)] if isinstance(out, tuple | list) else (
         [out] if isinstance(out, np.ndarray) else [])
-
-
-def traced(out: Any) -> list[Any]:
-    """The arrays of a step's result."""
-    return [plain(x) for x in arrays_of(out)]
-
-
-def untraced(out: Any) -> Any:
-    """A step's result with plain arrays; tensors have no history, as that of a repetition would be another."""
-    if isinstance(out, Tensor):
-        return Tensor.made_by(plain(out.array), None)
-    if isinstance(out, Traced):
-        return plain(out)
-    if isinstance(out, tuple | list):
-        return type(out)(*map(untraced, out)) if hasattr(out, "_fields") else type(out)(map(untraced, out))
-    return {key: untraced(value) for key, value in out.items()} if isinstance(out, dict) else out

@@ -134,27 +134,25 @@ class KeptPool(MemoryPool):
         self.used[id(memory)] = memory
         return memory
 
+    def allocate_new(self, size):
+        """An own cached block of up to twice the size, as none can be released; else one of the usual pool; else a new
+        one, for which the usual pool gives up as many bytes as it can.
+        """
+        if (memory := self.take_cached(size, 2 * size)) is not None:
+            return memory
+        with pool.lock:
+            memory, missing = pool.take_cached(size, size + size // 8), size
+            while memory is None and missing > 0 and pool.cached:
+                released = len(pool.cached.pop(0))
+                pool.cached_bytes -= released
+                missing -= released
+        memory = aligned(size).view(Memory) if memory is None else memory
+        memory.pool = self
+        return memory
+
     def excess(self, size):
-        """Nothing is ever released."""
+        """What was used is never released."""
         return 0
-
-    def take_over(self, other):
-        """Move all cached blocks of another pool here."""
-        with other.lock:
-            self.cached, other.cached, other.cached_bytes = other.cached, [], 0
-        for memory in self.cached:
-            memory.pool = self
-        self.cached_bytes = sum(map(len, self.cached))
-
-    def give_back(self, other):
-        """Return the blocks that were never used."""
-        unused = [memory for memory in self.cached if id(memory) not in self.used]
-        self.cached = [memory for memory in self.cached if id(memory) in self.used]
-        with other.lock:
-            for memory in unused:
-                memory.pool = other
-                self.cached_bytes -= len(memory)
-                other.cache(memory)
 
 
 pool = MemoryPool()

@@ -12,7 +12,6 @@ stay valid because the pool keeps its blocks, and to all other arrays, such as w
 What cannot be repeated makes the recording useless, which `refused` says; the step itself goes on, with right results.
 """
 
-import ctypes
 import functools
 import hashlib
 from collections.abc import Callable
@@ -21,12 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.cpu.runtime.memory_pool import Block, KeptPool, empty, pool
+from minidl.kernels.cpu.runtime.memory_pool import Block, KeptPool, Memory, empty
 from minidl.modes import mode
 from minidl.traced import Traced, makers_recorded, now, plain, rebuilt
 
 WRITES = {np.ndarray.__setitem__, np.ndarray.fill, np.ndarray.put, np.ndarray.sort, np.ndarray.partition, np.copyto,
           np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
+
+# Functions whose results are filled in place: they take `out`, or fill an array with a number, or copy one.
+TAKES_OUT = {np.concatenate, np.ndarray.sum, np.ndarray.mean, np.ndarray.max, np.ndarray.min, np.ndarray.take}
+FILLS = {np.zeros_like: 0, np.ones_like: 1}
+COPIES = {np.ndarray.copy, np.ndarray.astype, np.ascontiguousarray, np.array, np.asarray}
 
 
 class Recording:
@@ -50,11 +54,11 @@ class Recording:
 
     @contextmanager
     def open(self):
-        """Record what this thread computes. The pool's cached blocks are the recording's from now on."""
-        self.memory.take_over(pool)
+        """Record what this thread computes. Leaves then have plain gradients."""
         with makers_recorded(), self.at_work():
             yield
-        self.memory.give_back(pool)
+        for _, node, grad in self.leaves:
+            node.grad = grad
 
     @contextmanager
     def at_work(self):
@@ -105,8 +109,12 @@ class Recording:
         with makers_unrecorded():
             target = like(plain(result))
             plain(target)[...] = result
-        if isinstance(function, np.ufunc) and item is None:
+        if item is None and (isinstance(function, np.ufunc) or function in TAKES_OUT):
             self.add("device", function, inputs, {**settings, "out": target})
+        elif function in FILLS:
+            self.add("device", np.ndarray.fill, (target, FILLS[function]), {})
+        elif function in COPIES:
+            self.add("device", np.copyto, (target, inputs[0], "unsafe"), {})
         else:
             self.add("device", functools.partial(fill, function, item), (target, inputs, settings), {})
         return target
@@ -183,9 +191,9 @@ class Recording:
         if not isinstance(node.grad, Traced):
             self.refuse(f"the backward of an operation makes a gradient of shape {node.grad.shape} by code that is "
                         "not recorded")
-        grad = plain(node.grad)
+        grad = self.kept(node.grad)
         self.leaves.append((len(self.calls), node, grad))
-        self.add("host", functools.partial(setattr, node, "grad", grad), (), {})
+        self.calls.append(("host", setattr, (node, "grad", grad), {}))
 
     def seen(self, x: Any, tensor: Any = None) -> Any:
         """An array that the step reads; what is from outside is read anew in each repetition."""
@@ -225,18 +233,23 @@ class Recording:
         self.calls.append((kind, function, self.kept(inputs), self.kept(settings)))
 
     def kept(self, x: Any) -> Any:
-        """Arguments as they are kept: arrays in the recording's memory by their addresses."""
+        """Arguments as they are kept: arrays in the recording's memory without the block that they lie in."""
         if isinstance(x, np.ndarray):
-            return borrowed(x) if self.owns(x) and x.size else plain(x)
+            block = self.block(x)
+            return plain(x) if block is None else placed(x, block.base)
         if isinstance(x, tuple | list):
             return rebuilt(x, map(self.kept, x))
         return {key: self.kept(value) for key, value in x.items()} if isinstance(x, dict) else x
 
-    def owns(self, x: Any) -> bool:
-        """Whether an array lies in the recording's memory."""
+    def block(self, x: Any) -> Any:
+        """The block of the recording's memory in which an array lies, or None."""
         while isinstance(x, np.ndarray) and type(x) is not Block:
             x = x.base
-        return type(x) is Block and getattr(x.base, "pool", None) is self.memory
+        return x if type(x) is Block and x.base.pool is self.memory else None
+
+    def owns(self, x: Any) -> bool:
+        """Whether an array lies in the recording's memory."""
+        return self.block(x) is not None or type(x.base) is Memory
 
     def leaves_before_update(self) -> list[Any]:
         """(node, gradient) of the leaves, as they are at the first update of weights."""
@@ -254,7 +267,7 @@ class Recording:
     def poison(self) -> None:
         """Overwrite all memory that the step is to fill: floats by NaN, then integers by 0."""
         arrays = [x for _, _, inputs, settings in self.calls for x in arrays_in((inputs, settings))
-                  if isinstance(x.base, ctypes.Array)]
+                  if type(x.base) is Memory]
         for floats in (True, False):
             for x in arrays:
                 if (x.dtype.kind == "f") == floats and x.flags.writeable:
@@ -284,11 +297,10 @@ def fill(function, item, target, inputs, settings):
     target[...] = result if item is None else result[item]
 
 
-def borrowed(x: Any) -> Any:
-    """A plain array of the same memory, which it does not keep."""
-    first, stop = np.lib.array_utils.byte_bounds(plain(x))
-    memory = (ctypes.c_char * (stop - first)).from_address(first)
-    return np.ndarray(x.shape, x.dtype, memory, x.__array_interface__["data"][0] - first, x.strides)
+def placed(x: Any, memory: Any) -> Any:
+    """A plain array in the same place of a block's memory. The block does not count as in use because of it."""
+    first = x.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
+    return np.ndarray(x.shape, x.dtype, memory, first, x.strides)
 
 
 def arrays_in(x: Any) -> list[Any]:
