@@ -1,10 +1,11 @@
-"""CUDA graphs: a whole training step, hundreds of launches, captured once and then repeated by a single call.
+"""Captured steps: a whole training step, hundreds of launches, captured once and then repeated by a single call.
 
     step = minidl.graphed(step)                  # step(images, labels): forward, backward and update
 
-What a small network costs on a GPU is mostly the time to launch its kernels one by one. The numbers that change from
-step to step lie in GPU memory and are set before each repetition (`capture.py`), so a graph gives the same bits as the
-eager step. It has a stream and a memory pool of its own: the addresses in it stay valid, and nobody else gets them.
+On the CPU, `host_graph.py` repeats the calls of kernels. On a GPU, a captured step is a CUDA graph: what a small
+network costs there is mostly the time to launch its kernels one by one. The numbers that change from step to step lie
+in GPU memory and are set before each repetition (`capture.py`), so a graph gives the same bits as the eager step. It
+has a stream and a memory pool of its own: the addresses in it stay valid, and nobody else gets them.
 """
 
 import functools
@@ -29,13 +30,13 @@ NUMBERS = np.dtype([(FLOAT, np.float64, MOST), (SEED, np.uint64, MOST)])
 
 
 def graphed(step: Callable[..., Any]) -> "Graphed":
-    """The same function, whose calls are captured as a CUDA graph and repeated.
+    """The same function, whose calls are captured and repeated: as a CUDA graph, or as calls of kernels on the CPU.
 
-    step  takes arrays or tensors on a GPU and returns tensors, arrays or None. All it does must happen on the GPU, with
-          minidl's functions and optimizers; what it reads besides its arguments must stay where it is
+    step  takes arrays or tensors and returns tensors, arrays or None. All it does must happen with minidl's functions
+          and optimizers, and array code; what it reads besides its arguments must stay where it is
     The first two calls are eager, and the third is captured. Arguments of another shape or dtype are computed eagerly.
-    What is returned is overwritten by the next call. On the CPU, and while a profile or `detect_nonfinite` is open,
-    every call is eager; so it is after a capture that failed, which is said once.
+    What is returned is overwritten by the next call. While a profile or `detect_nonfinite` is open, calls are eager; so
+    they are after a capture that failed, which is said once.
     """
     return Graphed(step)
 

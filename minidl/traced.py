@@ -7,8 +7,7 @@ is recorded, a Traced array is like any other.
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -106,17 +105,18 @@ for each in READS:
         setattr(Traced, each, reads(each))
 
 
-@contextmanager
-def makers_recorded() -> Iterator[None]:
-    """NumPy's functions that make arrays make Traced ones, in threads whose step is recorded."""
+def replace_makers() -> dict[str, Any]:
+    """Have NumPy's functions that make arrays make Traced ones, in threads that record; returns the functions."""
     before = {name: getattr(np, name) for name in MAKES}
     for name, function in before.items():
         setattr(np, name, maker(name, function))
-    try:
-        yield
-    finally:
-        for name, function in before.items():
-            setattr(np, name, function)
+    return before
+
+
+def restore_makers(before: dict[str, Any]) -> None:
+    """Undo that."""
+    for name, function in before.items():
+        setattr(np, name, function)
 
 
 def maker(name: str, function: Any) -> Any:

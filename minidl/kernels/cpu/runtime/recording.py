@@ -19,10 +19,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numba.core.compiler_lock import global_compiler_lock
 
 from minidl.kernels.cpu.runtime.memory_pool import Block, KeptPool, Memory, empty
 from minidl.modes import mode
-from minidl.traced import Traced, makers_recorded, now, plain, rebuilt
+from minidl.traced import Traced, now, plain, rebuilt, replace_makers, restore_makers
 
 WRITES = {np.ndarray.__setitem__, np.ndarray.fill, np.ndarray.put, np.ndarray.sort, np.ndarray.partition, np.copyto,
           np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
@@ -55,30 +56,37 @@ class Recording:
     @contextmanager
     def open(self):
         """Record what this thread computes. Leaves then have plain gradients."""
-        with makers_recorded(), self.at_work():
+        before = now.recording, now.pool, mode.varying, mode.fixed
+        self.start()
+        try:
+            mode.fixed = True
             yield
+        finally:
+            self.stop()
+            now.recording, now.pool, mode.varying, mode.fixed = before
         for _, node, grad in self.leaves:
             node.grad = grad
 
-    @contextmanager
-    def at_work(self):
-        """What kernels and array code do is recorded."""
-        before = now.recording, now.pool, mode.varying, mode.fixed
-        now.recording, now.pool, mode.varying, mode.fixed = self, self.memory, self, True
-        try:
-            yield
-        finally:
-            now.recording, now.pool, mode.varying, mode.fixed = before
+    def start(self):
+        """Record from here on. Numba compiles nothing meanwhile, because it looks at NumPy's functions."""
+        global_compiler_lock.acquire()
+        self.makers = replace_makers()
+        now.recording, now.pool, mode.varying = self, self.memory, self
+
+    def stop(self):
+        """Record no more."""
+        now.recording = now.pool = mode.varying = None
+        restore_makers(self.makers)
+        global_compiler_lock.release()
 
     @contextmanager
     def suspended(self):
         """What the host does is not recorded; it takes memory from elsewhere."""
-        before = now.recording, now.pool, mode.varying
-        now.recording = now.pool = mode.varying = None
+        self.stop()
         try:
             yield
         finally:
-            now.recording, now.pool, mode.varying = before
+            self.start()
 
     def refuse(self, why: str) -> None:
         """Note, once, why the step cannot be repeated."""
@@ -167,6 +175,8 @@ class Recording:
 
     def each_time(self, function: Callable[[], Any], kind: str = "host") -> None:
         """Call what the host does, now and in each repetition."""
+        if isinstance(function, functools.partial):
+            function = functools.partial(function.func, *plain(function.args), **plain(function.keywords))
         self.add(kind, function, (), {})
         with self.suspended():
             function()
