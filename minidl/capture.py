@@ -54,8 +54,11 @@ class Varying:
     def module(self, module: Any) -> None:
         """What a module does is in the launches."""
 
-    def gradient(self, node: Any) -> None:
+    def gradient(self, node: Any, is_first: bool | None = None) -> None:
         """The gradient of a leaf stays where it is."""
+
+    def clear(self, nodes: list[Any]) -> None:
+        """Leaves without a gradient get the same one again."""
 
     def again(self) -> None:
         """Do what the host does in a step, in the same order: the values are then those of the next repetition."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from minidl.capture import FLOAT, MOST, SEED, Varying
 from minidl.device import Array, array_module, at, random_state, set_random_state
-from minidl.kernels import host_backend, plain
+from minidl.kernels import host_backend, plain, settings
 from minidl.memory import graphs
 from minidl.modes import mode
 from minidl.tensor import Tensor, as_array
@@ -92,7 +92,8 @@ class Graphed:
 
     def ready(self) -> bool:
         """Whether there were enough eager calls in the present state; counts them."""
-        if (state := self.state()) != self.known:
+        state = self.state(), settings.backend, settings.winograd, mode.recording
+        if state != self.known:
             self.known, self.graph, self.calls = state, None, 0
         self.calls += 1
         return self.calls > WARM_UP
@@ -119,6 +120,8 @@ class Graphed:
         from minidl.host_graph import HostGraph, Unrecorded
         if self.graph is not None and self.graph.moved:
             self.graph, self.calls = None, WARM_UP
+        if self.graph is not None and self.graph.adds_up:
+            return self.eagerly(inputs)
         if self.graph is not None and self.graph.checked:
             return self.graph.replay(arrays)
         if self.graph is not None:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from minidl.device import random_state, set_random_state
-from minidl.kernels.cpu.runtime.recording import Recording, digest
+from minidl.kernels.cpu.runtime.array_code import digest
+from minidl.kernels.cpu.runtime.recording import Recording
 from minidl.modes import mode
 from minidl.tensor import Tensor
 from minidl.traced import now, plain, rebuilt
@@ -52,6 +53,11 @@ class HostGraph:
     def moved(self) -> bool:
         """Whether the step would not find what it reads where it was."""
         return self.recording.moved
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether this call would add to gradients that are there already, which the recorded one did not."""
+        return self.recording.adds_up
 
     def untraced(self, out: Any) -> Any:
         """A step's result with plain arrays; tensors have no history, as that of a repetition would be another."""

@@ -146,8 +146,8 @@ class Tensor:
         if array is not None and array.shape != self.array.shape:
             raise ValueError(f"a gradient of shape {array.shape} does not match a tensor of shape {self.array.shape}")
         self.node.grad = array
-        if mode.varying is not None and array is not None:
-            mode.varying.gradient(self.node)
+        if mode.varying is not None:
+            mode.varying.clear([self.node]) if array is None else mode.varying.gradient(self.node)
 
     # Methods; functional/methods.py adds the operators and all other methods
 
@@ -359,11 +359,12 @@ def backpropagate(root: Node, gradient: Array, retain_graph: bool = False) -> No
 def visit(node: Node, grads: dict[Node, Array]) -> None:
     """Keep the gradient of a node, if it keeps it, and pass it on to its parents."""
     if node.keeps_grad:
+        is_first = node.grad is None
         node.grad = grads[node] if node.grad is None else no_scalar(accumulate(node.grad, grads[node]))
         if node.finished is not None:
             node.finished(node)
         if mode.varying is not None:
-            mode.varying.gradient(node)
+            mode.varying.gradient(node, is_first)
     watched(propagate, "backward", node.name)(node, grads)
 
 

@@ -118,6 +118,8 @@ def test_memory_is_not_above_that_of_ordinary_steps():
     (lambda x: x * float(x.data[0]), "by float of an array"),
     (lambda x: x if (x.data > 0).all() else -x, "by bool of an array"),
     (lambda x: x * Tensor([1.0, 1.0]), "a Tensor is made of what is not an input"),
+    (lambda x: Tensor(x.data[x.data > 0]), "values decide how many elements there are"),
+    (lambda x: Tensor(x.data[np.where(x.data > 0)]), "values decide how many elements there are"),
     (lambda x: x * x.data.tolist()[0], "by tolist of an array"),
     (lambda x: x * next(x.data.__iter__()), "by iter of an array"),
 ])
@@ -186,13 +188,33 @@ def test_a_tensor_with_another_array_is_captured_anew():
     assert (step.captures, step.given_up) == (3, "")
 
 
-def test_a_gradient_that_adds_up_over_steps_is_not_captured(capsys):
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_gradients_that_add_up_over_steps(every):
+    """Where the recorded step found no gradient and a later one does, the later one is ordinary."""
     weight = Tensor(np.ones(2, np.float32), requires_grad=True)
     step = minidl.graphed(lambda x: (x * weight).sum().backward())
+    for i in range(12):
+        if i < 6 or i % every == 0:
+            weight.grad, count = None, 0
+        count += i
+        step(Tensor(np.full(2, i, np.float32)))
+        assert weight.grad.tolist() == [count] * 2
+
+
+def test_gradients_that_a_step_forgets():
+    """Two steps in turns: one forgets gradients that the other has left, before it updates."""
+    first, second = (Tensor(np.ones(2, np.float32), requires_grad=True) for _ in range(2))
+    opt = optim.SGD([first, second], 1.0)
+
+    def update(x):
+        opt.zero_grad()
+        (x * first).sum().backward()
+        opt.step()
+    steps = minidl.graphed(update), minidl.graphed(lambda x: (x * second).sum().backward())
     for i in range(1, 8):
-        step(Tensor(np.ones(2, np.float32)))
-        assert weight.grad.tolist() == [i, i]
-    assert "cannot be captured" in capsys.readouterr().out
+        for step in steps:
+            step(Tensor(np.ones(2, np.float32)))
+        assert (first.numpy().tolist(), second.numpy().tolist()) == ([1 - i] * 2, [1, 1])
 
 
 def test_a_clipping_of_ones_own_is_repeated():
@@ -226,6 +248,39 @@ def test_modes_and_hooks_of_modules_are_seen(capsys):
         step(x)
         assert len(calls) == count
     assert "because it cannot be captured: BatchNorm1d has hooks" in capsys.readouterr().out
+
+
+def test_settings_of_kernels_are_seen():
+    """Winograd's algorithm rounds otherwise than direct convolution."""
+    conv = nn.Conv2d(16, 16, 3, padding=1)
+    step = minidl.graphed(lambda x: conv(x))
+    x = Tensor(np.random.default_rng(0).standard_normal((2, 16, 8, 8), dtype=np.float32))
+    for _ in range(6):
+        by_tiles = step(x).numpy().copy()
+    with minidl.kernels.using(winograd=False):
+        for _ in range(6):
+            directly = step(x).numpy().copy()
+        np.testing.assert_array_equal(directly, conv(x).numpy())
+    assert (by_tiles != directly).any()
+
+
+def test_checkpointed_blocks_are_ordinary_or_right():
+    def losses(graph):
+        minidl.manual_seed(5)
+        block = nn.Checkpoint(nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5)))
+        weights = list(block.parameters())
+
+        def step(x):
+            for p in weights:
+                p.grad = None
+            loss = block(x).sum()
+            loss.backward()
+            return loss
+        step, out = minidl.graphed(step) if graph else step, []
+        for i in range(8):
+            out += [step(Tensor(np.full((3, 4), i, np.float32))).item(), *(p.grad.copy() for p in weights)]
+        return dict(enumerate(map(np.array, out)))
+    assert_equal(losses(False), losses(True))
 
 
 def test_an_error_in_the_captured_step_changes_nothing():

@@ -164,9 +164,11 @@ class Optimizer:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set the gradients of all parameters to None."""
         check_set_to_none(type(self).__name__, set_to_none)
-        for p in self.parameters:
-            if p.node is not None:
-                p.node.grad = None
+        nodes = [p.node for p in self.parameters if p.node is not None]
+        for node in nodes:
+            node.grad = None
+        if mode.varying is not None:
+            mode.varying.clear(nodes)
 
     def step(self) -> None:
         """Update every parameter that has a gradient."""

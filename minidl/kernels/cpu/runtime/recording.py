@@ -13,7 +13,6 @@ What cannot be repeated makes the recording useless, which `refused` says; the s
 """
 
 import functools
-import hashlib
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
@@ -21,17 +20,20 @@ from typing import Any
 import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
 
+from minidl.kernels.cpu.runtime.array_code import (
+    COPIES,
+    FILLS,
+    TAKES_OUT,
+    WRITES,
+    arrays_in,
+    digest,
+    fill,
+    has_varying_shape,
+    placed,
+)
 from minidl.kernels.cpu.runtime.memory_pool import Block, KeptPool, Memory, empty
 from minidl.modes import mode
 from minidl.traced import Traced, now, plain, rebuilt, replace_makers, restore_makers
-
-WRITES = {np.ndarray.__setitem__, np.ndarray.fill, np.ndarray.put, np.ndarray.sort, np.ndarray.partition, np.copyto,
-          np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
-
-# Functions whose results are filled in place: they take `out`, or fill an array with a number, or copy one.
-TAKES_OUT = {np.concatenate, np.ndarray.sum, np.ndarray.mean, np.ndarray.max, np.ndarray.min, np.ndarray.take}
-FILLS = {np.zeros_like: 0, np.ones_like: 1}
-COPIES = {np.ndarray.copy, np.ndarray.astype, np.ascontiguousarray, np.array, np.asarray}
 
 
 class Recording:
@@ -47,7 +49,9 @@ class Recording:
         self.refused = ""
         self.memory = KeptPool()
         self.leaves: list[Any] = []              # (node, gradient) of the leaves, in order
-        self.written: dict[int, Any] = {}        # arrays from outside that array code writes into, by their addresses
+        self.cleared: set[int] = set()           # ids of the leaves whose gradients the step has made or forgotten
+        self.without_gradient: list[Any] = []    # leaves that had none when the step began
+        self.written: dict[Any, Any] = {}        # arrays from outside that array code writes into, and what they held
         self.outside: dict[int, Any] = {}        # (tensor, array, node) of tensors that are from before the step
         self.modules: dict[int, Any] = {}        # (module, whether in training mode) of those that were called
         self.held: list[Any] = []                # arrays from outside whose addresses kernels were given
@@ -99,6 +103,8 @@ class Recording:
         given, kept, out = plain(inputs), dict(settings), settings.get("out")
         if function in WRITES or out is not None or getattr(function, "__name__", "") == "at":
             self.note_written(given[0] if out is None else plain(out))
+        if has_varying_shape(function, given):
+            self.refuse("values decide how many elements there are, as with a mask as an index")
         result = function(*given, **plain(kept))
         if function in WRITES or result is None or out is not None:
             self.add("device", function, inputs, kept)
@@ -147,13 +153,13 @@ class Recording:
         """Note an array from outside that is about to be written into, and what it holds."""
         for x in arrays_in(target):
             if not self.owns(x):
-                self.written.setdefault(x.__array_interface__["data"][0], (x, x.copy()))
+                self.written.setdefault((x.__array_interface__["data"][0], x.shape, x.strides), (x, x.copy()))
 
     def go_back(self) -> bool:
         """Undo what a step has done that has failed; False if it has updated weights already."""
         if any(kind == "update" for kind, *_ in self.calls):
             return False
-        for x, before in self.written.values():
+        for x, before in reversed(self.written.values()):
             x[...] = before
         for undo in reversed(self.undo):
             undo()
@@ -196,14 +202,32 @@ class Recording:
         self.add("number", lambda: np.copyto(plain(place), function()), (), {})
         return place
 
-    def gradient(self, node: Any) -> None:
-        """Keep the gradient that a leaf has now, in each repetition."""
+    def gradient(self, node: Any, is_first: bool | None = None) -> None:
+        """Keep the gradient that a leaf has now, in each repetition.
+
+        is_first  whether it had none before; None: it was replaced
+        """
+        if id(node) not in self.cleared and is_first is not None:
+            self.without_gradient.append(node)
+            if not is_first:
+                self.refuse("its gradients are added to those of earlier steps")
+        self.cleared.add(id(node))
         if not isinstance(node.grad, Traced):
             self.refuse(f"the backward of an operation makes a gradient of shape {node.grad.shape} by code that is "
                         "not recorded")
         grad = self.kept(node.grad)
         self.leaves.append((len(self.calls), node, grad))
         self.calls.append(("host", setattr, (node, "grad", grad), {}))
+
+    def clear(self, nodes: list[Any]) -> None:
+        """Forget the gradients of leaves, in each repetition."""
+        self.cleared.update(map(id, nodes))
+        self.calls.append(("host", clear_gradients, (nodes,), {}))
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether a leaf has a gradient to which the step would add its own, and in the recording had none."""
+        return any(node.grad is not None for node in self.without_gradient)
 
     def seen(self, x: Any, tensor: Any = None) -> Any:
         """An array that the step reads; what is from outside is read anew in each repetition."""
@@ -284,6 +308,12 @@ class Recording:
                     x.fill(np.nan if floats else 0)
 
 
+def clear_gradients(nodes):
+    """Forget the gradients of leaves."""
+    for node in nodes:
+        node.grad = None
+
+
 @contextmanager
 def makers_unrecorded():
     """NumPy's functions that make arrays are as usual, within a recording; memory is the recording's."""
@@ -299,30 +329,3 @@ def like(x: Any) -> Any:
     order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
     made = empty(tuple(x.shape[axis] for axis in order), x.dtype).view(Traced)
     return made.transpose(sorted(range(x.ndim), key=order.__getitem__))
-
-
-def fill(function, item, target, inputs, settings):
-    """Put what a function returns, or one item of it, into an array."""
-    result = function(*inputs, **settings)
-    target[...] = result if item is None else result[item]
-
-
-def placed(x: Any, memory: Any) -> Any:
-    """A plain array in the same place of a block's memory. The block does not count as in use because of it."""
-    first = x.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
-    return np.ndarray(x.shape, x.dtype, memory, first, x.strides)
-
-
-def arrays_in(x: Any) -> list[Any]:
-    """The arrays in arguments."""
-    if isinstance(x, np.ndarray):
-        return [x]
-    if isinstance(x, dict):
-        return arrays_in(tuple(x.values()))
-    return [array for item in x for array in arrays_in(item)] if isinstance(x, tuple | list) else []
-
-
-def digest(x: Any) -> bytes:
-    """What tells whether two arrays have the same bits."""
-    x = plain(x)
-    return hashlib.blake2b(np.asarray(x, order="C").data if x.size else b"", digest_size=16).digest()
