@@ -69,6 +69,15 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("skipped")
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"{count:5}  {reason}")
+    registers = {}
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, (file, architecture, most) in getattr(report, "user_properties", ()):
+            of_file = registers.setdefault(file, {}) if name == "registers" else {}
+            of_file[architecture] = max(most, of_file.get(architecture, 0))
+    if registers:
+        terminalreporter.section("most registers of a thread of each CUDA source; none spills")
+    for file, of_file in sorted(registers.items()):
+        terminalreporter.write_line(f"{file:40}" + "".join(f"{name:>8} {n:3}" for name, n in sorted(of_file.items())))
 
 
 @pytest.fixture(autouse=True)

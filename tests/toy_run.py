@@ -32,10 +32,10 @@ def net():
     return Net()
 
 
-def train(folder, optimizer=SGD, validation_set=VALIDATION_SET, test_set=None, **settings):
+def train(folder, optimizer=SGD, validation_set=VALIDATION_SET, test_set=None, train_set=TRAIN_SET, **settings):
     """Run `fit` with this model; `settings` are those of fit."""
     model = net()
     made = optimizer(model.named_parameters(), 0.05, **{"momentum": 0.9} if optimizer is SGD else {})
     schedule = OneCycleLR(made, 0.05, SETTINGS["epochs"] * STEPS)
-    return fit(model, made, TRAIN_SET, validation_set, test_set, output_dir=folder, schedule=schedule,
+    return fit(model, made, train_set, validation_set, test_set, output_dir=folder, schedule=schedule,
                **{**SETTINGS, **settings})

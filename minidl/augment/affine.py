@@ -9,7 +9,7 @@ import numpy as np
 from minidl.augment.crop import border_named, brightness
 from minidl.augment.draws import Draws
 from minidl.augment.transform import Transform, interval
-from minidl.kernels import host_backend
+from minidl.kernels import byte_backend
 
 INTERPOLATIONS = ("bilinear", "nearest")
 
@@ -26,6 +26,8 @@ class RandomAffine(Transform):
     padding_mode   "constant": that is `fill`; "reflect": the image is mirrored; "edge": its border is repeated
     The default of `interpolation` is "bilinear", unlike torchvision's.
     """
+
+    on_device = True
 
     def __init__(self, degrees: float | Sequence[float], translate: Sequence[float] | None = None,
                  scale: Sequence[float] | None = None, shear: float | Sequence[float] | None = None,
@@ -53,14 +55,16 @@ class RandomAffine(Transform):
             draws.uniform(*(self.scale or (1.0, 1.0))), (draws.uniform(*self.shear_x), draws.uniform(*self.shear_y))),)
 
     def apply(self, images: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-        return host_backend().warp(images, matrices, images.shape[2:], self.bilinear, self.border, self.fill)
+        return byte_backend(images).warp(images, matrices, images.shape[2:], self.bilinear, self.border, self.fill)
 
     def apply_to_masks(self, masks: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-        return host_backend().warp(masks, matrices, masks.shape[2:], False, self.border, 0)
+        return byte_backend(masks).warp(masks, matrices, masks.shape[2:], False, self.border, 0)
 
 
 class RandomRotation(RandomAffine):
     """Rotation about the centre of the image by a random angle; the settings are those of RandomAffine."""
+
+    on_device = True
 
     def __init__(self, degrees: float | Sequence[float], interpolation: str = "bilinear", fill: int = 0,
                  padding_mode: str = "constant") -> None:
@@ -102,6 +106,8 @@ class ElasticTransform(Transform):
     analysis", ICDAR 2003.
     """
 
+    on_device = True
+
     def __init__(self, alpha: float = 50.0, sigma: float = 5.0, interpolation: str = "bilinear", fill: int = 0,
                  padding_mode: str = "reflect") -> None:
         name = "ElasticTransform"
@@ -111,19 +117,13 @@ class ElasticTransform(Transform):
         self.bilinear, self.fill = interpolation_named(name, interpolation), brightness(name, fill)
         self.padding_mode, self.border = padding_mode, border_named(name, padding_mode)
 
-    def draw(self, draws: Draws, shape: tuple[int, ...]) -> tuple[Any, ...]:
-        n, _, h, w = shape
-        keys = draws.bits()
-        noise = np.stack([np.random.Generator(np.random.Philox(key=int(key))).random((2, h, w), np.float32)
-                          for key in keys]) if n else np.empty((0, 2, h, w), np.float32)
-        weights = np.tile(gaussian(self.sigma, int(4 * self.sigma + 0.5)), (n, 1))
-        return (host_backend().blur(self.alpha * (2 * noise - 1), weights),)
-
-    def apply(self, images: np.ndarray, fields: np.ndarray) -> np.ndarray:
-        return host_backend().displace(images, fields, self.bilinear, self.border, self.fill)
-
-    def apply_to_masks(self, masks: np.ndarray, fields: np.ndarray) -> np.ndarray:
-        return host_backend().displace(masks, fields, False, self.border, 0)
+    def run(self, images: np.ndarray, masks: np.ndarray | None, draws: Draws) -> tuple[np.ndarray, np.ndarray | None]:
+        kernels, weights = byte_backend(images), gaussian(self.sigma, int(4 * self.sigma + 0.5))
+        noise = kernels.noise_fields(images, draws.bits(), self.alpha)
+        fields = kernels.blur(noise, np.tile(weights, (len(images), 1)))
+        if masks is not None:
+            masks = kernels.displace(masks[:, None], fields, False, self.border, 0)[:, 0]
+        return kernels.displace(images, fields, self.bilinear, self.border, self.fill), masks
 
 
 def gaussian(sigma: Any, reach: int) -> np.ndarray:

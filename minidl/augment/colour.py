@@ -9,7 +9,7 @@ import numpy as np
 from minidl.augment.affine import gaussian
 from minidl.augment.draws import Draws
 from minidl.augment.transform import Transform, bounds, interval, probability
-from minidl.kernels import host_backend
+from minidl.kernels import byte_backend
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)       # ITU-R BT.601: the brightness of red, green and blue
 
@@ -23,6 +23,8 @@ class ColorJitter(Transform):
     On grey images saturation and hue have no effect. Hue is turned in the YIQ colour space, about the grey axis, not in
     HSV as in torchvision, and values are limited to 0..255 once, at the end.
     """
+
+    on_device = True
 
     def __init__(self, brightness: float | Sequence[float] = 0, contrast: float | Sequence[float] = 0,
                  saturation: float | Sequence[float] = 0, hue: float | Sequence[float] = 0) -> None:
@@ -39,32 +41,36 @@ class ColorJitter(Transform):
         return (np.stack(factors, axis=1), draws.order(4))
 
     def apply(self, images: np.ndarray, factors: np.ndarray, order: np.ndarray) -> np.ndarray:
-        """All four are linear in the channels of a pixel, so their product is one matrix and one offset per image."""
+        """All four are linear in the channels of a pixel and in their means, and so is their product."""
         colours = images.shape[1]
         check_colours("ColorJitter", colours)
-        means = images.mean((2, 3), dtype=np.float64)
-        matrices, offsets = np.tile(np.eye(colours), (len(images), 1, 1)), np.zeros((len(images), colours))
-        for step in order.T:
-            own, shift = one_change(step, factors, np.einsum("nck,nk->nc", matrices, means) + offsets)
-            matrices, offsets = own @ matrices, np.einsum("nck,nk->nc", own, offsets) + shift
-        return host_backend().mix_channels(images, matrices, offsets)
+        matrices, of_means = np.tile(np.eye(colours), (len(images), 1, 1)), np.zeros((len(images), colours, colours))
+        for kinds in order.T:
+            own, of_own = one_change(kinds, np.take_along_axis(factors, kinds[:, None], axis=1)[:, 0], colours)
+            matrices, of_means = own @ matrices, own @ of_means + of_own @ (matrices + of_means)
+        return recolour(images, matrices, of_means)
 
 
-def one_change(kinds: np.ndarray, factors: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The matrix (N, C, C) and the offset (N, C) of one change of each image; kinds (N,) are columns of `factors`.
+def recolour(images: np.ndarray, matrices: np.ndarray, of_means: np.ndarray) -> np.ndarray:
+    """The channels of each pixel, and their means over the image, multiplied by matrices (N, C, C) and added."""
+    return byte_backend(images).mix_channels(images, matrices, of_means if of_means.any() else None)  # type: ignore[no-any-return]
 
-    means  (N, C), the mean of each channel before the change
+
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
+
+
+def one_change(kinds: np.ndarray, f: np.ndarray, colours: int) -> tuple[np.ndarray, np.ndarray]:
+    """The matrices (N, C, C) of one change of each image: what its channels, and what their means, are multiplied by.
+
+    kinds, f   (N,), which change and how strong: the factor, or a part of the colour circle
     """
-    n, colours = means.shape
-    f = np.take_along_axis(factors, kinds[:, None], axis=1)[:, 0]
     luma = LUMA if colours == 3 else np.ones(1)
-    factor = np.where(kinds == 3, 1.0, f)[:, None, None]
-    grey = np.where((kinds == 2)[:, None, None], luma, 0.0)                   # saturation: towards the pixel's grey
-    matrix = factor * np.eye(colours) + (1 - factor) * grey
+    factor, kinds = np.where(kinds == HUE, 1.0, f)[:, None, None], kinds[:, None, None]
+    grey = (1 - factor) * np.tile(luma, (colours, 1))
+    matrix = factor * np.eye(colours) + np.where(kinds == SATURATION, grey, 0.0)         # towards the pixel's grey
     if colours == 3:
-        matrix = np.where((kinds == 3)[:, None, None], hue_rotation(np.where(kinds == 3, f, 0.0)), matrix)
-    offset = np.where(kinds == 1, (1 - f) * (means @ luma), 0.0)              # contrast: towards the image's grey
-    return matrix, np.broadcast_to(offset[:, None], (n, colours))
+        matrix = np.where(kinds == HUE, hue_rotation(np.where(kinds[:, 0, 0] == HUE, f, 0.0)), matrix)
+    return matrix, np.where(kinds == CONTRAST, grey, 0.0)                                # towards the image's grey
 
 
 # Brightness and two colour differences of red, green and blue, as in NTSC television.
@@ -84,6 +90,8 @@ def hue_rotation(turns: np.ndarray) -> np.ndarray:
 class RandomGrayscale(Transform):
     """The image in grey, in all its channels, with probability p."""
 
+    on_device = True
+
     def __init__(self, p: float = 0.1) -> None:
         self.p = probability("RandomGrayscale", p)
 
@@ -95,7 +103,7 @@ class RandomGrayscale(Transform):
         if images.shape[1] == 1:
             return images.copy()
         matrices = np.where(chosen[:, None, None], np.tile(LUMA, (3, 1)), np.eye(3))
-        return host_backend().mix_channels(images, matrices, np.zeros((len(images), 3)))
+        return byte_backend(images).mix_channels(images, matrices)
 
 
 class GaussianBlur(Transform):
@@ -104,6 +112,8 @@ class GaussianBlur(Transform):
     kernel_size   the height and width of the surroundings, odd
     sigma         the standard deviation in pixels, drawn uniformly: one number, or (low, high)
     """
+
+    on_device = True
 
     def __init__(self, kernel_size: int, sigma: float | Sequence[float] = (0.1, 2.0)) -> None:
         if not isinstance(kernel_size, int | np.integer) or kernel_size < 1 or kernel_size % 2 == 0:
@@ -115,7 +125,7 @@ class GaussianBlur(Transform):
         return (gaussian(draws.uniform(*self.sigma), self.kernel_size // 2),)
 
     def apply(self, images: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        return host_backend().blur(images, weights)
+        return byte_backend(images).blur(images, weights)
 
 
 class GaussianNoise(Transform):
@@ -124,6 +134,8 @@ class GaussianNoise(Transform):
     sigma   (low, high) or one number, for pixels from 0 to 1
     """
 
+    on_device = True
+
     def __init__(self, sigma: float | Sequence[float] = 0.1) -> None:
         self.sigma = bounds("GaussianNoise", "sigma", sigma, 0.0, 1.0)
 
@@ -131,7 +143,7 @@ class GaussianNoise(Transform):
         return draws.bits(), draws.uniform(*self.sigma) * 255
 
     def apply(self, images: np.ndarray, keys: np.ndarray, deviations: np.ndarray) -> np.ndarray:
-        return host_backend().add_noise(images, keys, deviations)
+        return byte_backend(images).add_noise(images, keys, deviations)
 
 
 def check_colours(name: str, channels: int) -> None:

@@ -7,9 +7,8 @@ import numpy as np
 
 from minidl.augment.draws import Draws
 from minidl.augment.transform import Transform, probability
-from minidl.device import array_module
 from minidl.functional.checks import is_whole
-from minidl.kernels import Taps, byte_backend, host_backend
+from minidl.kernels import Taps, byte_backend
 from minidl.kernels.plain.augmentation import CONSTANT, REFLECT, REPLICATE, inside
 from minidl.scalars import plain
 
@@ -20,19 +19,12 @@ class Gather(Transform):
     """A transform that draws which row and column of the image each pixel comes from; -1 is `fill`."""
 
     fill = 0
-    on_device = True
 
     def apply(self, images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        return gathered(images, rows, columns, self.fill)
+        return byte_backend(images).gather(images, rows, columns, self.fill)
 
     def apply_to_masks(self, masks: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        return gathered(masks, rows, columns, 0)
-
-
-def gathered(images: np.ndarray, rows: np.ndarray, columns: np.ndarray, fill: int) -> np.ndarray:
-    """The pixels in these rows and columns, where the images are."""
-    xp = array_module(images)
-    return byte_backend(images).gather(images, xp.asarray(rows), xp.asarray(columns), fill)   # type: ignore[no-any-return]
+        return byte_backend(masks).gather(masks, rows, columns, 0)
 
 
 class RandomCrop(Gather):
@@ -44,6 +36,8 @@ class RandomCrop(Gather):
     padding_mode  "constant": added pixels are `fill`; "reflect": the image is mirrored; "edge": its border is repeated
     Masks get the class 0 where pixels are added with "constant".
     """
+
+    on_device = True
 
     def __init__(self, size: int | Sequence[int], padding: int | Sequence[int] = 0, fill: int = 0,
                  padding_mode: str = "constant") -> None:
@@ -68,6 +62,8 @@ class RandomCrop(Gather):
 class RandomHorizontalFlip(Gather):
     """Left and right exchanged with probability p."""
 
+    on_device = True
+
     def __init__(self, p: float = 0.5) -> None:
         self.p = probability("RandomHorizontalFlip", p)
 
@@ -83,6 +79,8 @@ class AlternatingFlip(Gather):
     Jordan, arXiv:2404.00498, section 3.6.
     """
 
+    on_device = True
+
     def draw(self, draws: Draws, shape: tuple[int, ...]) -> tuple[Any, ...]:
         n, _, h, w = shape
         chosen = draws.every_epoch().chance(0.5) ^ bool(draws.epoch % 2)
@@ -91,6 +89,8 @@ class AlternatingFlip(Gather):
 
 class RandomVerticalFlip(Gather):
     """Top and bottom exchanged with probability p."""
+
+    on_device = True
 
     def __init__(self, p: float = 0.5) -> None:
         self.p = probability("RandomVerticalFlip", p)
@@ -110,6 +110,8 @@ class RandomResizedCrop(Transform):
     made as large as the image allows at its aspect ratio.
     Szegedy et al., "Going deeper with convolutions", section 6, CVPR 2015.
     """
+
+    on_device = True
 
     def __init__(self, size: int | Sequence[int], scale: Sequence[float] = (0.08, 1.0),
                  ratio: Sequence[float] = (3 / 4, 4 / 3)) -> None:
@@ -131,12 +133,12 @@ class RandomResizedCrop(Transform):
     def apply(self, images: np.ndarray, rows: Any, columns: Any) -> np.ndarray:
         taps = [resizing(first, lengths, n, out)
                 for (first, lengths, n), out in zip((rows, columns), self.size, strict=True)]
-        return host_backend().blend_each(images, *taps)
+        return byte_backend(images).blend_each(images, *taps)
 
     def apply_to_masks(self, masks: np.ndarray, rows: Any, columns: Any) -> np.ndarray:
         nearest = [np.floor(first[:, None] + (np.arange(out) + 0.5) * (lengths / out)[:, None]).astype(np.int64)
                    for (first, lengths, _), out in zip((rows, columns), self.size, strict=True)]
-        return host_backend().gather(masks, *nearest, 0)
+        return byte_backend(masks).gather(masks, *nearest, 0)
 
 
 def resizing(first: np.ndarray, lengths: np.ndarray, n: int, out: int) -> Taps:

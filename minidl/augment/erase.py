@@ -8,6 +8,7 @@ import numpy as np
 from minidl.augment.crop import brightness
 from minidl.augment.draws import Draws
 from minidl.augment.transform import Transform, probability
+from minidl.kernels import byte_backend
 from minidl.scalars import whole
 
 
@@ -20,10 +21,7 @@ class Erase(Transform):
     value = 0
 
     def apply(self, images: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        out = images.copy()
-        for image, (top, left, bottom, right) in zip(out, boxes.tolist(), strict=True):
-            image[:, top:bottom, left:right] = self.value
-        return out
+        return byte_backend(images).erase(images, boxes, self.value)
 
 
 class Cutout(Erase):
@@ -31,6 +29,8 @@ class Cutout(Erase):
 
     DeVries and Taylor, "Improved regularization of convolutional neural networks with cutout", arXiv:1708.04552 (2017).
     """
+
+    on_device = True
 
     def __init__(self, length: int, p: float = 1.0, value: int = 0) -> None:
         self.length, self.p = whole("Cutout", "length", length), probability("Cutout", p)
@@ -51,6 +51,8 @@ class RandomErasing(Erase):
     value   the brightness of erased pixels, 0 to 255
     Zhong et al., "Random erasing data augmentation", AAAI 2020.
     """
+
+    on_device = True
 
     def __init__(self, p: float = 0.5, scale: Sequence[float] = (0.02, 0.33), ratio: Sequence[float] = (0.3, 3.3),
                  value: int = 0) -> None:

@@ -4,11 +4,16 @@ Both take a batch as a whole, so the result depends on which images are in it, a
 labels are probabilities, which `cross_entropy` takes as targets.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from minidl import faults
 from minidl.augment.draws import Draws
+from minidl.device import array_module, is_array
+from minidl.kernels import byte_backend
+
+Box: TypeAlias = tuple[int, int, int, int]
 
 
 class Mix:
@@ -24,24 +29,30 @@ class Mix:
 
         draws   where the random numbers come from: one share and one order for the batch, taken from its first image
         """
-        images, labels = np.asarray(images), np.asarray(labels)
+        images, labels = (x if is_array(x) else np.asarray(x) for x in (images, labels))
+        xp = array_module(images)
         if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
             raise ValueError(f"{type(self).__name__}: {len(images)} images need {len(images)} whole numbers as labels, "
                              f"not {labels.dtype} {labels.shape}")
-        if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        if xp is not np:
+            faults.note((labels < 0) | (labels >= classes), labels, f"{type(self).__name__}: a label is {{:g}}; labels "
+                        f"must lie in 0..{classes - 1}")
+        elif labels.size and not 0 <= labels.min() <= labels.max() < classes:
             raise ValueError(f"{type(self).__name__}: labels must lie in 0..{classes - 1}, "
                              f"but go from {labels.min()} to {labels.max()}")
-        targets = np.eye(classes, dtype=np.float32)[labels]
+        targets = xp.eye(classes, dtype=np.float32)[labels]
         if not len(images):
             return images.copy(), targets
         draws = Draws.fresh(len(images)) if draws is None else draws
         rng = np.random.Generator(np.random.Philox(key=int(draws.bits()[0])))
-        share, partners = float(rng.beta(self.alpha, self.alpha)), np.roll(np.arange(len(images)), 1)
-        images, share = self.mix(images, images[partners], share, rng)
-        return images, share * targets + np.float32(1 - share) * targets[partners]
+        inside, box, share = self.mix(images.shape[2:], float(rng.beta(self.alpha, self.alpha)), rng)
+        others = xp.roll(targets, 1, axis=0)     # each image is mixed with the one before it
+        own = np.float32(share)
+        targets = float(own) * targets + float(1 - own) * others
+        return byte_backend(images).mix_pairs(images, inside, box), targets
 
-    def mix(self, images: np.ndarray, others: np.ndarray, share: float, rng: np.random.Generator) -> Any:
-        """(images mixed, the part of each that is its own)."""
+    def mix(self, size: tuple[int, ...], share: float, rng: np.random.Generator) -> tuple[float, Box, float]:
+        """(the part that is an image's own in the box, the box: top, left, bottom, right; the part of its label)."""
         raise NotImplementedError(f"{type(self).__name__} has no mix")
 
     def __repr__(self) -> str:
@@ -54,10 +65,8 @@ class MixUp(Mix):
     Zhang et al., "mixup: Beyond empirical risk minimization", ICLR 2018.
     """
 
-    def mix(self, images: np.ndarray, others: np.ndarray, share: float, rng: np.random.Generator) -> Any:
-        out = np.float32(share) * images + np.float32(1 - share) * others
-        out = np.floor(out + np.float32(0.5)).astype(np.uint8) if images.dtype == np.uint8 else out
-        return out, np.float32(share)
+    def mix(self, size: tuple[int, ...], share: float, rng: np.random.Generator) -> tuple[float, Box, float]:
+        return share, (0, 0, *size), share       # type: ignore[return-value]
 
 
 class CutMix(Mix):
@@ -66,12 +75,10 @@ class CutMix(Mix):
     Yun et al., "CutMix: regularization strategy to train strong classifiers with localizable features", ICCV 2019.
     """
 
-    def mix(self, images: np.ndarray, others: np.ndarray, share: float, rng: np.random.Generator) -> Any:
-        h, w = images.shape[2:]
+    def mix(self, size: tuple[int, ...], share: float, rng: np.random.Generator) -> tuple[float, Box, float]:
+        h, w = size
         half = np.sqrt(1 - share) / 2
         y, x = rng.integers(h), rng.integers(w)
         top, bottom = (int(np.clip(y + side * half * h, 0, h)) for side in (-1, 1))
         left, right = (int(np.clip(x + side * half * w, 0, w)) for side in (-1, 1))
-        out = images.copy()
-        out[:, :, top:bottom, left:right] = others[:, :, top:bottom, left:right]
-        return out, np.float32(1 - (bottom - top) * (right - left) / (h * w))
+        return 0.0, (top, left, bottom, right), 1 - (bottom - top) * (right - left) / (h * w)

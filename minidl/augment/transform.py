@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl.augment.draws import Draws
-from minidl.device import is_array
+from minidl.device import array_module, is_array
 from minidl.functional.checks import is_real
 from minidl.scalars import plain
 
@@ -22,7 +22,12 @@ class Transform:
     Its settings are attributes with the names of its arguments; `print` shows those that are not the defaults.
     """
 
-    on_device = False                            # whether it can change images on a GPU, too
+    on_device = False                            # whether it can change images on a GPU, too; no class inherits that
+
+    def __init_subclass__(cls) -> None:
+        """A class whose code may be NumPy's runs on the CPU, also if it extends one that works on both."""
+        if "on_device" not in vars(cls):
+            cls.on_device = False
 
     def __init__(self) -> None:
         """A transform without settings."""
@@ -45,11 +50,10 @@ class Transform:
         images  bytes (N, C, H, W), or one image (C, H, W)
         masks   bytes (N, H, W) or (H, W): classes of pixels, which follow their images by nearest neighbour
         draws   where the random numbers come from; by default they are new, and follow `minidl.manual_seed`
-        Raises TypeError or ValueError for other arrays.
+        Arrays on a GPU are changed there, by the same random numbers. Raises TypeError or ValueError for other arrays.
         """
-        if not isinstance(images, np.ndarray) and self.on_device and is_array(images) and draws is not None:
-            images, masks = self.run(images, masks, draws)           # of a data set on a GPU
-            return images if masks is None else (images, masks)
+        if is_array(images) and not isinstance(images, np.ndarray) and not self.on_device:
+            raise TypeError(f"{type(self).__name__}: its code runs on the CPU; give it NumPy arrays, images.get()")
         images, masks, single = checked(type(self).__name__, images, masks)
         draws = Draws.fresh(len(images)) if draws is None else draws
         if len(draws) != len(images):
@@ -104,6 +108,11 @@ class RandomApply(Transform):
         self.transforms = Compose([transforms] if isinstance(transforms, Transform) else transforms)
         self.p = probability("RandomApply", p)
 
+    @property
+    def on_device(self) -> bool:                 # type: ignore[override]
+        """Whether what is applied can change images on a GPU."""
+        return self.transforms.on_device
+
     def run(self, images: np.ndarray, masks: np.ndarray | None, draws: Draws) -> tuple[np.ndarray, np.ndarray | None]:
         chosen = draws.chance(self.p)
         return on_some(self.transforms, images, masks, chosen, draws.some(chosen))
@@ -115,21 +124,22 @@ class RandomApply(Transform):
 def on_some(transform: Transform, images: np.ndarray, masks: np.ndarray | None, chosen: np.ndarray,
             draws: Draws) -> tuple[np.ndarray, np.ndarray | None]:
     """The images, with the transform applied to those where `chosen` (N,) is true."""
-    changed, changed_masks = transform.run(images[chosen], None if masks is None else masks[chosen], draws)
+    places = array_module(images).asarray(np.flatnonzero(chosen))
+    changed, changed_masks = transform.run(images[places], None if masks is None else masks[places], draws)
     if changed.shape[1:] != images.shape[1:]:
         raise ValueError(f"{transform!r} changes images {images.shape[1:]} to {changed.shape[1:]}; a transform that is "
                          "applied to some images only must keep their size")
     images = images.copy()
-    images[chosen] = changed
+    images[places] = changed
     if masks is not None:
         masks = masks.copy()
-        masks[chosen] = changed_masks
+        masks[places] = changed_masks
     return images, masks
 
 
 def checked(name: str, images: Any, masks: Any) -> tuple[np.ndarray, np.ndarray | None, bool]:
     """(images (N, C, H, W), masks (N, H, W) or None, whether it was one image), in C order."""
-    images = np.asarray(images)
+    images = images if is_array(images) else np.asarray(images)
     single = images.ndim == 3
     images = images[None] if single else images
     if images.dtype != np.uint8:
@@ -137,14 +147,14 @@ def checked(name: str, images: Any, masks: Any) -> tuple[np.ndarray, np.ndarray 
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise ValueError(f"{name}: images must be (N, C, H, W) or (C, H, W), not {images.shape[single:]}")
     if masks is not None:
-        masks = np.asarray(masks)
+        masks = masks if is_array(masks) else np.asarray(masks)
         masks = masks[None] if single else masks
         if masks.dtype != np.uint8:
             raise TypeError(f"{name}: masks must be bytes (uint8), not {masks.dtype}")
         if masks.shape != (len(images), *images.shape[2:]):
             raise ValueError(f"{name}: masks {masks.shape[single:]} do not fit images {images.shape[single:]}")
-        masks = np.ascontiguousarray(masks)
-    return np.ascontiguousarray(images), masks, single
+        masks = array_module(masks).ascontiguousarray(masks)
+    return array_module(images).ascontiguousarray(images), masks, single
 
 
 # Settings

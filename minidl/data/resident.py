@@ -73,15 +73,26 @@ def obstacle(dataset: Any) -> str:
 
 
 def kept_on(dataset: Any, device: Device, wanted: bool | None) -> Any:
-    """The set with its images on the device, if `wanted`; None: if it can be, and its images fit. Else the set itself.
+    """The set with its images on the device, if `wanted`; None: if nothing is `against` it. Else the set itself.
 
     Raises ValueError if it is wanted and cannot be.
     """
-    if device == CPU or wanted is False:
-        return dataset
-    if wanted is None and (obstacle(dataset) or bytes_of(dataset) > SHARE * free_memory(device)):
+    if device == CPU or wanted is False or (wanted is None and against(dataset, device)):
         return dataset
     return Resident(dataset, device)
+
+
+def against(dataset: Any, device: Device) -> str:
+    """Why the images of a set are better not kept on a GPU; empty if they can be, and fit."""
+    if reason := obstacle(dataset):
+        return reason
+    free, needed = free_memory(device), bytes_of(dataset)
+    return f"they take {needed:,} bytes, more than a quarter of the {free:,} free ones" if needed > SHARE * free else ""
+
+
+def is_resident(dataset: Any) -> bool:
+    """Whether the batches of a set, or of the one that it wraps, are made on a GPU."""
+    return isinstance(dataset, Resident) or isinstance(getattr(dataset, "dataset", None), Resident)
 
 
 def bytes_of(dataset: Any) -> int:

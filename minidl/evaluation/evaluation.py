@@ -7,11 +7,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+import minidl.functional as F
 from minidl.data import DataLoader, ImageDataset
-from minidl.device import Device, is_array
+from minidl.device import CPU, Device, is_array
 from minidl.evaluation import metrics
 from minidl.evaluation.augmented import Augmented
 from minidl.evaluation.decisions import UNKNOWN, Loss, loss_of
@@ -23,6 +25,7 @@ from minidl.tensor import Tensor, as_array
 
 BATCH = 1000                                    # images per batch; without gradients, memory allows many
 PIXELS = 1 << 20                                # per batch, of large images
+WAITING = 1 << 26                               # bytes of logits that a GPU keeps before they are read
 
 
 @dataclass(frozen=True)
@@ -115,16 +118,43 @@ def evaluate(model: Module, batches: Iterable[tuple[np.ndarray, np.ndarray]], cl
         raise TypeError(f"evaluate: give the batches of the {type(batches).__name__}, in_order(dataset), not itself")
     loss = loss or loss_of(model)
     seen = Augmented(model, tta) if tta else model
-    place, total = Device.parse(device), 0.0
-    gathered = Gathered(classes, ignore_index)
+    place, gathered = Device.parse(device), Gathered(classes, ignore_index)
+    waiting = Waiting(gathered, 0 if place == CPU else WAITING)
     with place.current(), eval_mode(seen), no_grad():
         for images, labels in batches:
             logits = seen(Tensor(images, device=place))
-            total += float(loss(logits, place.put(labels))) * len(labels)
-            gathered.add(labels, logits.numpy())
+            waiting.add(labels, logits, loss(logits, place.put(labels)))
+        waiting.read()
     if not gathered.confusion.any():
         raise ValueError("evaluate: there are no images")
-    return Evaluation(total / gathered.images, gathered.confusion, *gathered.means(), gathered.diagram, gathered.each())
+    loss_of_all = waiting.loss / gathered.images
+    return Evaluation(loss_of_all, gathered.confusion, *gathered.means(), gathered.diagram, gathered.each())
+
+
+class Waiting:
+    """Logits and losses of batches that wait on a GPU, until they are `most` bytes, so that it need not wait for each.
+
+    loss   the sum of the losses of the images that have been read
+    """
+
+    def __init__(self, gathered: Gathered, most: int) -> None:
+        self.gathered, self.most, self.loss = gathered, most, 0.0
+        self.batches: list[tuple[np.ndarray, Tensor, Tensor]] = []
+
+    def add(self, labels: np.ndarray, logits: Tensor, loss: Any) -> None:
+        """A batch: its labels, its logits, and the mean of its losses."""
+        self.batches.append((labels, logits, loss if isinstance(loss, Tensor) else Tensor(loss)))
+        if sum(logits.data.nbytes for _, logits, _ in self.batches) >= self.most:
+            self.read()
+
+    def read(self) -> None:
+        """Bring what waits to the CPU: losses together, then logits."""
+        if self.batches:
+            losses = F.stack([loss.reshape(()) for *_, loss in self.batches]).numpy().tolist()
+            for (labels, logits, _), loss in zip(self.batches, losses, strict=True):
+                self.loss += loss * len(labels)
+                self.gathered.add(labels, logits.numpy())
+            self.batches.clear()
 
 
 def in_order(dataset: ImageDataset, prefetch: int = 2, part: tuple[int, int] = (0, 1)) -> DataLoader:

@@ -5,9 +5,8 @@ pooling where that number divides the image evenly.
 """
 
 import functools
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -128,30 +127,14 @@ def adaptive_max_pool2d(x: Operand, /, output_size: OutputSize):
     The parts are those of `adaptive_avg_pool2d`.
     """
     oh, ow = adaptive_size("adaptive_max_pool2d", x, output_size)
-    (h, w), shape, xp = x.shape[2:], x.shape, array_module(x)
+    (h, w), shape, kernels = x.shape[2:], x.shape, backend(x)
     if h % oh == 0 and w % ow == 0:                          # parts of equal size: ordinary pooling
         return window_maxima(x, Window((h // oh, w // ow), (h // oh, w // ow)))
-    out, winners = xp.empty((*shape[:2], oh, ow), dtype=x.dtype), {}
-    for i, j, rows, columns in parts(h, w, oh, ow):
-        part = x[:, :, rows, columns].reshape(*shape[:2], (rows.stop - rows.start) * (columns.stop - columns.start))
-        winner = winners[i, j] = part.argmax(-1)[..., None]
-        out[:, :, i, j] = xp.take_along_axis(part, winner, -1)[..., 0]
+    out, winner = kernels.adaptive_max_pool2d(x, (oh, ow))
 
     def backward(grad):
-        dx = xp.zeros(shape, dtype=grad.dtype)
-        for i, j, rows, columns in parts(h, w, oh, ow):
-            size = rows.stop - rows.start, columns.stop - columns.start
-            is_winner = xp.arange(math.prod(size)) == winners[i, j]                        # (N, C, pixels of the part)
-            won = xp.where(is_winner, grad[:, :, i, j][..., None], 0)
-            dx[:, :, rows, columns] += won.reshape(*shape[:2], *size)
-        return dx
+        return kernels.adaptive_max_pool2d_gradient(grad, winner, shape)
     return out, backward
-
-
-def parts(h: int, w: int, oh: int, ow: int) -> Iterator[tuple[int, int, slice, slice]]:
-    """Row and column of each output element, and the rows and columns of its part."""
-    for i, j in itertools.product(range(oh), range(ow)):
-        yield i, j, slice(i * h // oh, -(-(i + 1) * h // oh)), slice(j * w // ow, -(-(j + 1) * w // ow))
 
 
 def adaptive_size(name: str, x: Any, output_size: OutputSize) -> tuple[int, int]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.device import array_module, at
+from minidl.device import at
+from minidl.kernels import backend
 from minidl.scalars import plain
 from minidl.tensor import Tensor
 
@@ -34,16 +35,13 @@ def clipped(parameters: Iterable[Tensor], max_norm: float) -> Any:
     pairs = [(p, p.grad) for p in parameters if p.grad is not None]
     if not pairs:
         return 0.0
-    with at(pairs[0][1]):
-        xp = array_module(pairs[0][1])
-        squares = sum(xp.square(grad, dtype=xp.float64).sum() for _, grad in pairs)     # 1e20 squared overflows float32
-        if xp is not np:
-            total = xp.sqrt(squares)
-            factor = xp.where(xp.isfinite(total), xp.minimum(max_norm / (total + EPSILON), 1), 1)
-            for p, grad in pairs:
-                p.grad = grad * factor.astype(grad.dtype)
-            return total
-    total = math.sqrt(float(squares))
+    if not isinstance(pairs[0][1], np.ndarray):
+        with at(pairs[0][1]):
+            scaled, norm = backend(pairs[0][1]).clip([grad for _, grad in pairs], max_norm, EPSILON)
+        for (p, _), grad in zip(pairs, scaled, strict=True):
+            p.grad = grad
+        return norm
+    total = math.sqrt(sum(float(np.square(grad, dtype=np.float64).sum()) for _, grad in pairs))      # or 1e20 overflows
     scale = max_norm / (total + EPSILON)
     if math.isfinite(total) and scale < 1:
         for p, grad in pairs:

@@ -10,9 +10,9 @@ import numpy as np
 
 from minidl import nn
 from minidl.data import DataLoader, ImageDataset
-from minidl.data.resident import Resident, kept_on
+from minidl.data.resident import against, is_resident, kept_on
 from minidl.described import text
-from minidl.device import Device
+from minidl.device import CPU, Device
 from minidl.errors import for_command
 from minidl.io.facts import ABOUT, facts_of
 from minidl.kernels import settings
@@ -88,9 +88,9 @@ def trained(ranks: OneRank, s: Settings, model: Module, optimizer: Optimizer, tr
     recipe = recipe_of(s, optimizer, train_set, validation_set)
     ranks.compare_start(recipe, model, train_set)
     model.to(s.device)
-    source = Mixed(train_set, s.mixes) if s.mixes else kept_on(train_set, Device.parse(s.device), s.resident)
+    source = source_of(train_set, s, ranks)
     loader = DataLoader(source, s.batch_size, shuffle=True, seed=s.seed, drop_last=s.drop_last, balanced=s.balanced,
-                        prefetch=0 if isinstance(source, Resident) else s.prefetch, part=(ranks.rank, ranks.size))
+                        prefetch=0 if is_resident(source) else s.prefetch, part=(ranks.rank, ranks.size))
     about = describe_data(train_set, getattr(model, "about", {}))
     masks = check_labels(train_set, s)
     check_length(s, len(loader))
@@ -119,6 +119,15 @@ def trained(ranks: OneRank, s: Settings, model: Module, optimizer: Optimizer, tr
         write(f"\nresults are in {s.output_dir}/" if s.keeps else
               f"\n{'a dry run' if s.dry_run else 'one batch only'}: nothing is kept")
     return run.position.rows
+
+
+def source_of(train_set: ImageDataset, s: Settings, ranks: OneRank) -> Any:
+    """The set that makes the batches of training: on a GPU, if its images can be kept there."""
+    device = Device.parse(s.device)
+    if device != CPU and s.resident is None and ranks.writes and (reason := against(train_set, device)):
+        write(f"the images are not kept on {device}, and batches are made on the CPU: {reason}")
+    source = kept_on(train_set, device, s.resident)
+    return Mixed(source, s.mixes) if s.mixes else source
 
 
 def ranks_of(s: Settings) -> OneRank:

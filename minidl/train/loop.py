@@ -17,7 +17,7 @@ import numpy as np
 from minidl.capture import by_host
 from minidl.data import DataLoader, ImageDataset
 from minidl.data.protocol import Batch
-from minidl.data.resident import Resident
+from minidl.data.resident import is_resident
 from minidl.data.upload import uploaded
 from minidl.device import CPU, Device
 from minidl.errors import for_command
@@ -134,7 +134,7 @@ class Loop:
     def batches(self) -> Iterator[Batch]:
         """The remaining batches of this epoch, on the device."""
         batches = self.loader.batches(first=self.run.here.step)
-        if self.device == CPU or isinstance(self.loader.dataset, Resident):
+        if self.device == CPU or is_resident(self.loader.dataset):
             return batches
         return uploaded(batches, self.device)
 

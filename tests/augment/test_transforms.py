@@ -28,7 +28,7 @@ from minidl.augment import (
     RandomVerticalFlip,
 )
 from minidl.augment.affine import inverse_affine
-from minidl.augment.policy import CHANGES
+from minidl.augment.policy import CHANGES, changed
 
 MOVING = [RandomCrop(12, padding=2), RandomCrop((9, 10), padding=(1, 2), padding_mode="reflect"),
           RandomHorizontalFlip(), RandomVerticalFlip(p=0.3), RandomAffine(30, (0.1, 0.2), (0.8, 1.2), 10),
@@ -212,15 +212,18 @@ def test_elastic_deformation_is_smooth():
 def test_every_change_of_randaugment():
     images, signs = batch(size=(40, 40)) // 2 + 50, np.where(np.arange(16) % 2, 1.0, -1.0)
     masks = images[:, 0] % 2
-    for name, change in CHANGES.items():
-        none, same = change(images, masks, 0.0, signs, 0)
+
+    def change(name, strength, masks=None):
+        return changed(images, masks, np.full(16, CHANGES.index(name)), strength * signs, 0)
+
+    for name in CHANGES:
+        none, same = change(name, 0.0, masks)
         if name not in ("autocontrast", "equalize"):                   # these have no strength
             np.testing.assert_array_equal(none, images, err_msg=name)
             np.testing.assert_array_equal(same, masks, err_msg=name)
-        changed, _ = change(images, masks, 1.0, signs, 0)
-        assert name == "identity" or not np.array_equal(changed, images)
-    assert CHANGES["posterize"](images, None, 1.0, signs, 0)[0].max() % 16 == 0
-    stretched = CHANGES["autocontrast"](images, None, 0.0, signs, 0)[0]
+        assert name == "identity" or not np.array_equal(change(name, 1.0)[0], images)
+    assert change("posterize", 1.0)[0].max() % 16 == 0
+    stretched = change("autocontrast", 0.0)[0]
     assert (stretched.min((2, 3)) == 0).all()
     assert (stretched.max((2, 3)) == 255).all()
 

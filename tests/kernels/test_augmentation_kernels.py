@@ -81,7 +81,11 @@ def test_colours(shape, seed):
     rng = np.random.default_rng(seed)
     images, (n, c) = images_of(rng, shape), shape[:2]
     assert_agree("look_up", images, rng.integers(0, 256, (n, c, 256)).astype(np.uint8))
-    assert_agree("mix_channels", images, rng.normal(0, 1, (n, c, c)), rng.normal(0, 99, (n, c)))
+    assert_agree("mix_channels", images, rng.normal(0, 1, (n, c, c)))
+    assert_agree("mix_channels", images, rng.normal(0, 1, (n, c, c)), rng.normal(0, 1, (n, c, c)))
+    for low, high in ((0, 256), (50, 60), (7, 8)):
+        drawn = np.asarray(rng.integers(low, high, shape), np.uint8)
+        np.testing.assert_array_equal(*(k.level_tables(drawn, np.arange(n) % 3) for k in (cpu, plain)))
     assert_agree("add_noise", images, rng.integers(0, 2**63, n).astype(np.uint64), rng.uniform(0, 99, n))
 
 
@@ -90,6 +94,16 @@ def test_blur(shape, taps, dtype, seed):
     rng = np.random.default_rng(seed)
     weights = rng.random((shape[0], 2 * taps + 1)) + 0.1
     assert_agree("blur", images_of(rng, shape, dtype), weights / weights.sum(1, keepdims=True))
+
+
+@given(shape=sizes, dtype=st.sampled_from([np.uint8, np.float32]), seed=seeds)
+def test_erase_and_mix(shape, dtype, seed):
+    rng = np.random.default_rng(seed)
+    (n, _, h, w), images = shape, images_of(rng, shape, dtype)
+    assert_agree("erase", images, rng.integers(0, [[h, w, h + 1, w + 1]], (n, 4)), 9)
+    assert_agree("mix_pairs", images, rng.random(), (rng.integers(h), rng.integers(w), h, w))
+    pasted = cpu.mix_pairs(images, 0, (0, 0, h, w))
+    np.testing.assert_array_equal(pasted, np.roll(images, 1, axis=0))
 
 
 def test_noise_is_normal():

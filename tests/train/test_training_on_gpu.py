@@ -13,6 +13,7 @@ from minidl import Device, NonFiniteError, Tensor, augment, nn, optim
 from minidl.data import DataLoader, ImageDataset, SegmentationDataset
 from minidl.data.resident import Resident, kept_on
 from minidl.data.upload import uploaded
+from minidl.evaluation import evaluate
 from minidl.io import CheckpointError
 from minidl.train import Callback
 
@@ -53,6 +54,26 @@ def test_the_log_is_that_of_the_cpu(gpu, tmp_path):
         for name in ("train_loss", "validation_loss"):
             assert math.isclose(cpu[name], other[name], rel_tol=1e-4)
         assert cpu["train_accuracy"] == pytest.approx(other["train_accuracy"], abs=0.03)
+
+
+def test_evaluation_reads_once(gpu, monkeypatch):
+    """The losses of all batches together, and then their logits; or whenever these fill the memory they may take."""
+    model = toy_run.net().to("gpu")
+    batches = [toy_run.TRAIN_SET.batch(range(i, i + 20)) for i in range(0, 100, 20)]
+    read = {}
+    for waiting in (1 << 26, 2 * 20 * 10 * 4):
+        monkeypatch.setattr("minidl.evaluation.evaluation.WAITING", waiting)
+        order = []
+
+        def loss(logits, labels, order=order):
+            order.append(len(gpu.read_backs))
+            return F.cross_entropy(logits, labels)
+        gpu.read_backs.clear()
+        read[waiting] = evaluate(model, batches, 10, "gpu", loss)
+        assert order == ([0] * 5 if waiting == 1 << 26 else [0, 0, order[2], order[2], order[4]])
+    one, other = read.values()
+    assert one.summary() == other.summary()
+    assert one.summary() == pytest.approx(evaluate(model.to("cpu"), batches, 10).summary(), rel=1e-4)
 
 
 def test_a_callback_that_asks_for_the_loss_gets_that_of_the_step(gpu, tmp_path):
@@ -185,10 +206,33 @@ def test_images_stay_on_the_cpu_where_they_have_to(gpu):
     gpu.runtime.memory_free = 4 * 100 * 28 * 28
     assert kept_on(digits, device, None) is digits
     assert isinstance(kept_on(digits, device, True), Resident)
-    rotated = digits.augmented(augment.RandomRotation(5))
-    assert kept_on(rotated, device, None) is rotated
-    with pytest.raises(ValueError, match=r"cannot be kept on gpu:0: RandomRotation\(degrees=.*\) works on the CPU"):
-        kept_on(rotated, device, True)
+    gpu.runtime.memory_free = 2**30
+    mirrored = digits.augmented(augment.Compose([augment.RandomRotation(5), Mirror()]))
+    assert kept_on(mirrored, device, None) is mirrored
+    with pytest.raises(ValueError, match=r"cannot be kept on gpu:0: Compose\(\[ RandomRotation.* works on the CPU"):
+        kept_on(mirrored, device, True)
+
+
+class Mirror(augment.Transform):
+    """A transform of a user, in NumPy."""
+
+    def apply(self, images):
+        return np.ascontiguousarray(images[..., ::-1])
+
+
+@pytest.mark.parametrize(("transform", "mix"), [
+    (augment.RandAugment(), None), (None, augment.MixUp()), (Mirror(), [augment.MixUp(), augment.CutMix()]),
+], ids=repr)
+def test_whole_pipelines_run_on_the_gpu_or_say_once_why_not(gpu, tmp_path, capsys, transform, mix):
+    settings = {"device": "gpu", "epochs": 1, "validation_set": None, "mix": mix, "log_interval": 0}
+    train_set = toy_run.TRAIN_SET.augmented(transform)
+    rows = toy_run.train(tmp_path / "run", train_set=train_set, **settings)
+    said = capsys.readouterr().out.count("the images are not kept on gpu:0, and batches are made on the CPU: Mirror() ")
+    assert said == (type(transform) is Mirror)
+    if said:
+        return
+    other = toy_run.train(tmp_path / "other", train_set=train_set, resident=False, **settings)
+    assert rows[-1]["train_loss"] == pytest.approx(other[-1]["train_loss"], rel=1e-3)
 
 
 @pytest.mark.parametrize("resident", [True, False])

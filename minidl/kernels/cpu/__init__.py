@@ -22,7 +22,19 @@ import inspect
 from minidl.kernels import plain
 from minidl.kernels.cpu.activation import activation, activation_gradient, relu, relu_gradient
 from minidl.kernels.cpu.add import add
-from minidl.kernels.cpu.augmentation import add_noise, blend_each, blur, displace, gather, look_up, mix_channels, warp
+from minidl.kernels.cpu.augmentation import (
+    add_noise,
+    blend_each,
+    blur,
+    displace,
+    erase,
+    gather,
+    level_tables,
+    look_up,
+    mix_channels,
+    mix_pairs,
+    warp,
+)
 from minidl.kernels.cpu.average_pooling import avg_pool2d, avg_pool2d_gradient
 from minidl.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from minidl.kernels.cpu.dropout import dropout
@@ -39,8 +51,11 @@ from minidl.kernels.cpu.resampling import resample
 from minidl.kernels.cpu.selection import select
 from minidl.kernels.cpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.cpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
+from minidl.kernels.plain.adaptive_max_pooling import adaptive_max_pool2d, adaptive_max_pool2d_gradient
+from minidl.kernels.plain.augmentation import noise_fields, sharpen
+from minidl.kernels.plain.copies import concatenate, place
 from minidl.kernels.plain.normalization import move_moments
-from minidl.kernels.plain.optimizers import unscale
+from minidl.kernels.plain.optimizers import clip, unscale
 from minidl.kernels.plain.tally import tally
 
 __all__ = [
@@ -48,6 +63,8 @@ __all__ = [
     "activation_gradient",
     "adagrad",
     "adam",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_gradient",
     "add",
     "add_noise",
     "avg_pool2d",
@@ -58,18 +75,22 @@ __all__ = [
     "blend_each",
     "blur",
     "channel_moments",
+    "clip",
+    "concatenate",
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
     "cross_entropy",
     "displace",
     "dropout",
+    "erase",
     "gather",
     "group_norm",
     "group_norm_gradient",
     "layer_norm",
     "layer_norm_gradient",
     "lerp",
+    "level_tables",
     "local_response_norm",
     "local_response_norm_gradient",
     "log_softmax",
@@ -79,14 +100,18 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_gradient",
     "mix_channels",
+    "mix_pairs",
     "move_moments",
     "nadam",
+    "noise_fields",
+    "place",
     "relu",
     "relu_gradient",
     "resample",
     "rmsprop",
     "select",
     "sgd",
+    "sharpen",
     "softmax",
     "softmax_gradient",
     "tally",

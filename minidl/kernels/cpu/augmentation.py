@@ -11,9 +11,8 @@ import numpy as np
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.work import share
 from minidl.kernels.geometry import Taps
-from minidl.kernels.plain.augmentation import CONSTANT, GOLDEN, REFLECT
+from minidl.kernels.plain.augmentation import CONSTANT, EQUALIZED, GOLDEN, REFLECT, STRETCHED, mean_offsets
 
-GOLDEN = int(GOLDEN)
 FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
@@ -167,10 +166,43 @@ def look_up_pixels(thread, threads, images, tables, out):
             out[i, c, e] = tables[i, c, images[i, c, e]]
 
 
-def mix_channels(images, matrices, offsets):
+def level_tables(images, kinds):
     n, channels, h, w = images.shape
+    tables = np.empty((n, channels, 256), np.uint8)
+    tabulate.serial(images.reshape(n, channels, h * w), kinds, tables)
+    return tables
+
+
+@kernel
+def tabulate(thread, threads, images, kinds, tables):
+    n, channels, size = images.shape
+    counts = np.empty(256, np.int64)
+    for unit in share(thread, threads, n * channels):
+        i, c = unit // channels, unit % channels
+        counts[:] = 0
+        for e in range(size):
+            counts[images[i, c, e]] += 1
+        low, high, before = 0, 255, 0
+        while counts[low] == 0:
+            low += 1
+        while counts[high] == 0:
+            high -= 1
+        step = (size - counts[high]) // 255
+        for level in range(256):
+            value = level
+            if kinds[i] == STRETCHED and high > low:
+                value = int(min(max((level - low) * (255 / (high - low)), 0), 255))
+            elif kinds[i] == EQUALIZED and step > 0:
+                value = min((before + step // 2) // step, 255)
+            tables[i, c, level] = value
+            before += counts[level]
+
+
+def mix_channels(images, matrices, of_means=None):
+    n, channels, h, w = images.shape
+    offsets = np.zeros((n, channels), np.float32) if of_means is None else mean_offsets(images, of_means)
     out = np.empty((n, matrices.shape[1], h, w), images.dtype)
-    mix_pixels.serial(images.reshape(n, channels, h * w), matrices.astype(np.float32), offsets.astype(np.float32),
+    mix_pixels.serial(images.reshape(n, channels, h * w), matrices.astype(np.float32), offsets,
                       out.reshape(n, out.shape[1], h * w))
     return out
 
@@ -185,6 +217,32 @@ def mix_pixels(thread, threads, images, matrices, offsets, out):
             for k in range(images.shape[1]):
                 total += matrices[i, c, k] * images[i, k, e]
             out[i, c, e] = rounded(total + offsets[i, c], out)
+
+
+def erase(images, boxes, value):
+    out = images.copy()
+    for image, (top, left, bottom, right) in zip(out, boxes.tolist(), strict=True):
+        image[:, top:bottom, left:right] = value
+    return out
+
+
+def mix_pairs(images, share, box):
+    out = images.copy()
+    top, left, bottom, right = box
+    others = images[:, :, top:bottom, left:right]
+    mix_images.serial(others, np.float32(share), np.float32(1 - share), out[:, :, top:bottom, left:right])
+    return out
+
+
+@kernel
+def mix_images(thread, threads, images, own, rest, out):
+    n, channels, h, w = images.shape
+    for i in share(thread, threads, n):
+        for c in range(channels):
+            for y in range(h):
+                for x in range(w):
+                    other = images[i - 1, c, y, x]                       # before the first image comes the last
+                    out[i, c, y, x] = rounded(own * images[i, c, y, x] + rest * other, out)
 
 
 def blur(images, weights):

@@ -9,10 +9,26 @@ import inspect
 
 from minidl.kernels import plain
 from minidl.kernels.gpu.activation import activation, activation_gradient, relu, relu_gradient
+from minidl.kernels.gpu.adaptive_max_pooling import adaptive_max_pool2d, adaptive_max_pool2d_gradient
 from minidl.kernels.gpu.add import add
-from minidl.kernels.gpu.augmentation import add_noise, blend_each, blur, displace, gather, look_up, mix_channels, warp
+from minidl.kernels.gpu.augmentation import (
+    add_noise,
+    blend_each,
+    blur,
+    displace,
+    erase,
+    gather,
+    level_tables,
+    look_up,
+    mix_channels,
+    mix_pairs,
+    noise_fields,
+    sharpen,
+    warp,
+)
 from minidl.kernels.gpu.average_pooling import avg_pool2d, avg_pool2d_gradient
 from minidl.kernels.gpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from minidl.kernels.gpu.copies import concatenate, place
 from minidl.kernels.gpu.dropout import dropout
 from minidl.kernels.gpu.gemm.matmul import matmul
 from minidl.kernels.gpu.max_pooling import max_pool2d, max_pool2d_gradient
@@ -22,7 +38,7 @@ from minidl.kernels.gpu.normalization.layer_norm import layer_norm, layer_norm_g
 from minidl.kernels.gpu.normalization.moments import channel_moments
 from minidl.kernels.gpu.normalization.response_norm import local_response_norm, local_response_norm_gradient
 from minidl.kernels.gpu.normalization.running import move_moments
-from minidl.kernels.gpu.optimizers import adagrad, adam, lerp, nadam, rmsprop, sgd, unscale
+from minidl.kernels.gpu.optimizers import adagrad, adam, clip, lerp, nadam, rmsprop, sgd, unscale
 from minidl.kernels.gpu.reduction import axis_sums
 from minidl.kernels.gpu.resampling import resample
 from minidl.kernels.gpu.selection import select
@@ -35,6 +51,8 @@ __all__ = [
     "activation_gradient",
     "adagrad",
     "adam",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_gradient",
     "add",
     "add_noise",
     "avg_pool2d",
@@ -45,18 +63,22 @@ __all__ = [
     "blend_each",
     "blur",
     "channel_moments",
+    "clip",
+    "concatenate",
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
     "cross_entropy",
     "displace",
     "dropout",
+    "erase",
     "gather",
     "group_norm",
     "group_norm_gradient",
     "layer_norm",
     "layer_norm_gradient",
     "lerp",
+    "level_tables",
     "local_response_norm",
     "local_response_norm_gradient",
     "log_softmax",
@@ -66,14 +88,18 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_gradient",
     "mix_channels",
+    "mix_pairs",
     "move_moments",
     "nadam",
+    "noise_fields",
+    "place",
     "relu",
     "relu_gradient",
     "resample",
     "rmsprop",
     "select",
     "sgd",
+    "sharpen",
     "softmax",
     "softmax_gradient",
     "tally",

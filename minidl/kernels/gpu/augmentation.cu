@@ -9,6 +9,7 @@
 #endif
 
 enum { CONSTANT, REFLECT, REPLICATE };           // what lies outside of an image, as in kernels/plain
+enum { UNCHANGED, STRETCHED, EQUALIZED };
 
 struct Size { int c, h, w, oh, ow; };
 struct Point { long long n; int y, x; };
@@ -132,18 +133,109 @@ extern "C" __global__ void __launch_bounds__(256, 4) look_up(const PIXEL* __rest
         out[at] = tables[at / ((long long)s.h * s.w) * 256 + int(images[at])];
 }
 
-extern "C" __global__ void __launch_bounds__(256, 4) mix_channels(const PIXEL* __restrict__ images,
-    const float* __restrict__ matrices, const float* __restrict__ offsets, PIXEL* __restrict__ out, Size s,
-    long long pixels) {
+// The tables by which `look_up` stretches or equalizes each channel of an image. A block for each, a thread for each level
+extern "C" __global__ void __launch_bounds__(256) level_tables(const PIXEL* __restrict__ images,
+    const long long* __restrict__ kinds, unsigned char* __restrict__ tables, Size s) {
+    __shared__ int counts[256], low, high;
+    const int level = threadIdx.x, size = s.h * s.w;
+    const PIXEL* plane = images + (long long)blockIdx.x * size;
+    counts[level] = 0;
+    if (level == 0) low = 255, high = 0;
+    __syncthreads();
+    for (int i = level; i < size; i += 256) atomicAdd(&counts[int(plane[i])], 1);
+    __syncthreads();
+    if (counts[level]) {
+        atomicMin(&low, level);
+        atomicMax(&high, level);
+    }
+    __syncthreads();
+    const long long kind = kinds[blockIdx.x / s.c];
+    const int step = (size - counts[high]) / 255;
+    double value = level;
+    if (kind == STRETCHED && high > low) {
+        value = __dmul_rn(level - low, 255.0 / (high - low));
+    } else if (kind == EQUALIZED && step > 0) {
+        int before = step / 2;
+        for (int i = 0; i < level; i++) before += counts[i];
+        value = before / step;
+    }
+    tables[blockIdx.x * 256 + level] = (unsigned char)(value > 0 ? value < 255 ? value : 255 : 0);
+}
+
+// The sum of each channel of an image: of bytes exactly. A block for each
+extern "C" __global__ void __launch_bounds__(256) channel_sums(const PIXEL* __restrict__ images, double* __restrict__ sums,
+    Size s) {
+    __shared__ double parts[256];
+    const int size = s.h * s.w, me = threadIdx.x;
+    const PIXEL* plane = images + (long long)blockIdx.x * size;
+    double total = 0;
+    for (int i = me; i < size; i += 256) total += plane[i];
+    parts[me] = total;
+    for (int half = 128; half; half /= 2) {
+        __syncthreads();
+        if (me < half) parts[me] += parts[me + half];
+    }
+    if (me == 0) sums[blockIdx.x] = parts[0];
+}
+
+// `sums` of each channel, or null
+extern "C" __global__ void __launch_bounds__(256) mix_channels(const PIXEL* __restrict__ images,
+    const float* __restrict__ matrices, const double* __restrict__ of_means, const double* __restrict__ sums,
+    PIXEL* __restrict__ out, Size s, long long pixels) {
     const long long plane = (long long)s.h * s.w;
     EACH_PIXEL(at) {
         const long long n = at / plane, first = n * s.c * plane + at % plane;
         for (int c = 0; c < s.c; c++) {
+            const long long row = (n * s.c + c) * s.c;
             float mixed = 0;
-            for (int k = 0; k < s.c; k++)
-                mixed = sum(mixed, product(matrices[(n * s.c + c) * s.c + k], float(images[first + k * plane])));
-            put(out[first + c * plane], sum(mixed, offsets[n * s.c + c]));
+            double offset = 0;
+#pragma unroll 1
+            for (int k = 0; k < s.c; k++) {
+                mixed = sum(mixed, product(matrices[row + k], float(images[first + k * plane])));
+                if (sums) offset = __dadd_rn(offset, __dmul_rn(of_means[row + k], sums[n * s.c + k] / plane));
+            }
+            put(out[first + c * plane], sum(mixed, float(offset)));
         }
+    }
+}
+
+// factor * x + (1 - factor) * x smoothed by (1 1 1, 1 5 1, 1 1 1) / 13; the border is not smoothed
+extern "C" __global__ void __launch_bounds__(256, 4) sharpen(const PIXEL* __restrict__ images,
+    const float* __restrict__ factors, PIXEL* __restrict__ out, Size s, long long elements) {
+    for (long long at = first_element(); at < elements; at += step()) {
+        const int x = int(at % s.w), y = int(at / s.w % s.h);
+        float smooth = images[at];
+        if (x > 0 && y > 0 && x < s.w - 1 && y < s.h - 1) {
+            smooth = 0;
+            for (int i = -1; i <= 1; i++)
+                for (int j = -1; j <= 1; j++)
+                    smooth = sum(smooth, product(i || j ? float(1 / 13.0) : float(5 / 13.0), images[at + i * s.w + j]));
+        }
+        const float factor = factors[at / s.w / s.h / s.c];
+        put(out[at], sum(product(factor, images[at]), product(sum(1, -factor), smooth)));
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256, 4) erase(const PIXEL* __restrict__ images,
+    const long long* __restrict__ boxes, PIXEL* __restrict__ out, Size s, long long elements, float value) {
+    for (long long at = first_element(); at < elements; at += step()) {
+        const int x = int(at % s.w), y = int(at / s.w % s.h);
+        const long long* box = boxes + at / s.w / s.h / s.c * 4;
+        out[at] = y >= box[0] && x >= box[1] && y < box[2] && x < box[3] ? (PIXEL)value : images[at];
+    }
+}
+
+struct Box { int top, left, bottom, right; };
+
+extern "C" __global__ void __launch_bounds__(256, 4) mix_pairs(const PIXEL* __restrict__ images, PIXEL* __restrict__ out,
+    Size s, long long elements, float own, float rest, Box box) {
+    const long long size = (long long)s.c * s.h * s.w;
+    for (long long at = first_element(); at < elements; at += step()) {
+        const int x = int(at % s.w), y = int(at / s.w % s.h);
+        const long long other = at < size ? at + elements - size : at - size;
+        out[at] = images[at];
+        if (y >= box.top && x >= box.left && y < box.bottom && x < box.right)
+            put(out[at], sum(product(own, images[at]), product(rest, images[other])));
     }
 }
 
@@ -187,6 +279,37 @@ __device__ __forceinline__ unsigned long long mixed(unsigned long long bits) {
 __device__ __forceinline__ float fraction(unsigned long long key, unsigned long long counter) {
     const unsigned long long bits = mixed(key + (counter + 1) * 0x9E3779B97F4A7C15ull);
     return (float(bits >> 40) + 0.5f) * 5.9604644775390625e-8f;
+}
+
+// Philox4x64-10 with NumPy's order of numbers: the eight floats in [0, 1) of a counter
+struct Eight { float v[8]; };
+
+__device__ __forceinline__ Eight numpy_floats(unsigned long long key, unsigned long long counter) {
+    unsigned long long k0 = key, k1 = 0, c[4] = {counter, 0, 0, 0};
+    for (int round = 0; round < 10; round++) {
+        const unsigned long long low0 = 0xD2E7470EE14C6C93ull * c[0], high0 = __umul64hi(0xD2E7470EE14C6C93ull, c[0]);
+        const unsigned long long low1 = 0xCA5A826395121157ull * c[2], high1 = __umul64hi(0xCA5A826395121157ull, c[2]);
+        c[0] = high1 ^ c[1] ^ k0, c[1] = low1, c[2] = high0 ^ c[3] ^ k1, c[3] = low0;
+        k0 += 0x9E3779B97F4A7C15ull;
+        k1 += 0xBB67AE8584CAA73Bull;
+    }
+    Eight found;
+#pragma unroll
+    for (int i = 0; i < 8; i++) found.v[i] = float(unsigned(c[i / 2] >> (32 * (i % 2))) >> 8) * 5.9604644775390625e-8f;
+    return found;
+}
+
+// alpha * (2 * u - 1); fields (N, size)
+extern "C" __global__ void __launch_bounds__(256, 4) noise_fields(const unsigned long long* __restrict__ keys,
+    float* __restrict__ fields, long long images, int size, float alpha) {
+    const long long eights = (size + 7) / 8;
+    for (long long at = first_element(); at < images * eights; at += step()) {
+        const long long n = at / eights, first = at % eights * 8;
+        const Eight u = numpy_floats(keys[n], at % eights + 1);
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            if (first + i < size) fields[n * size + first + i] = product(alpha, sum(product(2, u.v[i]), -1));
+    }
 }
 
 extern "C" __global__ void __launch_bounds__(256, 4) add_noise(const PIXEL* __restrict__ images,

@@ -3,11 +3,12 @@
 import numpy as np
 
 from minidl.device import array_module
-from minidl.kernels.gpu.elements import THREADS, blocks
+from minidl.kernels.gpu.elements import THREADS, below_2_31, blocks
 from minidl.kernels.gpu.layout import contiguous
 from minidl.kernels.gpu.runtime.launcher import launch
 
 SIZE = np.dtype([(name, np.int32) for name in ("c", "h", "w", "oh", "ow")])
+BOX = np.dtype([(name, np.int32) for name in ("top", "left", "bottom", "right")])
 FLOAT = ("PIXEL=float",)
 
 
@@ -35,8 +36,52 @@ def look_up(images, tables):
     return run("look_up", images, images.shape[2:], (on_device(images, tables, np.uint8),), (), elements=True)
 
 
-def mix_channels(images, matrices, offsets):
-    return run("mix_channels", images, images.shape[2:], (floats(images, matrices), floats(images, offsets)), ())
+def level_tables(images, kinds):
+    images, (n, c) = contiguous(images), images.shape[:2]
+    tables = array_module(images).empty((n, c, 256), dtype=np.uint8)
+    each_channel("level_tables", images, indices(images, kinds), tables)
+    return tables
+
+
+def mix_channels(images, matrices, of_means=None):
+    sums = None
+    if of_means is not None:
+        images, of_means = contiguous(images), on_device(images, of_means, np.float64)
+        sums = array_module(images).empty(images.shape[:2], dtype=np.float64)
+        each_channel("channel_sums", images, sums)
+    return run("mix_channels", images, images.shape[2:], (floats(images, matrices), of_means, sums), ())
+
+
+def each_channel(kernel, images, *args):
+    """Launch a kernel with a block for each channel of each image."""
+    n, c, h, w = images.shape
+    below_2_31("the pixels of an image", h * w)
+    if n:
+        launch(images, "augmentation.cu", kernel, (n * c,), (THREADS,), images, *args, size_of(images, (h, w)),
+               defines=variant(images))
+
+
+def sharpen(images, factors):
+    return run("sharpen", images, images.shape[2:], (floats(images, factors),), (), elements=True)
+
+
+def erase(images, boxes, value):
+    return run("erase", images, images.shape[2:], (indices(images, boxes),), (value,), elements=True)
+
+
+def mix_pairs(images, share, box):
+    numbers = np.float32(share), np.float32(1 - share), np.array([tuple(box)], BOX)
+    return run("mix_pairs", images, images.shape[2:], (), numbers, elements=True)
+
+
+def noise_fields(images, keys, alpha):
+    n, size = len(keys), 2 * images.shape[2] * images.shape[3]
+    below_2_31("the pixels of an image", size)
+    fields = array_module(images).empty((n, 2, *images.shape[2:]), dtype=np.float32)
+    if n:
+        launch(images, "augmentation.cu", "noise_fields", (blocks(n * -(-size // 8)),), (THREADS,),
+               on_device(images, keys, np.uint64), fields, n, size, alpha)
+    return fields
 
 
 def blur(images, weights):

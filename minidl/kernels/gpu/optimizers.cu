@@ -30,9 +30,10 @@ __device__ __forceinline__ Part my_part(const Table& table) {
     return {low, begin, min(begin + STRETCH, table.size[low])};
 }
 
-// f(elements) for each element of this block's part: elements[slot] is read first and written afterwards, if `kept`
-// says so for its slot.
-template <int USED, class F> __device__ __forceinline__ void update(const Table& table, unsigned kept, F f) {
+// f(elements) for each element of this block's part: elements[slot] is read first and written afterwards, if `wanted` and
+// `kept` say so for its slot.
+template <int USED, class F> __device__ __forceinline__ void update(const Table& table, unsigned kept, F f,
+    unsigned wanted = ~0u) {
     if (table.unless && *table.unless != 0) return;
     const Part part = my_part(table);
     REAL* slot[USED];
@@ -49,12 +50,12 @@ template <int USED, class F> __device__ __forceinline__ void update(const Table&
             Pack<REAL, WIDTH> packs[USED];
 #pragma unroll
             for (int s = 0; s < USED; s++)
-                if (slot[s]) packs[s] = load<WIDTH>(slot[s] + at, true);
+                if (slot[s] && (wanted >> s & 1)) packs[s] = load<WIDTH>(slot[s] + at, true);
 #pragma unroll
             for (int i = 0; i < WIDTH; i++) {
                 MATH v[USED];
 #pragma unroll
-                for (int s = 0; s < USED; s++) v[s] = slot[s] ? widen(packs[s].v[i]) : MATH(0);
+                for (int s = 0; s < USED; s++) v[s] = slot[s] && (wanted >> s & 1) ? widen(packs[s].v[i]) : MATH(0);
                 f(v);
 #pragma unroll
                 for (int s = 0; s < USED; s++) packs[s].v[i] = narrow<REAL>(v[s]);
@@ -67,7 +68,7 @@ template <int USED, class F> __device__ __forceinline__ void update(const Table&
     for (long long at = rest + threadIdx.x; at < part.end; at += blockDim.x) {
         MATH v[USED];
 #pragma unroll
-        for (int s = 0; s < USED; s++) v[s] = slot[s] ? widen(slot[s][at]) : MATH(0);
+        for (int s = 0; s < USED; s++) v[s] = slot[s] && (wanted >> s & 1) ? widen(slot[s][at]) : MATH(0);
         f(v);
 #pragma unroll
         for (int s = 0; s < USED; s++)
@@ -160,4 +161,51 @@ extern "C" __global__ void __launch_bounds__(256) unscale(const Table table, con
         bad = bad || v[0] - v[0] != 0;
     });
     if (bad) *found = 1;
+}
+
+// The sum over a block of 256 threads, for its first thread.
+__device__ __forceinline__ double added(double mine, double (&sums)[256]) {
+    __syncthreads();
+    sums[threadIdx.x] = mine;
+    for (int half = 128; half; half /= 2) {
+        __syncthreads();
+        if (int(threadIdx.x) < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+    }
+    return sums[0];
+}
+
+// The sum of the squares of all elements: `partial` has a place for each stretch of all tables, of which this one begins
+// at `first`. The last block of all to finish adds them in their order, and leaves a 0 in `done`.
+extern "C" __global__ void __launch_bounds__(256) grad_norm(const __grid_constant__ Table table, double* partial, int first,
+    int stretches, unsigned* done, double* total) {
+    __shared__ double sums[256];
+    __shared__ bool last;
+    const Part part = my_part(table);
+    const REAL* x = table.array[1][part.array];
+    double sum = 0;
+    for (long long at = part.begin + threadIdx.x; at < part.end; at += 256) sum += double(widen(x[at])) * double(widen(x[at]));
+    sum = added(sum, sums);
+    if (threadIdx.x == 0) {
+        partial[first + blockIdx.x] = sum;
+        __threadfence();
+        last = atomicAdd(done, 1u) == unsigned(stretches) - 1;
+    }
+    __syncthreads();
+    if (!last) return;
+    __threadfence();
+    const volatile double* all = partial;
+    sum = 0;
+    for (int i = threadIdx.x; i < stretches; i += 256) sum += all[i];
+    sum = added(sum, sums);
+    if (threadIdx.x != 0) return;
+    *total = sqrt(sum);
+    *done = 0;
+}
+
+// x <- grad * min(1, most / (norm + eps)); as it is where the norm is not finite
+extern "C" __global__ void __launch_bounds__(256) clip(const __grid_constant__ Table table, const double* __restrict__ length_at,
+    double most, double eps) {
+    const double length = *length_at, factor = most / (length + eps);
+    const MATH scale = MATH(length - length == 0 && factor < 1 ? factor : 1);
+    update<2>(table, 1, [=](MATH (&v)[2]) { v[0] = v[1] * scale; }, 2);
 }

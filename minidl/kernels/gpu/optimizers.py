@@ -5,13 +5,17 @@ A parameter and its state must share a memory order, whichever it is, without ga
 A gradient in another order is copied first.
 """
 
+import itertools
+
 import numpy as np
 
+from minidl.arrays import is_float
 from minidl.device import array_module
 from minidl.kernels import plain
+from minidl.kernels.gpu.columns import counters
 from minidl.kernels.gpu.elements import THREADS, variant
 from minidl.kernels.gpu.runtime.launcher import launch
-from minidl.kernels.parameters import memory_order
+from minidl.kernels.parameters import Arrays, memory_order
 from minidl.kernels.plain.optimizers import kept_unless
 
 ARRAYS, SLOTS, STRETCH = 64, 5, 4096                 # as in optimizers.cu
@@ -77,6 +81,25 @@ def unscale(grads, scale, found):
         launch_all("unscale", grads, [grads.addresses], scale, found)
     else:
         plain.unscale(grads, scale, found)
+
+
+def clip(grads, most, eps):
+    grads = Arrays(grads)
+    if not grads.gapless or len({g.dtype for g in grads}) > 1 or not is_float(grads[0].dtype) or not grads.starts[-1]:
+        return plain.clip(grads, most, eps)
+    xp = array_module(*grads)
+    clipped = Arrays([xp.empty_like(g) for g in grads])
+    tables = [table_of(grads, [clipped.addresses, grads.addresses], i) for i in range(0, len(grads), ARRAYS)]
+    firsts = [0, *itertools.accumulate(int(table["first"][0, table["count"][0]]) for table in tables)]
+    partial, norm = xp.empty(firsts[-1], dtype=np.float64), xp.empty((), dtype=np.float64)
+    done = counters(xp, grads[0].device.id, xp.cuda.get_current_stream().ptr)
+    for kernel, numbers in (("grad_norm", lambda first: (partial, first, firsts[-1], done, norm)),
+                            ("clip", lambda first: (norm, most, eps))):
+        for table, (first, end) in zip(tables, itertools.pairwise(firsts), strict=True):
+            if end > first:
+                launch(grads[0], "optimizers.cu", kernel, (end - first,), (THREADS,), table, *numbers(first),
+                       defines=variant(grads[0].dtype))
+    return list(clipped), norm
 
 
 def by_value_or_address(number):

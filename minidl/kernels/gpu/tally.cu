@@ -14,6 +14,7 @@ __device__ __forceinline__ int decided(const REAL* __restrict__ row, int classes
     if (classes == 1) return widen(row[0]) > 0;
     int best = 0;
     MATH largest = widen(row[0]);
+#pragma unroll 2                                 // with more, ptxas spills for sm_100
     for (int c = 1; c < classes; c++) {
         const MATH v = widen(row[c]);
         if (v > largest || (v != v && largest == largest)) {             // the first NaN wins, as in argmax

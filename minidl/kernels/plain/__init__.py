@@ -5,10 +5,26 @@ signatures, in modules of the same names, and is tested against these. Start wit
 """
 
 from minidl.kernels.plain.activation import activation, activation_gradient, relu, relu_gradient
+from minidl.kernels.plain.adaptive_max_pooling import adaptive_max_pool2d, adaptive_max_pool2d_gradient
 from minidl.kernels.plain.add import add
-from minidl.kernels.plain.augmentation import add_noise, blend_each, blur, displace, gather, look_up, mix_channels, warp
+from minidl.kernels.plain.augmentation import (
+    add_noise,
+    blend_each,
+    blur,
+    displace,
+    erase,
+    gather,
+    level_tables,
+    look_up,
+    mix_channels,
+    mix_pairs,
+    noise_fields,
+    sharpen,
+    warp,
+)
 from minidl.kernels.plain.average_pooling import avg_pool2d, avg_pool2d_gradient
 from minidl.kernels.plain.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from minidl.kernels.plain.copies import concatenate, place
 from minidl.kernels.plain.cross_entropy import cross_entropy
 from minidl.kernels.plain.dropout import dropout
 from minidl.kernels.plain.matmul import matmul
@@ -25,7 +41,7 @@ from minidl.kernels.plain.normalization import (
     local_response_norm_gradient,
     move_moments,
 )
-from minidl.kernels.plain.optimizers import adagrad, adam, lerp, nadam, rmsprop, sgd, unscale
+from minidl.kernels.plain.optimizers import adagrad, adam, clip, lerp, nadam, rmsprop, sgd, unscale
 from minidl.kernels.plain.reduction import axis_sums
 from minidl.kernels.plain.resampling import resample
 from minidl.kernels.plain.selection import select
@@ -37,6 +53,8 @@ __all__ = [
     "activation_gradient",
     "adagrad",
     "adam",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_gradient",
     "add",
     "add_noise",
     "avg_pool2d",
@@ -47,18 +65,22 @@ __all__ = [
     "blend_each",
     "blur",
     "channel_moments",
+    "clip",
+    "concatenate",
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
     "cross_entropy",
     "displace",
     "dropout",
+    "erase",
     "gather",
     "group_norm",
     "group_norm_gradient",
     "layer_norm",
     "layer_norm_gradient",
     "lerp",
+    "level_tables",
     "local_response_norm",
     "local_response_norm_gradient",
     "log_softmax",
@@ -68,14 +90,18 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_gradient",
     "mix_channels",
+    "mix_pairs",
     "move_moments",
     "nadam",
+    "noise_fields",
+    "place",
     "relu",
     "relu_gradient",
     "resample",
     "rmsprop",
     "select",
     "sgd",
+    "sharpen",
     "softmax",
     "softmax_gradient",
     "tally",

@@ -118,6 +118,17 @@ def lerp(xs, targets, weight):
         x += (target - x) * weight
 
 
+def clip(grads, most, eps):
+    """([g * min(1, most / (|all| + eps)) for each g], |all|), the norm of all as one vector: float64 ().
+
+    As they are, but copied, where the norm is not finite.
+    """
+    xp = array_module(*grads)
+    norm = xp.sqrt(sum(xp.square(g, dtype=xp.float64).sum() for g in grads))         # 1e20 squared overflows float32
+    factor = xp.where(xp.isfinite(norm), xp.minimum(most / (norm + eps), 1), 1)
+    return [g * factor.astype(g.dtype) for g in grads], norm
+
+
 def unscale(grads, scale, found):
     """g <- g / scale for all gradients, Arrays; `found`, float32 (), becomes 1 if a result is not finite."""
     xp, inverse = array_module(scale), (1 / scale.astype(np.float64)).astype(np.float32)

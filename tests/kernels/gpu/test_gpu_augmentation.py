@@ -70,9 +70,38 @@ def test_colours_and_noise(shape, seed):
     rng = np.random.default_rng(seed)
     (n, c), images = shape[:2], images_of(rng, shape)
     assert_agree("look_up", images, images_of(rng, (n, c, 256)))
-    assert_agree("mix_channels", images, rng.normal(0, 1, (n, c, c)), rng.normal(0, 9, (n, c)), off=1)
+    assert_agree("mix_channels", images, rng.normal(0, 1, (n, c, c)), off=1)
+    assert_agree("mix_channels", images, rng.normal(0, 1, (n, c, c)), rng.normal(0, 1, (n, c, c)), off=1)
     keys = rng.integers(0, 2**63, n).astype(np.uint64)
     assert_agree("add_noise", images, keys, np.full(n, 25.0), off=1)
+
+
+@given(shape=sizes, seed=seeds, dtype=dtypes)
+def test_sharpen_erase_and_mix(shape, seed, dtype):
+    rng = np.random.default_rng(seed)
+    (n, _, h, w), images = shape, images_of(rng, shape, dtype)
+    assert_agree("sharpen", images, rng.normal(1, 1, n))
+    boxes = rng.integers(0, [[h, w, h + 1, w + 1]], (n, 4))
+    assert_agree("erase", images, boxes, 9)
+    assert_agree("mix_pairs", images, rng.random(), (rng.integers(h), rng.integers(w), h, w))
+    assert_agree("mix_pairs", images, 0, (0, 0, h, w))
+
+
+@given(shape=sizes, seed=seeds)
+def test_level_tables(shape, seed):
+    """Of all bytes, of a few, and of a single one."""
+    rng = np.random.default_rng(seed)
+    for low, high in ((0, 256), (50, 60), (7, 8)):
+        images = np.asarray(rng.integers(low, high, shape), np.uint8)
+        assert_agree("level_tables", images, rng.integers(0, 3, len(images)))
+
+
+@given(shape=sizes, seed=seeds)
+def test_fields_of_noise_have_the_bits_of_numpy(shape, seed):
+    keys = np.random.default_rng(seed).integers(0, 2**64, shape[0], np.uint64)
+    with emulator.twice():
+        ours = kernels.noise_fields(np.empty(shape, np.uint8), keys, 50.0)
+    np.testing.assert_array_equal(ours, plain.noise_fields(np.empty(shape, np.uint8), keys, 50.0))
 
 
 def test_numbers_may_be_on_the_cpu():

@@ -4,6 +4,7 @@ import emulator
 import numpy as np
 import pytest
 import strict_array as xp
+import strict_cuda
 from agreement import kernels
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +57,33 @@ def test_one_launch_updates_all_parameters(monkeypatch):
     xs = Arrays(asarray(np.zeros(n, np.float32)) for n in range(ARRAYS))
     gpu.sgd(xs, list(xs), Arrays(xs), 0.1, 0.9, 0.0, False)
     assert len(launches) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(("some_shapes", "launches"), [
+    ([(STRETCH + 5,), (0,), (3, 7), (2 * STRETCH,), (1,)], 2), ([(3,)] * (ARRAYS + 2), 4),
+], ids=["large", "many"])
+@pytest.mark.parametrize("most", [1.0, 1e4])
+def test_clipping_takes_two_launches(some_shapes, launches, dtype, most):
+    """One for all norms and one for all gradients; the last block to finish adds the squares in their order."""
+    rng = np.random.default_rng(0)
+    grads = [rng.standard_normal(shape).astype(dtype) for shape in some_shapes]
+    strict_cuda.launches.clear()
+    ours, norm = kernels.clip(grads, most, 1e-6)
+    assert strict_cuda.launches["grad_norm"] == strict_cuda.launches["clip"] == launches / 2
+    theirs, length = plain.clip([g.astype(np.float64) for g in grads], most, 1e-6)
+    assert norm == pytest.approx(length, rel=1e-12)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3 if dtype == "float16" else 1e-6, atol=1e-7)
+    with emulator.twice():
+        kernels.clip(grads, most, 1e-6)
+
+
+def test_gradients_that_are_not_finite_are_not_scaled():
+    for bad in (np.nan, np.inf):
+        (grad,), norm = kernels.clip([np.array([3, bad, 4], np.float32)], 1, 1e-6)
+        np.testing.assert_array_equal(grad, np.array([3, bad, 4], np.float32))
+        assert not np.isfinite(norm)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop"])

@@ -26,6 +26,17 @@ def test_max_pooling(case, dtype, layout, relu, special, seed):
     agree("max_pool2d_gradient", layout(grad), winner, x.shape, window, factor=4)
 
 
+@given(shape=st.tuples(st.integers(0, 2), st.integers(1, 5), st.integers(1, 9), st.integers(1, 9)),
+       size=st.tuples(st.integers(1, 11), st.integers(1, 11)), dtype=dtypes, layout=layouts, special=st.booleans(),
+       seed=seeds)
+def test_adaptive_max_pooling(shape, size, dtype, layout, special, seed):
+    """Into fewer parts than pixels, and into more."""
+    x, = draw(seed, dtype, shape, special=special)
+    _, winner = agree("adaptive_max_pool2d", layout(x), size)
+    grad, = draw(seed, dtype, winner.shape)
+    agree("adaptive_max_pool2d_gradient", layout(grad), winner, shape, factor=4)
+
+
 @given(case=poolings(), dtype=dtypes, layout=layouts, shared=st.booleans(), special=st.booleans(), seed=seeds)
 def test_average_pooling(case, dtype, layout, shared, special, seed):
     """With one share for all windows, or one for each."""

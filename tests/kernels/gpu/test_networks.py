@@ -8,10 +8,9 @@ import strict_cuda
 
 import minidl.functional as F
 import zoo
-from minidl import Tensor, manual_seed, optim
+from minidl import Tensor, graphed, manual_seed, optim
 from minidl.kernels import using
 
-STEPS = 20
 NETWORKS = {                         # images of a step, and at most so many launches and new arrays of a step
     "lenet5": ((8, 1, 28, 28), 40, 80),
     "resnet20": ((4, 3, 12, 12), 250, 400),
@@ -43,12 +42,13 @@ def train(model, images, labels):
     return losses, dict(strict_cuda.launches), emulator.Fence.made - arrays
 
 
+@pytest.mark.parametrize("steps", [2, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("dtype", TOLERANCES)
-def test_training_equals_that_on_the_cpu(name, dtype):
+def test_training_equals_that_on_the_cpu(name, dtype, steps):
     shape, most_launches, most_arrays = NETWORKS[name]
     rng = np.random.default_rng(0)
-    images, labels = rng.standard_normal((STEPS, *shape)).astype(dtype), rng.integers(0, 10, (STEPS, shape[0]))
+    images, labels = rng.standard_normal((steps, *shape)).astype(dtype), rng.integers(0, 10, (steps, shape[0]))
     here, there = network(name, dtype), network(name, dtype)
     for tensor in there.parameters() + there.buffers():
         tensor.data = strict_array.asarray(tensor.data)
@@ -65,3 +65,28 @@ def test_training_equals_that_on_the_cpu(name, dtype):
     print(name, sum(launches.values()), "launches", arrays, "arrays", launches)
     assert sum(launches.values()) < most_launches
     assert arrays < most_arrays
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_nothing_of_a_step_is_refused_by_a_capture(gpu, capsys, name):
+    """The fourth step is a replay; its loss has the bits of the eager one."""
+    shape, *_ = NETWORKS[name]
+    rng = np.random.default_rng(0)
+    images, labels = rng.standard_normal((4, *shape)).astype(np.float32), rng.integers(0, 10, (4, shape[0]))
+    losses = []
+    for graph in (False, True):
+        model = network(name, "float32").to("gpu")
+        optimizer = optim.SGD(model.parameters(), lr=1e-2, momentum=0.9)
+
+        def step(x, y, model=model, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss
+        step = graphed(step) if graph else step
+        losses.append([step(Tensor(x, device="gpu"), Tensor(y, device="gpu")).item()
+                       for x, y in zip(images, labels, strict=True)])
+    assert losses[0] == losses[1]
+    assert "graph: " not in capsys.readouterr().out

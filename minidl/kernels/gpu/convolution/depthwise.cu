@@ -46,8 +46,9 @@ extern "C" __global__ void __launch_bounds__(256) depthwise_input_gradient(const
                 const int column = p.x + g.left - kx * g.dw;
                 if (column < 0 || column % g.sw || column / g.sw >= g.ow) continue;
                 const long long pixel = (long long)(y / g.sh) * g.ow + column / g.sw;
-                for (int f = p.channel * filters; f < (p.channel + 1) * filters; f++)
-                    sum += widen(image[pixel * g.f + f]) * widen(weight[(ky * g.kw + kx) * g.f + f]);
+                const int first = p.channel * filters;
+                const REAL *a = image + pixel * g.f + first, *b = weight + (ky * g.kw + kx) * g.f + first;
+                for (int f = 0; f < filters; f++) sum += widen(a[f]) * widen(b[f]);
             }
         }
         out[at] = narrow<REAL>(sum);
