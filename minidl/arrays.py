@@ -11,8 +11,10 @@ import numpy as np
 from minidl.device import CPU, Array, Device, device_of, is_array
 from minidl.memory import out_of_memory
 from minidl.missing import setting_instead
+from minidl.traced import Traced
 
-ON_CPU = frozenset({np.ndarray, float, int, bool, tuple, type(None)})
+OWN = frozenset({np.ndarray, Traced})            # classes of arrays on the CPU that tensors have
+ON_CPU = frozenset({np.ndarray, Traced, float, int, bool, tuple, type(None)})
 PLAIN = frozenset("?bBhHiIlLqQfd")              # NumPy's letters for bool, integers, float32 and float64
 
 
@@ -21,7 +23,7 @@ def plain_array(array: Array) -> Array:
 
     Raises TypeError for element types that tensors do not have.
     """
-    if array.__class__ is not np.ndarray and isinstance(array, np.ndarray):
+    if array.__class__ not in OWN and isinstance(array, np.ndarray):
         if np.ma.is_masked(array):
             raise TypeError("a tensor cannot have masked elements; replace them with .filled(value)")
         array = np.asarray(array)

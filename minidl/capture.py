@@ -18,6 +18,8 @@ MOST = 64                                        # numbers of each kind in a ste
 class Varying:
     """The numbers of one captured step: float64 (MOST,) and uint64 (MOST,) on the GPU, and where they come from."""
 
+    on_host = False
+
     def __init__(self, floats: Array, seeds: Array) -> None:
         self.arrays = {FLOAT: floats, SEED: seeds}
         self.values: dict[str, list[Any]] = {FLOAT: [], SEED: []}
@@ -38,6 +40,26 @@ class Varying:
         function()
         self.log.append((None, 0, function))
 
+    def from_host(self, function: Callable[[], Any]) -> Any:
+        """The GPU makes its random numbers itself."""
+        return function()
+
+    def seen(self, x: Array, tensor: Any = None) -> Array:
+        """x, which an operation reads: the launches of a graph tell what it needs."""
+        return x
+
+    def check(self, name: str, out: Array) -> None:
+        """The capture itself refuses what is not on the GPU."""
+
+    def module(self, module: Any) -> None:
+        """What a module does is in the launches."""
+
+    def gradient(self, node: Any, is_first: bool | None = None) -> None:
+        """The gradient of a leaf stays where it is."""
+
+    def clear(self, nodes: list[Any]) -> None:
+        """Leaves without a gradient get the same one again."""
+
     def again(self) -> None:
         """Do what the host does in a step, in the same order: the values are then those of the next repetition."""
         for kind, place, function in self.log:
@@ -57,6 +79,21 @@ def each_time(function: Callable[[], Any]) -> None:
         function()
     else:
         mode.varying.each_time(function)
+
+
+def from_host(function: Callable[[], Any]) -> Any:
+    """function(), an array that the host makes; in a captured step on the CPU, made anew in each repetition."""
+    return function() if mode.varying is None else mode.varying.from_host(function)
+
+
+def by_host(update: Callable[[], Any]) -> bool:
+    """Whether `update` is called here, as it is in each repetition: in a captured step on the CPU."""
+    if mode.checking is not None:
+        mode.checking()
+    if mode.varying is None or not mode.varying.on_host:
+        return False
+    mode.varying.each_time(update, "update")
+    return True
 
 
 def if_capture_fails(undo: Callable[[], Any]) -> None:

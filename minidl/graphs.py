@@ -1,10 +1,11 @@
-"""CUDA graphs: a whole training step, hundreds of launches, captured once and then repeated by a single call.
+"""Captured steps: a whole training step, hundreds of launches, captured once and then repeated by a single call.
 
     step = minidl.graphed(step)                  # step(images, labels): forward, backward and update
 
-What a small network costs on a GPU is mostly the time to launch its kernels one by one. The numbers that change from
-step to step lie in GPU memory and are set before each repetition (`capture.py`), so a graph gives the same bits as the
-eager step. It has a stream and a memory pool of its own: the addresses in it stay valid, and nobody else gets them.
+On the CPU, `host_graph.py` repeats the calls of kernels. On a GPU, a captured step is a CUDA graph: what a small
+network costs there is mostly the time to launch its kernels one by one. The numbers that change from step to step lie
+in GPU memory and are set before each repetition (`capture.py`), so a graph gives the same bits as the eager step. It
+has a stream and a memory pool of its own: the addresses in it stay valid, and nobody else gets them.
 """
 
 import functools
@@ -16,6 +17,7 @@ import numpy as np
 
 from minidl.capture import FLOAT, MOST, SEED, Varying
 from minidl.device import Array, array_module, at, random_state, set_random_state
+from minidl.kernels import host_backend, plain, settings
 from minidl.memory import graphs
 from minidl.modes import mode
 from minidl.tensor import Tensor, as_array
@@ -28,13 +30,13 @@ NUMBERS = np.dtype([(FLOAT, np.float64, MOST), (SEED, np.uint64, MOST)])
 
 
 def graphed(step: Callable[..., Any]) -> "Graphed":
-    """The same function, whose calls are captured as a CUDA graph and repeated.
+    """The same function, whose calls are captured and repeated: as a CUDA graph, or as calls of kernels on the CPU.
 
-    step  takes arrays or tensors on a GPU and returns tensors, arrays or None. All it does must happen on the GPU, with
-          minidl's functions and optimizers; what it reads besides its arguments must stay where it is
+    step  takes arrays or tensors and returns tensors, arrays or None. All it does must happen with minidl's functions
+          and optimizers, and array code; what it reads besides its arguments must stay where it is
     The first two calls are eager, and the third is captured. Arguments of another shape or dtype are computed eagerly.
-    What is returned is overwritten by the next call. On the CPU, and while a profile or `detect_nonfinite` is open,
-    every call is eager; so it is after a capture that failed, which is said once.
+    What is returned is overwritten by the next call. While a profile or `detect_nonfinite` is open, calls are eager; so
+    they are after a capture that failed, which is said once.
     """
     return Graphed(step)
 
@@ -53,20 +55,26 @@ class Graphed:
         self.shapes: Any = None                  # of the arguments that are captured
         self.known: Any = None                   # the state for which they are
         self.calls = self.captures = 0
-        self.graph: Graph | None = None
+        self.graph: Any = None                   # a Graph, or on the CPU a HostGraph
         self.stream: Any = None
         self.given_up, self.said = "", set[str]()
 
     def __call__(self, *inputs: Any) -> Any:
         arrays = [as_array(x) for x in inputs]
-        if not arrays or isinstance(arrays[0], np.ndarray):
+        if not arrays:
             return self.step(*inputs)
+        if isinstance(arrays[0], np.ndarray):
+            return self.chosen(inputs, arrays, self.recorded)
         with at(arrays[0]), self.own_stream(array_module(arrays[0]).cuda):
-            if why := self.eager_because(arrays):
-                self.say(why)
-            elif self.ready():
-                return self.captured(inputs, arrays)
-            return self.eagerly(inputs)
+            return self.chosen(inputs, arrays, self.captured)
+
+    def chosen(self, inputs: tuple[Any, ...], arrays: list[Array], captured: Callable[..., Any]) -> Any:
+        """The result of the captured step, or of an eager one."""
+        if why := self.eager_because(arrays):
+            self.say(why)
+        elif self.ready():
+            return captured(inputs, arrays)
+        return self.eagerly(inputs)
 
     def eager_because(self, arrays: list[Array]) -> str:
         """Why this call cannot be a repetition; "" if it can."""
@@ -78,11 +86,14 @@ class Graphed:
             return "detect_nan looks at each operation"
         if self.given_up or (why := self.reason()):
             return self.given_up or why
+        if isinstance(arrays[0], np.ndarray) and host_backend() is plain:
+            return "array code computes it, whose calls are not worth recording"
         return "" if shapes == self.shapes else "its batch has another shape than the first, as a smaller last one has"
 
     def ready(self) -> bool:
         """Whether there were enough eager calls in the present state; counts them."""
-        if (state := self.state()) != self.known:
+        state = self.state(), settings.backend, settings.winograd, mode.recording
+        if state != self.known:
             self.known, self.graph, self.calls = state, None, 0
         self.calls += 1
         return self.calls > WARM_UP
@@ -103,6 +114,34 @@ class Graphed:
                 self.say(self.given_up)
                 return self.eagerly(inputs)
         return self.graph.replay(arrays)
+
+    def recorded(self, inputs: tuple[Any, ...], arrays: list[Array]) -> Any:
+        """The same on the CPU: the step is recorded, then checked against an eager one, then repeated."""
+        from minidl.host_graph import HostGraph, Unrecorded
+        if self.graph is not None and self.graph.moved:
+            self.graph, self.calls = None, WARM_UP
+        if self.graph is not None and self.graph.adds_up:
+            return self.eagerly(inputs)
+        if self.graph is not None and self.graph.checked:
+            return self.graph.replay(arrays)
+        if self.graph is not None:
+            out = self.graph.check(lambda: self.eagerly(inputs), arrays)
+        elif self.captures == CAPTURES:
+            self.given_up = "it changes from call to call"
+            return self.eagerly(inputs)
+        else:
+            self.captures += 1
+            try:
+                self.graph = HostGraph(self.step, inputs, arrays)
+            except Unrecorded as error:
+                self.given_up = f"it cannot be captured: {error}"
+                self.say(self.given_up)
+                return self.eagerly(inputs)
+            out = self.graph.out
+        if self.graph.refused:
+            self.given_up, self.graph = f"it cannot be captured: {self.graph.refused}", None
+            self.say(self.given_up)
+        return out
 
     def eagerly(self, inputs: tuple[Any, ...]) -> Any:
         """The step itself; tensors keep the arrays that a graph knows."""

@@ -16,6 +16,7 @@ class Mode(threading.local):
     half: Any = None                                # the dtype of products under `autocast`: see precision.py
     varying: Any = None                             # in a captured step: its numbers that change, see capture.py
     recomputing = False                             # whether a module runs again, in a backward pass: nn/checkpoint.py
+    checking: Any = None                            # what is called before an update, while a captured step is checked
     fixed = False                                   # whether tensors keep their arrays, whose addresses a graph knows
     watcher: Any = None                             # an open profile: see profiling.py
 

@@ -64,6 +64,8 @@ class Tensor:
         self.array = as_array(data, dtype)
         if device is not None:
             self.array = Device.parse(device).put(self.array)
+        if mode.varying is not None:
+            mode.varying.check("Tensor", self.array)
         self.node = None
         if requires_grad:
             self.requires_grad = True
@@ -81,7 +83,7 @@ class Tensor:
     @property
     def data(self) -> Array:
         """The elements: an array. Can be set to another one, which is then shared, not copied."""
-        return self.array
+        return self.array if mode.varying is None else mode.varying.seen(self.array, self)
 
     @data.setter
     def data(self, data: ArrayLike) -> None:
@@ -144,6 +146,8 @@ class Tensor:
         if array is not None and array.shape != self.array.shape:
             raise ValueError(f"a gradient of shape {array.shape} does not match a tensor of shape {self.array.shape}")
         self.node.grad = array
+        if mode.varying is not None:
+            mode.varying.clear([self.node]) if array is None else mode.varying.gradient(self.node)
 
     # Methods; functional/methods.py adds the operators and all other methods
 
@@ -287,6 +291,9 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
         if 0 < tensors < len(inputs):               # settings follow without a name, such as a kernel size
             inputs, more = inputs[:tensors], inputs[tensors:]
         arrays = [x.array if isinstance(x, Tensor) else as_operand(name, x) for x in inputs]
+        if mode.varying is not None:
+            arrays = [mode.varying.seen(array, x if isinstance(x, Tensor) else None)
+                      for array, x in zip(arrays, inputs, strict=True)]
         there = check_same_device(name, arrays)
         if arrays and arrays[0].__class__ in NUMBERS and not any(hasattr(x, "dtype") for x in arrays):
             arrays[0] = as_array(arrays[0])         # of numbers alone: float32
@@ -317,6 +324,8 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
         out, backward = result
         if mode.finite_only:
             check_finite(out, name, "output")
+        if mode.varying is not None:
+            mode.varying.check(name, out)
         parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
         if not mode.recording or not any(parents) or (out.dtype.kind != "f" and not is_float(out.dtype)):
             return Tensor.made_by(out, None)        # `backward` and everything it refers to is freed here
@@ -350,9 +359,12 @@ def backpropagate(root: Node, gradient: Array, retain_graph: bool = False) -> No
 def visit(node: Node, grads: dict[Node, Array]) -> None:
     """Keep the gradient of a node, if it keeps it, and pass it on to its parents."""
     if node.keeps_grad:
+        is_first = node.grad is None
         node.grad = grads[node] if node.grad is None else no_scalar(accumulate(node.grad, grads[node]))
         if node.finished is not None:
             node.finished(node)
+        if mode.varying is not None:
+            mode.varying.gradient(node, is_first)
     watched(propagate, "backward", node.name)(node, grads)
 
 

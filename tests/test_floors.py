@@ -24,7 +24,7 @@ FLOORS = [                                            # lowest first
     {"cores", "version", "flags", "missing", "scalars", "scope", "spelling", "text"},
     {"described"},
     {"device"},
-    {"memory"},
+    {"memory", "traced"},
     {"arrays", "errors", "faults", "modes", "writes"},
     {"capture", "precision"},
     {"slips"},
@@ -38,7 +38,8 @@ FLOORS = [                                            # lowest first
     {"kernels.cpu", "kernels.gpu"},                   # all other files of these folders
     {"kernels", "tensor"},                            # the tape needs no kernels
     {"functional"},
-    {"nn", "optim", "profiling", "testing", "graphs"},
+    {"host_graph", "nn", "optim", "profiling", "testing"},
+    {"graphs"},
     {"distributed", "onnx", "summary"},
     {"augment", "io"},
     {"data", "demo", "plot"},
@@ -55,11 +56,12 @@ FLOORS = [                                            # lowest first
 ]
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
     "version": 10, "device": 220, "scalars": 80, "text": 80, "described": 45, "errors": 100, "flags": 80,
-    "arrays": 125, "modes": 70, "writes": 100, "faults": 50, "precision": 90, "capture": 90, "memory": 50,
-    "graphs": 210, "scope": 90, "kernels": 75, "kernels.*": 290, "kernels.plain": 1310, "kernels.cpu": 1690,
-    "kernels.cpu.runtime": 1160, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120, "kernels.cpu.gemm": 550,
-    "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850, "kernels.cpu.softmax": 540,
-    "kernels.gpu": 1820, "kernels.gpu.runtime": 250, "tensor": 475, "functional": 3080, "nn": 2460, "onnx": 2600,
+    "arrays": 125, "modes": 75, "writes": 100, "faults": 50, "precision": 90, "capture": 125, "memory": 50,
+    "graphs": 255, "host_graph": 160, "traced": 145, "scope": 90, "kernels": 75, "kernels.*": 290,
+    "kernels.plain": 1310, "kernels.cpu": 1690, "kernels.cpu.runtime": 1580, "kernels.cpu.llvm": 1450,
+    "kernels.cpu.layout": 120, "kernels.cpu.gemm": 550, "kernels.cpu.convolution": 1450,
+    "kernels.cpu.normalization": 850, "kernels.cpu.softmax": 550, "kernels.gpu": 1820, "kernels.gpu.runtime": 250,
+    "tensor": 495, "functional": 3080, "nn": 2460, "onnx": 2600,
     "optim": 1810, "profiling": 385, "testing": 590, "io": 2960, "summary": 120, "data": 3360, "plot": 2000,
     "train": 3700, "minidl": 40, "zoo": 1810, "examples": 820, "commands": 1760, "demo": 200, "evaluation": 790,
     "report": 1780, "cli": 70, "serve": 1600, "__main__": 10, "augment": 1130, "missing": 390, "spelling": 80,

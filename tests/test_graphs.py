@@ -172,12 +172,6 @@ def test_a_changed_state_is_captured_anew_but_not_for_ever(gpu, capsys):
     assert step.given_up == "it changes from call to call"
 
 
-def test_the_cpu_takes_eager_steps():
-    step = minidl.graphed(lambda x: x * 2)
-    assert step(Tensor(np.ones(2, np.float32))).numpy().tolist() == [2, 2]
-    assert step.captures == 0
-
-
 def test_an_optimizer_that_is_not_ready_for_graphs_stays_eager(gpu, capsys):
     class Halving(optim.Optimizer):
         def update(self, kernels, batch, grads):

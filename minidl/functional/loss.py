@@ -5,11 +5,13 @@ Names, settings and defaults are PyTorch's. `reduction` is "mean", "sum" or "non
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minidl import faults
+from minidl.capture import each_time
 from minidl.device import array_module
 from minidl.functional.activation import log_softmax
 from minidl.functional.checks import (
@@ -63,7 +65,8 @@ def _cross_entropy(logits, target, weight, /, *, ignore_index, reduction, label_
     kernels = backend(logits)
     check_indices(name, logits.shape, target)
     if kernels is plain or isinstance(target, np.ndarray):               # a GPU's kernel checks the classes itself
-        check_classes(name, logits.shape[1], target, ignore_index)
+        check = partial(check_classes, name, logits.shape[1], target, ignore_index)
+        each_time(check) if isinstance(target, np.ndarray) else check()
     check_reduction(name, reduction)
     weight = class_weights(name, weight, logits)
     losses, total, dlogits = kernels.cross_entropy(logits, target, weight, ignore_index, smoothing, reduction == "mean")

@@ -19,7 +19,7 @@ import numpy as np
 from minidl.arrays import plain_array
 from minidl.device import Device, array_module, at, is_dtype
 from minidl.missing import MODULE, Listed, answer
-from minidl.modes import NonFiniteError
+from minidl.modes import NonFiniteError, mode
 from minidl.nn.hooks import Hook, RemovableHandle, call_with_hooks, register
 from minidl.scalars import check_set_to_none
 from minidl.tensor import Tensor
@@ -86,6 +86,8 @@ class Module:
         """The output of `forward`, with the hooks run before and after it."""
         if self.built_with is None:                         # an `__init__` that was put in later, as by `dataclass`
             remember(self)
+        if mode.varying is not None:
+            mode.varying.module(self)
         try:
             if self.forward_hooks or self.forward_pre_hooks:
                 return call_with_hooks(self, inputs, settings)

@@ -84,7 +84,7 @@ class BatchNorm(Module):
         running = self.running_mean, self.running_var, self.num_batches_tracked
         with at(mean):
             moved = backend(mean).move_moments(*(tensor.data for tensor in running), mean, var, momentum, n, mode.fixed)
-        for tensor, array in zip(running, moved, strict=True):
+        for tensor, array in () if mode.fixed else zip(running, moved, strict=True):
             tensor.data = array
 
     def extra_repr(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from minidl.capture import by_host
 from minidl.device import CPU, array_module, at
 from minidl.kernels import Arrays, backend
 from minidl.optim.optimizer import as_like, same
@@ -83,6 +84,8 @@ class Average:
 
     def update(self) -> None:
         """Move the averages towards the weights; call it after every step of the optimizer."""
+        if by_host(self.update):
+            return
         if self.applied:
             raise RuntimeError(f"{type(self).__name__}: update() was called inside `with averaged()`")
         self.move()

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from minidl.arrays import is_float
-from minidl.capture import each_time, if_capture_fails, varying
+from minidl.capture import by_host, each_time, if_capture_fails, varying
 from minidl.described import changed
 from minidl.device import CPU, array_module, at, device_of
 from minidl.kernels import Arrays, backend, expect_training
@@ -164,12 +164,16 @@ class Optimizer:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set the gradients of all parameters to None."""
         check_set_to_none(type(self).__name__, set_to_none)
-        for p in self.parameters:
-            if p.node is not None:
-                p.node.grad = None
+        nodes = [p.node for p in self.parameters if p.node is not None]
+        for node in nodes:
+            node.grad = None
+        if mode.varying is not None:
+            mode.varying.clear(nodes)
 
     def step(self) -> None:
         """Update every parameter that has a gradient."""
+        if by_host(self.step):
+            return
         for i, group in enumerate(self.param_groups):
             values = [group[key] for key in self.settings]
             if not same(values, self.seen[i]):

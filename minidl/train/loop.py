@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.capture import by_host
 from minidl.data import DataLoader, ImageDataset
 from minidl.data.protocol import Batch
 from minidl.data.resident import is_resident
@@ -162,8 +163,8 @@ class Loop:
         scaler = self.run.scaler
         if scaler:
             scaler.unscale_(optimizer)
-        if self.settings.clip_norm is not None:
-            self.clip(self.settings.clip_norm)
+        if self.settings.clip_norm is not None and not by_host(clip := partial(self.clip, self.settings.clip_norm)):
+            clip()
         if scaler:
             scaler.step(optimizer)
             scaler.update()

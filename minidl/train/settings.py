@@ -49,8 +49,8 @@ class Settings:
     patience             stop after this many epochs without improvement
     amp                  "float16" or "bfloat16": products in half precision, on a GPU; weights, statistics and losses
                          stay float32. With float16 the loss is scaled, and steps whose gradients overflow are left out
-    graph                capture a step as a CUDA graph and repeat it, on a GPU: the same results with fewer launches.
-                         Other steps, such as that of a smaller last batch, stay eager
+    graph                capture a step and repeat it: the same results with less work for Python. On a GPU it is a CUDA
+                         graph. Other steps, such as that of a smaller last batch, stay eager
     resident             whether the training images are kept on the GPU, and batches made there; None: if they fit
                          into a quarter of its free memory, and nothing has to be done to them on the CPU. The results
                          are the same
@@ -203,7 +203,7 @@ class Settings:
             raise ValueError("fit: average and ema_decay both say which weights are kept; give one of them")
         if self.amp is not None:
             half(self.amp, "fit: amp")
-        for name, reason in {"amp": "needs a GPU; the CPU computes in float32", "graph": "needs a GPU"}.items():
+        for name, reason in {"amp": "needs a GPU; the CPU computes in float32"}.items():
             if (value := getattr(self, name)) and Device.parse(self.device) == CPU:
                 command = f"--{name}" if value is True else f"--{name} {value}"
                 raise for_command(ValueError(f"fit: {name}={value!r} {reason}"), f"{command} {reason}")

@@ -6,15 +6,17 @@ the end of an epoch. A loss that is not finite is then noticed late; the step in
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minidl import faults
+from minidl.capture import each_time
 from minidl.device import CPU, Array, Device, array_module, at
 from minidl.evaluation.decisions import UNKNOWN, correct
 from minidl.kernels import backend
-from minidl.modes import NonFiniteError
+from minidl.modes import NonFiniteError, mode
 from minidl.tensor import Tensor
 from minidl.train.run import Position
 
@@ -31,15 +33,23 @@ class Sums:
         self.position = position
 
     def add_loss(self, loss: Tensor, count: int) -> Any:
-        """Add the mean loss of `count` images; returns it as a number. Raises NonFiniteError before it does harm."""
+        """Add the mean loss of `count` images; returns it. Raises NonFiniteError before it does harm."""
+        each_time(partial(self.count_loss, loss.detach(), count))
+        return float(loss) if mode.varying is None else loss.data.astype(np.float64)
+
+    def count_loss(self, loss: Tensor, count: int) -> None:
+        """What the host does with a loss."""
         value = float(loss)
         if not math.isfinite(value):
             raise NonFiniteError(f"the loss is {value}")
         self.position.loss += value * count
-        return value
 
     def add_decisions(self, logits: Array, labels: Array) -> None:
         """Add how many labels count, and how many of them the model decides on."""
+        each_time(partial(self.count_decisions, logits, labels))
+
+    def count_decisions(self, logits: Array, labels: Array) -> None:
+        """What the host does with the scores of a batch."""
         counted, right = correct(logits, labels)
         self.position.counted += counted
         self.position.correct += right

@@ -319,11 +319,6 @@ def test_a_model_with_hooks_takes_eager_steps(gpu, tmp_path, capsys):
     assert "graph: this step is eager, because the model has hooks" in capsys.readouterr().out
 
 
-def test_a_graph_on_the_cpu_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"^fit: graph=True needs a GPU$"):
-        toy_run.train(tmp_path, graph=True)
-
-
 @needs_emulator
 def test_a_graph_of_convolutions(gpu, tmp_path, capsys):
     rows = [toy_run.train(tmp_path / str(graph), device="gpu", epochs=1, validation_set=None, graph=graph)

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from minidl.capture import from_host
 from minidl.kernels.cpu.selection import select
 from minidl.kernels.plain.dropout import mask
 
 
 def dropout(x, shape, seed, p, scale):
-    kept = mask(np, shape, seed, p)
+    kept = from_host(lambda: mask(np, shape, int(seed), p))
     return select(kept, x, scale), kept

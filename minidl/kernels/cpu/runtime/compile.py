@@ -24,6 +24,7 @@ from minidl.kernels.cpu.runtime.cache import KernelCache, warn_once
 from minidl.kernels.cpu.runtime.compiling import compiling
 from minidl.kernels.cpu.runtime.inner import OPTIONS, inner
 from minidl.kernels.cpu.runtime.launcher import launcher, on_all_threads
+from minidl.traced import now
 
 if numba.config.DISABLE_JIT:
     raise ImportError("the cpu backend needs Numba's compiler: unset NUMBA_DISABLE_JIT, or use the plain backend")
@@ -48,16 +49,22 @@ def kernel(part):
 
     @functools.wraps(part)
     def run(*arguments):
+        if now.recording is not None:
+            return now.recording.kernel(run, part.__module__, arguments)
         with threads.turn:
             count = threads.count or threads.thread_count()
             threads.return_to_main_core()
             failed = entry(launcher().address, count, *arguments)
         if failed:
             raise out_of_memory(part)
+        return None
 
     def serial(*arguments):
+        if now.recording is not None:
+            return now.recording.kernel(serial, part.__module__, arguments)
         if entry(0, 1, *arguments):
             raise out_of_memory(part)
+        return None
 
     run.serial = serial
     return run

@@ -16,6 +16,8 @@ import threading
 
 import numpy as np
 
+from minidl.traced import Traced, now
+
 SLACK = 32 * 1024**2       # cached bytes allowed beyond the peak of live bytes; with none, mixed sizes would thrash
 SMALL = 16 * 1024          # below this size NumPy's own allocator caches too, though it aligns nothing
 LARGE = 32 * 1024**2       # from this size on, the C library returns memory to the system at once
@@ -26,13 +28,15 @@ LINE = 64                  # bytes of a cache line: a vector that straddles two 
 class Memory(np.ndarray):
     """The bytes of one block. A type of its own, so that NumPy makes views hold the Block, not these bytes."""
 
+    pool = None                                    # the MemoryPool that it returns to
+
 
 class Block(np.ndarray):
     """What arrays on a Memory hold. It is freed with the last of them, and returns the memory to the pool."""
 
     def __del__(self):
         if type(self.base) is Memory:              # a view of a Block has that Block as its base
-            pool.free(self.base)
+            self.base.pool.free(self.base)
 
 
 class MemoryPool:
@@ -86,6 +90,7 @@ class MemoryPool:
     def allocate_new(self, size):
         """A new block. If that makes too many bytes, the least recently freed cached blocks are released."""
         memory = aligned(size).view(Memory)
+        memory.pool = self
         while self.excess(size) > 0 and self.cached:
             released = self.cached.pop(0)
             released = len(released)
@@ -116,16 +121,51 @@ class MemoryPool:
             self.cached, self.cached_bytes, self.peak_bytes = [], 0, self.live_bytes
 
 
+class KeptPool(MemoryPool):
+    """A pool that keeps every block that was ever in use: a captured step knows their addresses."""
+
+    def __init__(self):
+        super().__init__()
+        self.used = {}
+
+    def allocate(self, size):
+        """A block, which is kept from now on."""
+        memory = super().allocate(max(size, LINE))
+        self.used[id(memory)] = memory
+        return memory
+
+    def allocate_new(self, size):
+        """An own cached block of up to twice the size, as none can be released; else one of the usual pool; else a new
+        one, for which the usual pool gives up as many bytes as it can.
+        """
+        if (memory := self.take_cached(size, 2 * size)) is not None:
+            return memory
+        with pool.lock:
+            memory, missing = pool.take_cached(size, size + size // 8), size
+            while memory is None and missing > 0 and pool.cached:
+                released = len(pool.cached.pop(0))
+                pool.cached_bytes -= released
+                missing -= released
+        memory = aligned(size).view(Memory) if memory is None else memory
+        memory.pool = self
+        return memory
+
+    def excess(self, size):
+        """What was used is never released."""
+        return 0
+
+
 pool = MemoryPool()
+system_empty = np.empty
 
 
 def aligned(size):
     """`size` new bytes that start on a cache line."""
     try:
-        memory = np.empty(size + LINE, np.uint8)
+        memory = system_empty(size + LINE, np.uint8)
     except MemoryError:
         pool.clear()
-        memory = np.empty(size + LINE, np.uint8)
+        memory = system_empty(size + LINE, np.uint8)
     start = -memory.__array_interface__["data"][0] % LINE             # faster than .ctypes.data
     return memory[start:start + size]
 
@@ -137,10 +177,11 @@ def empty(shape, dtype):
     """
     dtype = np.dtype(dtype)
     size = dtype.itemsize * math.prod(shape)
-    if size < SMALL:
+    if size < SMALL and now.pool is None:
         return np.empty(shape, dtype)
     try:
-        return np.ndarray(shape, dtype, pool.allocate(size).view(Block))
+        made = np.ndarray(shape, dtype, (now.pool or pool).allocate(size).view(Block))
+        return made if now.recording is None else made.view(Traced)
     except MemoryError as error:
         amount = f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"
         raise MemoryError(f"no memory for {amount}, an array {shape} of {dtype}") from error

@@ -39,14 +39,15 @@ from minidl.kernels.cpu.softmax.row_blocks import (
 
 
 class Criterion(NamedTuple):
-    """What is computed from scores and targets: the losses, and the gradient of `scale` times their sum."""
+    """What is computed from scores and targets: the losses, and the gradient of their sum, or of their mean."""
 
     weight: np.ndarray           # (C,)
     smoothed: np.ndarray         # the same, or zeros if there is no smoothing
-    smoothed_sum: float
+    smoothed_sum: np.ndarray     # (1,)
     ignore_index: int
     smoothing: float
-    scale: float
+    mean: bool
+    total: np.ndarray            # (1,), by which the mean divides
 
 
 def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
@@ -56,17 +57,16 @@ def cross_entropy(logits, target, weight, ignore_index, smoothing, mean):
     gradient, losses = empty(memory.shape, memory.dtype), empty(target.shape, logits.dtype)
     target, weight, total = target.reshape(-1).astype(np.int64, copy=False), np.ascontiguousarray(weight), np.zeros(1)
     sum_weights.serial(target, weight, ignore_index, total)
-    total = float(total[0])
-    scale = 1.0 if not mean else 0.0 if total == 0 else 1 / total
     layout = rows_along(memory.shape, 1 if planes else memory.ndim - 1)
     fill = row_losses if are_long(layout) or (layout.stride == 1 and memory.size <= MIN_WORK) else block_losses
     smoothed = weight if smoothing else np.zeros_like(weight)
-    criterion = Criterion(weight, smoothed, float(smoothed.sum(dtype=np.float64)), ignore_index, smoothing, scale)
+    smoothed_sum = smoothed.sum(dtype=np.float64, keepdims=True)
+    criterion = Criterion(weight, smoothed, smoothed_sum, ignore_index, smoothing, bool(mean), total)
     (fill if memory.size > MIN_WORK else fill.serial)(memory.reshape(-1), layout, target, criterion, losses.reshape(-1),
                                                       gradient.reshape(-1))
     if not planes:
         gradient = gradient.transpose(0, -1, *range(1, logits.ndim - 1))
-    return losses, total, gradient
+    return losses, total.reshape(()), gradient
 
 
 @kernel
@@ -76,6 +76,14 @@ def sum_weights(thread, threads, target, weight, ignore_index, total):
     for t in target:
         if t != ignore_index:
             total[0] += weight[t]
+
+
+@inner
+def scale_of(criterion):
+    """The factor of the sum of the losses in what is differentiated."""
+    if not criterion.mean:
+        return 1.0
+    return 0.0 if criterion.total[0] == 0 else 1 / criterion.total[0]
 
 
 @inner
@@ -100,8 +108,8 @@ def block_losses(thread, threads, logits, layout, target, criterion, losses, gra
     """
     real, weight, classes, rows = logits.dtype.type, criterion.weight, layout.length, block_rows(layout.length)
     smoothed = criterion.smoothed
-    zero, one, hard, scale = real(0), real(1), real(1 - criterion.smoothing), real(criterion.scale)
-    smoothing_share, weight_sum = real(criterion.smoothing / classes), real(criterion.smoothed_sum)
+    zero, one, hard, scale = real(0), real(1), real(1 - criterion.smoothing), real(scale_of(criterion))
+    smoothing_share, weight_sum = real(criterion.smoothing / classes), real(criterion.smoothed_sum[0])
     scores, labels, totals = np.zeros((classes, rows), real), np.empty(rows, np.int64), np.zeros(rows)
     largest, sums, weighted_score = np.zeros(rows, real), np.zeros(rows, real), np.zeros(rows, real)
     score, is_counted, hard_weight = np.zeros(rows, real), np.zeros(rows, real), np.zeros(rows, real)
@@ -159,8 +167,8 @@ def row_losses(thread, threads, logits, layout, target, criterion, losses, gradi
     """The same, target by target; the gradient's memory holds the exponentials meanwhile."""
     real, weight, classes, size = logits.dtype.type, criterion.weight, layout.length, logits.itemsize
     smoothed = criterion.smoothed
-    zero, one, hard, scale = real(0), real(1), real(1 - criterion.smoothing), real(criterion.scale)
-    smoothing_share, weight_sum = real(criterion.smoothing / classes), real(criterion.smoothed_sum)
+    zero, one, hard, scale = real(0), real(1), real(1 - criterion.smoothing), real(scale_of(criterion))
+    smoothing_share, weight_sum = real(criterion.smoothing / classes), real(criterion.smoothed_sum[0])
     ones = np.ones(classes, real)
     for i in share_of_work(thread, threads, layout.count, len(logits)):
         begin, address = i * classes, logits.ctypes.data + i * classes * size
