@@ -363,7 +363,7 @@ def answer(owner: type, table: dict[str, str]) -> None:
         setattr(owner, name, Missing(name, remedy))
 
 
-class Listed(list[Any]):
+class ListOfTensors(list[Any]):
     """A list where PyTorch has an iterator, such as the parameters of a module: `next` says what to write."""
 
     def __next__(self) -> NoReturn:
