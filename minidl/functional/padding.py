@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minidl.device import array_module
 from minidl.functional.checks import check_images, real, wholes
 from minidl.kernels import Taps, backend
 from minidl.tensor import Operand, Tensor, op
@@ -36,15 +35,11 @@ def _pad(x: Operand, /, *, pad: tuple[int, ...], value: float):
     shape = tuple(n + low + high for n, (low, high) in zip(x.shape, pairs, strict=True))
     inner = tuple(slice(max(low, 0), n - max(high, 0)) for n, (low, high) in zip(shape, pairs, strict=True))
     kept = tuple(slice(max(-low, 0), n - max(-high, 0)) for n, (low, high) in zip(x.shape, pairs, strict=True))
-    before, xp = x.shape, array_module(x)
-    out = xp.full_like(x, value, shape=shape)                            # in the memory order of x
-    out[inner] = x[kept]
+    before, kernels = x.shape, backend(x)
 
     def backward(grad):
-        dx = xp.zeros_like(grad, shape=before)
-        dx[kept] = grad[inner]
-        return dx
-    return out, backward
+        return kernels.place(grad[inner], kept, before, grad)
+    return kernels.place(x[kept], inner, shape, x, value), backward
 
 
 @op

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minidl.device import array_module
-from minidl.functional.checks import Axis, axes_of, check_array, unwrapped, wholes
+from minidl.functional.checks import Axis, axes_of, check_array, is_whole, unwrapped, wholes
 from minidl.functional.promotion import in_common_dtype
+from minidl.kernels import backend
 from minidl.scalars import whole
 from minidl.spelling import by_either_name
 from minidl.tensor import Operand, Tensor, op
@@ -105,6 +106,9 @@ def getitem(x: Operand, /, *, index: Any):
     repeats = any(hasattr(part, "dtype") and part.dtype != bool for part in parts)
 
     def backward(grad):
+        if (slices := slices_of(parts, shape)) is not None:
+            lengths = [len(range(*part.indices(n))) for part, n in zip(slices, shape, strict=True)]
+            return backend(grad).place(grad.reshape(lengths), slices, shape, like)
         if repeats:                                       # in float64: an element may be selected millions of times
             sums = xp.zeros_like(like, shape=shape, dtype=xp.float64)
             xp.add.at(sums, index, grad.astype(xp.float64))
@@ -113,6 +117,18 @@ def getitem(x: Operand, /, *, index: Any):
         dx[index] = grad
         return dx
     return x[index], backward
+
+
+def slices_of(parts: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[slice, ...] | None:
+    """A slice for each axis of `shape`, if all parts are slices, integers, None or `...`; otherwise None."""
+    if not all(part is None or part is Ellipsis or isinstance(part, slice) or is_whole(part) for part in parts):
+        return None
+    parts = tuple(part for part in parts if part is not None)
+    at = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
+    rest = (slice(None),) * (len(shape) - len(parts) + (at < len(parts)))
+    parts = (*parts[:at], *rest, *parts[at + 1:])
+    return tuple(part if isinstance(part, slice) else slice(part % n, part % n + 1)
+                 for part, n in zip(parts, shape, strict=True))
 
 
 def index_of(index: Any, xp: Any) -> Any:
@@ -132,7 +148,7 @@ def cat(tensors: Iterable[Operand], /, axis: int = 0) -> Tensor:
 
 @op
 def _cat(*arrays, axis):
-    axis, xp = axes_of(arrays[0], axis, "cat")[0], array_module(*arrays)
+    axis, = axes_of(arrays[0], axis, "cat")
     arrays = in_common_dtype(*arrays)
     ends = [0]
     for a in arrays:
@@ -141,7 +157,7 @@ def _cat(*arrays, axis):
 
     def backward(grad):
         return tuple(grad[(*before, slice(start, end))] for start, end in itertools.pairwise(ends))
-    return xp.concatenate(arrays, axis=axis), backward
+    return backend(arrays[0]).concatenate(arrays, axis), backward
 
 
 @by_either_name

@@ -39,6 +39,7 @@ from minidl.kernels.cpu.resampling import resample
 from minidl.kernels.cpu.selection import select
 from minidl.kernels.cpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.cpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
+from minidl.kernels.plain.copies import concatenate, place
 from minidl.kernels.plain.normalization import move_moments
 from minidl.kernels.plain.optimizers import unscale
 from minidl.kernels.plain.tally import tally
@@ -58,6 +59,7 @@ __all__ = [
     "blend_each",
     "blur",
     "channel_moments",
+    "concatenate",
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
@@ -81,6 +83,7 @@ __all__ = [
     "mix_channels",
     "move_moments",
     "nadam",
+    "place",
     "relu",
     "relu_gradient",
     "resample",

@@ -13,6 +13,7 @@ from minidl.kernels.gpu.add import add
 from minidl.kernels.gpu.augmentation import add_noise, blend_each, blur, displace, gather, look_up, mix_channels, warp
 from minidl.kernels.gpu.average_pooling import avg_pool2d, avg_pool2d_gradient
 from minidl.kernels.gpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from minidl.kernels.gpu.copies import concatenate, place
 from minidl.kernels.gpu.dropout import dropout
 from minidl.kernels.gpu.gemm.matmul import matmul
 from minidl.kernels.gpu.max_pooling import max_pool2d, max_pool2d_gradient
@@ -45,6 +46,7 @@ __all__ = [
     "blend_each",
     "blur",
     "channel_moments",
+    "concatenate",
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
@@ -68,6 +70,7 @@ __all__ = [
     "mix_channels",
     "move_moments",
     "nadam",
+    "place",
     "relu",
     "relu_gradient",
     "resample",

@@ -9,6 +9,7 @@ from minidl.kernels.plain.add import add
 from minidl.kernels.plain.augmentation import add_noise, blend_each, blur, displace, gather, look_up, mix_channels, warp
 from minidl.kernels.plain.average_pooling import avg_pool2d, avg_pool2d_gradient
 from minidl.kernels.plain.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from minidl.kernels.plain.copies import concatenate, place
 from minidl.kernels.plain.cross_entropy import cross_entropy
 from minidl.kernels.plain.dropout import dropout
 from minidl.kernels.plain.matmul import matmul
@@ -47,6 +48,7 @@ __all__ = [
     "blend_each",
     "blur",
     "channel_moments",
+    "concatenate",
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",
@@ -70,6 +72,7 @@ __all__ = [
     "mix_channels",
     "move_moments",
     "nadam",
+    "place",
     "relu",
     "relu_gradient",
     "resample",

@@ -50,6 +50,8 @@ def sources():
 def variants(file, architecture, every=True):
     """The sets of defines with which a source is compiled for an architecture; of products, all or one of each kind."""
     text = source(file)
+    if "BYTES" in text:
+        return [(f"BYTES={width}",) for width in (4, 1, 2, 8, 16)]
     if "gemm/product.cuh" not in text:
         return list(DEFINES.values()) if "REAL" in text else [()]
     orders = [(f"A_TRANSPOSED={a}", f"B_TRANSPOSED={b}") for a in (0, 1) for b in (0, 1)] if "A_T" in text else [()]
