@@ -56,8 +56,8 @@ FLOORS = [                                            # lowest first
 BUDGET = {                                            # lines of Python; raise one in the commit that needs it
     "version": 10, "device": 220, "scalars": 80, "text": 80, "described": 45, "errors": 100, "flags": 80,
     "arrays": 125, "modes": 70, "writes": 100, "faults": 50, "precision": 90, "capture": 90, "memory": 50,
-    "graphs": 210, "scope": 90, "kernels": 75, "kernels.*": 290, "kernels.plain": 1150, "kernels.cpu": 1630,
-    "kernels.cpu.runtime": 1160, "kernels.cpu.llvm": 1450, "kernels.cpu.layout": 120, "kernels.cpu.gemm": 550,
+    "graphs": 210, "scope": 90, "kernels": 75, "kernels.*": 290, "kernels.plain": 1150, "kernels.cpu": 1660,
+    "kernels.cpu.runtime": 1160, "kernels.cpu.llvm": 1600, "kernels.cpu.layout": 210, "kernels.cpu.gemm": 550,
     "kernels.cpu.convolution": 1450, "kernels.cpu.normalization": 850, "kernels.cpu.softmax": 540,
     "kernels.gpu": 1650, "kernels.gpu.runtime": 250, "tensor": 475, "functional": 3060, "nn": 2460, "onnx": 2600,
     "optim": 1810, "profiling": 385, "testing": 590, "io": 2960, "summary": 120, "data": 3360, "plot": 2000,

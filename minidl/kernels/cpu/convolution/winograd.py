@@ -163,7 +163,8 @@ def convolve(thread, threads, plan, x, filters, bias, zeros, workspace, out):
         first, group, panel = unit // (groups * panels) * plan.chunk, unit // panels % groups, unit % panels
         tiles = Span(first, min(plan.chunk, tile_count - first))
         last_panel = min(panels, panel + units.stop - unit)
-        transform_inputs(plan.scheme, x, plan.grid, tiles, tile_count, Span(group * row, row), plan.chunk + MR, zeros, v)
+        transform_inputs(plan.scheme, x, plan.grid, tiles, tile_count, Span(group * row, row), plan.chunk + MR, zeros,
+                         v)
         unit += last_panel - panel
         for p in range(panel, last_panel):
             columns, place = panel_span(p, group, group_bytes), (group * panels + p) % len(kept)
@@ -186,7 +187,7 @@ def panel_span(panel, group, group_bytes):
 
 @inner
 def multiply(like, v, rows, chunk, u, columns, row, products):
-    """products[e] = V[e] @ U[e] at each frequency e, for some rows of V, whose blocks have `chunk` rows, and a panel."""
+    """products[e] = V[e] @ U[e] at each frequency e, for some rows of V, in blocks of `chunk`, and a panel of U."""
     width, block_bytes, blocks = panel_bytes(columns), chunk * VECTOR_BYTES, ceil_div(row, VECTOR_BYTES)
     block_rows = VECTOR_BYTES // like.itemsize * width
     slab = max(1, SLAB // block_rows)

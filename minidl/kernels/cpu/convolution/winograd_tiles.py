@@ -132,9 +132,9 @@ def transform_gradients(scheme, grad, grid, tiles, stop, panel, zeros, z):
 
 @inner
 def transform_filters(scheme, filters, rotated, panel, u):
-    """Rows of u at each frequency = the transforms of filters (r, r, C, F) in one panel, after a half turn if `rotated`.
+    """Rows of u at each frequency = the transforms of filters (r, r, C, F) in a panel, after a half turn if `rotated`.
 
-    A row for each channel, and the rows of a block of channels; of a channel that occurs twice, the second is 0.
+    A row for each channel of each block; of a channel that occurs twice, the second is 0.
     """
     r, c, row = scheme.r, filters.shape[2], filters.shape[3] * filters.itemsize
     channels, lanes, sign = Span(0, c * filters.itemsize), VECTOR_BYTES // filters.itemsize, -1 if rotated else 1
@@ -181,7 +181,7 @@ def add_to_filters(scheme, products, c, panel, out):
     lanes, width = VECTOR_BYTES // out.itemsize, panel_bytes(panel)
     for channel in range(c):
         k = channel
-        if channel // lanes * lanes + lanes > c:                                 # in the last block, which begins earlier
+        if channel // lanes * lanes + lanes > c:                            # in the last block, which begins earlier
             k += channel // lanes * lanes + lanes - c
         for at in range(0, panel.count, VECTOR_BYTES):
             target = out.ctypes.data + channel * row + panel.first + at

@@ -117,7 +117,7 @@ def emit_cases(vectors, one):
 
 
 def prefetch_tile(builder, one):
-    """Prefetch the pixels `ahead` of the source's; where tiles overlap, without its border, which others have inside."""
+    """Prefetch the pixels `ahead` of the source's, but where tiles overlap not the outermost, which others prefetch."""
     n, overlap = len(one.factors[-1][0]), len(one.factors[0]) == len(one.factors[-1][0])
     for i in range(overlap, n - overlap):
         for j in range(overlap, n - overlap):

@@ -108,8 +108,8 @@ def multiply_channels(typingctx, like, single, a, b, c, count, fresh):
             for first in range(0, lanes, rows):
                 sums = Sums(builder, element, rows, vectors, builder.add(c, i64(first * vectors * VECTOR_BYTES)), fresh)
                 with cgutils.for_range(builder, count) as loop:
-                    here = offset(builder, a, (loop.index, i64(VECTOR_BYTES)))
-                    sums.add_products(sums.at(here, first * size), size, offset(builder, b, (loop.index, i64(sums.width))))
+                    here = offset(builder, builder.add(a, i64(first * size)), (loop.index, i64(VECTOR_BYTES)))
+                    sums.add_products(here, size, offset(builder, b, (loop.index, i64(sums.width))))
                 sums.store()
         return context.get_dummy_value()
     return types.void(like, *[types.int64] * 6), generate
