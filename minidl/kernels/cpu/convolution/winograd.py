@@ -59,7 +59,7 @@ KEPT_BYTES = 3 * 2**20     # of transformed filters that a thread keeps, at most
 KEPT_SUMS = 2**18          # bytes of the sums of a weight gradient that a thread keeps, at most
 BLOCK_ROWS = 4 * MR        # rows of a panel that are multiplied and transformed back at a time
 SLAB = 24 * 1024           # bytes of a panel of filters at one frequency that stay in the L1 cache
-STREAMED = 2**23           # bytes: larger outputs leave the caches before they are read again
+STREAMED = 2**23           # bytes: outputs from this size on leave the caches before they are read again
 
 
 class Plan(NamedTuple):
@@ -127,7 +127,8 @@ def run_convolve(x, filters, bias, pads, scheme, out, rotated=False, relu=False)
     workspace = Workspace(scratch(scheme, (chunk + MR) * row), scratch(scheme, panel, panels if keeps else 1),
                           scratch(scheme, min(BLOCK_ROWS, chunk + MR) * NR_BYTES))
     zeros = np.zeros(max(x.shape[3], panel_width(x)), x.dtype)
-    plan = Plan(scheme, grid, out_grid, chunk, int(rotated), int(relu), int(out.nbytes > STREAMED))
+    streaming = out.nbytes >= STREAMED and f * x.itemsize % VECTOR_BYTES == 0               # to aligned addresses only
+    plan = Plan(scheme, grid, out_grid, chunk, int(rotated), int(relu), int(streaming))
     convolve(plan, x, filters, bias_row(x, bias, f), zeros, workspace, out)
 
 
