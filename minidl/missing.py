@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 
 RECURRENT = "there are no recurrent layers"
 VECTORS = "there are convolutions of images (N, C, H, W) only; give sequences as images of height 1"
+HALF = "tensors are float32 or float64; minidl.autocast computes products in half precision, on a GPU"
+RANKS = "write fit(..., communicator=minidl.distributed.MPI()), and start the script by mpiexec"
 COMPILE = "kernels are compiled at their first call; leave it out"
 LOADER = "use minidl.data.DataLoader(dataset, batch_size)"
 
@@ -21,8 +23,8 @@ TENSOR = {                                       # methods and attributes of Ten
     "expand_as": "write x.expand(*y.shape)",
     "type_as": "write x.to(y.dtype)",
     "type": "write x.to(dtype), or x.dtype to ask for it",
-    "half": "half precision is not supported; write x.float()",
-    "bfloat16": "half precision is not supported; write x.float()",
+    "half": HALF,
+    "bfloat16": HALF,
     "mm": "write x @ y",
     "bmm": "write x @ y",
     "mv": "write x @ y",
@@ -112,16 +114,16 @@ TENSOR = {                                       # methods and attributes of Ten
     "new_zeros": "write torch.zeros(shape, dtype=x.dtype)",
     "new_ones": "write torch.ones(shape, dtype=x.dtype)",
     "new_tensor": "write torch.tensor(data, dtype=x.dtype)",
-    "share_memory_": "training runs in one process; leave it out",
+    "share_memory_": "processes share no memory; leave it out",
     "pin_memory": "leave it out",
 }
 
 MODULE = {                                       # methods of Module
-    "half": "half precision is not supported; write model.float()",
-    "bfloat16": "half precision is not supported; write model.float()",
+    "half": HALF,
+    "bfloat16": HALF,
     "type": "write model.to(dtype=...)",
     "compile": COMPILE,
-    "share_memory": "training runs in one process; leave it out",
+    "share_memory": "processes share no memory; leave it out",
     "register_full_backward_hook": "keep the output, call out.retain_grad(), and read out.grad after backward",
     "register_backward_hook": "keep the output, call out.retain_grad(), and read out.grad after backward",
     "get_submodule": "write dict(model.named_modules())[name]",
@@ -155,7 +157,7 @@ LAYERS = {                                       # of nn
     "Transformer": "there are no transformers",
     "TransformerEncoderLayer": "there are no transformers",
     "InstanceNorm2d": "write nn.GroupNorm(channels, channels)",
-    "SyncBatchNorm": "training runs in one process; write nn.BatchNorm2d",
+    "SyncBatchNorm": "write minidl.nn.SyncBatchNorm2d; in one process it is nn.BatchNorm2d",
     "RMSNorm": "write x / (x * x).mean(-1, keepdim=True).sqrt() * weight in forward",
     "PReLU": "write nn.LeakyReLU(slope)",
     "RReLU": "write nn.LeakyReLU(slope)",
@@ -173,7 +175,7 @@ LAYERS = {                                       # of nn
     "Fold": "there is no col2im layer; nn.ConvTranspose2d needs none",
     "Bilinear": "write (a @ weight * b).sum(-1) in forward",
     "CosineSimilarity": "write F.cosine_similarity(a, b), from minidl.torch",
-    "DataParallel": "training runs in one process; use the model itself",
+    "DataParallel": RANKS,
     "MaxUnpool2d": "there is none; write nn.Upsample or nn.ConvTranspose2d",
     "FractionalMaxPool2d": "write nn.AdaptiveMaxPool2d(size)",
     "LPPool2d": "write nn.AvgPool2d of the powers",
@@ -251,9 +253,9 @@ OPTIMIZER = {                                    # methods of optimizers
 }
 
 TOP = {                                          # of torch
-    "half": "half precision is not supported; write torch.float32",
-    "float16": "half precision is not supported; write torch.float32",
-    "bfloat16": "half precision is not supported; write torch.float32",
+    "half": HALF,
+    "float16": HALF,
+    "bfloat16": HALF,
     "complex64": "complex numbers are not supported",
     "from_dlpack": "write torch.from_numpy(numpy.from_dlpack(x))",
     "mm": "write a @ b",
@@ -293,10 +295,10 @@ TOP = {                                          # of torch
     "fft": "write numpy.fft, on x.numpy()",
     "jit": COMPILE,
     "compile": COMPILE,
-    "amp": "half precision is not supported; leave autocast and GradScaler out",
-    "autocast": "half precision is not supported; leave it out",
-    "distributed": "training runs in one process",
-    "multiprocessing": "training runs in one process",
+    "amp": "write minidl.autocast and minidl.optim.GradScaler, on a GPU",
+    "autocast": "write minidl.autocast, on a GPU",
+    "distributed": RANKS,
+    "multiprocessing": RANKS,
     "backends": "the same seed gives the same bits here; leave it out",
     "use_deterministic_algorithms": "the same seed gives the same bits here; leave it out",
     "set_num_threads": "set NUMBA_NUM_THREADS before Python starts",
@@ -323,7 +325,7 @@ DATA = {                                         # of utils.data
     "SequentialSampler": "write DataLoader(dataset)",
     "BatchSampler": "write DataLoader(dataset, batch_size)",
     "Sampler": "write DataLoader(dataset, shuffle=True)",
-    "distributed": "training runs in one process",
+    "distributed": RANKS,
     "get_worker_info": "batches are made by one thread; leave it out",
 }
 
@@ -359,6 +361,14 @@ def answer(owner: type, table: dict[str, str]) -> None:
     """Let a class answer the names in a table. A subclass and an object may have attributes of these names."""
     for name, remedy in table.items():
         setattr(owner, name, Missing(name, remedy))
+
+
+class Listed(list[Any]):
+    """A list where PyTorch has an iterator, such as the parameters of a module: `next` says what to write."""
+
+    def __next__(self) -> NoReturn:
+        raise TypeError("next: this is a list, not an iterator; write model.parameters()[0] for the first, "
+                        "or next(iter(...))")
 
 
 def no_such(owner: str, name: str, table: dict[str, str], thing: Any = None) -> AttributeError:

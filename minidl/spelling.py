@@ -62,7 +62,9 @@ def by_either_name(function: F) -> F:
 
     @functools.wraps(function)
     def called(*inputs: Any, **settings: Any) -> Any:
-        if settings and not names.isdisjoint(settings):
+        if not settings:
+            return function(*inputs)
+        if not names.isdisjoint(settings):
             inputs, settings = spelling.ours(inputs, settings)
         return function(*inputs, **settings)
     return called  # type: ignore[return-value]

@@ -52,7 +52,7 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "array", "node")
-    __array_ufunc__ = None                          # so that `array * tensor` calls Tensor.__rmul__
+    __array_ufunc__ = None                          # NumPy and CuPy leave `array * tensor` to Tensor.__rmul__
     array: Array                                    # the elements; read directly where each call counts
     node: "Node | None"
 
@@ -72,7 +72,7 @@ class Tensor:
     def made_by(cls, out: Array, node: "Node | None") -> "Tensor":
         """A tensor of `out`, the output of the operation that `node` records (None: not recorded)."""
         tensor = cls.__new__(cls)
-        tensor.array = no_scalar(out)
+        tensor.array = out if out.__class__ is np.ndarray else no_scalar(out)
         tensor.node = node
         return tensor
 
@@ -281,7 +281,7 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
 
     @functools.wraps(function)
     def recorded(*inputs: Any, **settings: Any) -> Tensor:
-        if respelled and settings and not respelled.isdisjoint(settings):
+        if settings and not respelled.isdisjoint(settings):
             inputs, settings = spelling.ours(inputs, settings)
         more: tuple[Any, ...] = ()
         if 0 < tensors < len(inputs):               # settings follow without a name, such as a kernel size
@@ -290,15 +290,17 @@ def op(function: Callable[P, tuple[Array, Backward]]) -> Callable[P, Tensor]:
         there = check_same_device(name, arrays)
         if arrays and arrays[0].__class__ in NUMBERS and not any(hasattr(x, "dtype") for x in arrays):
             arrays[0] = as_array(arrays[0])         # of numbers alone: float32
-        arrays += more
+        if more:
+            arrays += more
         try:
             if mode.half is not None:
                 arrays = precision.cast(name, arrays)
+            run = function if mode.watcher is None else mode.watcher.watch(function, "forward", name)
             if there is None:
-                result = watched(function, "forward", name)(*arrays, **settings)
+                result = run(*arrays, **settings)
             else:
                 with at(there):
-                    result = watched(function, "forward", name)(*arrays, **settings)
+                    result = run(*arrays, **settings)
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
             if re.match(r"\w+: ", str(error)):      # it already begins with a name
                 raise

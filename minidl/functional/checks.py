@@ -51,6 +51,8 @@ def is_real(value: Any) -> bool:
 
 def wholes(name: str, setting: str, values: Any) -> tuple[int, ...]:
     """A setting as Python ints, such as a shape."""
+    if type(values) is tuple and ONLY_INTEGERS.issuperset(map(type, values)):
+        return values                                        # the usual case, quickly
     numbers = unwrapped(values)
     if not isinstance(numbers, tuple) or not all(map(is_whole, numbers)):
         raise ValueError(f"{name}: {setting}={values!r} must be whole numbers")

@@ -26,6 +26,9 @@ def promoted(a: Any, b: Any) -> tuple[Any, Any]:
 
 def in_common_dtype(*inputs: Any) -> Any:
     """The same for any number of inputs."""
+    first = getattr(inputs[0], "dtype", None)
+    if first is not None and all(getattr(x, "dtype", None) is first for x in inputs):
+        return inputs                                # the usual case, quickly
     dtype = common_dtype(inputs)
     return tuple(x.astype(dtype, copy=False) if hasattr(x, "dtype") else x for x in inputs)
 

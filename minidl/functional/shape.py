@@ -64,19 +64,24 @@ def transpose(x: Operand, /, dim0: int, dim1: int) -> Tensor:
 def squeeze(x: Operand, /, axis: Axis = None) -> Tensor:
     """x without its axes of length 1; with `axis`, only the axes it names are removed, if their length is 1."""
     check_array("squeeze", x)
-    axes = axes_of(x, axis, "squeeze")
-    return reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if i not in axes or n != 1))
+    axes, shape = axes_of(x, axis, "squeeze"), x.shape
+    return reshape(x, shape=tuple([n for i, n in enumerate(shape) if n != 1 or i not in axes]))
 
 
 @by_either_name
 def unsqueeze(x: Operand, /, axis: int) -> Tensor:
     """x with a new axis of length 1 at position `axis`."""
     check_array("unsqueeze", x)
-    axis = whole("unsqueeze", "axis", axis, -math.inf)
-    if not -x.ndim - 1 <= axis <= x.ndim:
-        raise IndexError(f"unsqueeze: no position {axis} in a tensor of shape {x.shape}")
-    axis %= x.ndim + 1
-    return reshape(x, shape=x.shape[:axis] + (1,) + x.shape[axis:])
+    return reshape(x, shape=with_one("unsqueeze", x.shape, axis))
+
+
+def with_one(name: str, shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """`shape` with a new axis of length 1 at position `axis`, which may count from the end."""
+    axis, places = whole(name, "axis", axis, -math.inf), len(shape) + 1
+    if not -places <= axis < places:
+        raise IndexError(f"{name}: no position {axis} in a tensor of shape {shape}")
+    axis %= places
+    return (*shape[:axis], 1, *shape[axis:])
 
 
 @op
@@ -166,7 +171,8 @@ def stack(tensors: Iterable[Operand], /, axis: int = 0) -> Tensor:
     tensors = listed(tensors, "stack")
     if any(t.shape != tensors[0].shape for t in tensors):
         raise ValueError(f"stack: the tensors must have the same shape, not {', '.join(str(t.shape) for t in tensors)}")
-    return cat([unsqueeze(t, axis) for t in tensors], axis=axis)
+    longer = with_one("stack", tensors[0].shape, axis)
+    return _cat(*[reshape(t, shape=longer) for t in tensors], axis=axis)
 
 
 @by_either_name

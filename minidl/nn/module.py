@@ -18,7 +18,7 @@ import numpy as np
 
 from minidl.arrays import plain_array
 from minidl.device import Device, array_module, at, is_dtype
-from minidl.missing import MODULE, answer
+from minidl.missing import MODULE, Listed, answer
 from minidl.modes import NonFiniteError
 from minidl.nn.hooks import Hook, RemovableHandle, call_with_hooks, register
 from minidl.scalars import check_set_to_none
@@ -177,11 +177,11 @@ class Module:
 
     def parameters(self) -> list[Tensor]:
         """Every parameter here and below, frozen ones too; a shared one is listed once."""
-        return [tensor for _, tensor in self.named_parameters()]
+        return Listed(tensor for _, tensor in self.named_parameters())
 
     def buffers(self) -> list[Tensor]:
         """Every tensor here and below that is not trained, such as running means; a shared one is listed once."""
-        return [tensor for _, tensor in self.named_buffers()]
+        return Listed(tensor for _, tensor in self.named_buffers())
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
         """(name, buffer) for every buffer here and below; a shared one is listed once."""

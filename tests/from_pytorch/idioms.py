@@ -165,7 +165,7 @@ REFUSED = {                                      # the idiom, and words of what 
     "x.var(unbiased=False)": "correction=0",
     "x.add_(y) if x.requires_grad_() is x else x": "no_grad",
     "torch.compile(net)": "leave it out",
-    "torch.cuda.amp.GradScaler()": "half precision",
+    "torch.cuda.amp.GradScaler()": "GradScaler",
     "nn.LSTM(3, 4)": "recurrent",
     "nn.Conv1d(3, 4, 3)": "images of height 1",
     "nn.Embedding(10, 3)": "Parameter",
@@ -176,6 +176,7 @@ REFUSED = {                                      # the idiom, and words of what 
     "torch.set_grad_enabled(False)": "no_grad",
     "net.register_full_backward_hook(print)": "retain_grad",
     "torch.save(net, 'net.pt')": "state_dict()",
+    "next(net.parameters()).dtype": "write model.parameters()",
 }
 
 
