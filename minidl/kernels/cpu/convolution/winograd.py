@@ -63,12 +63,13 @@ STREAMED = 2**23           # bytes: outputs from this size on leave the caches b
 
 
 class Plan(NamedTuple):
-    """What the kernels need to know besides arrays. `chunk` is in tiles; the last three are 0 or 1."""
+    """What the kernels need to know besides arrays. `chunk` is in tiles; those after it are 0 or 1."""
 
     scheme: Scheme
     grid: TileGrid          # over x
     out_grid: TileGrid      # over the output
     chunk: int
+    keeps: int              # transformed filters, or sums, for all chunks
     rotated: int = 0
     relu: int = 0
     streaming: int = 0
@@ -128,7 +129,7 @@ def run_convolve(x, filters, bias, pads, scheme, out, rotated=False, relu=False)
                           scratch(scheme, min(BLOCK_ROWS, chunk + MR) * NR_BYTES))
     zeros = np.zeros(max(x.shape[3], panel_width(x)), x.dtype)
     streaming = out.nbytes >= STREAMED and f * x.itemsize % VECTOR_BYTES == 0               # to aligned addresses only
-    plan = Plan(scheme, grid, out_grid, chunk, int(rotated), int(relu), int(streaming))
+    plan = Plan(scheme, grid, out_grid, chunk, int(keeps), int(rotated), int(relu), int(streaming))
     convolve(plan, x, filters, bias_row(x, bias, f), zeros, workspace, out)
 
 
@@ -169,7 +170,7 @@ def convolve(thread, threads, plan, x, filters, bias, zeros, workspace, out):
         unit += last_panel - panel
         for p in range(panel, last_panel):
             columns, place = panel_span(p, group, group_bytes), (group * panels + p) % len(kept)
-            if len(kept) == 1 or not known[place]:
+            if not (plan.keeps and known[place]):
                 transform_filters(plan.scheme, filters, plan.rotated, columns, kept[place])
                 known[place] = 1
             for t in range(0, tiles.count, BLOCK_ROWS):
@@ -218,7 +219,8 @@ def conv2d_weight_gradient(grad, x, window, scheme, groups=1):
                           scratch(scheme, sums, panels if keeps else 1))
     zeros = np.zeros(max(x.shape[1], f, panel_width(x)), x.dtype)
     out = np.zeros((splits, r, r, c, f), x.dtype)
-    correlate(Plan(scheme, grid, out_grid, chunk), channels_last(x), channels_last(grad), zeros, workspace, out)
+    plan = Plan(scheme, grid, out_grid, chunk, int(keeps))
+    correlate(plan, channels_last(x), channels_last(grad), zeros, workspace, out)
     return (out[0] if len(out) == 1 else out.sum(0)).transpose(3, 2, 0, 1)
 
 
@@ -247,9 +249,9 @@ def correlate(thread, threads, plan, x, grad, zeros, workspace, out):
             for p in range(panel, last_panel):
                 columns, sums = panel_span(p, group, group_bytes), kept[(group * panels + p) % len(kept)]
                 transform_gradients(plan.scheme, grad, plan.out_grid, tiles, stop, columns, zeros, z)
-                fresh = int(len(kept) == 1 or first == start)
+                fresh = int(not plan.keeps or first == start)
                 multiply_gradient(x, v, plan.chunk, z, tiles.count, columns, row, fresh, sums)
-                if len(kept) == 1 or first + plan.chunk >= stop:
+                if not plan.keeps or first + plan.chunk >= stop:
                     add_to_filters(plan.scheme, sums, c, columns, out[split])
 
 
