@@ -1,7 +1,10 @@
 """Copies into a part of another array, by all threads: padding, slices, and concatenation."""
 
+import math
+
 import numpy as np
 
+from minidl.kernels import plain
 from minidl.kernels.cpu.layout import assign
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
@@ -10,13 +13,11 @@ from minidl.kernels.memory_order import axes_by_stride
 
 
 def place(x, index, shape, like, value=0):
+    if math.prod(shape) <= SERIAL_SIZE or x.dtype.kind != "f":
+        return plain.place(x, index, shape, like, value)
     out = empty_like(like, shape, x.dtype)
-    if x.size == out.size:
-        pass                                                 # x is all of it
-    elif out.size > SERIAL_SIZE and out.dtype.kind == "f":
+    if x.size < out.size:
         fill(out.transpose(axes_by_stride(out.strides)).reshape(-1), out.dtype.type(value))
-    else:
-        out[...] = value
     assign(out[index], x)
     return out
 
@@ -24,8 +25,9 @@ def place(x, index, shape, like, value=0):
 def concatenate(arrays, axis):
     shape = list(arrays[0].shape)
     shape[axis] = sum(a.shape[axis] for a in arrays)
-    if any(a.shape[:axis] + a.shape[axis + 1:] != arrays[0].shape[:axis] + arrays[0].shape[axis + 1:] for a in arrays):
-        return np.concatenate(arrays, axis)                  # which says what is wrong
+    if math.prod(shape) <= SERIAL_SIZE or any(a.shape[:axis] + a.shape[axis + 1:] != (*shape[:axis], *shape[axis + 1:])
+                                              for a in arrays):
+        return np.concatenate(arrays, axis)                  # which says it if they do not fit
     out, start = empty_like(arrays[0], tuple(shape), arrays[0].dtype), 0
     for a in arrays:
         stop = start + a.shape[axis]
