@@ -54,25 +54,26 @@ def compared(name, args):
     return {**rates, "ratio": rates["ranks"] / rates["process"], "waiting_ms": 1000 * statistics.median(waiting)}
 
 
-def timed(name, steps, ranks, alone, launcher=("mpiexec",)):
+def timed(name, steps, ranks, alone, launcher=("mpiexec",), compress=False):
     """What one run prints: a process with a thread for each rank, or the ranks with one thread each.
 
     name       None: no network, but sums of a single number
-
     launcher   the command that starts ranks, without their number
+    compress   whether gradients are sent as bfloat16
     """
     threads = str(ranks if alone else 1)
     surroundings = {**os.environ, "NUMBA_NUM_THREADS": threads, "OMP_NUM_THREADS": threads,
                     "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
                     "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])}
     start = [] if alone else [*launcher, "-n", str(ranks)]
-    program = ["--messages"] if name is None else ["--train", name, str(steps), *["alone"] * alone]
+    how = ["alone"] * alone + ["bfloat16"] * compress
+    program = ["--messages"] if name is None else ["--train", name, str(steps), *how]
     command = [*start, sys.executable, str(HERE), *program]
     done = subprocess.run(command, env=surroundings, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def train(name, steps, alone=""):
+def train(name, steps, *how):
     """Train some steps on all ranks; rank 0 prints the median seconds of a step, and of its waiting for sums."""
     import minidl
     import minidl.functional as F
@@ -80,11 +81,11 @@ def train(name, steps, alone=""):
     from minidl import Tensor, optim
     from minidl.distributed import MPI, Alone, GradientSum
 
-    communicator = Alone() if alone else MPI()
+    communicator = Alone() if "alone" in how else MPI()
     minidl.manual_seed(0)
     model = zoo.create(name)
     optimizer = optim.SGD(model.parameters(), 0.01, momentum=0.9)
-    gradients = GradientSum(optimizer.parameters, communicator)
+    gradients = GradientSum(optimizer.parameters, communicator, compress="bfloat16" if "bfloat16" in how else None)
     rng = np.random.default_rng(communicator.rank)
     count = BATCH // communicator.size
     images, labels = rng.standard_normal((count, 3, 32, 32)).astype(np.float32), rng.integers(0, 10, count)

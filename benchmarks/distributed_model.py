@@ -9,6 +9,7 @@ The model needs no ranks. Each rank has the batch of the benchmark of one proces
     sending       n bytes around a ring of N ranks: 2 (N - 1) latency + 2 (N - 1) / N * n / bandwidth   (Patarasuk and
                   Yuan, "Bandwidth optimal all-reduce algorithms", 2009)
     a step        ends when the computing has ended, and the last bucket has been sent
+    bfloat16      half of the bytes, for which each rank rounds, sums its part and widens: ROUNDING seconds a byte
 """
 
 import argparse
@@ -24,6 +25,7 @@ from minidl.summary import summary
 
 RANKS = (8, 16, 32, 64, 128, 256, 512, 1024)
 NETWORKS = {"resnet20": 128, "vgg16_bn_cifar": 128, "mobilenet_v1_cifar": 128}           # images of a rank
+ROUNDING = 0.5e-9                                # seconds for a byte of float32, in one thread (Zen 4)
 LEAST = 0.5                                      # of the speed of N single ranks: below that, more ranks do not pay
 
 
@@ -58,12 +60,15 @@ def buckets(model: Module, shape: tuple[int, ...], most: int = BUCKET) -> list[t
     return [*found, (1.0, size)] if size else found
 
 
-def step(computing: float, parts: list[tuple[float, int]], ranks: int, link: Link, shrink: float = 1.0) -> float:
-    """The seconds of a step; `shrink` is the part of the bytes that is sent."""
-    forward, backward, free = computing / 3, computing * 2 / 3, 0.0
+def step(computing: float, parts: list[tuple[float, int]], ranks: int, link: Link, bfloat16: bool = False) -> float:
+    """The seconds of a step."""
+    forward, backward, free, shrink = computing / 3, computing * 2 / 3, 0.0, 1.0
+    if bfloat16:
+        backward += ROUNDING * sum(size for _, size in parts)
+        shrink = 0.5
     for part, size in parts:
         free = max(free, forward + part * backward) + (ring(size * shrink, ranks, link) if ranks > 1 else 0.0)
-    return max(computing, free)
+    return max(forward + backward, free)
 
 
 def measured(name: str) -> tuple[float, str]:
@@ -73,14 +78,14 @@ def measured(name: str) -> tuple[float, str]:
     return results["networks"][name]["training"]["minidl"], f"{machine['threads']} threads of {machine['processor']}"
 
 
-def table(link: Link, shrink: float) -> list[str]:
+def table(link: Link, bfloat16: bool) -> list[str]:
     """The lines of the table for one network: the part of the speed of N single ranks that N ranks reach together."""
     lines = [f"| {link.name} | " + " | ".join(map(str, RANKS)) + " | pays up to |",
              "|---" * (len(RANKS) + 2) + "|"]
     for name, images in NETWORKS.items():
         computing = images / measured(name)[0]
         parts = buckets(zoo.create(name), (3, 32, 32))
-        found = [computing / step(computing, parts, ranks, link, shrink) for ranks in RANKS]
+        found = [computing / step(computing, parts, ranks, link, bfloat16) for ranks in RANKS]
         paying = [ranks for ranks, efficiency in zip(RANKS, found, strict=True) if efficiency >= LEAST]
         megabytes = sum(size for _, size in parts) / 1e6
         lines.append(f"| {name}, {megabytes:.1f} MB, {1000 * computing:.0f} ms | "
@@ -95,7 +100,7 @@ def main() -> int:
     args = parser.parse_args()
     print(f"one rank: {measured('resnet20')[1]}; {next(iter(NETWORKS.values()))} images for each\n")
     for link in LINKS:
-        print("\n".join(table(link, 0.5 if args.bfloat16 else 1.0)) + "\n")
+        print("\n".join(table(link, args.bfloat16)) + "\n")
     return 0
 
 

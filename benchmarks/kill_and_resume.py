@@ -6,11 +6,13 @@ LeNet-5 trains on drawn digits, and ResNet-20 on images like CIFAR-10's with ran
 CutMix, label smoothing and an average of the weights; each run of the latter has another number of batches made ahead.
 The first run of each is not interrupted. Then runs of the same command are killed and resumed until they finish, one
 after another, until the number of kills is reached. Each must end with the same saved state as the uninterrupted run.
-With --rank-kills, LeNet-5 also trains on two ranks (extra `mpi`), one of which, chosen at random, is killed.
+With --rank-kills, LeNet-5 also trains on two ranks (extra `mpi`), one of which, chosen at random, is killed. Results of
+kinds that a call leaves out (0 kills) stay in the file.
 """
 
 import argparse
 import contextlib
+import json
 import math
 import os
 import random
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +50,11 @@ def main():
                                             ("augmented", AUGMENTED, args.augmented_kills),
                                             ("ranks", RANKS, args.rank_kills)) if kills}
     if not args.dry_run:
-        from common import save  # imported here because it needs PyTorch, which the rest does not
+        from common import RESULTS, save  # imported here because it needs PyTorch, which the rest does not
 
-        save("kill_and_resume", results)
+        earlier = json.loads((RESULTS / "kill_and_resume.json").read_text())
+        del earlier["machine"]
+        save("kill_and_resume", earlier | results)
     return 0 if all(result["same_bits"] == result["runs"] for result in results.values()) else 1
 
 
@@ -62,15 +67,15 @@ def survived(command, count, times):
         kills, ends = [], []
         while len(kills) < count:
             folder = Path(root, f"run-{len(ends)}")
-            while len(kills) < count and killed(command, folder, times.randint(-1, max(1, saves // 2)),
-                                                times.expovariate(1 / PAUSE), prefetch=len(kills) % 3):
+            while len(kills) < count and killed(command, folder, times, saves, prefetch=len(kills) % 3):
                 kills.append(found(folder))
                 print(f"kill {len(kills):3} of run {len(ends)}: {kills[-1]}", flush=True)
             follow(start(command, folder), folder)
             ends.append(contents(folder) == expected)
             print(f"         run {len(ends) - 1} ended with {'the same' if ends[-1] else 'DIFFERENT'} bits", flush=True)
     print(f"\n{len(kills)} kills in {len(ends)} runs; {sum(ends)} ended with the same bits as the uninterrupted one")
-    return {"kills": len(kills), "runs": len(ends), "same_bits": sum(ends), "found": kills, "command": command[1:-1]}
+    return {"date": date.today().isoformat(), "kills": len(kills), "runs": len(ends), "same_bits": sum(ends),
+            "found": kills, "command": [Path(word).name if word == sys.executable else word for word in command[:-1]]}
 
 
 def train_augmented(arguments):
@@ -110,44 +115,43 @@ def follow(process, folder, limit=math.inf):
     return saves
 
 
-def killed(command, folder, saves, pause, prefetch):
-    """Start or resume the run, and kill it `pause` seconds after `saves` checkpoints; False if it ended before that.
+def killed(command, folder, times, saves, prefetch):
+    """Start or resume the run, and kill it at a random time; False if it ended before that.
 
+    saves      the number of checkpoints of a run
     prefetch   the number of batches that it makes ahead
     """
+    limit, pause = times.randint(-1, max(1, saves // 2)), times.expovariate(1 / PAUSE)
     process = start(command, folder, "--workers", str(prefetch))
-    follow(process, folder, saves)
+    follow(process, folder, limit)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(pause)
-    if process.poll() is None:
-        os.kill(victim(process, command), signal.SIGKILL)
-        process.wait()
-        return True
+    while process.poll() is None:
+        if victims := [process.pid] if command is not RANKS else ranks_of(process):
+            os.kill(times.choice(victims), signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.01)                         # the launcher has not started them yet
     if process.returncode:
         raise SystemExit(f"a run failed with exit code {process.returncode}")
     return False
 
 
-def victim(process, command):
-    """The process to kill: that of the run, or one of its ranks."""
-    if command is not RANKS:
-        return process.pid
-    while not (ranks := descendants(process.pid, Path(sys.executable).name)):
-        time.sleep(0.01)                         # the launcher has not started them yet
-    return random.choice(ranks)
-
-
-def descendants(ancestor, name):
-    """The processes below another one that run a program of this name (Linux)."""
+def ranks_of(launcher):
+    """The processes below a launcher that run Python (Linux)."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):       # it has ended
             parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-    below = {ancestor}
+    below = {launcher.pid}
     for _ in parents:
         below |= {child for child, parent in parents.items() if parent in below}
-    programs = {child: Path(f"/proc/{child}/cmdline").read_bytes().partition(b"\0")[0] for child in sorted(below)}
-    return [child for child, program in programs.items() if program.endswith(name.encode())]
+    found = []
+    for child in sorted(below):
+        with contextlib.suppress(OSError):
+            program = Path(f"/proc/{child}/cmdline").read_bytes().partition(b"\0")[0].decode()
+            found += [child] * (Path(program).name == Path(sys.executable).name)
+    return found
 
 
 def start(command, folder, *more):

@@ -1,16 +1,18 @@
 """Requests per second and latency of `minidl serve`, beside LitServe with PyTorch serving the same network.
 
-    python benchmarks/serve.py [--seconds 10] [--rounds 3] [--clients 1,8,64] [--networks resnet20,mobilenet_v1]
+    python benchmarks/serve.py [--seconds 3] [--rounds 7] [--clients 1,8,64] [--networks resnet20,mobilenet_v1]
 
 Each request is one image as a raw body: a PNG of 32 x 32 pixels for ResNet-20, a JPEG of 256 x 256 for MobileNet-v1
 0.75, which crops 224 x 224. Both servers decode and preprocess by the same function, gather batches of at most 32 for
 at most 2 ms, and use all cores; the weights are random. The load comes from wrk, a program of its own on the same
-cores, with one connection for each client. Rounds alternate between the servers, and the medians are stored.
+cores, with one connection for each client. Short rounds alternate between the servers, of which one is stopped while
+the other is measured. The medians are stored, and the medians of the rounds' ratios: others on the machine slow both.
 
 Needs wrk, and the packages litserve and torch. Run on a machine that does nothing else.
 """
 
 import argparse
+import itertools
 import os
 import re
 import shutil
@@ -21,7 +23,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +82,7 @@ def write_images(name, folder):
 @contextmanager
 def started(command, url):
     """A server that answers at `url`, in a process group of its own, which is ended afterwards."""
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL,
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                env={**os.environ, "PYTHONPATH": str(HERE.parent)})
     try:
         until = time.monotonic() + 300
@@ -91,11 +93,20 @@ def started(command, url):
         yield process
     finally:
         os.killpg(process.pid, signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGCONT)
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+@contextmanager
+def running(process):
+    """A block in which a server that is stopped runs."""
+    os.killpg(process.pid, signal.SIGCONT)
+    yield
+    os.killpg(process.pid, signal.SIGSTOP)
 
 
 def answers(url):
@@ -133,13 +144,21 @@ def compare(name, folder, clients, seconds, rounds):
                               theirs + "/predict"),
     }
     found = {server: {count: [] for count in clients} for server in servers}
-    for _ in range(rounds):
-        for server, (command, health, url) in servers.items():
-            with started(command, health):
-                for count in clients:
-                    load(url, script, count, 2)                      # warms up
-                    found[server][count].append(load(url, script, count, seconds))
-    return {server: {count: medians(rows) for count, rows in each.items()} for server, each in found.items()}
+    with ExitStack() as stack:
+        processes = {}
+        for server, (command, health, _) in servers.items():
+            processes[server] = stack.enter_context(started(command, health))
+            os.killpg(processes[server].pid, signal.SIGSTOP)
+        for count, _, server in itertools.product(clients, range(rounds), servers):
+            url = servers[server][2]
+            with running(processes[server]):
+                load(url, script, count, 1)                          # warms up
+                found[server][count].append(load(url, script, count, seconds))
+    result = {server: {count: medians(rows) for count, rows in each.items()} for server, each in found.items()}
+    first, second = found.values()
+    result["ratio"] = {count: medians([{key: a[key] / b[key] for key in a}
+                                       for a, b in zip(first[count], second[count], strict=True)]) for count in clients}
+    return result
 
 
 def medians(rows):
@@ -149,8 +168,8 @@ def medians(rows):
 def main():
     """Measure, print and store the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=int, default=10, help="of each measurement (default: 10)")
-    parser.add_argument("--rounds", type=int, default=3, help="default: 3")
+    parser.add_argument("--seconds", type=int, default=3, help="of each measurement (default: 3)")
+    parser.add_argument("--rounds", type=int, default=7, help="default: 7")
     parser.add_argument("--clients", default="1,8,64", help="default: 1,8,64")
     parser.add_argument("--networks", default=",".join(NETWORKS), help="default: all")
     args = parser.parse_args()

@@ -3,6 +3,7 @@
     python examples/compare_architectures.py --models resnet20 mobilenet_v1_cifar vgg11_bn_cifar --epochs 10
     python examples/compare_architectures.py --models resnet20 mobilenet_v1_cifar --minutes 15      # for each network
     python examples/compare_architectures.py --data digits --models lenet5 simple_cnn --epochs 3
+    mpiexec -n 2 python examples/compare_architectures.py --models resnet20 vgg11_bn_cifar --epochs 10 --distributed
 
 The same command goes on where it was stopped, by Ctrl-C or `kill -9`; networks may be added later. Each network has its
 folder, as from `minidl train`, in the folder of the comparison.
@@ -25,7 +26,8 @@ from minidl.report.run_files import json_file
 from minidl.text import write
 
 CHANGES = augment.Compose([augment.RandomCrop(32, padding=4), augment.RandomHorizontalFlip()])
-APART = ("models", "data_dir", "output_dir", "device", "workers")                # what a network's result does not need
+# what a network's result does not depend on
+APART = ("communicator", "data_dir", "device", "distributed", "models", "output_dir", "workers")
 
 
 def main():
@@ -33,9 +35,12 @@ def main():
     folder = Path(args.output_dir or f"runs/compare_{args.data}")
     for name in args.models:
         zoo.image_size(name)                     # report a wrong name before reading images
-    plan = begin(folder, {key: value for key, value in vars(args).items() if key not in APART})
+    settings = {key: value for key, value in vars(args).items() if key not in APART}
+    plan = train.agreed(args, lambda: begin(folder, settings))
     sets = load(args)
     failed = [name for name in args.models if not run(name, sets, plan, folder, args)]
+    if not train.writes(args):
+        return 1 if failed else 0
     comparison = compare([folder / name for name in args.models], zoo.build)
     for reason in comparison.left_out:
         write(f"left out: {reason}", sys.stderr)
@@ -67,7 +72,9 @@ def parse():
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("-j", "--workers", type=whole(0), default=2, metavar="N")
-    return parser.parse_args()
+    parser.add_argument("--distributed", action="store_true", help="train in all processes that mpiexec or srun has "
+                        "started: see docs/distributed.md")
+    return train.joined(parser.parse_args())
 
 
 def begin(folder, settings):
@@ -102,14 +109,23 @@ def create(name, train_set, args):
     return model, SGD(model.named_parameters(), args.lr, 0.9, weight_decay=5e-4, nesterov=True)
 
 
+def seconds_per_epoch(name, sets, args):
+    """The measured time of an epoch; with several processes, of their parts of it, without messages."""
+    ranks = 1 if args.communicator is None else args.communicator.size
+    parts = [part.take(math.ceil(len(part) / ranks)) for part in sets[:2]]
+    return train.seconds_per_epoch(*create(name, sets[0], args), *parts, math.ceil(args.batch_size / ranks),
+                                   args.device)
+
+
 def run(name, sets, plan, folder, args):
     """Train a network, or go on with it; whether that succeeded."""
     if name not in plan["epochs"]:
-        plan["epochs"][name] = args.epochs or train.epochs_within(args.minutes, train.seconds_per_epoch(
-            *create(name, sets[0], args), *sets[:2], args.batch_size, args.device))
-        write_json(folder / "plan.json", plan)   # before the training, so that it completes with this number
+        epochs = args.epochs or train.epochs_within(args.minutes, seconds_per_epoch(name, sets, args))
+        plan["epochs"][name] = train.agreed(args, lambda: epochs)
+        if train.writes(args):
+            write_json(folder / "plan.json", plan)           # first, so that the training completes with this number
     epochs, own = plan["epochs"][name], folder / name
-    if (own / "metrics.json").exists():
+    if train.agreed(args, (own / "metrics.json").exists):
         write(f"{name}: finished before")
         return True
     write(f"\n{name}: {epochs} epochs")
@@ -117,10 +133,11 @@ def run(name, sets, plan, folder, args):
     schedule = OneCycleLR(optimizer, args.lr, epochs * math.ceil(len(sets[0]) / args.batch_size), cycle_momentum=False)
     try:
         train.fit(model, optimizer, *sets, output_dir=own, epochs=epochs, batch_size=args.batch_size,
-                  schedule=schedule, device=args.device, seed=args.seed, prefetch=args.workers, resume=True,
-                  recipe={"model": name, "lr": args.lr, "limit": args.limit})
+                  schedule=schedule, device=args.device, communicator=args.communicator, seed=args.seed,
+                  prefetch=args.workers, resume=True, recipe={"model": name, "lr": args.lr, "limit": args.limit})
     except NonFiniteError as error:              # the other networks can still be compared
-        write(f"{name}: {error}", sys.stderr)
+        if train.writes(args):
+            write(f"{name}: {error}", sys.stderr)
         return False
     return True
 

@@ -51,8 +51,8 @@ def of_forward(name: str, error: Exception) -> Exception:
 def of_backward(error: Exception, node: Any, there: Any = None) -> Exception:
     """The error in the backward of a node, with the op's name."""
     name = f"backward of {node.name}"
-    if isinstance(error, RuntimeError | FloatingPointError) or str(error).startswith("backward"):
-        return error                             # of the tape itself
+    if isinstance(error, RuntimeError | FloatingPointError) or str(error).startswith("backward") or not node.parents:
+        return error                             # of the tape itself, or of what waits for the gradient of a leaf
     if isinstance(error, MemoryError):
         return named(error, name, node.parents, there)
     if not callable(node.backward):

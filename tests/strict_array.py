@@ -42,9 +42,9 @@ UFUNCS_WITH_AT = {"add", "subtract", "maximum", "minimum"}
 FROM_THE_HOST = {"array", "asarray"}                 # these accept NumPy arrays, as CuPy's do
 METHODS = """
     all any argmax argmin argsort astype clip copy cumsum dot fill item max mean min nonzero prod ravel repeat reshape
-    squeeze std sum swapaxes take transpose var
+    squeeze std sum swapaxes take transpose var view
 """
-WITH_TWINS = "add sub mul truediv floordiv mod pow matmul and or xor"            # these also as __radd__ and __iadd__
+WITH_TWINS = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"     # also as __radd__, __iadd__
 OPERATORS = WITH_TWINS + " neg pos abs invert eq ne lt le gt ge bool int float"
 READ_BACK = {"item", "nonzero", "unique", "isin", "bool", "int", "float"}      # they wait for the device
 WRITE = {"fill", "put_along_axis"}

@@ -50,6 +50,9 @@ class Communicator(Protocol):
     def start_all_reduce(self, array: Any) -> Request:
         """Begin to replace an array, in place, by the sum of those of all ranks; it is not touched meanwhile."""
 
+    def start_all_reduce_bfloat16(self, bits: Any) -> Request:
+        """The same for numbers in bfloat16: an array (N,) of their bits as uint16."""
+
     def all_reduce(self, array: Any) -> None:
         """Replace an array, in place, by the sum of those of all ranks: the same bits on every rank."""
 
@@ -99,6 +102,9 @@ class Alone:
         return self
 
     def start_all_reduce(self, array: np.ndarray) -> Done:
+        return Done()
+
+    def start_all_reduce_bfloat16(self, bits: np.ndarray) -> Done:
         return Done()
 
     def all_reduce(self, array: np.ndarray) -> None:

@@ -9,6 +9,8 @@ Parameters are put into buckets, those of the last layers first, since their gra
 A bucket is an array of the gradients one after the other. All ranks begin the sums in the same order, that of the
 buckets. At the end of each are as many numbers again as it has parameters: how many ranks have a gradient. A parameter
 that no rank used keeps None, and one that some did not use gets zeros from them.
+
+Compressed gradients are sent as bfloat16, in half of the bytes: each rank's is rounded, and so is their sum.
 """
 
 import math
@@ -19,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from minidl.device import CPU, Array, array_module, at
+from minidl.distributed.bfloat16 import pieces, rounded, widened
 from minidl.distributed.communicator import Communicator, Request
 from minidl.modes import watched
 from minidl.tensor import Node, Tensor
@@ -29,13 +32,15 @@ BUCKET = 4 << 20                                 # bytes
 class Bucket:
     """Parameters whose gradients are summed together."""
 
-    def __init__(self, parameters: Sequence[Tensor]) -> None:
+    def __init__(self, parameters: Sequence[Tensor], compressed: bool) -> None:
         self.parameters = list(parameters)
         sizes = [p.data.size for p in self.parameters]
         self.ends = np.cumsum(sizes).tolist()
         first = self.parameters[0].data
         with at(first):
-            self.numbers = array_module(first).zeros(sum(sizes) + len(sizes), first.dtype)
+            xp = array_module(first)
+            self.numbers = xp.zeros(sum(sizes) + len(sizes), first.dtype)
+            self.bits = xp.zeros(self.numbers.shape, np.uint16) if compressed else None
         self.request: Request | None = None
 
     def start(self, communicator: Communicator) -> None:
@@ -45,7 +50,13 @@ class Bucket:
                 self.place(p, end)[...] = 0 if p.grad is None else p.grad
             used = np.array([p.grad is not None for p in self.parameters], self.numbers.dtype)
             self.numbers[self.ends[-1]:] = array_module(self.numbers).asarray(used)
-        self.request = watched(communicator.start_all_reduce, "send", "all_reduce")(self.numbers)
+            if self.bits is not None:
+                for piece in pieces(self.bits):
+                    self.bits[piece] = rounded(self.numbers[piece])
+        if self.bits is None:
+            self.request = watched(communicator.start_all_reduce, "send", "all_reduce")(self.numbers)
+        else:
+            self.request = watched(communicator.start_all_reduce_bfloat16, "send", "all_reduce")(self.bits)
 
     def finish(self) -> None:
         """Wait for the sums, and make them the gradients, which stay in the bucket until it is started again."""
@@ -53,6 +64,9 @@ class Bucket:
         self.request.wait()
         self.request = None
         with at(self.numbers):
+            if self.bits is not None:
+                for piece in pieces(self.bits):
+                    self.numbers[piece] = widened(self.bits[piece])
             for p, end, used in zip(self.parameters, self.ends, self.used(), strict=True):
                 if used and p.requires_grad:
                     p.grad = self.place(p, end)
@@ -72,11 +86,15 @@ class Bucket:
 
 
 class GradientSum:
-    """Sums the gradients of parameters over all ranks; one call of `expect`, `backward` and `finish` in each step."""
+    """Sums the gradients of parameters over all ranks; one call of `expect`, `backward` and `finish` in each step.
 
-    def __init__(self, parameters: Sequence[Tensor], communicator: Communicator, bucket_bytes: int = BUCKET) -> None:
+    compress   None, or "bfloat16": sums are off by 0.8 % of the sum of magnitudes, at most
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], communicator: Communicator, bucket_bytes: int = BUCKET,
+                 compress: str | None = None) -> None:
         self.communicator = communicator
-        self.buckets = [Bucket(group) for group in grouped(parameters, bucket_bytes)]
+        self.buckets = [Bucket(group, compress == "bfloat16") for group in grouped(parameters, bucket_bytes)]
         self.nodes: dict[Node, Bucket] = {}
         self.waiting: Counter[Bucket] = Counter()            # how many gradients of each bucket are to come
         self.next = 0                                        # the bucket whose turn it is

@@ -13,6 +13,7 @@ import numpy as np
 
 from minidl import errors
 from minidl.distributed.affinity import take_cores
+from minidl.distributed.bfloat16 import Sums
 from minidl.distributed.communicator import DistributedError, Request, fail
 from minidl.text import write
 
@@ -41,6 +42,7 @@ class MPI:
         self.machine = here.allgather(self.rank)[0]
         here.Free()
         self.failures, self.rounds = self.world.Dup(), 0
+        self.sums_of_bfloat16 = Sums(self.world, library.IN_PLACE)
         self.reported: BaseException | None = None
         errors.speaks, sys.excepthook = self.reports, self.uncaught
         if own_cores:
@@ -52,6 +54,9 @@ class MPI:
 
     def start_all_reduce(self, array: np.ndarray) -> Request:
         return Pending(self.world.Iallreduce(self.library.IN_PLACE, array))
+
+    def start_all_reduce_bfloat16(self, bits: np.ndarray) -> Request:
+        return self.sums_of_bfloat16.start(bits)
 
     def all_reduce(self, array: np.ndarray) -> None:
         self.world.Allreduce(self.library.IN_PLACE, array)

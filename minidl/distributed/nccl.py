@@ -32,10 +32,19 @@ class NCCL:
             self.stream = self.cuda.Stream(non_blocking=True)
 
     def start_all_reduce(self, array: Array) -> Request:
+        return self.start_sum(array, self.kind(array))
+
+    def start_all_reduce_bfloat16(self, bits: Array) -> Request:
+        if not hasattr(self.nccl, "NCCL_BFLOAT16"):
+            raise DistributedError("this CuPy's NCCL has no bfloat16, for compress; install CuPy 14 or later")
+        return self.start_sum(bits, self.nccl.NCCL_BFLOAT16)
+
+    def start_sum(self, array: Array, kind: int) -> Request:
+        """Begin to sum an array, whose elements are of this kind to NCCL."""
         with self.device.current():
             computing = self.cuda.get_current_stream()
             self.stream.wait_event(computing.record())       # the array is complete
-            self.group.allReduce(*self.pointers(array, 2), self.kind(array), self.nccl.NCCL_SUM, self.stream.ptr)
+            self.group.allReduce(*self.pointers(array, 2), kind, self.nccl.NCCL_SUM, self.stream.ptr)
             return Behind(self.cuda, self.stream.record())
 
     def all_reduce(self, array: Array) -> None:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from minidl import augment, errors
 from minidl.evaluation.augmented import VIEWS
@@ -36,6 +36,7 @@ SCHEDULES = ("onecycle", "cosine", "step", "multistep", "exponential", "poly", "
 OWN = "(default: the network's own)"
 
 Add = Callable[..., None]
+Value = TypeVar("Value")
 
 
 def training_parser(name: str, description: str, *, epochs: int, batch_size: int | None = None,
@@ -125,6 +126,8 @@ def add_run(add: Add, name: str) -> None:
     add("--distributed", action="store_true", default=False, help="train in all processes that mpiexec or srun has "
         "started: see docs/distributed.md")
     add("--sync-batch-norm", action="store_true", default=False, help="batch norms see the images of all processes")
+    add("--compress", choices=("bfloat16",), metavar="TYPE", help="on slow networks: send gradients in "
+        "half of the bytes, as bfloat16")
     add("--compare-weights", action=argparse.BooleanOptionalAction, default=True, help="with --distributed, compare "
         "the weights of all processes after each epoch")
     add("--seed", type=whole(0), default=0, metavar="N", help="seed for initial weights and shuffling")
@@ -177,12 +180,19 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) ->
     return settled(parser.parse_args(argv))
 
 
-def settled(args: argparse.Namespace) -> argparse.Namespace:
-    """The flags; `output_dir` is a Path, `resume` a bool and, with --evaluate, `weights` the file to test."""
-    args.weights, args.communicator = None, None
+def joined(args: argparse.Namespace) -> argparse.Namespace:
+    """The flags, with `communicator`: that of all processes with --distributed, else None."""
+    args.communicator = None
     if args.distributed:
         from minidl.train.launched import join  # a program of one process imports nothing of it
         args.communicator = join(args)
+    return args
+
+
+def settled(args: argparse.Namespace) -> argparse.Namespace:
+    """The flags; `output_dir` is a Path, `resume` a bool and, with --evaluate, `weights` the file to test."""
+    args = joined(args)
+    args.weights = None
     if args.evaluate and args.resume not in (None, "auto") and Path(args.resume).is_file():
         args.weights = Path(args.resume)
         return args
@@ -198,12 +208,16 @@ def chosen_folder(args: argparse.Namespace, resume: str | None) -> tuple[Path, b
     def choose() -> tuple[str, bool]:
         folder, resumes = choose_folder(args.name, args.output_dir, resume, args.overwrite)
         return str(folder), resumes
-    if args.communicator is None:
-        folder, resumes = choose()
-    else:
-        from minidl.train.ranks import of_first
-        folder, resumes = of_first(args.communicator, choose)
+    folder, resumes = agreed(args, choose)
     return Path(folder), resumes
+
+
+def agreed(args: argparse.Namespace, make: Callable[[], Value]) -> Value:
+    """What `make()` returns; of several processes what it returns in the first, which must be JSON."""
+    if args.communicator is None:
+        return make()
+    from minidl.train.ranks import of_first
+    return of_first(args.communicator, make)
 
 
 def writes(args: argparse.Namespace) -> bool:

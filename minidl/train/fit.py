@@ -147,7 +147,7 @@ def recipe_of(s: Settings, optimizer: Optimizer, train_set: ImageDataset,
     """
     names = ("epochs", "batch_size", "seed", "patience", "accumulate", "ema_decay")
     names_later = ("amp", "drop_last", "label_smoothing", "class_weights", "monitor", "clip_norm", "balanced",
-                   "sync_batch_norm")
+                   "sync_batch_norm", "compress")
     later: dict[str, Any] = {name: getattr(s, name) for name in names_later if getattr(s, name)}
     if s.device != "cpu" and settings.matmul_precision != "float32":
         later["matmul_precision"] = settings.matmul_precision

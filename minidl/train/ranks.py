@@ -94,15 +94,15 @@ class Ranks(OneRank):
 
     def compare_start(self, recipe: dict[str, Any], model: Module, train_set: Any) -> None:
         shapes = {name: list(tensor.shape) for name, tensor, *_ in tensors(model)}
-        facts = {"the version of minidl": __version__, "the version of NumPy": np.__version__,
-                 "the network": for_json(describe(model)), "its weights": shapes,
-                 "the training images": digest_of(train_set)}
-        self.compare(facts | {f"the setting {name}": value for name, value in for_json(recipe).items()})
+        settings = {f"the setting {name}": value for name, value in for_json(recipe).items()}
+        self.compare({"the version of minidl": __version__, "the version of NumPy": np.__version__, **settings,
+                      "the network": for_json(describe(model)), "its weights": shapes,
+                      "the training images": digest_of(train_set)})      # which may follow from the seed
 
     def begin(self, run: Run) -> None:
         self.share(run.model)
         self.compare_weights(run.model, "at the start")
-        self.gradients = GradientSum(run.optimizer.parameters, self.communicator)
+        self.gradients = GradientSum(run.optimizer.parameters, self.communicator, compress=self.asked.compress)
 
     def compare(self, facts: dict[str, Any]) -> None:
         """Raise DistributedError, naming the first difference, unless all ranks have the same facts."""

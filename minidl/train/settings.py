@@ -76,6 +76,8 @@ class Settings:
     communicator         the ranks of a run in several processes, such as distributed.MPI(): each takes its part of each
                          batch. Rank 0 alone prints and writes. See docs/distributed.md
     sync_batch_norm      batch norms use the moments of the images of all ranks, see `nn.SyncBatchNorm2d`
+    compress             "bfloat16": ranks send their gradients in half of the bytes, rounded to 8 bits. It pays on slow
+                         networks
     compare_weights      stop the run if the weights of two ranks differ, at its start or after an epoch
     tta                  report on the test set with test-time augmentation: True, or how (see `Augmented`)
     dry_run              take a few steps, write the report, and keep nothing
@@ -117,6 +119,7 @@ class Settings:
     detect_nan: bool = False
     communicator: "Communicator | None" = None
     sync_batch_norm: bool = False
+    compress: Literal["bfloat16"] | None = None
     compare_weights: bool = True
     tta: bool | str = False
     dry_run: bool = False
@@ -180,10 +183,13 @@ class Settings:
             raise TypeError(f"fit: output_dir={self.output_dir!r} must be the path of a folder")
         if self.communicator is not None and not hasattr(self.communicator, "all_gather"):
             raise TypeError(f"fit: communicator={self.communicator!r} must be one of minidl.distributed, such as MPI()")
-        if self.sync_batch_norm and self.communicator is None:
-            reason = "is for several processes"
-            raise for_command(ValueError(f"fit: sync_batch_norm=True {reason}; give a communicator"),
-                              f"--sync-batch-norm {reason}; add --distributed")
+        if self.compress not in (None, "bfloat16"):
+            raise ValueError(f"fit: compress={self.compress!r} must be 'bfloat16' or None")
+        for name, flags in {"sync_batch_norm": "--sync-batch-norm", "compress": "--compress"}.items():
+            if (value := getattr(self, name)) and self.communicator is None:
+                reason = "is for several processes"
+                raise for_command(ValueError(f"fit: {name}={value!r} {reason}; give a communicator"),
+                                  f"{flags} {reason}; add --distributed")
         if not isinstance(self.recipe, dict | None):
             raise TypeError(f"fit: recipe={self.recipe!r} must be a dictionary of facts")
         for callback in self.callbacks:

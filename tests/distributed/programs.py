@@ -89,6 +89,30 @@ def branches(communicator):
     return {name: np.full(1, np.nan) if p.grad is None else p.grad for name, p in model.named_parameters()}
 
 
+def compressed(communicator):
+    """Gradients sent as bfloat16 against those in float32, on all ranks the same; with infinities and NaN."""
+    minidl.manual_seed(0)
+    model, rng, found = zoo.create("lenet5"), np.random.default_rng(communicator.rank), {}
+    own = {name: rng.standard_normal(p.shape).astype(np.float32) for name, p in model.named_parameters()}
+    special = own["fc3.bias"]
+    special[:3] = np.inf, np.nan, [np.inf, -np.inf][communicator.rank % 2]
+    for compress in (None, "bfloat16", "bfloat16"):
+        gradients = GradientSum(list(model.parameters()), communicator, 1 << 14, compress)
+        gradients.expect()
+        for name, p in model.named_parameters():
+            p.grad = own[name].copy()
+        gradients.finish()
+        sums = {name: p.grad.copy() for name, p in model.named_parameters()}
+        assert len(set(communicator.all_gather(b"".join(array.tobytes() for array in sums.values()).hex()))) == 1
+        if f"{compress}.fc3.bias" in found:
+            assert all(np.array_equal(found[f"{compress}.{name}"], sums[name], equal_nan=True) for name in sums)
+        found |= {f"{compress}.{name}": array for name, array in sums.items()}
+    sizes = {name: np.abs(array) for name, array in own.items()}
+    for array in sizes.values():
+        communicator.all_reduce(array)
+    return found | {f"sizes.{name}": array for name, array in sizes.items()}
+
+
 def values(communicator):
     """What all ranks have said."""
     said = communicator.all_gather({"rank": communicator.rank, "text": "é" * communicator.rank})

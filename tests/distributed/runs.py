@@ -67,6 +67,7 @@ def shared(communicator, folder):
     if communicator.rank == 0:
         found["alone"], _ = run(folder / "alone", None, accumulate=accumulate)
     communicator.barrier()
+    found["compressed"], _ = run(folder / "compressed", communicator, compress="bfloat16", sync_batch_norm=True)
     stopped = At(communicator, communicator.size - 1, 9, lambda run: run.stop("rank 1 wants it"))
     found["stopped"], _ = run(folder / "stopped", communicator, dropout=0.2, callbacks=[stopped])
     return found
@@ -82,7 +83,7 @@ def refused(communicator, folder):
     attempts = {
         "seed": {"seed": 1 + odd}, "lr": {"recipe": {"lr": 1 + odd}},
         "data": {"train_set": DIGITS.subset(range(70 - odd, 170 - odd))},
-        "batch": {"batch_size": 1}, "graph": {"overfit": True},
+        "compress": {"compress": "bfloat16" if odd else None}, "batch": {"batch_size": 1}, "graph": {"overfit": True},
         "weights": {"callbacks": [At(communicator, last, 9, spoil)]},
     }
     found = {}

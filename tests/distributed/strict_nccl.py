@@ -10,11 +10,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from minidl.precision import half
+
 available = True
 NCCL_SUM = 0
 NCCL_INT8, NCCL_UINT8, NCCL_INT32, NCCL_INT64, NCCL_FLOAT16, NCCL_FLOAT32, NCCL_FLOAT64 = 0, 1, 2, 4, 6, 7, 8
+BFLOAT16 = NCCL_BFLOAT16 = 9
 TYPES = {NCCL_INT32: np.int32, NCCL_INT64: np.int64, NCCL_FLOAT16: np.float16, NCCL_FLOAT32: np.float32,
-         NCCL_FLOAT64: np.float64}
+         NCCL_FLOAT64: np.float64, BFLOAT16: np.uint16}
 PATIENCE = 30                                    # seconds for the others to come
 
 
@@ -73,12 +76,19 @@ class NcclCommunicator:
         assert stream != 0, "sums belong on a stream of their own"
         said = self.meeting.exchange(self.rank, (count, datatype, elements(sendbuf, count, datatype).copy()))
         assert len({each[:2] for each in said}) == 1, "ranks sum different arrays"
-        elements(recvbuf, count, datatype)[...] = sum(each[2] for each in said)
+        arrays = [each[2] for each in said]
+        elements(recvbuf, count, datatype)[...] = sum_of_bfloat16(arrays) if datatype == BFLOAT16 else sum(arrays)
 
     def bcast(self, buff, count, datatype, root, stream):
         said = self.meeting.exchange(self.rank, (count, datatype, elements(buff, count, datatype).copy()))
         assert len({each[:2] for each in said}) == 1, "ranks have different arrays"
         elements(buff, count, datatype)[...] = said[root][2]
+
+
+def sum_of_bfloat16(arrays):
+    """Rounded after each addition, as around NCCL's ring."""
+    dtype = half("bfloat16")
+    return sum((array.view(dtype) for array in arrays[1:]), arrays[0].view(dtype)).view(np.uint16)
 
 
 def elements(address, count, datatype):

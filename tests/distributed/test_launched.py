@@ -11,7 +11,8 @@ from test_nccl import on_ranks
 from test_ranks import HERE, needs_mpi, started
 
 from minidl import cores, errors
-from minidl.distributed import affinity
+from minidl.distributed import Alone, affinity
+from minidl.train import Settings, fit_settings
 from minidl.train.arguments import parse, training_parser
 from minidl.train.launched import launched
 
@@ -41,12 +42,14 @@ def test_what_distributed_needs(monkeypatch, capsys, flags, message):
     assert capsys.readouterr().err == ""                     # rank 0 has said it
 
 
-def test_sync_batch_norm_needs_several_processes(capsys):
+@pytest.mark.parametrize("flags", [["--sync-batch-norm"], ["--compress", "bfloat16"]])
+def test_what_needs_several_processes(capsys, flags):
     parser = training_parser("toy", "a toy", epochs=1)
-    args = parse(parser, ["--sync-batch-norm"])
-    from minidl.train import Settings, fit_settings
+    args = parse(parser, flags)
     assert errors.run(lambda: Settings(**fit_settings(args) | {"batch_size": 2}), "toy") == 2
-    assert capsys.readouterr().err == "toy: --sync-batch-norm is for several processes; add --distributed\n"
+    assert capsys.readouterr().err == f"toy: {flags[0]} is for several processes; add --distributed\n"
+    with pytest.raises(ValueError, match="fit: compress='float16' must be 'bfloat16' or None"):
+        Settings(output_dir="run", epochs=1, compress="float16", communicator=Alone())
 
 
 @pytest.mark.parametrize(("names", "expected"), [
@@ -102,6 +105,22 @@ def test_a_program_of_one_process_imports_nothing_of_it():
             "print([name for name in sys.modules if 'distributed' in name or 'mpi4py' in name])")
     done = subprocess.run([sys.executable, "-c", code], cwd=HERE.parents[1], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@needs_mpi
+@pytest.mark.slow
+def test_compare_architectures(tmp_path):
+    """Two networks, within a time that is measured; the same command again trains nothing."""
+    flags = ["--data", "digits", "--models", "lenet5", "lenet5_1998", "--minutes", "0.001", "--limit", "200",
+             "--validation", "100", "--distributed", "--output-dir", str(tmp_path / "compared")]
+    for _ in range(2):
+        process = started(HERE.parents[1] / "examples" / "compare_architectures.py", 2, *flags)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err[-3000:]
+        assert out.count("table, curves and costs are in") == 1
+        table = (tmp_path / "compared" / "compare.txt").read_text()
+        assert [line.split()[0] for line in table.splitlines()[:3]] == ["run", "lenet5", "lenet5_1998"]
+    assert out.count("finished before") == 2
 
 
 @needs_mpi

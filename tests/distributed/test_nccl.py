@@ -57,10 +57,10 @@ def network():
     return model
 
 
-def gradients(communicator, device):
+def gradients(communicator, device, compress=None):
     """The gradients of a batch, of which each rank has a part, after two backward passes that add up."""
     model = nn.convert_sync_batch_norm(network(), communicator).to(device)
-    total = GradientSum(list(model.parameters()), communicator, 64)
+    total = GradientSum(list(model.parameters()), communicator, 64, compress)
     images, labels = IMAGES[communicator.rank::communicator.size], LABELS[communicator.rank::communicator.size]
     half = len(labels) // 2
     for part in (slice(half), slice(half, None)):
@@ -82,6 +82,23 @@ def test_gradients_and_moments_are_those_of_one_process(nccl):
     for found in on_ranks(work):
         for name, gradient in expected.items():
             np.testing.assert_allclose(found[name], gradient, rtol=1e-4, atol=1e-5)
+
+
+def test_compressed_gradients(nccl, monkeypatch):
+    pytest.importorskip("ml_dtypes")
+
+    def work(host, compress):
+        device = own_device("gpu", host)
+        with device.current():
+            return gradients(with_device(host, device), device, compress)
+    exact, _, *found = on_ranks(lambda host: work(host, None)) + on_ranks(lambda host: work(host, "bfloat16"))
+    for name, gradient in exact.items():
+        assert np.array_equal(found[0][name], found[1][name]), "ranks have other bits"
+        assert np.abs(found[0][name] - gradient).max() <= 0.01 * np.abs(gradient).max() + 1e-7
+    assert any(not np.array_equal(found[0][name], gradient) for name, gradient in exact.items())
+    monkeypatch.delattr(strict_nccl, "NCCL_BFLOAT16")
+    with pytest.raises(DistributedError, match="this CuPy's NCCL has no bfloat16"):
+        on_ranks(lambda host: work(host, "bfloat16"))
 
 
 def test_sums_broadcasts_and_values(nccl):

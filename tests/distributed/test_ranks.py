@@ -54,7 +54,7 @@ def same(found, expected, tolerance):
 @needs_mpi
 def test_two_ranks(tmp_path, alone):
     """They take the steps of one process; the same number of ranks gives the same bits."""
-    found = run(tmp_path, 2, *alone, "few_images_again", "branches", "values")
+    found = run(tmp_path, 2, *alone, "few_images_again", "branches", "values", "compressed")
     for name, expected in alone.items():
         same(found[name], expected, 1e-5)
     first, second = ({key: value.tobytes() for key, value in found[name].items()}
@@ -64,15 +64,29 @@ def test_two_ranks(tmp_path, alone):
         np.testing.assert_allclose(found["branches"][f"branches.{i}.weight"], np.full((2, 4), 3.0))
     assert np.isnan(found["branches"]["branches.2.weight"]).all()
     assert found["values"]["size"] == 2
+    check_compressed(found["compressed"])
 
 
 @needs_mpi
 @pytest.mark.slow
 def test_four_ranks(tmp_path, alone):
-    found = run(tmp_path, 4, "lenet", "few_images", "values")
+    found = run(tmp_path, 4, "lenet", "few_images", "values", "compressed")
     same(found["lenet"], alone["lenet"], 1e-5)
     same(found["few_images"], alone["few_images"], 1e-5)
     assert found["values"]["size"] == 4
+    check_compressed(found["compressed"])
+
+
+def check_compressed(found):
+    """Each number is rounded on its rank, and the sum once more: by 2^-8 of what is rounded, at most."""
+    for name in [name.removeprefix("None.") for name in found if name.startswith("None.")]:
+        exact, rounded, sizes = (found[f"{kind}.{name}"] for kind in ("None", "bfloat16", "sizes"))
+        finite = np.isfinite(exact)
+        assert np.array_equal(exact[~finite], rounded[~finite], equal_nan=True)
+        assert (np.abs(rounded[finite] - exact[finite]) <= 2.01 * 2**-8 * sizes[finite]).all()
+        assert not np.array_equal(exact[finite], rounded[finite])
+    assert np.isposinf(found["bfloat16.fc3.bias"][0])
+    assert np.isnan(found["bfloat16.fc3.bias"][1:3]).all()
 
 
 @needs_mpi

@@ -39,6 +39,10 @@ def contents(path):
     return {name: (array.shape, array.tobytes()) for name, array in arrays.items()}, timeless
 
 
+def recipe(folder):
+    return json.loads((folder / "args.json").read_text())["recipe"]
+
+
 def alike(first, second, tolerance):
     """Whether two checkpoints have equal arrays, up to rounding."""
     (first, _), (second, _) = load_checkpoint(first), load_checkpoint(second)
@@ -58,8 +62,13 @@ def test_ranks_train_as_one_process(tmp_path, ranks):
         assert row["validation_loss"] == pytest.approx(expected["validation_loss"], rel=1e-4)
         assert row["train_accuracy"] == pytest.approx(expected["train_accuracy"])
         assert row["validation_accuracy"] == pytest.approx(expected["validation_accuracy"])
+    for row, expected in zip(values["compressed"], values["rows"], strict=True):
+        assert row["train_loss"] == pytest.approx(expected["train_loss"], rel=0.02)
+        assert row["train_loss"] != expected["train_loss"]
+    assert recipe(tmp_path / "compressed")["compress"] == "bfloat16"
+    assert "compress" not in recipe(tmp_path / "ranks")
     assert len(values["stopped"]) == 2
-    assert out.count("epoch 1/3") == 3, out                  # each run prints once
+    assert out.count("epoch 1/3") == 4, out                  # each run prints once
     assert "stopped after 2 of 3 epochs: rank 1 wants it" in out
     assert (tmp_path / "ranks" / "report.html").exists()
 
@@ -69,6 +78,7 @@ def test_ranks_that_differ_are_refused(tmp_path):
     assert said["seed"].startswith("rank 1 differs from rank 0 in the setting seed: 2, on rank 0 1; start")
     assert said["lr"].startswith("rank 1 differs from rank 0 in the setting lr: 2, on rank 0 1;")
     assert said["data"].startswith("rank 1 differs from rank 0 in the training images: ")
+    assert said["compress"].startswith("rank 1 differs from rank 0 in the setting compress: 'bfloat16', on rank 0 None")
     assert said["batch"] == "fit: batch_size=1 cannot be divided among 2 ranks; each needs an image"
     assert said["graph"] == "fit: overfit=True works in one process only; leave out communicator"
     assert said["weights"].startswith("after epoch 2, fc.bias on rank 1 is not what it is on rank 0: ")
