@@ -100,10 +100,13 @@ def test_against_naive_loops(scheme):
 
 
 @each_scheme
+@pytest.mark.parametrize("kept", [0, 2**30])
 @pytest.mark.parametrize("groups", [1, 2])
-def test_many_chunks_blocks_and_panels(scheme, groups, monkeypatch):
+def test_many_chunks_blocks_and_panels(scheme, groups, kept, monkeypatch):
     """Chunks that end within a block, a last panel that is not full, and splits of a weight gradient."""
     monkeypatch.setattr(winograd, "CHUNK_BYTES", 1)
+    for limit in ("KEPT_BYTES", "KEPT_SUMS"):                  # of filters and sums that a thread keeps
+        monkeypatch.setattr(winograd, limit, kept)
     rng, r = np.random.default_rng(0), scheme.r
     c, f, window = 4 * LANES // groups, 5 * LANES, same(r)
     x, weight, grad = (rng.standard_normal(s) for s in ((5, groups * c, 19, 21), (groups * f, c, r, r),
@@ -114,6 +117,16 @@ def test_many_chunks_blocks_and_panels(scheme, groups, monkeypatch):
     near(dx, plain.conv2d_input_gradient(grad, weight, x.shape, window, groups), "float64")
     dweight = winograd.conv2d_weight_gradient(grad, x, window, scheme, groups)
     near(dweight, plain.conv2d_weight_gradient(grad, x, window, groups), "float64")
+
+
+@pytest.mark.parametrize("channels", [2 * LANES, LANES + 3])
+def test_large_outputs_go_past_the_caches(channels, monkeypatch):
+    """Only where each vector is aligned; the results are the same."""
+    x, weight = distinct_values((3, LANES, 30, 29), (channels, LANES, 3, 3), seed=0)
+    x, weight = x.astype(np.float32), weight.astype(np.float32)
+    expected = winograd.conv2d(x, weight, None, same(3), F4_3, True)
+    monkeypatch.setattr(winograd, "STREAMED", 0)
+    np.testing.assert_array_equal(winograd.conv2d(x, weight, None, same(3), F4_3, True), expected)
 
 
 @pytest.mark.parametrize(("r", "scheme", "bound"), [(3, None, 5e-6), (3, F2_3, 5e-6), (3, F4_3, 2e-5),

@@ -37,6 +37,7 @@ from minidl.kernels.cpu.augmentation import (
 )
 from minidl.kernels.cpu.average_pooling import avg_pool2d, avg_pool2d_gradient
 from minidl.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from minidl.kernels.cpu.copies import concatenate, place
 from minidl.kernels.cpu.dropout import dropout
 from minidl.kernels.cpu.gemm.matmul import matmul
 from minidl.kernels.cpu.max_pooling import max_pool2d, max_pool2d_gradient
@@ -53,7 +54,6 @@ from minidl.kernels.cpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.cpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 from minidl.kernels.plain.adaptive_max_pooling import adaptive_max_pool2d, adaptive_max_pool2d_gradient
 from minidl.kernels.plain.augmentation import noise_fields, sharpen
-from minidl.kernels.plain.copies import concatenate, place
 from minidl.kernels.plain.normalization import move_moments
 from minidl.kernels.plain.optimizers import clip, unscale
 from minidl.kernels.plain.tally import tally

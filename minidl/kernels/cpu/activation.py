@@ -7,10 +7,10 @@ import functools
 from types import FunctionType
 
 from minidl.kernels.cpu import scalar_functions
+from minidl.kernels.cpu.layout import contiguous, contiguous_like
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
 from minidl.kernels.cpu.runtime.work import SERIAL_SIZE, share_of_elements
-from minidl.kernels.memory_order import contiguous, contiguous_like
 
 function = None    # a placeholder in the loops below, which `over_array` replaces by a scalar function
 

@@ -1,10 +1,10 @@
 """The sum of two large arrays, by all threads: where branches of a network meet, and their gradients."""
 
 from minidl.kernels import plain
+from minidl.kernels.cpu.layout import contiguous, contiguous_like
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
 from minidl.kernels.cpu.runtime.work import SERIAL_SIZE, share_of_elements
-from minidl.kernels.memory_order import contiguous, contiguous_like
 
 
 def add(a, b):

@@ -16,10 +16,10 @@ import math
 import numpy as np
 
 from minidl.kernels import plain
+from minidl.kernels.cpu.layout import contiguous
 from minidl.kernels.cpu.llvm.reduce_columns import Rows, sum_columns
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.work import REDUCTION_SPLITS, SERIAL_SIZE, ceil_div, share
-from minidl.kernels.memory_order import contiguous
 
 BLOCK = 32                  # elements that are added in the array's own precision: float32 errs by 5e-7 at most
 NEIGHBOURS = 4096           # neighbours in memory, which NumPy adds pairwise: this many, and the threads need not wake

@@ -7,10 +7,10 @@ times as long if the mask is random.
 import numpy as np
 
 from minidl.kernels import plain
+from minidl.kernels.cpu.layout import contiguous, contiguous_like
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
 from minidl.kernels.cpu.runtime.work import SERIAL_SIZE, share_of_elements
-from minidl.kernels.memory_order import contiguous, contiguous_like
 
 
 def select(mask, x, scale):

@@ -1,15 +1,26 @@
 """Winograd convolution: filters of 3x3 or 5x5, stride 1, with a quarter to four ninths of the multiplications.
 
 Inputs, filters and gradients are transformed tile by tile (`winograd_tiles.py`). At each frequency e, convolution is a
-matrix product, computed by the GEMM microkernel:
+matrix product (`llvm/tile_product.py`):
 
     output            M[e, t, f] = sum over c of V[e, t, c] * U[e, c, f]      V: tiles t of x,  U: filters
     input gradient    the same, over tiles of the gradient, with the filters rotated by 180 degrees
     weight gradient   M[e, c, f] = sum over t of V[e, t, c] * Z[e, t, f]      Z: tiles of the gradient
 
-Each thread works on its own: it transforms a chunk of tiles that its cache can hold. Then, panel by panel of filters,
-it transforms B, multiplies, and immediately transforms the products back. Only x and the output are in memory as a
-whole. `convolution/__init__.py` chooses the scheme, and ensures that each panel of channels or filters has a vector at
+Each thread works on its own, chunk by chunk. It transforms a few tiles, multiplies panel by panel of filters, and
+immediately transforms the products back. Only x and the output are in memory as a whole:
+
+    x    ......[chunk][next]......                  next: prefetched while the chunk is transformed
+                  |
+                  V  --- * U, panel 0 --->  M  --->  out    (channels of panel 0)
+                     --- * U, panel 1 --->  M  --->  out    (channels of panel 1)
+
+With few channels, the products of a tile take no longer than its transforms. Then V and M must stay in the first
+caches, so chunks are short; and so a thread keeps the filters that it has transformed, if they are small enough, or it
+would do so again for every chunk. In the weight gradient it keeps the sums M instead. With many channels neither fits
+in a cache, and chunks are as long as the cache allows.
+
+`convolution/__init__.py` chooses the scheme, and ensures that each panel of channels or filters has a vector at
 least; those of a group are whole vectors, except channels of the only group.
 
 Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
@@ -19,13 +30,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.kernels.cpu.convolution.winograd_gemm import BLOCK_ROWS, RowsOfA, multiply
 from minidl.kernels.cpu.convolution.winograd_tiles import (
     GAP,
     Span,
     TileGrid,
     add_to_filters,
     finish_outputs,
+    panel_bytes,
     transform_filters,
     transform_gradients,
     transform_inputs,
@@ -33,38 +44,51 @@ from minidl.kernels.cpu.convolution.winograd_tiles import (
 from minidl.kernels.cpu.convolution.winograd_transforms import Scheme
 from minidl.kernels.cpu.gemm.packing import bias_row, panel_width
 from minidl.kernels.cpu.layout import channels_last, logical, transposed
+from minidl.kernels.cpu.llvm.tile_product import multiply_channels, multiply_tiles
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
-from minidl.kernels.cpu.runtime.target import MR, NR_BYTES
+from minidl.kernels.cpu.runtime.target import LOW_MR, MR, NR_BYTES, VECTOR_BYTES
 from minidl.kernels.cpu.runtime.threads import thread_count
 from minidl.kernels.cpu.runtime.work import REDUCTION_SPLITS, ceil_div, share
 
 CHUNK_BYTES = 2**20        # of transformed tiles, about: they should stay in a core's caches
 MIN_CHUNK = 5 * MR         # tiles: fewer would not repay the transform of the filters
+SHORT_BYTES = 2**19        # of transformed tiles, if a thread keeps the filters
+SHORT_CHUNK = 2 * MR       # tiles, at most, then
+KEPT_BYTES = 3 * 2**20     # of transformed filters that a thread keeps, at most
+KEPT_SUMS = 2**18          # bytes of the sums of a weight gradient that a thread keeps, at most
+BLOCK_ROWS = 4 * MR        # rows of a panel that are multiplied and transformed back at a time
+SLAB = 24 * 1024           # bytes of a panel of filters at one frequency that stay in the L1 cache
+STREAMED = 2**23           # bytes: outputs from this size on leave the caches before they are read again
 
 
 class Plan(NamedTuple):
-    """What the kernels need to know besides arrays. `chunk` is in tiles, `rotated` and `relu` are 0 or 1."""
+    """What the kernels need to know besides arrays. `chunk` is in tiles; those after it are 0 or 1."""
 
     scheme: Scheme
     grid: TileGrid          # over x
     out_grid: TileGrid      # over the output
     chunk: int
+    keeps: int              # transformed filters, or sums, for all chunks
     rotated: int = 0
     relu: int = 0
+    streaming: int = 0
 
 
 class Workspace(NamedTuple):
-    """Scratch memory of each thread for frequencies, uint8 (threads, n * n, bytes): of A, of a panel of B, and of M."""
+    """Scratch memory of each thread for frequencies, uint8 (threads, n * n, bytes): of A, of B, and of C.
+
+    One of them has room for each panel that the thread keeps: (threads, panels, n * n, bytes).
+    """
 
     tiles: np.ndarray
-    panel: np.ndarray
+    panels: np.ndarray
     products: np.ndarray
 
-    @classmethod
-    def of(cls, scheme, *sizes):
-        """A workspace with these sizes in bytes for each frequency."""
-        return cls(*(empty((thread_count(), scheme.n**2, size + GAP), np.uint8) for size in sizes))
+
+def scratch(scheme, size, *panels):
+    """Scratch memory of each thread for frequencies of this size in bytes."""
+    return empty((thread_count(), *panels, scheme.n**2, size + GAP), np.uint8)
 
 
 def conv2d(x, weight, bias, window, scheme, relu=False):
@@ -95,12 +119,18 @@ def run_convolve(x, filters, bias, pads, scheme, out, rotated=False, relu=False)
     """Plan `convolve`, and run it. x (N, H, W, C), filters (r, r, C/groups, F), bias (F,) or None"""
     c, f = filters.shape[2:]
     grid, out_grid = TileGrid.over(out.shape[1:3], scheme.m, *pads), TileGrid.over(out.shape[1:3], scheme.m)
-    panels = panels_in_all(x, f, x.shape[3] // c)
-    chunk = chunk_length(len(x) * grid.down * grid.across, scheme.n**2 * c * x.itemsize, panels)
-    workspace = Workspace.of(scheme, chunk * c * x.itemsize, c * NR_BYTES, BLOCK_ROWS * NR_BYTES)
+    panels, row = panels_in_all(x, f, x.shape[3] // c), ceil_div(c * x.itemsize, VECTOR_BYTES) * VECTOR_BYTES
+    tiles, size = len(x) * grid.down * grid.across, scheme.n**2 * row
+    chunk, panel = chunk_length(tiles, size, panels), row // x.itemsize * NR_BYTES
+    keeps = panels * scheme.n**2 * panel <= KEPT_BYTES and chunk < tiles
+    if keeps:
+        chunk = min(chunk, max(MR, min(SHORT_CHUNK, SHORT_BYTES // size)))
+    workspace = Workspace(scratch(scheme, (chunk + MR) * row), scratch(scheme, panel, panels if keeps else 1),
+                          scratch(scheme, min(BLOCK_ROWS, chunk + MR) * NR_BYTES))
     zeros = np.zeros(max(x.shape[3], panel_width(x)), x.dtype)
-    convolve(Plan(scheme, grid, out_grid, chunk, int(rotated), int(relu)), x, filters, bias_row(x, bias, f), zeros,
-             workspace, out)
+    streaming = out.nbytes >= STREAMED and f * x.itemsize % VECTOR_BYTES == 0               # to aligned addresses only
+    plan = Plan(scheme, grid, out_grid, chunk, int(keeps), int(rotated), int(relu), int(streaming))
+    convolve(plan, x, filters, bias_row(x, bias, f), zeros, workspace, out)
 
 
 def panels_in_all(like, f, groups):
@@ -122,7 +152,8 @@ def convolve(thread, threads, plan, x, filters, bias, zeros, workspace, out):
 
     A work unit is a panel of a group's filters, for one chunk of tiles.
     """
-    v, u, products = workspace.tiles[thread], workspace.panel[thread], workspace.products[thread]
+    v, kept, products = workspace.tiles[thread], workspace.panels[thread], workspace.products[thread]
+    scratch, known = np.empty(VECTOR_BYTES, np.uint8), np.zeros(len(kept), np.uint8)
     c = filters.shape[2]
     groups = x.shape[3] // c
     row, group_bytes = c * x.itemsize, out.shape[3] // groups * out.itemsize
@@ -132,17 +163,21 @@ def convolve(thread, threads, plan, x, filters, bias, zeros, workspace, out):
     unit = units.start
     while unit < units.stop:
         first, group, panel = unit // (groups * panels) * plan.chunk, unit // panels % groups, unit % panels
-        count, last_panel = min(plan.chunk, tile_count - first), min(panels, panel + units.stop - unit)
-        transform_inputs(plan.scheme, x, plan.grid, Span(first, count), Span(group * row, row), zeros, v)
+        tiles = Span(first, min(plan.chunk, tile_count - first))
+        last_panel = min(panels, panel + units.stop - unit)
+        transform_inputs(plan.scheme, x, plan.grid, tiles, tile_count, Span(group * row, row), plan.chunk + MR, zeros,
+                         v)
         unit += last_panel - panel
         for p in range(panel, last_panel):
-            columns = panel_span(p, group, group_bytes)
-            transform_filters(plan.scheme, filters, plan.rotated, columns, u)
-            for t in range(0, count, BLOCK_ROWS):
-                rows = min(BLOCK_ROWS, count - t)
-                multiply(v, RowsOfA(t * row, row, rows, c, x.itemsize), u, columns.count, zeros, products)
-                finish_outputs(plan.scheme, products, plan.out_grid, Span(first + t, rows), columns, bias, plan.relu,
-                               out)
+            columns, place = panel_span(p, group, group_bytes), (group * panels + p) % len(kept)
+            if not (plan.keeps and known[place]):
+                transform_filters(plan.scheme, filters, plan.rotated, columns, kept[place])
+                known[place] = 1
+            for t in range(0, tiles.count, BLOCK_ROWS):
+                rows = Span(t, min(BLOCK_ROWS, tiles.count - t))
+                multiply(x, v, rows, plan.chunk + MR, kept[place], columns, row, products)
+                finish_outputs(plan.scheme, products, plan.out_grid, Span(first + t, rows.count), columns, bias,
+                               plan.relu, plan.streaming, scratch, out)
 
 
 @inner
@@ -152,18 +187,40 @@ def panel_span(panel, group, group_bytes):
     return Span(group * group_bytes + begin, min(NR_BYTES, group_bytes - begin))
 
 
+@inner
+def multiply(like, v, rows, chunk, u, columns, row, products):
+    """products[e] = V[e] @ U[e] at each frequency e, for some rows of V, in blocks of `chunk`, and a panel of U."""
+    width, block_bytes, blocks = panel_bytes(columns), chunk * VECTOR_BYTES, ceil_div(row, VECTOR_BYTES)
+    block_rows = VECTOR_BYTES // like.itemsize * width
+    slab = max(1, SLAB // block_rows)
+    low = int(ceil_div(rows.count, LOW_MR) * LOW_MR < ceil_div(rows.count, MR) * MR)
+    height = LOW_MR if low else MR
+    for e in range(len(v)):
+        for block in range(0, blocks, slab):
+            a = v[e].ctypes.data + block * block_bytes + rows.first * VECTOR_BYTES
+            for t in range(0, rows.count, height):
+                multiply_tiles(like, low, int(width == VECTOR_BYTES), a + t * VECTOR_BYTES, block_bytes,
+                               min(slab, blocks - block), u[e].ctypes.data + block * block_rows,
+                               products[e].ctypes.data + t * width, int(block == 0))
+
+
 def conv2d_weight_gradient(grad, x, window, scheme, groups=1):
     """dw, for each channel and filter, from the tiles of x and those of grad."""
     (n, f, *size), c, r = grad.shape, x.shape[1] // groups, scheme.r
     (top, _), (left, _) = window.padding
     grid, out_grid = TileGrid.over(size, scheme.m, top, left), TileGrid.over(size, scheme.m)
-    splits = min(REDUCTION_SPLITS // panels_in_all(x, f, groups), n * grid.down * grid.across // MIN_CHUNK)
+    panels, row = panels_in_all(x, f, groups), ceil_div(c * x.itemsize, VECTOR_BYTES) * VECTOR_BYTES
+    tiles, sums = n * grid.down * grid.across, row // x.itemsize * NR_BYTES
+    splits = max(1, min(REDUCTION_SPLITS // panels, tiles // MIN_CHUNK))
+    keeps = panels * scheme.n**2 * sums <= KEPT_SUMS
     # Chunks of x and grad together take twice CHUNK_BYTES: each costs a pass over all filters, which crowd the cache.
-    chunk = max(MIN_CHUNK, 2 * CHUNK_BYTES // (scheme.n**2 * (c * x.itemsize + NR_BYTES)))
-    workspace = Workspace.of(scheme, chunk * c * x.itemsize, chunk * NR_BYTES, BLOCK_ROWS * NR_BYTES)
+    chunk = SHORT_CHUNK if keeps else max(MIN_CHUNK, 2 * CHUNK_BYTES // (scheme.n**2 * (row + NR_BYTES)))
+    workspace = Workspace(scratch(scheme, chunk * row), scratch(scheme, chunk * NR_BYTES),
+                          scratch(scheme, sums, panels if keeps else 1))
     zeros = np.zeros(max(x.shape[1], f, panel_width(x)), x.dtype)
-    out = np.zeros((max(1, splits), r, r, c, f), x.dtype)
-    correlate(Plan(scheme, grid, out_grid, chunk), channels_last(x), channels_last(grad), zeros, workspace, out)
+    out = np.zeros((splits, r, r, c, f), x.dtype)
+    plan = Plan(scheme, grid, out_grid, chunk, int(keeps))
+    correlate(plan, channels_last(x), channels_last(grad), zeros, workspace, out)
     return (out[0] if len(out) == 1 else out.sum(0)).transpose(3, 2, 0, 1)
 
 
@@ -173,7 +230,7 @@ def correlate(thread, threads, plan, x, grad, zeros, workspace, out):
 
     A work unit is a panel of a group's filters, for one split of the tiles.
     """
-    v, z, products = workspace.tiles[thread], workspace.panel[thread], workspace.products[thread]
+    v, z, kept = workspace.tiles[thread], workspace.panels[thread], workspace.products[thread]
     splits, c = len(out), out.shape[3]
     groups = x.shape[3] // c
     row, group_bytes = c * x.itemsize, grad.shape[3] // groups * grad.itemsize
@@ -185,15 +242,24 @@ def correlate(thread, threads, plan, x, grad, zeros, workspace, out):
         split, group, panel = unit // (groups * panels), unit // panels % groups, unit % panels
         last_panel = min(panels, panel + units.stop - unit)
         unit += last_panel - panel
-        stop = (split + 1) * tile_count // splits
-        for first in range(split * tile_count // splits, stop, plan.chunk):
+        start, stop = split * tile_count // splits, (split + 1) * tile_count // splits
+        for first in range(start, stop, plan.chunk):
             tiles = Span(first, min(plan.chunk, stop - first))
-            transform_inputs(plan.scheme, x, plan.grid, tiles, Span(group * row, row), zeros, v)
+            transform_inputs(plan.scheme, x, plan.grid, tiles, stop, Span(group * row, row), plan.chunk, zeros, v)
             for p in range(panel, last_panel):
-                columns = panel_span(p, group, group_bytes)
-                transform_gradients(plan.scheme, grad, plan.out_grid, tiles, columns, zeros, z)
-                for i in range(0, c, BLOCK_ROWS):
-                    rows = min(BLOCK_ROWS, c - i)
-                    multiply(v, RowsOfA(i * x.itemsize, x.itemsize, rows, tiles.count, row), z, columns.count, zeros,
-                             products)
-                    add_to_filters(plan.scheme, products, Span(i, rows), columns, out[split])
+                columns, sums = panel_span(p, group, group_bytes), kept[(group * panels + p) % len(kept)]
+                transform_gradients(plan.scheme, grad, plan.out_grid, tiles, stop, columns, zeros, z)
+                fresh = int(not plan.keeps or first == start)
+                multiply_gradient(x, v, plan.chunk, z, tiles.count, columns, row, fresh, sums)
+                if not plan.keeps or first + plan.chunk >= stop:
+                    add_to_filters(plan.scheme, sums, c, columns, out[split])
+
+
+@inner
+def multiply_gradient(like, v, chunk, z, count, columns, row, fresh, sums):
+    """sums[e] = or, unless `fresh`, += the transpose of V[e] @ Z[e] at each frequency e, for a panel of Z's columns."""
+    width, single = panel_bytes(columns), int(columns.count <= VECTOR_BYTES)
+    for e in range(len(v)):
+        for block in range(ceil_div(row, VECTOR_BYTES)):
+            multiply_channels(like, single, v[e].ctypes.data + block * chunk * VECTOR_BYTES, z[e].ctypes.data,
+                              sums[e].ctypes.data + block * (VECTOR_BYTES // like.itemsize) * width, count, fresh)

@@ -9,14 +9,15 @@ which holds all of its windows of r x r pixels. Neighbouring input tiles overlap
                      . . . .                       . . . .
     o: output tile, m = 2, in the middle of its windows of r = 3
 
-Frequencies are stored as bytes, (n * n, bytes), with GAP bytes more than needed for each: frequencies that lie a power
-of 2 apart would all fall into the same cache sets. The kernels in `winograd.py` call these functions, which loop over
-the vectors of a tile's channels; `winograd_transforms.py` has the transforms of one vector.
+These matrices lie as `llvm/tile_product.py` reads them: A in blocks of a vector of channels, B and C in panels of one
+or two vectors of filters. Each frequency is a row of a scratch array (n * n, bytes), with GAP bytes more than needed:
+frequencies that lie a power of 2 apart would all fall into the same cache sets.
+
+The last vector of channels or filters may begin earlier, so that it is whole; some then occur twice. Twice as columns,
+they are computed twice. As elements of a sum they must count once: the filters at the second place are zeros.
 """
 
 from typing import NamedTuple
-
-import numpy as np
 
 from minidl.kernels.cpu.convolution.winograd_transforms import (
     add_filter_gradient,
@@ -25,9 +26,9 @@ from minidl.kernels.cpu.convolution.winograd_transforms import (
     transform_input,
     transform_products,
 )
-from minidl.kernels.cpu.llvm.matrix_map import Pixels
+from minidl.kernels.cpu.llvm.matrix_map import Inside, Pixels
 from minidl.kernels.cpu.runtime.compile import inner
-from minidl.kernels.cpu.runtime.target import NR_BYTES, VECTOR_BYTES
+from minidl.kernels.cpu.runtime.target import VECTOR_BYTES
 from minidl.kernels.cpu.runtime.work import ceil_div
 
 GAP = 64
@@ -52,122 +53,137 @@ class TileGrid(NamedTuple):
 
 
 class Span(NamedTuple):
-    """`count` neighbours from `first` on: tiles of all images, bytes of a pixel's channels, or channels."""
+    """`count` neighbours from `first` on: tiles of all images, or bytes of a pixel's channels."""
 
     first: int
     count: int
 
 
 @inner
+def panel_bytes(panel):
+    """The bytes of a row of a panel: of one vector, or two."""
+    return ceil_div(panel.count, VECTOR_BYTES) * VECTOR_BYTES
+
+
+@inner
 def whole_vector(start, channels):
-    """Where the vector of channels at `start` begins: before it if fewer are left, so that some are computed twice."""
+    """Where the vector of channels at `start` begins: before it if fewer are left, so that some occur twice."""
     return min(start, channels.count - VECTOR_BYTES)
 
 
 @inner
-def frequency_pointers(frequencies):
-    """The address of each frequency."""
-    table = np.empty(len(frequencies), np.int64)
-    for e in range(len(frequencies)):
-        table[e] = frequencies.ctypes.data + e * frequencies.strides[0]
-    return table
-
-
-@inner
-def pixel_offsets(side, image):
-    """Two rows: the byte offsets of side * side pixels from the first, in an image (N, H, W, C); and a spare row."""
-    pixel, row = image.shape[3] * image.itemsize, image.shape[2] * image.shape[3] * image.itemsize
-    table = np.empty((2, side * side), np.int64)
-    for i in range(side):
-        for j in range(side):
-            table[0, i * side + j] = i * row + j * pixel
-    return table
-
-
-@inner
-def locate_tile(offsets, side, tile, grid, image, outside):
-    """(The address of a tile's first pixel, that of a table of offsets from there to its pixels).
-
-    offsets   the `pixel_offsets` of the image. The spare row is filled for a tile that the border of the image cuts:
-              pixels beyond it are at the address `outside`
-    """
+def locate(image, grid, tile):
+    """(The address of a tile's first pixel, its row, its column) in images (N, H, W, C)."""
     _, h, w, c = image.shape
-    top = tile // grid.across % grid.down * grid.m - grid.top
+    row = tile // grid.across
+    top = row % grid.down * grid.m - grid.top
     left = tile % grid.across * grid.m - grid.left
-    first = image.ctypes.data + ((tile // (grid.down * grid.across) * h + top) * w + left) * c * image.itemsize
-    if top >= 0 and left >= 0 and top + side <= h and left + side <= w:
-        return first, offsets.ctypes.data
-    for i in range(side):
-        for j in range(side):
-            inside = 0 <= top + i < h and 0 <= left + j < w
-            offsets[1, i * side + j] = offsets[0, i * side + j] if inside else outside - first
-    return first, offsets[1].ctypes.data
+    return image.ctypes.data + ((row // grid.down * h + top) * w + left) * c * image.itemsize, top, left
 
 
 @inner
-def transform_inputs(scheme, x, grid, tiles, channels, zeros, v):
+def pixels_of(image, address):
+    """The pixels of an image from an address on."""
+    column = image.shape[3] * image.itemsize
+    return Pixels(address, image.shape[2] * column, column)
+
+
+@inner
+def frequencies(scheme, array, start):
+    """The frequencies of one vector, `start` bytes from the first."""
+    return Pixels(array.ctypes.data + start, scheme.n * array.strides[0], array.strides[0])
+
+
+@inner
+def locate_next(image, grid, tiles, t, stop):
+    """The distance in bytes from a tile to the one that comes in its place, t, in the next tiles; 0 from `stop` on."""
+    here, there = tiles.first + t, tiles.first + tiles.count + t
+    return locate(image, grid, there)[0] - locate(image, grid, here)[0] if there < stop else 0
+
+
+@inner
+def transform_inputs(scheme, x, grid, tiles, stop, channels, rows, zeros, v):
     """Row t of v at each frequency = the transform of tile tiles.first + t of the input x, in some of its channels.
 
-    The rows of v are channels.count bytes apart.
+    stop   the next tiles, up to this one, are prefetched;  rows: of v in a block
     """
-    offsets, targets = pixel_offsets(scheme.n, x), frequency_pointers(v)
+    _, h, w, _ = x.shape
     for t in range(tiles.count):
-        first, pixels = locate_tile(offsets, scheme.n, tiles.first + t, grid, x, zeros.ctypes.data)
+        first, top, left = locate(x, grid, tiles.first + t)
+        inside = Inside(-top, h - top, -left, w - left, zeros.ctypes.data)
+        ahead = locate_next(x, grid, tiles, t, stop)
         for start in range(0, channels.count, VECTOR_BYTES):
-            at = whole_vector(start, channels)
-            transform_input(scheme, x, Pixels(pixels, first + channels.first + at),
-                            Pixels(targets.ctypes.data, t * channels.count + at))
+            transform_input(scheme, x, pixels_of(x, first + channels.first + whole_vector(start, channels)),
+                            frequencies(scheme, v, start * rows + t * VECTOR_BYTES), inside, ahead)
 
 
 @inner
-def transform_gradients(scheme, grad, grid, tiles, panel, zeros, z):
-    """Row t of z at each frequency = the transform of tile tiles.first + t of the output's gradient, in one panel.
-
-    The rows of z are NR_BYTES apart.
-    """
-    offsets, targets = pixel_offsets(scheme.m, grad), frequency_pointers(z)
+def transform_gradients(scheme, grad, grid, tiles, stop, panel, zeros, z):
+    """Row t of z at each frequency = the transform of tile tiles.first + t of the output's gradient, in one panel."""
+    _, h, w, _ = grad.shape
     for t in range(tiles.count):
-        first, pixels = locate_tile(offsets, scheme.m, tiles.first + t, grid, grad, zeros.ctypes.data)
-        for at in range(0, panel.count, VECTOR_BYTES):
-            transform_gradient(scheme, grad, Pixels(pixels, first + panel.first + at),
-                               Pixels(targets.ctypes.data, t * NR_BYTES + at))
+        first, top, left = locate(grad, grid, tiles.first + t)
+        inside = Inside(-top, h - top, -left, w - left, zeros.ctypes.data)
+        ahead = locate_next(grad, grid, tiles, t, stop)
+        for start in range(0, panel.count, VECTOR_BYTES):
+            transform_gradient(scheme, grad, pixels_of(grad, first + panel.first + whole_vector(start, panel)),
+                               frequencies(scheme, z, t * panel_bytes(panel) + start), inside, ahead)
 
 
 @inner
 def transform_filters(scheme, filters, rotated, panel, u):
-    """Row c of u at each frequency = the transform of filters[:, :, c] in one panel, after a half turn if `rotated`."""
-    channels, row, taps = filters.shape[2], filters.shape[3] * filters.itemsize, scheme.r**2
-    sources, targets = np.empty(taps, np.int64), frequency_pointers(u)
-    for tap in range(taps):
-        sources[tap] = filters.ctypes.data + (taps - 1 - tap if rotated else tap) * channels * row
-    for c in range(channels):
-        for start in range(0, panel.count, VECTOR_BYTES):
-            at = whole_vector(start, panel)
-            transform_filter(scheme, filters, Pixels(sources.ctypes.data, c * row + panel.first + at),
-                             Pixels(targets.ctypes.data, c * NR_BYTES + at))
+    """Rows of u at each frequency = the transforms of filters (r, r, C, F) in a panel, after a half turn if `rotated`.
+
+    A row for each channel of each block; of a channel that occurs twice, the second is 0.
+    """
+    r, c, row = scheme.r, filters.shape[2], filters.shape[3] * filters.itemsize
+    channels, lanes, sign = Span(0, c * filters.itemsize), VECTOR_BYTES // filters.itemsize, -1 if rotated else 1
+    first_tap = filters.ctypes.data + ((r * r - 1) * c * row if rotated else 0)
+    width = panel_bytes(panel)
+    for k in range(ceil_div(c, lanes) * lanes):
+        start = k // lanes * VECTOR_BYTES
+        channel = whole_vector(start, channels) // filters.itemsize + k % lanes
+        if channel < k // lanes * lanes:
+            for e in range(len(u)):
+                u[e, k * width:(k + 1) * width] = 0
+        else:
+            for at in range(0, panel.count, VECTOR_BYTES):
+                source = first_tap + channel * row + panel.first + whole_vector(at, panel)
+                transform_filter(scheme, filters, Pixels(source, sign * r * c * row, sign * c * row),
+                                 frequencies(scheme, u, k * width + at))
 
 
 @inner
-def finish_outputs(scheme, products, grid, tiles, panel, bias, relu, out):
-    """Some tiles of `out`, in one panel, = the transform of the rows of the products, with bias and ReLU."""
-    scratch = np.empty(NR_BYTES, np.uint8)                           # for pixels beyond the image
-    sources, offsets = frequency_pointers(products), pixel_offsets(scheme.m, out)
+def finish_outputs(scheme, products, grid, tiles, panel, bias, relu, streaming, scratch, out):
+    """Some tiles of `out`, in one panel, = the transform of the rows of the products, with bias and ReLU.
+
+    scratch    for pixels beyond the image;  streaming: 1 to store past the caches
+    """
+    _, h, w, _ = out.shape
+    width = panel_bytes(panel)
+    ahead = 0 if streaming else scheme.m * out.strides[2]                       # the next tile
     for t in range(tiles.count):
-        first, pixels = locate_tile(offsets, scheme.m, tiles.first + t, grid, out, scratch.ctypes.data - panel.first)
+        first, top, left = locate(out, grid, tiles.first + t)
+        inside = Inside(-top, h - top, -left, w - left, scratch.ctypes.data)
         for start in range(0, panel.count, VECTOR_BYTES):
-            at = whole_vector(start, panel)
-            transform_products(scheme, out, Pixels(sources.ctypes.data, t * NR_BYTES + at),
-                               Pixels(pixels, first + panel.first + at), bias.ctypes.data + panel.first + at, relu)
+            channel = panel.first + whole_vector(start, panel)
+            transform_products(scheme, out, frequencies(scheme, products, t * width + start),
+                               pixels_of(out, first + channel), inside, ahead, bias.ctypes.data + channel, relu)
 
 
 @inner
-def add_to_filters(scheme, products, channels, panel, out):
-    """Add the transform of the rows of the products to some channels of `out` (r, r, C, F), in one panel of filters."""
-    c, row, taps = out.shape[2], out.shape[3] * out.itemsize, scheme.r**2
-    sources, targets = frequency_pointers(products), np.empty(taps, np.int64)
-    for tap in range(taps):
-        targets[tap] = out.ctypes.data + (tap * c + channels.first) * row + panel.first
-    for i in range(channels.count):
+def add_to_filters(scheme, products, c, panel, out):
+    """Add to `out` (r, r, C, F), in one panel of filters, the transform of the products: a row for each channel.
+
+    Of a channel that occurs twice, the first row counts.
+    """
+    row = out.shape[3] * out.itemsize
+    lanes, width = VECTOR_BYTES // out.itemsize, panel_bytes(panel)
+    for channel in range(c):
+        k = channel
+        if channel // lanes * lanes + lanes > c:                            # in the last block, which begins earlier
+            k += channel // lanes * lanes + lanes - c
         for at in range(0, panel.count, VECTOR_BYTES):
-            add_filter_gradient(scheme, out, Pixels(sources.ctypes.data, i * NR_BYTES + at),
-                                Pixels(targets.ctypes.data, i * row + at))
+            target = out.ctypes.data + channel * row + panel.first + at
+            add_filter_gradient(scheme, out, frequencies(scheme, products, k * width + at),
+                                Pixels(target, scheme.r * c * row, c * row))

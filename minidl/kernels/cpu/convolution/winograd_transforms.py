@@ -15,7 +15,7 @@ Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, 
 
 from typing import NamedTuple
 
-from minidl.kernels.cpu.llvm.matrix_map import make_matrix_map
+from minidl.kernels.cpu.llvm.matrix_map import Inside, make_matrix_map
 from minidl.kernels.cpu.runtime.compile import inner
 
 
@@ -88,38 +88,40 @@ def transposed(matrix):
     return tuple(zip(*matrix, strict=True))
 
 
-to_input = make_matrix_map([(PAIRS[n], INPUT[n]) for n in INPUT])
+NOWHERE = Inside(0, 0, 0, 0, 0)      # of filters, which no border cuts
+
+to_input = make_matrix_map([(PAIRS[n], INPUT[n]) for n in INPUT], cut="source")
 to_filter = make_matrix_map([(PAIRS[n], t) for (n, _), t in FILTER.items()])
-to_output = make_matrix_map([(t, PAIRS[n]) for (_, n), t in OUTPUT.items()], epilogue="finish")
-to_gradient = make_matrix_map([(PAIRS[n], transposed(t)) for (_, n), t in OUTPUT.items()])
+to_output = make_matrix_map([(t, PAIRS[n]) for (_, n), t in OUTPUT.items()], cut="target", epilogue="finish")
+to_gradient = make_matrix_map([(PAIRS[n], transposed(t)) for (_, n), t in OUTPUT.items()], cut="source")
 to_filter_gradient = make_matrix_map([(transposed(t), PAIRS[n]) for (n, _), t in FILTER.items()], epilogue="add")
 
 
 @inner
-def transform_input(scheme, like, source, target):
+def transform_input(scheme, like, source, target, inside, ahead):
     """B' d B:  n x n pixels of an image  ->  n x n frequencies"""
-    to_input(like, scheme.n, scheme.n, source, target, 0, 0)
+    to_input(like, scheme.n, scheme.n, source, target, inside, ahead, 0, 0)
 
 
 @inner
 def transform_filter(scheme, like, source, target):
     """G g G':  r x r taps of a filter  ->  n x n frequencies"""
-    to_filter(like, scheme.n, scheme.r, source, target, 0, 0)
+    to_filter(like, scheme.n, scheme.r, source, target, NOWHERE, 0, 0, 0)
 
 
 @inner
-def transform_products(scheme, like, source, target, bias, relu):
+def transform_products(scheme, like, source, target, inside, ahead, bias, relu):
     """A' M A + bias, and max(..., 0) if relu is 1:  n x n frequencies  ->  m x m pixels of the output"""
-    to_output(like, scheme.m, scheme.n, source, target, bias, relu)
+    to_output(like, scheme.m, scheme.n, source, target, inside, ahead, bias, relu)
 
 
 @inner
-def transform_gradient(scheme, like, source, target):
+def transform_gradient(scheme, like, source, target, inside, ahead):
     """A dY A':  m x m pixels of the output's gradient  ->  n x n frequencies"""
-    to_gradient(like, scheme.n, scheme.m, source, target, 0, 0)
+    to_gradient(like, scheme.n, scheme.m, source, target, inside, ahead, 0, 0)
 
 
 @inner
 def add_filter_gradient(scheme, like, source, target):
     """G' M G:  n x n frequencies  ->  added to the gradient of r x r taps"""
-    to_filter_gradient(like, scheme.r, scheme.n, source, target, 0, 0)
+    to_filter_gradient(like, scheme.r, scheme.n, source, target, NOWHERE, 0, 0, 0)

@@ -68,6 +68,12 @@ class Vectors:
                                ".p0")
         self.builder.call(store, [value, pointer, I32(align), self.mask])
 
+    def stream(self, value, address):
+        """Write a vector to an address that is a multiple of its size, past the caches."""
+        store = self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()),
+                                   align=self.lanes * element_bytes(self.element))
+        store.set_metadata("nontemporal", self.builder.module.add_metadata([I32(1)]))
+
     def constant(self, number):
         """A vector with a Python number in every lane."""
         return ir.Constant(self.type, [number] * self.lanes)

@@ -7,6 +7,7 @@ another.
 import numpy as np
 
 from minidl.kernels import plain
+from minidl.kernels.cpu.layout import contiguous, contiguous_like
 from minidl.kernels.cpu.llvm.reduce_rows import row_maximum
 from minidl.kernels.cpu.llvm.vector_math import exp, log
 from minidl.kernels.cpu.runtime.compile import kernel
@@ -26,7 +27,6 @@ from minidl.kernels.cpu.softmax.row_blocks import (
     rows_along,
     store_transposed,
 )
-from minidl.kernels.memory_order import contiguous, contiguous_like
 
 SERIAL_SIZE = 1024     # up to this many elements, array code computes a gradient before the pool has woken
 LONGEST = 32768        # elements of a row in a block; longer rows are copied, so that their elements are neighbours
