@@ -167,7 +167,7 @@ BAD = [
     (lambda x: F.cat([np.ones(())]), IndexError, r"^cat: axis 0"),
     (lambda x: F.stack([]), TypeError, r"^stack: give a list"),
     (lambda x: F.stack([x, np.ones((3, 3))]), ValueError, r"^stack: "),
-    (lambda x: F.stack([x, x], 3), IndexError, r"^unsqueeze: no position 3"),
+    (lambda x: F.stack([x, x], 3), IndexError, r"^stack: no position 3"),
 ]
 
 
