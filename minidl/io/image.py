@@ -54,7 +54,8 @@ def upright(image: Image.Image, channels: int = 3) -> Image.Image:
     """An image that has just been opened, decoded as `read_image` gives it."""
     stored = how_stored(image)
     image.load()
-    return converted(ImageOps.exif_transpose(image), MODES[channels], stored)
+    ImageOps.exif_transpose(image, in_place=True)
+    return converted(image, MODES[channels], stored)
 
 
 def opened(owner: str, path: str | Path, read: Callable[[Image.Image], Result]) -> Result:

@@ -16,42 +16,49 @@ DEFAULT = "plain" if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1" else "auto"
 class Settings(threading.local):
     """backend: "auto" or "plain";  winograd: whether a convolution may trade precision for speed.
 
+    all_cores: whether a kernel on the CPU runs on all threads of the pool, or on the calling thread alone
     matmul_precision: "float32", or "tf32": products of float32 on a GPU see 10 of the 23 bits of its fraction.
     """
 
     backend = DEFAULT
     winograd = True
+    all_cores = True
     matmul_precision = "float32"
 
 
 settings = Settings()
 
 
-def use(backend=None, *, winograd=None):
+def use(backend=None, *, winograd=None, all_cores=None):
     """Change settings of the calling thread from now on; None leaves a setting unchanged.
 
     backend    "auto", the fastest for each array, or "plain", array code everywhere
     winograd   whether convolution may use Winograd's algorithm, which saves multiplications at the cost of precision
+    all_cores  whether a kernel on the CPU runs on all threads of the pool, one kernel at a time. If not, it runs on the
+               calling thread, and several threads can compute at once. Results have the same bits
     """
     if backend is not None and backend not in BACKENDS:
         raise ValueError(f"kernels.use: backend={backend!r} is none of {', '.join(map(repr, BACKENDS))}")
-    if winograd is not None and not isinstance(winograd, bool):
-        raise TypeError(f"kernels.use: winograd={winograd!r} must be True or False")
+    for name, value in (("winograd", winograd), ("all_cores", all_cores)):
+        if value is not None and not isinstance(value, bool):
+            raise TypeError(f"kernels.use: {name}={value!r} must be True or False")
     if backend is not None:
         settings.backend = backend
     if winograd is not None:
         settings.winograd = winograd
+    if all_cores is not None:
+        settings.all_cores = all_cores
 
 
 @scope
-def using(backend=None, *, winograd=None):
+def using(backend=None, *, winograd=None, all_cores=None):
     """`use`, for the length of a `with` block: `with kernels.using("plain"):`"""
-    before = settings.backend, settings.winograd
+    before = settings.backend, settings.winograd, settings.all_cores
     try:
-        use(backend, winograd=winograd)
+        use(backend, winograd=winograd, all_cores=all_cores)
         yield
     finally:
-        settings.backend, settings.winograd = before
+        settings.backend, settings.winograd, settings.all_cores = before
 
 
 def set_matmul_precision(precision):

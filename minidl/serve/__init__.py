@@ -4,7 +4,7 @@
 
 A request passes through these files: `gate.py` (ids, tokens, log, errors), `routes.py`, `classify.py` (POST
 /v1/predict) or `protocol.py` (the Open Inference Protocol), `body.py` (what was sent, below limits), and `batches.py`,
-which gathers the images of many requests into batches for the one thread that computes. `models.py` loads the networks,
+which gathers the images of many requests into batches for the threads that compute. `models.py` loads the networks,
 `server.py` listens.
 """
 

@@ -1,8 +1,13 @@
-"""Images of many requests, gathered into batches for the one thread that computes.
+"""Images of many requests, gathered into batches for the threads that compute.
 
-All state belongs to the event loop's thread, so nothing is locked. Kernels run in a thread of their own: OpenMP gives
-every thread that starts a kernel a pool of its own, and pools that take turns cost milliseconds. Images are decoded in
-two further threads, by Pillow, which lets others run meanwhile.
+All state belongs to the event loop's thread, so nothing is locked. Images are decoded in two further threads, by
+Pillow, which lets others run meanwhile.
+
+A request that is alone is computed by all cores together. They wait for each other in every kernel, and a core that
+other work delays delays all of them: when there are more requests, each core computes a batch of its own. A light
+network takes less time than the rest of its requests, and has one core: further ones would make batches smaller.
+Kernels for all cores are started by one thread only: OpenMP gives every thread that does a pool of its own, and pools
+that take turns cost milliseconds.
 """
 
 import asyncio
@@ -14,12 +19,15 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from minidl import cores
+from minidl.kernels import using
 from minidl.serve.metrics import Metrics
 from minidl.serve.models import Served
 from minidl.serve.problem import Problem, busy
 from minidl.serve.settings import Settings
 
 DECODERS = 2
+LIGHT = 100_000_000                              # multiply-adds for an image: about a millisecond of one core
 Result = TypeVar("Result")
 
 
@@ -45,13 +53,15 @@ class Batches:
         self.decoding = 0                        # images that are on their way into the queue
         self.queue: deque[Waiting] = deque()
         self.changed = asyncio.Event()
+        self.computing: set[asyncio.Task[None]] = set()          # batches
         self.kernels = ThreadPoolExecutor(1, "minidl-kernels")
+        self.cores = ThreadPoolExecutor(cores.count(), "minidl-core")
         self.decoders = ThreadPoolExecutor(DECODERS, "minidl-decode")
 
     def close(self) -> None:
         """Let the threads end when they have finished what they do."""
-        self.kernels.shutdown(wait=False)
-        self.decoders.shutdown(wait=False)
+        for executor in (self.kernels, self.cores, self.decoders):
+            executor.shutdown(wait=False)
 
     @contextmanager
     def reserved(self, images: int) -> Iterator[None]:
@@ -78,7 +88,7 @@ class Batches:
             self.changed.set()
 
     async def compute(self, job: Callable[..., Result], *arguments: Any) -> Result:
-        """What job(*arguments) gives, which runs in the thread of kernels when it is its turn."""
+        """What job(*arguments) gives, which all cores compute together, when it is its turn."""
         return await asyncio.get_running_loop().run_in_executor(self.kernels, job, *arguments)
 
     async def logits(self, served: Served, images: Sequence[np.ndarray]) -> np.ndarray:
@@ -90,13 +100,20 @@ class Batches:
         return np.stack(await asyncio.gather(*(item.logits for item in waiting)))
 
     async def run(self) -> None:
-        """Compute batches, until cancelled."""
+        """Compute batches, until cancelled; of more than one, each core has its own."""
         while True:
             while not self.queue:
                 await self.change(None)
+            heavy = self.queue[0].served.multiply_adds > LIGHT
+            if len(self.computing) >= (cores.count() if heavy else 1):
+                await asyncio.wait(self.computing, return_when=asyncio.FIRST_COMPLETED)
+                continue
             await self.others()
             if batch := self.next_batch():
-                await self.finish(batch)
+                alone = not (self.computing or self.queue or self.decoding)
+                task = asyncio.create_task(self.finish(batch, alone))
+                self.computing.add(task)
+                task.add_done_callback(self.computing.discard)
 
     async def change(self, seconds: float | None) -> None:
         """Wait until something comes into the queue, but not longer than that."""
@@ -121,11 +138,15 @@ class Batches:
         self.queue = deque(item for item in items if id(item) not in taken)
         return batch
 
-    async def finish(self, batch: list[Waiting]) -> None:
-        """Compute a batch and hand out the results."""
-        served = batch[0].served
+    async def finish(self, batch: list[Waiting], alone: bool) -> None:
+        """Compute a batch, on all cores if it is alone, and hand out the results."""
+        served, executor = batch[0].served, self.kernels if alone else self.cores
+
+        def job() -> np.ndarray:
+            with using(all_cores=alone):
+                return served.logits(np.stack([item.image for item in batch]))
         try:
-            logits = await self.compute(lambda: served.logits(np.stack([item.image for item in batch])))
+            logits = await asyncio.get_running_loop().run_in_executor(executor, job)
             if len(logits) != len(batch):
                 raise ValueError(f"{served.name} gives {len(logits)} outputs for {len(batch)} images")
         except Exception as error:               # a bug, or no memory: the requests of this batch are told

@@ -18,6 +18,7 @@ from minidl.nn import Module, fold_batch_norm
 from minidl.plot import network
 from minidl.plot.inside import cam_of
 from minidl.serve.problem import Problem
+from minidl.summary import summary
 from minidl.tensor import Tensor
 
 Create = Callable[[], Module]                    # makes the network, for a file with a class of the user's own
@@ -35,6 +36,7 @@ class Served:
         self.architecture = self.model.architecture["name"] if hasattr(self.model, "architecture") else ""
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.classes: list[str] = []
+        self.multiply_adds = 0                   # for one image
         self.explains_one = False                # whether there is a single logit, that of class 1
         self.drawing = ""                        # of the network as it is in the file, SVG
 
@@ -46,6 +48,7 @@ class Served:
         example = np.zeros((1, *self.preprocessing.input), np.float32)
         try:
             self.drawing = network(self.model, self.preprocessing.input)
+            self.multiply_adds = summary(self.model, self.preprocessing.input).multiply_adds
             self.model = folded(self.model, example)
             with no_grad():
                 logits = self.model(Tensor(example)).numpy()

@@ -1,8 +1,10 @@
 """What only the compiled kernels have: edges of tiles, threads, vector widths; and the choice of backend."""
 
+import itertools
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from minidl.kernels.cpu.gemm.packing import bias_row, pack_panels, panel_width
 from minidl.kernels.cpu.layout import transposed
 from minidl.kernels.cpu.runtime import target
 from minidl.kernels.cpu.runtime.target import MR
+from minidl.kernels.cpu.runtime.threads import turn
 
 EVERY = Path(__file__).with_name("every_kernel.py")
 
@@ -266,6 +269,29 @@ def test_the_choice_of_backend():
     assert kernels.backend(np.zeros(3, np.int64)) is plain
     with pytest.raises(ValueError, match="backend='quick' is none of 'auto', 'plain'"):
         kernels.use("quick")
+    for name in ("winograd", "all_cores"):
+        with pytest.raises(TypeError, match=f"{name}=1 must be True or False"):
+            kernels.use(**{name: 1})
+
+
+def test_threads_that_compute_alone_compute_at_once():
+    rng = np.random.default_rng(0)
+    x, w = (rng.standard_normal(shape, dtype=np.float32) for shape in ((8, 16, 32, 32), (16, 16, 3, 3)))
+    window = Window((3, 3), padding=((1, 1), (1, 1)))
+    expected, found = cpu.conv2d(x, w, None, window), [None] * 3
+
+    def compute(i):
+        with kernels.using(all_cores=False):
+            found[i] = [cpu.conv2d(x, w, None, window) for _ in range(5)]
+    with turn:                                                         # all cores are taken
+        threads = [threading.Thread(target=compute, args=(i,)) for i in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert kernels.settings.all_cores
+    for out in itertools.chain(*found):
+        np.testing.assert_array_equal(out, expected)
 
 
 def test_a_window_over_padding_alone_has_no_gradient():

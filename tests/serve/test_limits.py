@@ -11,6 +11,8 @@ import zlib
 import pytest
 from servers import image_bytes, multipart, running
 
+from minidl import cores
+from minidl.kernels import settings
 from minidl.serve import Settings
 
 
@@ -87,6 +89,30 @@ def test_a_full_queue_answers_503_and_recovers(model_files, monkeypatch):
         body, kind = multipart(*[("a.png", image_bytes())] * 5)
         assert client.ask("/v1/predict", body, Content_Type=kind).status == 413          # more than ever fit
         assert client.state.batches.places == 4
+
+
+@pytest.mark.parametrize(("limit", "most"), [(0, cores.count()), (10**9, 1)])
+def test_each_core_has_a_batch_of_a_heavy_network(model_files, monkeypatch, limit, most):
+    """A light network has one core; a request that is alone has all of them."""
+    from minidl.serve import batches
+    from minidl.serve.models import Served
+    monkeypatch.setattr(batches, "LIGHT", limit)
+    logits, busy, seen = Served.logits, [], []
+
+    def slow(self, images):
+        busy.append(1)
+        seen.append((len(busy), settings.all_cores))
+        time.sleep(0.1)
+        busy.pop()
+        return logits(self, images)
+    monkeypatch.setattr(Served, "logits", slow)
+    with running(model_files[:1], max_batch=1) as client:
+        assert client.ask("/v1/predict", image_bytes()).status == 200
+        assert seen == [(1, True)]
+        form, kind = multipart(*[("a.png", image_bytes())] * 6)
+        assert client.ask("/v1/predict", form, Content_Type=kind).status == 200
+    assert max(together for together, _ in seen) == most
+    assert len(seen) == 7
 
 
 def test_what_takes_too_long_leaves_the_queue(model_files, monkeypatch):

@@ -24,6 +24,7 @@ from minidl.kernels.cpu.runtime.cache import KernelCache, warn_once
 from minidl.kernels.cpu.runtime.compiling import compiling
 from minidl.kernels.cpu.runtime.inner import OPTIONS, inner
 from minidl.kernels.cpu.runtime.launcher import launcher, on_all_threads
+from minidl.kernels.settings import settings
 from minidl.traced import now
 
 if numba.config.DISABLE_JIT:
@@ -51,6 +52,8 @@ def kernel(part):
     def run(*arguments):
         if now.recording is not None:
             return now.recording.kernel(run, part.__module__, arguments)
+        if not settings.all_cores:
+            return serial(*arguments)
         with threads.turn:
             count = threads.count or threads.thread_count()
             threads.return_to_main_core()
