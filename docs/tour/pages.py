@@ -4,8 +4,8 @@
     python docs/tour/pages.py 3 4               # two of them
     python docs/tour/pages.py --write 3         # write into the page what its code prints, and draw its pictures
 
-The blocks of Python code on a page are one program, from top to bottom. A block `text` after one of them shows what it
-prints. In a block `text measured` numbers depend on the machine, and may differ. Code saves its pictures in `pictures/`.
+The blocks of Python code on a page are one program. A block `text` after one of them shows what it prints. In a block
+`text measured` numbers depend on the machine, and may differ. Code saves its pictures in `pictures/`.
 """
 
 import argparse
@@ -66,7 +66,8 @@ def run(page: Path, folder: Path) -> list[str]:
                 error.add_note(f"in {page.name}, block {number}, which starts on line {block.line}")
                 raise
             printed.append(output.getvalue())
-        sys.modules["matplotlib.pyplot"].close("all") if "matplotlib.pyplot" in sys.modules else None
+        if "matplotlib.pyplot" in sys.modules:
+            sys.modules["matplotlib.pyplot"].close("all")
     return printed
 
 
