@@ -25,6 +25,7 @@ from minidl.text import write
 
 WARM_UP = 2                                      # eager steps before a capture: kernels are compiled, state is created
 CAPTURES = 4                                     # then a step that changes again and again is left eager
+RESTLESS = 8                                     # changes of state without a capture, after which that is said
 
 NUMBERS = np.dtype([(FLOAT, np.float64, MOST), (SEED, np.uint64, MOST)])
 
@@ -54,7 +55,7 @@ class Graphed:
         self.step, self.state, self.reason = step, state, reason
         self.shapes: Any = None                  # of the arguments that are captured
         self.known: Any = None                   # the state for which they are
-        self.calls = self.captures = 0
+        self.calls = self.captures = self.restless = 0
         self.graph: Any = None                   # a Graph, or on the CPU a HostGraph
         self.stream: Any = None
         self.given_up, self.said = "", set[str]()
@@ -94,7 +95,10 @@ class Graphed:
         """Whether there were enough eager calls in the present state; counts them."""
         state = self.state(), settings.backend, settings.winograd, mode.recording
         if state != self.known:
+            self.restless = 0 if self.graph is not None else self.restless + 1
             self.known, self.graph, self.calls = state, None, 0
+        if self.restless == RESTLESS:
+            self.say("what it has baked in, such as an optimizer's momentum, changes from call to call")
         self.calls += 1
         return self.calls > WARM_UP
 

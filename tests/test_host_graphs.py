@@ -1,5 +1,7 @@
 """Captured steps on the CPU: they repeat with the bits of ordinary ones, and what cannot be repeated stays ordinary."""
 
+import itertools
+
 import numba
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import toy_run
 import minidl
 import minidl.functional as F
 from minidl import Tensor, nn, optim
+from minidl.graphs import Graphed
 from minidl.traced import Traced
 
 if numba.config.DISABLE_JIT:
@@ -131,6 +134,28 @@ def test_what_cannot_be_repeated_is_right_all_the_same_and_said_once(capsys, ste
     said = capsys.readouterr().out
     assert said.count("graph: this step is eager, because it cannot be captured: ") == 1
     assert reason in said
+
+
+def test_what_is_computed_after_the_update_is_not_trusted(capsys):
+    model = toy_run.net()
+    optimizer = optim.SGD(model.parameters(), 0.1)
+
+    def step(x):
+        loss = model(x).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss * 2
+    graph, x = minidl.graphed(step), Tensor(toy_run.DIGITS.batch(range(4))[0])
+    assert len({graph(x).item() for _ in range(6)}) == 6
+    assert "because it cannot be captured: it computes after the update of the weights" in capsys.readouterr().out
+
+
+def test_a_state_that_always_changes_is_said_once(capsys):
+    graph = Graphed(lambda x: x * 2, state=itertools.count().__next__)
+    for _ in range(20):
+        assert graph(Tensor(np.ones(1, np.float32))).item() == 2
+    assert capsys.readouterr().out.count("changes from call to call") == 1
 
 
 @pytest.mark.parametrize("baked", [

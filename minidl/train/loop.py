@@ -159,6 +159,8 @@ class Loop:
         size = math.ceil(most / self.settings.accumulate)
         parts = [self.add_gradient(images[first:first + size], labels[first:first + size], total, first + size >= most)
                  for first in range(0, most, size)]
+        loss = parts[0] if len(parts) == 1 else sum(parts)
+        loss = loss if len(labels) in (0, total) else loss * (total / len(labels))
         self.ranks.finish_gradients()
         scaler = self.run.scaler
         if scaler:
@@ -171,12 +173,11 @@ class Loop:
         else:
             optimizer.step()
         self.sums.add_step()
-        loss = parts[0] if len(parts) == 1 else sum(parts)
-        return loss if len(labels) in (0, total) else loss * (total / len(labels))
+        return loss
 
     def graph_state(self) -> Any:
-        """What a captured step has baked in, and may change between steps: all but the learning rates."""
-        groups = self.run.optimizer.param_groups
+        """What a captured step has baked in, and may change: on a GPU, settings other than the learning rates."""
+        groups = [] if self.device == CPU else self.run.optimizer.param_groups
         settings = [[group[name] for name in self.run.optimizer.settings if name != "lr"] for group in groups]
         return settings, self.parts
 

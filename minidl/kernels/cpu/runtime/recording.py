@@ -290,6 +290,11 @@ class Recording:
         stop = next((i for i, (kind, *_) in enumerate(self.calls) if kind == "update"), len(self.calls))
         return [(node, grad) for place, node, grad in self.leaves if place < stop]
 
+    def computes_after_update(self) -> bool:
+        """Whether there are kernels or array code after the first update of weights."""
+        kinds = [kind for kind, *_ in self.calls]
+        return "update" in kinds and "device" in kinds[kinds.index("update"):]
+
     def repeat(self, kinds: Any = None) -> None:
         """Compute the step again."""
         for kind, function, inputs, settings in self.calls:
