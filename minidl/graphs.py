@@ -47,11 +47,13 @@ class Graphed:
 
     state   a function whose result, if it has changed, calls for another capture
     reason  a function that says why calls must be eager, or returns ""
+    quiet   say nothing of eager calls
     """
 
     def __init__(self, step: Callable[..., Any], state: Callable[[], Any] = lambda: None,
-                 reason: Callable[[], str] = lambda: "") -> None:
+                 reason: Callable[[], str] = lambda: "", quiet: bool = False) -> None:
         functools.update_wrapper(self, step)
+        self.quiet = quiet
         self.step, self.state, self.reason = step, state, reason
         self.shapes: Any = None                  # of the arguments that are captured
         self.known: Any = None                   # the state for which they are
@@ -157,7 +159,7 @@ class Graphed:
 
     def say(self, why: str) -> None:
         """Tell once, for each reason, that steps are eager."""
-        if why not in self.said:
+        if why not in self.said and not self.quiet:
             self.said.add(why)
             write(f"graph: this step is eager, because {why}", flush=True)
 

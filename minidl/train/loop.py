@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.capture import by_host
+from minidl.capture import by_host, constants
 from minidl.data import DataLoader, ImageDataset
 from minidl.data.protocol import Batch
 from minidl.data.resident import is_resident
@@ -64,8 +64,10 @@ class Loop:
         self.precision = partial(autocast, self.settings.amp) if self.settings.amp else nullcontext
         self.sums = self.run.sums = self.ranks.sums(self.run, self.device)
         self.evaluation_loss = self.settings.loss or loss_of(self.run.model)
-        self.learn = Graphed(self.learn_from, self.graph_state, self.graph_obstacle) if self.settings.graph else (
-            self.learn_from)
+        graph = self.settings.graph
+        alone = self.device == CPU and self.ranks.size == 1 and not self.settings.callbacks
+        self.learn = Graphed(self.learn_from, self.graph_state, self.graph_obstacle, quiet=graph is None) if (
+            alone if graph is None else graph) else self.learn_from
         self.monitor = self.settings.monitor or ("iou" if self.masks else "accuracy")
         self.clock = self.saved = time.perf_counter()
 
@@ -117,7 +119,8 @@ class Loop:
         """Take the remaining steps of this epoch."""
         run, settings = self.run, self.settings
         self.freezing.train(run.here.epoch)
-        self.parts: list[Any] = [(module.training, is_hooked(module)) for _, module in run.model.named_modules()]
+        self.parts: list[Any] = [(module.training, is_hooked(module), constants(module))
+                                 for _, module in run.model.named_modules()]
         self.parts += [p.requires_grad for p in run.model.parameters()]
         self.loader.epoch = run.here.epoch
         watch = detect_nonfinite() if settings.detect_nan else nullcontext()
@@ -183,7 +186,7 @@ class Loop:
 
     def graph_obstacle(self) -> str:
         """Why a step cannot be captured, or "". """
-        return "the model has hooks" if (True, True) in self.parts or (False, True) in self.parts else ""
+        return "the model has hooks" if any(isinstance(part, tuple) and part[1] for part in self.parts) else ""
 
     def clip(self, most: float) -> None:
         """Scale all gradients so that together, as one vector, they are no longer than `most`."""

@@ -8,6 +8,7 @@ from minidl import augment, kernels
 from minidl.host_graph import HostGraph
 from minidl.io.checkpoint import load_checkpoint
 from minidl.optim import SGD, Adam
+from minidl.train import Callback
 
 pytestmark = pytest.mark.skipif(kernels.host_backend() is kernels.plain, reason="array code is not captured")
 
@@ -41,3 +42,25 @@ def test_captured_steps_train_with_the_bits_of_ordinary_ones(tmp_path, capsys, r
     assert [name for name in ordinary[1] if ordinary[1][name] != captured[1][name]] == []
     assert "cannot be captured" not in capsys.readouterr().out
     assert len(repeated) >= toy_run.STEPS
+
+
+class Dim(Callback):
+    """Changes a number of the network after each epoch."""
+
+    def epoch_finished(self, run, row):
+        run.model.dropout.p /= 2
+
+
+def test_numbers_of_modules_may_change_between_epochs(tmp_path, capsys, repeated):
+    ordinary, captured = (outcome(tmp_path / str(graph), SGD, graph=graph, callbacks=[Dim()])
+                          for graph in (False, True))
+    assert ordinary == captured
+    assert "cannot be captured" not in capsys.readouterr().out
+    assert repeated
+
+
+@pytest.mark.parametrize("callbacks", [[], [Dim()]], ids=len)
+def test_none_repeats_steps_where_it_is_sure_to_work(tmp_path, capsys, repeated, callbacks):
+    toy_run.train(tmp_path, graph=None, callbacks=callbacks)
+    assert bool(repeated) != bool(callbacks)
+    assert "graph:" not in capsys.readouterr().out
