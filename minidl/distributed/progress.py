@@ -41,7 +41,7 @@ class Progress:
         return Watched(request, self)
 
     def run(self) -> None:
-        """Test what is under way, for ever; asleep while nothing is. After an error, which `wait` meets too, no more."""
+        """Test what is under way, for ever; asleep while nothing is. After an error, which `wait` meets, no more."""
         with contextlib.suppress(Exception):
             while self.some.wait():
                 with self.lock:
