@@ -110,6 +110,7 @@ def main() -> int:
             printed = run(page, Path(folder))
             if args.write:
                 page.write_text(written(text, printed), encoding="utf-8")
+                (HERE / "pictures").mkdir(exist_ok=True)
                 for name in pictures(text):
                     shutil.copy(Path(folder) / name, HERE / name)
         wrong = [(block, output) for block, output in zip(blocks(text), printed, strict=True)
