@@ -1,0 +1,70 @@
+"""The pages of docs/networks and docs/howto run, show what their code prints, and cover the whole zoo."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import zoo
+
+DOCS = Path(__file__).parents[2] / "docs"
+NETWORKS = sorted(DOCS.glob("networks/[a-z]*.md"))
+HOWTO = sorted(DOCS.glob("howto/[a-z]*.md"))
+QUICK = ("vgg", "zfnet", "own_op", "own_layer")               # the others run at the full level
+spec = importlib.util.spec_from_file_location("network_pages", DOCS / "tour" / "pages.py")
+pages = sys.modules["network_pages"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(pages)
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=f"{page.parent.name}/{page.stem}",
+                                               marks=() if page.stem in QUICK else pytest.mark.slow)
+                                  for page in NETWORKS + HOWTO])
+def test_page(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    text = page.read_text(encoding="utf-8")
+    printed = pages.run(page, tmp_path)
+    for block, output in zip(pages.blocks(text), printed, strict=True):
+        assert pages.same(block, output), f"line {block.line} of {page.name}: the code prints\n{output}"
+    shown = pages.pictures(text)
+    assert {f"pictures/{file.name}" for file in (tmp_path / "pictures").iterdir()} == shown
+    assert [name for name in shown if not (page.parent / name).exists()] == []
+
+
+def test_every_network_is_on_a_page():
+    named = {name for page in NETWORKS for name in re.findall(r"`(\w+)`", row(page, "networks"))}
+    assert named == set(zoo.names())
+
+
+@pytest.mark.parametrize("page", NETWORKS, ids=lambda page: page.stem)
+def test_a_page_says_what_a_reader_looks_for(page):
+    text = page.read_text(encoding="utf-8")
+    for part in ("paper", "idea", "source"):
+        assert row(page, part)
+    assert f"zoo/{page.stem}.py" in row(page, "source")
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    for heading in ("## Layers", "## What to notice in the source", "## Recipe, and what it reached", "## Experiment"):
+        assert any(line.startswith(heading) for line in headings), heading
+
+
+@pytest.mark.parametrize("page", NETWORKS, ids=lambda page: page.stem)
+def test_the_source_has_the_functions_that_a_page_names(page):
+    notice = page.read_text(encoding="utf-8").partition("## What to notice in the source")[2].partition("\n## ")[0]
+    source = (DOCS.parent / "zoo" / f"{page.stem}.py").read_text(encoding="utf-8")
+    names = {(name, method) for name, method in re.findall(r"`([A-Z]\w+)\.(\w+)`", notice)}
+    assert names
+    for name, method in names:
+        assert re.search(rf"^class {name}\b", source, re.M), name
+        assert re.search(rf"^    def {method}\(", source, re.M), f"{name}.{method}"
+
+
+@pytest.mark.parametrize("folder", ["networks", "howto"])
+def test_an_index_lists_every_page(folder):
+    index = (DOCS / folder / "README.md").read_text(encoding="utf-8")
+    assert {page.name for page in DOCS.glob(f"{folder}/[a-z]*.md")} <= set(re.findall(r"\]\((\w+\.md)\)", index))
+
+
+def row(page, name):
+    """The cell beside `name`, or its plural, in the table at the top of a page."""
+    return re.search(rf"^\| \*\*{name}s?\*\* \| (.+) \|$", page.read_text(encoding="utf-8"), re.M)[1]
