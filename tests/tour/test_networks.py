@@ -1,10 +1,12 @@
 """The pages of docs/networks and docs/howto run, show what their code prints, and cover the whole zoo."""
 
 import importlib.util
+import os
 import re
 import sys
 from pathlib import Path
 
+import emulator
 import pytest
 
 import zoo
@@ -23,7 +25,11 @@ spec.loader.exec_module(pages)
                                   for page in NETWORKS + HOWTO])
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    monkeypatch.setattr(sys, "path", list(sys.path))          # one page adds to it
     text = page.read_text(encoding="utf-8")
+    if "import emulator" in text:
+        if emulator.missing() or os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
+            pytest.skip(emulator.missing() or "it needs Numba's compiler")
     printed = pages.run(page, tmp_path)
     for block, output in zip(pages.blocks(text), printed, strict=True):
         assert pages.same(block, output), f"line {block.line} of {page.name}: the code prints\n{output}"
