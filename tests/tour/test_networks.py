@@ -27,9 +27,8 @@ def test_page(page, tmp_path, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     monkeypatch.setattr(sys, "path", list(sys.path))          # one page adds to it
     text = page.read_text(encoding="utf-8")
-    if "import emulator" in text:
-        if emulator.missing() or os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-            pytest.skip(emulator.missing() or "it needs Numba's compiler")
+    if "import emulator" in text and (emulator.missing() or os.environ.get("NUMBA_DISABLE_JIT", "0") == "1"):
+        pytest.skip(emulator.missing() or "it needs Numba's compiler")
     printed = pages.run(page, tmp_path)
     for block, output in zip(pages.blocks(text), printed, strict=True):
         assert pages.same(block, output), f"line {block.line} of {page.name}: the code prints\n{output}"
