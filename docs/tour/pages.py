@@ -104,7 +104,7 @@ def chosen(words: list[str]) -> list[Path]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("pages", nargs="*", metavar="PAGE", help="numbers of chapters, or files (default: the chapters)")
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help="numbers of chapters, or files (default: chapters)")
     parser.add_argument("--write", action="store_true", help="write outputs and pictures into the pages")
     args = parser.parse_args()
     os.environ.update(MPLBACKEND="agg", SOURCE_DATE_EPOCH="0")          # pictures carry no date

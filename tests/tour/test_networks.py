@@ -59,6 +59,8 @@ def test_the_source_has_the_functions_that_a_page_names(page):
     source = (DOCS.parent / "zoo" / f"{page.stem}.py").read_text(encoding="utf-8")
     names = {(name, method) for name, method in re.findall(r"`([A-Z]\w+)\.(\w+)`", notice)}
     assert names
+    for name in re.findall(r"`(\w+)`", notice):
+        assert re.search(rf"\b{name}\b", source), name
     for name, method in names:
         assert re.search(rf"^class {name}\b", source, re.M), name
         assert re.search(rf"^    def {method}\(", source, re.M), f"{name}.{method}"
