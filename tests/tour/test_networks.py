@@ -1,6 +1,7 @@
 """The pages of docs/networks and docs/howto run, show what their code prints, and cover the whole zoo."""
 
 import importlib.util
+import json
 import os
 import re
 import sys
@@ -10,6 +11,7 @@ import emulator
 import pytest
 
 import zoo
+from minidl.train.recipes import recipe_for
 
 DOCS = Path(__file__).parents[2] / "docs"
 NETWORKS = sorted(DOCS.glob("networks/[a-z]*.md"))
@@ -64,6 +66,26 @@ def test_the_source_has_the_functions_that_a_page_names(page):
     for name, method in names:
         assert re.search(rf"^class {name}\b", source, re.M), name
         assert re.search(rf"^    def {method}\(", source, re.M), f"{name}.{method}"
+
+
+@pytest.mark.parametrize("page", NETWORKS, ids=lambda page: page.stem)
+def test_recipes_and_results_are_those_of_the_project(page):
+    section = page.read_text(encoding="utf-8").partition("## Recipe, and what it reached")[2].partition("\n## ")[0]
+    words = set(re.findall(r"[\w.-]*\w", section))
+    for name in re.findall(r"`(\w+)`", row(page, "networks")):
+        recipe = recipe_for(name)
+        decay = {0.0: "without weight decay|no weight decay"}.get(recipe.weight_decay, f"{recipe.weight_decay:.0e}")
+        assert re.search(decay.replace("e-0", "e-"), section), name
+        assert {f"{recipe.lr:g}", str(recipe.batch_size)} <= words, name
+    for run in re.findall(r"`(\w+)`", section):
+        if (file := DOCS.parent / "benchmarks" / "results" / "runs" / run / "run.json").exists():
+            assert f"{json.loads(file.read_text())['test']['accuracy']:.2%}".rstrip("%") in words, run
+
+
+def test_every_run_is_on_a_page():
+    pages = "".join(page.read_text(encoding="utf-8") for page in NETWORKS)
+    for run in (DOCS.parent / "benchmarks" / "results" / "runs").iterdir():
+        assert f"`{run.name}`" in pages, f"{run.name}: say on the network's page what it reached"
 
 
 @pytest.mark.parametrize("folder", ["networks", "howto"])
