@@ -68,6 +68,13 @@ class Varying:
                 self.values[kind][place] = value
 
 
+def constants(module: Any) -> dict[str, Any]:
+    """The numbers, texts and tuples of them among the attributes of a module: a captured step has baked them in."""
+    plain = (int, float, str)
+    return {name: value for name, value in vars(module).items() if isinstance(value, plain) or (
+        isinstance(value, tuple) and all(isinstance(item, plain) for item in value))}
+
+
 def varying(function: Callable[[], Any], kind: str = FLOAT) -> Any:
     """function(), a number; in a captured step an array of one number, float64 or uint64 (SEED), without axes."""
     return function() if mode.varying is None else mode.varying.number(function, kind)

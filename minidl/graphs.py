@@ -25,6 +25,7 @@ from minidl.text import write
 
 WARM_UP = 2                                      # eager steps before a capture: kernels are compiled, state is created
 CAPTURES = 4                                     # then a step that changes again and again is left eager
+RESTLESS = 8                                     # changes of state without a capture, after which that is said
 
 NUMBERS = np.dtype([(FLOAT, np.float64, MOST), (SEED, np.uint64, MOST)])
 
@@ -46,15 +47,17 @@ class Graphed:
 
     state   a function whose result, if it has changed, calls for another capture
     reason  a function that says why calls must be eager, or returns ""
+    quiet   say nothing of eager calls
     """
 
     def __init__(self, step: Callable[..., Any], state: Callable[[], Any] = lambda: None,
-                 reason: Callable[[], str] = lambda: "") -> None:
+                 reason: Callable[[], str] = lambda: "", quiet: bool = False) -> None:
         functools.update_wrapper(self, step)
+        self.quiet = quiet
         self.step, self.state, self.reason = step, state, reason
         self.shapes: Any = None                  # of the arguments that are captured
         self.known: Any = None                   # the state for which they are
-        self.calls = self.captures = 0
+        self.calls = self.captures = self.restless = 0
         self.graph: Any = None                   # a Graph, or on the CPU a HostGraph
         self.stream: Any = None
         self.given_up, self.said = "", set[str]()
@@ -94,7 +97,10 @@ class Graphed:
         """Whether there were enough eager calls in the present state; counts them."""
         state = self.state(), settings.backend, settings.winograd, mode.recording
         if state != self.known:
+            self.restless = 0 if self.graph is not None else self.restless + 1
             self.known, self.graph, self.calls = state, None, 0
+        if self.restless == RESTLESS:
+            self.say("what it has baked in, such as an optimizer's momentum, changes from call to call")
         self.calls += 1
         return self.calls > WARM_UP
 
@@ -153,7 +159,7 @@ class Graphed:
 
     def say(self, why: str) -> None:
         """Tell once, for each reason, that steps are eager."""
-        if why not in self.said:
+        if why not in self.said and not self.quiet:
             self.said.add(why)
             write(f"graph: this step is eager, because {why}", flush=True)
 

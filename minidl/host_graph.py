@@ -6,6 +6,7 @@ and results must have the same bits. The ordinary step's results count there, to
 after.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -83,6 +84,9 @@ class HostGraph:
     def check(self, step: Callable[[], Any], arrays: list[Any]) -> Any:
         """Compare a repetition, up to the first update of weights, with an ordinary step, whose result is returned."""
         recording, before = self.recording, random_state()
+        if recording.computes_after_update():
+            recording.refuse("it computes after the update of the weights; do that before, or outside of the step")
+            return step()
         saved = [(x, x.copy()) for x, _ in recording.written.values()]
         recording.poison()
         self.load(arrays)
@@ -105,7 +109,7 @@ class HostGraph:
         ordinary += [digest(x) for x in arrays_of(out)]
         self.checked = True
         if repeated != ordinary:
-            different = sum(a != b for a, b in zip(repeated, ordinary, strict=False))
+            different = sum(a != b for a, b in itertools.zip_longest(repeated, ordinary))
             recording.refuse(f"its repetition has other bits than the ordinary step, in {different} of {len(repeated)} "
                              "arrays")
         return out
@@ -120,10 +124,11 @@ class HostGraph:
 
 
 def arrays_of(out: Any) -> list[Any]:
-    """The arrays in what a step has returned."""
+    """The arrays in what a step has returned; numbers, which an ordinary step may have read, as arrays."""
     if isinstance(out, Tensor):
         return [out.array]
     if isinstance(out, dict):
         out = tuple(out.values())
-    return [x for item in out for x in arrays_of(item)] if isinstance(out, tuple | list) else (
-        [out] if isinstance(out, np.ndarray) else [])
+    if isinstance(out, tuple | list):
+        return [x for item in out for x in arrays_of(item)]
+    return [np.asarray(out)] if isinstance(out, np.ndarray | float) else []

@@ -13,8 +13,9 @@ What is counted, and how:
 - allocated  bytes taken from the memory pool (kernels/cpu/runtime/memory_pool.py), scratch included, and the bytes of
              other results. What NumPy allocates and frees within a function is not seen.
 - peak       the maximum of allocated bytes that were live during a call; memory from before the profile is not counted.
-- messages   of training in several processes: how long the sums of gradients were under way, beside the computation,
-             and how long they were waited for. The sums of synchronised norms are part of the calls of these.
+- messages   of training in several processes: for how many milliseconds of its calls sums of gradients were under way,
+             so that computing hid them. The last line says for how long the process waited for them. The sums of
+             synchronised norms are part of the calls of these.
 
 A profile measures the thread that opened it, but the memory pool belongs to the whole process. Profiles nest: an outer
 one sees the calls, too. A call that raises is not counted.
@@ -32,6 +33,7 @@ import math
 import os
 import threading
 import weakref
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
@@ -173,16 +175,31 @@ class Profile:
             parts.setdefault((call.name, call.phase), []).append(call)
         return sorted((total(calls, *key) for key, calls in parts.items()), key=attrgetter("seconds"), reverse=True)
 
+    def hidden(self) -> dict[tuple[str, str], float]:
+        """{(function, phase): the seconds of its calls while messages were under way}, and of ("all", "") together."""
+        self.settle()
+        times = joined([(m.begin - self.begin, m.begin - self.begin + m.seconds) for m in self.messages])
+        found: dict[tuple[str, str], float] = defaultdict(float)
+        for call in self.calls:
+            end = call.begin + call.seconds
+            common = sum(max(0.0, min(end, stop) - max(call.begin, start)) for start, stop in times)
+            found[call.name, call.phase] += common
+            found["all", ""] += common
+        return found
+
     def table(self) -> str:
         """The rows as text, with their total, and the time that passed outside of them."""
         whole = total(self.calls, "all", "")
         lines = [f"{'function':24} {'':8} {'calls':>6} {'ms':>10} {'share':>6} {'GFLOP/s':>8} {'GB/s':>7} "
-                 f"{'allocated':>11} {'peak':>10}"]
+                 f"{'allocated':>11} {'peak':>10}" + (f" {'messages':>11}" if self.messages else "")]
+        hidden = self.hidden()
         for row in (*self.rows(), whole):
             share = row.seconds / whole.seconds if whole.seconds else 0.0
             lines.append(f"{row.name:24} {row.phase:8} {row.calls:6} {row.seconds * 1000:10.3f} {share:6.1%} "
                          f"{rate(row.flops, row.seconds):>8} {rate(row.bytes, row.seconds):>7} "
                          f"{row.allocated / MIB:7.1f} MiB {row.peak / MIB:6.1f} MiB")
+            if self.messages:
+                lines[-1] += f" {hidden[row.name, row.phase] * 1000:8.3f} ms"
         if self.messages:
             lines.append(f"{len(self.messages)} messages of {sum(m.bytes for m in self.messages) / MIB:.1f} MiB: "
                          f"{sum(m.seconds for m in self.messages) * 1000:.3f} ms under way, of which "
@@ -351,6 +368,16 @@ def total(calls, name, phase):
     return Call(name, phase, len(calls), min((call.begin for call in calls), default=0.0),
                 sum(call.seconds for call in calls), flops, moved, allocated,
                 max((call.peak for call in calls), default=0), calls[-1].live if calls else 0, "")
+
+
+def joined(times):
+    """Intervals [(start, stop)] of time, with those that touch each other as one."""
+    found = []
+    for start, stop in sorted(times):
+        if found and start <= found[-1][1]:
+            start, stop = found[-1][0], max(stop, found.pop()[1])
+        found.append((start, stop))
+    return found
 
 
 def rate(amount, seconds):

@@ -1,5 +1,7 @@
 """Captured steps on the CPU: they repeat with the bits of ordinary ones, and what cannot be repeated stays ordinary."""
 
+import itertools
+
 import numba
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import toy_run
 import minidl
 import minidl.functional as F
 from minidl import Tensor, nn, optim
+from minidl.graphs import Graphed
 from minidl.traced import Traced
 
 if numba.config.DISABLE_JIT:
@@ -63,33 +66,6 @@ def test_a_hundred_steps_have_the_bits_of_the_ordinary_ones(capsys, steps, optim
     assert capsys.readouterr().out.count("graph: this step is eager, because its batch has another shape") == 1
 
 
-@pytest.mark.parametrize("settings", [
-    {}, {"clip_norm": 0.5, "ema_decay": 0.9}, {"accumulate": 2}, {"label_smoothing": 0.1, "drop_last": True},
-    {"optimizer": optim.Adam, "freeze": {"conv": 1}}, {"schedule_every": "step"},
-], ids=str)
-def test_fit_trains_with_the_same_bits(tmp_path, capsys, settings):
-    results = []
-    for graph in (False, True):
-        models = []
-        minidl.manual_seed(2)
-        rows = toy_run.train(tmp_path / str(graph), graph=graph, callbacks=[Keep(models)], **settings)
-        results.append(([{**row, "seconds": 0} for row in rows], models[-1].state_dict()))
-    (ordinary, weights), (captured, others) = results
-    assert ordinary == captured
-    assert_equal(weights, others)
-    assert "cannot be captured" not in capsys.readouterr().out
-
-
-class Keep(minidl.train.Callback):
-    """Keeps the model of a run."""
-
-    def __init__(self, models):
-        self.models = models
-
-    def epoch_finished(self, run, row):
-        self.models.append(run.model)
-
-
 def test_memory_is_not_above_that_of_ordinary_steps():
     rng = np.random.default_rng(0)
     model, images = toy_run.net(), Tensor(rng.standard_normal((256, 1, 28, 28), dtype=np.float32))
@@ -131,6 +107,46 @@ def test_what_cannot_be_repeated_is_right_all_the_same_and_said_once(capsys, ste
     said = capsys.readouterr().out
     assert said.count("graph: this step is eager, because it cannot be captured: ") == 1
     assert reason in said
+
+
+def test_what_is_computed_after_the_update_is_not_trusted(capsys):
+    model = toy_run.net()
+    optimizer = optim.SGD(model.parameters(), 0.1)
+
+    def step(x):
+        loss = model(x).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss * 2
+    graph, x = minidl.graphed(step), Tensor(toy_run.DIGITS.batch(range(4))[0])
+    assert len({graph(x).item() for _ in range(6)}) == 6
+    assert "because it cannot be captured: it computes after the update of the weights" in capsys.readouterr().out
+
+
+class Fading(nn.Module):
+    """Every call has another factor."""
+
+    def __init__(self):
+        self.weight, self.calls = nn.Parameter(np.ones(1, np.float32)), 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x * self.weight * (1.0 if self.calls < 10 else 0.5)
+
+
+def test_a_module_that_changes_its_numbers_is_not_captured(capsys):
+    model = Fading()
+    graph, x = minidl.graphed(model), Tensor(np.ones(1, np.float32))
+    assert [graph(x).item() for _ in range(12)] == [1] * 9 + [0.5] * 3
+    assert "because it cannot be captured: Fading changes its calls in each step" in capsys.readouterr().out
+
+
+def test_a_state_that_always_changes_is_said_once(capsys):
+    graph = Graphed(lambda x: x * 2, state=itertools.count().__next__)
+    for _ in range(20):
+        assert graph(Tensor(np.ones(1, np.float32))).item() == 2
+    assert capsys.readouterr().out.count("changes from call to call") == 1
 
 
 @pytest.mark.parametrize("baked", [

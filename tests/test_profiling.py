@@ -6,6 +6,7 @@ import json
 import threading
 import time
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -286,6 +287,21 @@ def test_the_table():
     assert any(line.startswith("matmul ") and " backward " in line for line in lines)
     assert lines[-2].split()[:2] == ["all", str(len(p.calls))]
     assert lines[-1].startswith("Outside these calls: ")
+
+
+def test_messages_beside_calls():
+    with minidl.profile() as p:
+        for _ in range(2):
+            sleep(parameter(3)).sum()
+    p.calls = [call._replace(begin=begin, seconds=0.5) for call, begin in zip(p.calls, (1, 2, 3, 4), strict=True)]
+    p.messages = [SimpleNamespace(begin=p.begin + begin, seconds=seconds, waited=0.0, bytes=2**20)
+                  for begin, seconds in ((1.25, 0.25), (1.4, 0.8), (4.0, 0.125), (4.4, 9.0))]
+    assert p.hidden() == pytest.approx({("sleep", "forward"): 0.25, ("sum", "forward"): 0.425, ("all", ""): 0.675})
+    lines = str(p).splitlines()
+    assert lines[0].endswith(" messages")
+    assert len({len(line) for line in lines[:4]}) == 1
+    assert {line.split()[0]: line.split()[-2:] for line in lines[1:4]} == {
+        "sleep": ["250.000", "ms"], "sum": ["425.000", "ms"], "all": ["675.000", "ms"]}
 
 
 def test_an_empty_table_while_it_is_open():

@@ -113,6 +113,8 @@ def run(args: argparse.Namespace) -> None:
     changes = POLICIES[args.augment]((height, width))
     changes += [augment.Cutout(args.cutout)] if args.cutout else []
     train_set = sets.train.augmented(augment.Compose(changes) if changes else None)
+    if args.create and args.graph is None:
+        args.graph = False                       # such a network may change numbers from step to step
     train.fit_by_flags(args, model, train_set, sets.validation, reported, freeze=dict(map(frozen, args.freeze)),
                        **loss)
 

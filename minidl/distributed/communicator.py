@@ -26,7 +26,7 @@ class Request(Protocol):
         """Return when the arrays hold the result; on a GPU, when later work there will find it in them."""
 
     def test(self) -> bool:
-        """Whether they do; with MPI, the operation makes progress in such calls only."""
+        """Whether they do. MPI makes progress in such calls only: see `progress.py`."""
 
 
 class Communicator(Protocol):

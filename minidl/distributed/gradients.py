@@ -114,7 +114,7 @@ class GradientSum:
             self.start_next()
         for bucket in self.buckets[:self.next]:
             if bucket.request is not None:
-                bucket.request.test()            # MPI needs the calls to make progress
+                bucket.request.test()            # where no thread does so, see progress.py
 
     def finish(self) -> None:
         """Begin the sums of what was not used on this rank, wait for all, and make them the gradients."""

@@ -15,6 +15,7 @@ from minidl import errors
 from minidl.distributed.affinity import take_cores
 from minidl.distributed.bfloat16 import Sums
 from minidl.distributed.communicator import DistributedError, Request, fail
+from minidl.distributed.progress import Progress
 from minidl.text import write
 
 NEEDED = ("needs mpi4py and an MPI library: pip install 'minidl[mpi]'; then start the program with "
@@ -43,6 +44,7 @@ class MPI:
         here.Free()
         self.failures, self.rounds = self.world.Dup(), 0
         self.sums_of_bfloat16 = Sums(self.world, library.IN_PLACE)
+        self.progress = Progress(threads=library.Query_thread() == library.THREAD_MULTIPLE)
         self.reported: BaseException | None = None
         errors.speaks, sys.excepthook = self.reports, self.uncaught
         if own_cores:
@@ -53,10 +55,10 @@ class MPI:
         return self
 
     def start_all_reduce(self, array: np.ndarray) -> Request:
-        return Pending(self.world.Iallreduce(self.library.IN_PLACE, array))
+        return self.progress.start(lambda: Pending(self.world.Iallreduce(self.library.IN_PLACE, array)))
 
     def start_all_reduce_bfloat16(self, bits: np.ndarray) -> Request:
-        return self.sums_of_bfloat16.start(bits)
+        return self.progress.start(self.sums_of_bfloat16.start, bits)
 
     def all_reduce(self, array: np.ndarray) -> None:
         self.world.Allreduce(self.library.IN_PLACE, array)

@@ -120,8 +120,8 @@ def add_regularization(add: Add) -> None:
 def add_run(add: Add, name: str) -> None:
     add("--device", default="cpu", help="cpu, gpu or gpu:1; cuda is an alias of gpu")
     add("--amp", choices=HALVES, metavar="TYPE", help="half precision on a GPU: float16 or bfloat16")
-    add("--graph", action="store_true", default=False, help="capture a step and repeat it: the same "
-        "results with less work for Python; on a GPU, a CUDA graph")
+    add("--graph", action=argparse.BooleanOptionalAction, help="capture a step and repeat it: the same results with "
+        "less work for Python; on a GPU, a CUDA graph (default: on the CPU, in one process)")
     add("--resident", action=argparse.BooleanOptionalAction, help="keep the training images on the GPU (default: if "
         "they fit into a quarter of its free memory)")
     add("--distributed", action="store_true", default=False, help="train in all processes that mpiexec or srun has "

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.capture import by_host
+from minidl.capture import by_host, constants
 from minidl.data import DataLoader, ImageDataset
 from minidl.data.protocol import Batch
 from minidl.data.resident import is_resident
@@ -64,8 +64,10 @@ class Loop:
         self.precision = partial(autocast, self.settings.amp) if self.settings.amp else nullcontext
         self.sums = self.run.sums = self.ranks.sums(self.run, self.device)
         self.evaluation_loss = self.settings.loss or loss_of(self.run.model)
-        self.learn = Graphed(self.learn_from, self.graph_state, self.graph_obstacle) if self.settings.graph else (
-            self.learn_from)
+        graph = self.settings.graph
+        alone = self.device == CPU and self.ranks.size == 1 and not self.settings.callbacks
+        self.learn = Graphed(self.learn_from, self.graph_state, self.graph_obstacle, quiet=graph is None) if (
+            alone if graph is None else graph) else self.learn_from
         self.monitor = self.settings.monitor or ("iou" if self.masks else "accuracy")
         self.clock = self.saved = time.perf_counter()
 
@@ -117,7 +119,8 @@ class Loop:
         """Take the remaining steps of this epoch."""
         run, settings = self.run, self.settings
         self.freezing.train(run.here.epoch)
-        self.parts: list[Any] = [(module.training, is_hooked(module)) for _, module in run.model.named_modules()]
+        self.parts: list[Any] = [(module.training, is_hooked(module), constants(module))
+                                 for _, module in run.model.named_modules()]
         self.parts += [p.requires_grad for p in run.model.parameters()]
         self.loader.epoch = run.here.epoch
         watch = detect_nonfinite() if settings.detect_nan else nullcontext()
@@ -159,6 +162,8 @@ class Loop:
         size = math.ceil(most / self.settings.accumulate)
         parts = [self.add_gradient(images[first:first + size], labels[first:first + size], total, first + size >= most)
                  for first in range(0, most, size)]
+        loss = parts[0] if len(parts) == 1 else sum(parts)
+        loss = loss if len(labels) in (0, total) else loss * (total / len(labels))
         self.ranks.finish_gradients()
         scaler = self.run.scaler
         if scaler:
@@ -171,18 +176,17 @@ class Loop:
         else:
             optimizer.step()
         self.sums.add_step()
-        loss = parts[0] if len(parts) == 1 else sum(parts)
-        return loss if len(labels) in (0, total) else loss * (total / len(labels))
+        return loss
 
     def graph_state(self) -> Any:
-        """What a captured step has baked in, and may change between steps: all but the learning rates."""
-        groups = self.run.optimizer.param_groups
+        """What a captured step has baked in, and may change: on a GPU, settings other than the learning rates."""
+        groups = [] if self.device == CPU else self.run.optimizer.param_groups
         settings = [[group[name] for name in self.run.optimizer.settings if name != "lr"] for group in groups]
         return settings, self.parts
 
     def graph_obstacle(self) -> str:
         """Why a step cannot be captured, or "". """
-        return "the model has hooks" if (True, True) in self.parts or (False, True) in self.parts else ""
+        return "the model has hooks" if any(isinstance(part, tuple) and part[1] for part in self.parts) else ""
 
     def clip(self, most: float) -> None:
         """Scale all gradients so that together, as one vector, they are no longer than `most`."""

@@ -50,7 +50,8 @@ class Settings:
     amp                  "float16" or "bfloat16": products in half precision, on a GPU; weights, statistics and losses
                          stay float32. With float16 the loss is scaled, and steps whose gradients overflow are left out
     graph                capture a step and repeat it: the same results with less work for Python. On a GPU it is a CUDA
-                         graph. Other steps, such as that of a smaller last batch, stay eager
+                         graph. Other steps, such as that of a smaller last batch, stay eager, and a line says why.
+                         None: only where it is sure to work: on the CPU, in one process, without callbacks
     resident             whether the training images are kept on the GPU, and batches made there; None: if they fit
                          into a quarter of its free memory, and nothing has to be done to them on the CPU. The results
                          are the same
@@ -101,7 +102,7 @@ class Settings:
     monitor: Literal["accuracy", "loss", "iou", "dice"] | None = None
     patience: int | None = None
     amp: Literal["float16", "bfloat16"] | None = None
-    graph: bool = False
+    graph: bool | None = False
     resident: bool | None = None
     prefetch: int = 2
     accumulate: int = 1
@@ -130,13 +131,14 @@ class Settings:
         for name, least in {"epochs": 1, "batch_size": 1, "accumulate": 1, "seed": 0, "prefetch": 0}.items():
             self.change(name, whole("fit", name, getattr(self, name), least))
         for name in ("drop_last", "resume", "overwrite", "detect_nan", "dry_run", "overfit", "balanced",
-                     "graph", "tensorboard", "sync_batch_norm", "compare_weights"):
+                     "tensorboard", "sync_batch_norm", "compare_weights"):
             self.change(name, flag("fit", name, getattr(self, name)))
         for name in ("checkpoint_interval", "log_interval"):
             value = plain(getattr(self, name))
             self.change(name, math.inf if value == math.inf else number("fit", name, value, 0))
-        if self.resident is not None:
-            self.change("resident", flag("fit", "resident", self.resident))
+        for name in ("graph", "resident"):
+            if getattr(self, name) is not None:
+                self.change(name, flag("fit", name, getattr(self, name)))
         if self.patience is not None:
             self.change("patience", whole("fit", "patience", self.patience, 0))
         if self.ema_decay is not None:

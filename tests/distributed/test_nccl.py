@@ -143,6 +143,7 @@ def test_a_profile_shows_messages(nccl, tmp_path):
         assert sum(message.bytes for message in p.messages) == 4 * (network_size() + 6)
         assert all(0 <= message.waited <= message.seconds for message in p.messages)
         assert f"{len(p.messages)} messages of 0.0 MiB: " in str(p)
+        assert 0 <= p.hidden()["all", ""] <= p.seconds
         p.save_trace(tmp_path / "trace.json")
         events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
         assert [event["ph"] for event in events if event.get("cat") == "message"] == ["b", "e"] * len(p.messages)

@@ -19,7 +19,7 @@ def test_defaults(parser):
         "accumulate": 1, "amp": None, "balanced": False, "batch_size": 32, "checkpoint_interval": 60.0,
         "clip_norm": None, "communicator": None, "compare_weights": True, "compress": None,
         "detect_nan": False, "device": "cpu", "drop_last": False, "dry_run": False, "ema_decay": None,
-        "epochs": 3, "graph": False, "sync_batch_norm": False,
+        "epochs": 3, "graph": None, "sync_batch_norm": False,
         "label_smoothing": 0.0, "log_interval": 10.0, "mix": None, "output_dir": Path("runs/toy"), "overfit": False,
         "overwrite": False, "patience": None, "prefetch": 2, "resident": None, "resume": False, "seed": 0,
         "tensorboard": False, "tta": False,

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
 
+from minidl.capture import constants
 from minidl.kernels.cpu.runtime.array_code import (
     COPIES,
     FILLS,
@@ -54,6 +55,7 @@ class Recording:
         self.written: dict[Any, Any] = {}        # arrays from outside that array code writes into, and what they held
         self.outside: dict[int, Any] = {}        # (tensor, array, node) of tensors that are from before the step
         self.modules: dict[int, Any] = {}        # (module, whether in training mode) of those that were called
+        self.constants: dict[int, Any] = {}      # what their attributes were when they were called
         self.held: list[Any] = []                # arrays from outside whose addresses kernels were given
         self.undo: list[Callable[[], Any]] = []
 
@@ -70,6 +72,7 @@ class Recording:
             now.recording, now.pool, mode.varying, mode.fixed = before
         for _, node, grad in self.leaves:
             node.grad = grad
+        self.check_constants()
 
     def start(self):
         """Record from here on. Numba compiles nothing meanwhile, because it looks at NumPy's functions."""
@@ -247,6 +250,15 @@ class Recording:
         if module.forward_hooks or module.forward_pre_hooks:
             self.refuse(f"{type(module).__name__} has hooks")
         self.modules[id(module)] = module, module.training
+        self.constants.setdefault(id(module), constants(module))
+
+    def check_constants(self) -> None:
+        """Refuse the step if it changes numbers that modules have as attributes: a repetition would not."""
+        for place, (module, _) in self.modules.items():
+            now, before = constants(module), self.constants[place]
+            if now != before:
+                names = [name for name in now if name not in before or now[name] != before[name]]
+                self.refuse(f"{type(module).__name__} changes its {', '.join(names) or 'attributes'} in each step")
 
     @property
     def moved(self) -> bool:
@@ -289,6 +301,11 @@ class Recording:
         """(node, gradient) of the leaves, as they are at the first update of weights."""
         stop = next((i for i, (kind, *_) in enumerate(self.calls) if kind == "update"), len(self.calls))
         return [(node, grad) for place, node, grad in self.leaves if place < stop]
+
+    def computes_after_update(self) -> bool:
+        """Whether there are kernels or array code after the first update of weights."""
+        kinds = [kind for kind, *_ in self.calls]
+        return "update" in kinds and "device" in kinds[kinds.index("update"):]
 
     def repeat(self, kinds: Any = None) -> None:
         """Compute the step again."""
