@@ -133,6 +133,8 @@ PyTorch {machine["torch"]}, float32.
 |---|---|---|---|---:|---:|---:|---:|---:|
 {chr(10).join(rows)}
 
+[`networks/`](networks/README.md) has a page for each: the paper, the layers, a drawing, the source, an experiment.
+
 ## What they reach
 
 By short runs, each with its command and log in [`results.md`](results.md). `minidl train DATA --model NAME` trains each
