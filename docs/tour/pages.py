@@ -116,7 +116,6 @@ def main() -> int:
             printed = run(page, Path(folder))
             if args.write:
                 page.write_text(written(text, printed), encoding="utf-8")
-                (HERE / "pictures").mkdir(exist_ok=True)
                 for name in pictures(text):
                     (page.parent / "pictures").mkdir(exist_ok=True)
                     shutil.copy(Path(folder) / name, page.parent / name)
