@@ -42,8 +42,16 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         for layer, settings in calls(list(self)):
-            x = layer(x, **settings)
+            try:
+                x = layer(x, **settings)
+            except Exception as error:
+                error.add_note(f"in layer {self.name_of(layer)} of a Sequential: {layer!r}")
+                raise
         return x
+
+    def name_of(self, layer: Module) -> str:
+        """The name of one of the layers."""
+        return next(name for name, each in vars(self).items() if each is layer)
 
     def __iter__(self) -> Iterator[Module]:
         return (layer for layer in vars(self).values() if isinstance(layer, Module))

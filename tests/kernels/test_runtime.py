@@ -115,6 +115,25 @@ def test_a_damaged_file_is_compiled_again(tmp_path, damage):
     assert run(tmp_path).stderr == ""                                # and the cache is complete again
 
 
+def test_a_kernel_without_a_source_file_is_compiled_without_a_warning(tmp_path):
+    code = """if True:
+        import numpy as np
+        from minidl.kernels.cpu.runtime.compile import kernel
+        from minidl.kernels.cpu.runtime.work import share
+
+        @kernel
+        def double(thread, threads, x, out):
+            for i in share(thread, threads, len(x)):
+                out[i] = 2 * x[i]
+        out = np.empty(2, np.float32)
+        double(np.array([1, 2], np.float32), out)
+        print(out.tolist())
+    """
+    done = run(tmp_path, code)
+    assert (done.returncode, done.stdout) == (0, "[2.0, 4.0]\n")
+    assert "cannot be cached" not in done.stderr
+
+
 def test_a_full_disk_causes_one_warning(tmp_path):
     full = ("import pathlib\ndef fail(*_): raise OSError(28, 'No space left on device')\n"
             f"pathlib.Path.write_bytes = fail\n{RELU}")

@@ -179,3 +179,12 @@ def test_a_slice_is_a_network_of_the_same_layers():
     x = Tensor(np.ones((2, 3), np.float32))
     np.testing.assert_array_equal(part(model[:1](x)).numpy(), model(x).numpy())
     assert len(model[5:]) == 0
+
+
+def test_an_error_says_in_which_layer_it_is():
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    model = nn.Sequential({"conv": nn.Conv2d(1, 2, 1), "head": inner})
+    with pytest.raises(ValueError, match="linear: ") as caught:
+        model(Tensor(RNG.standard_normal((2, 1, 3, 3), dtype=np.float32)))
+    assert caught.value.__notes__ == [f"in layer 1 of a Sequential: {inner[1]!r}",
+                                      f"in layer head of a Sequential: {inner!r}"]

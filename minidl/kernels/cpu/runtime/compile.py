@@ -15,6 +15,7 @@ the user sees.
 """
 
 import functools
+import os
 import types
 
 import numba
@@ -44,8 +45,9 @@ def kernel(part):
     progress.watch(entry)
     try:
         entry._cache = KernelCache(entry.py_func)
-    except RuntimeError as error:            # no folder to cache in
-        warn_once(error)
+    except RuntimeError as error:            # no folder to cache in, or no source file, as in a notebook
+        if os.path.exists(part.__code__.co_filename):
+            warn_once(error)
     entry._compile_for_args = compiling(entry._compile_for_args, entry._cache)
 
     @functools.wraps(part)
