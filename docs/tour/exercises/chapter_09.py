@@ -29,7 +29,7 @@ class Roof(NamedTuple):
 
     @classmethod
     def of_convolution(cls, x_shape, filters, kernel, itemsize=4):
-        """Of a convolution of x (N, C, H, W) with `filters` filters of kernel x kernel, stride 1, padded to x's size.
+        """Of a convolution of x (N, C, H, W) with `filters` filters of kernel x kernel and stride 1, padded.
 
         A multiply-add is two operations; those with zeros of the border count. x, the filters and the output are moved.
         """

@@ -38,7 +38,7 @@ class Roof(NamedTuple):
 
     @classmethod
     def of_convolution(cls, x_shape, filters, kernel, itemsize=4):
-        """Of a convolution of x (N, C, H, W) with `filters` filters of kernel x kernel, stride 1, padded to x's size."""
+        """Of a convolution of x (N, C, H, W) with `filters` filters of kernel x kernel and stride 1, padded."""
         n, c, h, w = x_shape
         pixels, weights = n * h * w, filters * c * kernel**2
         return cls(2 * pixels * weights, itemsize * (pixels * (c + filters) + weights))
