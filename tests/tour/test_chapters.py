@@ -30,8 +30,9 @@ def runs_here(number):
     return pytest.mark.skipif(missing(number) is not None, reason=str(missing(number)))
 
 
+slow = (pytest.mark.slow,)
 every_chapter = pytest.mark.parametrize("page", [
-    pytest.param(page, id=page.stem, marks=[runs_here(page.name[:2])] + [pytest.mark.slow] * (page.name[:2] not in QUICK))
+    pytest.param(page, id=page.stem, marks=(runs_here(page.name[:2]), *(() if page.name.startswith(QUICK) else slow)))
     for page in pages.CHAPTERS])
 EXERCISES = sorted((TOUR / "exercises").glob("test_*.py"))
 
