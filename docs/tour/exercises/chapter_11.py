@@ -7,7 +7,8 @@ def occlusion(predict, image, target, size):
     predict   a function: images (N, C, H, W) -> probabilities (N, classes), both NumPy
     image     (C, H, W); target: the class; size: of the square, in pixels
     Returns the map (H - size + 1, W - size + 1): for each place (y, x) of the square's upper left corner, the
-    probability of the target for the whole image, minus the one for the image with the square filled with its least value.
+    probability of the target for the whole image, minus the one for the image whose square is filled with the image's
+    least value.
     `predict` is called with many images at once: once for each row of the map at most, and once for the whole image.
     """
     raise NotImplementedError("exercise 11.1: cover each square, predict, and subtract")
