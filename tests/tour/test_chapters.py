@@ -92,5 +92,5 @@ def test_any_other_output_may_not():
     assert not pages.same(first, "2\n")
     assert pages.same(second, "")
     assert not pages.same(second, "2\n")
-    assert (first.line, second.line) == (4, 11)
+    assert (first.line, second.line) == (4, 12)
     assert pages.written(text, ["1\n", ""]) == text
