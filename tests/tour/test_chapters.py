@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import emulator
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -15,8 +16,23 @@ spec = importlib.util.spec_from_file_location("tour_pages", TOUR / "pages.py")
 pages = sys.modules["tour_pages"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(pages)
 QUICK = ("01", "02", "03")                                    # the others run at the full level
+NEEDS = {"12": ("onnx", "onnxruntime", "starlette", "uvicorn", "python_multipart", "prometheus_client")}     # extras
+
+
+def missing(number):
+    """Why a chapter cannot run here, or None."""
+    absent = [name for name in NEEDS.get(number, ()) if importlib.util.find_spec(name) is None]
+    return emulator.missing() if number == "10" else f"no package {absent[0]}" if absent else None
+
+
+def runs_here(number):
+    """A mark that skips a test of a chapter that cannot run here."""
+    return pytest.mark.skipif(missing(number) is not None, reason=str(missing(number)))
+
+
+slow = (pytest.mark.slow,)
 every_chapter = pytest.mark.parametrize("page", [
-    pytest.param(page, id=page.stem, marks=() if page.name.startswith(QUICK) else pytest.mark.slow)
+    pytest.param(page, id=page.stem, marks=(runs_here(page.name[:2]), *(() if page.name.startswith(QUICK) else slow)))
     for page in pages.CHAPTERS])
 EXERCISES = sorted((TOUR / "exercises").glob("test_*.py"))
 
@@ -51,7 +67,8 @@ def results(test, *options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("test", EXERCISES, ids=lambda test: test.stem)
+@pytest.mark.parametrize("test", [
+    pytest.param(test, id=test.stem, marks=runs_here(test.stem[-2:])) for test in EXERCISES])
 def test_solutions_pass_and_gaps_do_not(test):
     solved, output = results(test, "--solutions")
     assert set(solved.values()) == {"PASSED"}, output
