@@ -2,7 +2,9 @@
 
 An array ends at the second of these pages, up to 15 bytes, so a read or write beyond its end is noticed at once, one
 before its start at the latest where the page of its start ends. The bytes between are compared after each launch. New
-memory is filled with ones, which are NaN: what a kernel did not write shows.
+memory is filled with ones, which are NaN: what a kernel did not write shows. The bytes after an array are NaN, too, in
+every type of floats, but another one for each array: one that was read behind one array and written behind another
+shows.
 """
 
 import ctypes
@@ -38,6 +40,9 @@ class Fence:
         ctypes.memset(self.first, 255, self.pages * PAGE)
         self.__array_interface__ = {"shape": (size,), "typestr": "|u1", "data": (self.ptr, False), "version": 3}
         self.bytes_around = np.frombuffer(self.memory, np.uint8, self.pages * PAGE, PAGE)
+        self.after = self.bytes_around[self.ptr - self.first + size:]
+        self.after[-size % 2::2] = 240 + Fence.made % 15         # every lower byte of two; 240 keeps exponents full
+        self.end = self.after.tobytes()
         live[self.ptr] = self
 
     def __del__(self):
@@ -46,9 +51,7 @@ class Fence:
 
     def written_around(self):
         """Whether the bytes beside the array are no longer what they were."""
-        before = self.ptr - self.first
-        around = self.bytes_around
-        return bool((around[:before] != 255).any() or (around[before + self.size:] != 255).any())
+        return bool((self.bytes_around[:self.ptr - self.first] != 255).any() or self.after.tobytes() != self.end)
 
     def allow(self, access):
         protect(self.first, self.pages, access)

@@ -180,6 +180,19 @@ def test_addresses_in_tables_are_fenced():
         kernel((1,), (9,), (table, np.int32(3)))
 
 
+@pytest.mark.parametrize(("name", "dtype"), [("float", "f4"), ("double", "f8"), ("half", "f2")])
+def test_what_was_read_behind_one_array_and_written_behind_another_shows(name, dtype):
+    """All of it lies in the few bytes between an array's end and the next page: nothing else would notice."""
+    code = f"""extern "C" __global__ void k(const {name}* x, {name}* y) {{ y[threadIdx.x] = x[threadIdx.x]; }}"""
+    kernel = emulator.RawModule(code=code).get_function("k")
+    size = 16 // np.dtype(dtype).itemsize - 1
+    x, y = xp.ones(size, dtype=dtype), xp.zeros(size, dtype=dtype)
+    kernel((1,), (size,), (x, y))
+    assert y.get().tolist() == [1] * size
+    with pytest.raises(LaunchError, match="wrote outside of argument y"):
+        kernel((1,), (size + 1,), (x, y))
+
+
 @pytest.mark.parametrize("name", ["half", "bfloat16"])
 def test_half_precision_is_rounded_to_the_nearest(name):
     edges = [0.0, -0.0, 1, 65519, 65520, 2.0**-24, 2.0**-25, 1 + 2.0**-11, 1 + 3 * 2.0**-11, np.inf, np.nan]
