@@ -371,6 +371,9 @@ class ListOfTensors(list[Any]):
                         "or next(iter(...))")
 
 
+ListOfTensors.__name__ = "list"                  # what messages about a wrong type say
+
+
 def no_such(owner: str, name: str, table: dict[str, str], thing: Any = None) -> AttributeError:
     """The error for an attribute that is not there, with what to write instead if the table knows the name."""
     remedy = f"; {table[name]}" if name in table else ""

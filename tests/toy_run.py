@@ -32,8 +32,9 @@ def net():
     return Net()
 
 
-def train(folder, optimizer=SGD, validation_set=VALIDATION_SET, test_set=None, train_set=TRAIN_SET, **settings):
+def train(folder, optimizer=SGD, validation_set=VALIDATION_SET, test_set=None, train_set=None, **settings):
     """Run `fit` with this model; `settings` are those of fit."""
+    train_set = TRAIN_SET if train_set is None else train_set            # a test may have replaced it
     model = net()
     made = optimizer(model.named_parameters(), 0.05, **{"momentum": 0.9} if optimizer is SGD else {})
     schedule = OneCycleLR(made, 0.05, SETTINGS["epochs"] * STEPS)
