@@ -78,7 +78,7 @@ class Plan(NamedTuple):
 class Workspace(NamedTuple):
     """Scratch memory of each thread for frequencies, uint8 (threads, n * n, bytes): of A, of B, and of C.
 
-    One of them has room for each panel that the thread keeps: (threads, panels, n * n, bytes).
+    One of them holds each panel that the thread keeps: (threads, panels, n * n, bytes).
     """
 
     tiles: np.ndarray
