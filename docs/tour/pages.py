@@ -24,7 +24,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CHAPTERS = sorted(HERE.glob("[0-9][0-9]_*.md"))
-REFERENCE = sorted(HERE.parent.glob("reference/*.md"))
+REFERENCE = sorted(HERE.parent.glob("reference/[a-z]*.md"))
 CODE = re.compile(r"^```python\n(.*?)^```\n(?:\n```(text|text measured)\n(.*?)^```\n)?", re.M | re.S)
 PICTURE = re.compile(r"!\[[^\]]*\]\((pictures/[^)]+)\)")
 NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
