@@ -143,7 +143,7 @@ def shows(path):
 def content(path):
     """What a page for a path in the repository shows: the text of a file, or the names in a folder."""
     place = ROOT / path
-    head = f"---\nsearch:\n  exclude: true\n---\n\n# {path}\n\n"
+    head = f"---\nsearch: {{exclude: true}}\nhide: [navigation, toc]\n---\n\n# {path}\n\n"
     if place.is_dir():
         names = sorted(each.name + "/" * each.is_dir() for each in place.iterdir() if each.name != "__pycache__")
         lines = [f"- [{name}]({name}.md)" if shows(place / name) else f"- {name}" for name in names]

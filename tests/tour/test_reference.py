@@ -8,9 +8,10 @@ import importlib.util
 import pkgutil
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-from test_chapters import pages
+from test_chapters import ROOT, pages
 
 import minidl
 
@@ -67,6 +68,13 @@ def test_every_entry_has_an_example_that_names_it():
                if dotted.rpartition(".")[2] != name
                or not any(re.search(rf"\b{name}\b", block.code) for block in pages.blocks(text))]
     assert lacking == []
+
+
+def test_no_entry_names_a_file_of_the_same_name():
+    """mkdocstrings would show the file: `minidl.train.fit.fit` is the function, `minidl.train.fit` the file."""
+    for _, _, dotted, _ in entries():
+        path = ROOT.joinpath(*dotted.split("."))
+        assert isinstance(thing(dotted), ModuleType) == (path.is_dir() or path.with_suffix(".py").exists()), dotted
 
 
 def test_every_heading_is_an_entry():
