@@ -76,7 +76,9 @@ def menu(known):
         return [uri for name in names if (uri := f"{folder}{name}.md") in known]
 
     def rest(folder, listed=()):
-        return sorted(uri for uri in known if re.fullmatch(rf"{folder}(?!README)[^/]+\.md", uri) and uri not in listed)
+        pattern = re.compile(rf"{folder}(?!README)[^/]+\.md")
+        return sorted(uri for uri in known if pattern.fullmatch(uri) and uri not in listed)
+
     how_to = those("howto/", HOW_TO)
     listed = {f"{name}.md" for name in (*GUIDES, *NETWORKS, *BACKGROUND)} | set(MADE.values())
     nav = {
@@ -84,7 +86,8 @@ def menu(known):
         "Tour": [*those("tour/", ["README"]), *rest("tour/")],
         "How-to": [*those("howto/", ["README"]), *how_to, *rest("howto/", how_to), *those("", GUIDES)],
         "Networks": [*those("networks/", ["README"]), *those("", NETWORKS), *rest("networks/")],
-        "Reference": [*those("reference/", ["README", *REFERENCE]), *rest("reference/", those("reference/", REFERENCE))],
+        "Reference": [*those("reference/", ["README", *REFERENCE]),
+                      *rest("reference/", those("reference/", REFERENCE))],
         "Background": [*those("", BACKGROUND), *rest("", listed), *those("", ["contributing", "changelog"])],
     }
     return [{name: pages} for name, pages in nav.items() if pages]

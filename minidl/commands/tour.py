@@ -27,8 +27,8 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="FOLDER", help="a new or empty folder for the notebooks, the pictures and the "
-                        "exercises")
+    parser.add_argument("folder", metavar="FOLDER", help="a new or empty folder for the notebooks, the pictures and "
+                        "the exercises")
 
 
 def run(args: argparse.Namespace) -> None:

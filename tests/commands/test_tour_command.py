@@ -102,7 +102,7 @@ def test_the_notebook_runs(source, tmp_path, monkeypatch):
     assert main(["tour", str(tmp_path / "tour")]) == 0
     notebook = executed(tmp_path / "tour" / "01_chapter.ipynb", monkeypatch)
     assert notebook.cells[2].outputs[0].text == "42\n"
-    assert "<svg/>" != (tmp_path / "tour" / "pictures" / "01_empty.svg").read_text()
+    assert (tmp_path / "tour" / "pictures" / "01_empty.svg").read_text() != "<svg/>"
 
 
 def test_nothing_is_overwritten(source, tmp_path, capsys):
