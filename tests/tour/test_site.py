@@ -45,7 +45,7 @@ def site(tmp_path_factory):
     pytest.importorskip("material", reason="mkdocs-material is not installed: the extra docs")
     pytest.importorskip("mkdocstrings_handlers.python", reason="mkdocstrings is not installed: the extra docs")
     folder = tmp_path_factory.mktemp("site")
-    built = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-f", ".mkdocs.yml", "-d",
+    built = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "-f", ".mkdocs.yml", "-d",
                             str(folder)], cwd=ROOT, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     return folder
