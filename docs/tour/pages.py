@@ -3,7 +3,7 @@
     python docs/tour/pages.py                   # run all chapters; report where a page shows something else
     python docs/tour/pages.py 3 4               # two of them
     python docs/tour/pages.py --write 3         # write into the page what its code prints, and draw its pictures
-    python docs/tour/pages.py optim             # a page of the reference, docs/reference/optim.md
+    python docs/tour/pages.py docs/networks/*.md      # any other pages of this kind
 
 The blocks of Python code on a page are one program. A block `text` after one of them shows what it prints. In a block
 `text measured` numbers depend on the machine, and may differ. Code saves its pictures in `pictures/`.
@@ -97,16 +97,16 @@ def written(text: str, printed: list[str]) -> str:
     return CODE.sub(block, text)
 
 
-def chosen(names: list[str]) -> list[Path]:
-    """The pages with these numbers and names."""
-    known = {str(int(page.name[:2])): page for page in CHAPTERS} | {page.stem: page for page in REFERENCE}
-    return [known[name.lstrip("0")] for name in names]
+def chosen(words: list[str]) -> list[Path]:
+    """The pages that the command line names: chapters by their numbers, others by their files."""
+    numbers = {int(word) for word in words if word.isdigit()}
+    files = [Path(word).resolve() for word in words if not word.isdigit()]
+    return [page for page in CHAPTERS if int(page.name[:2]) in numbers or not words] + files
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("pages", nargs="*", metavar="PAGE", default=[page.name[:2] for page in CHAPTERS],
-                        help="the number of a chapter, or the name of a page of the reference (default: all chapters)")
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help="numbers of chapters, or files (default: chapters)")
     parser.add_argument("--write", action="store_true", help="write outputs and pictures into the pages")
     args = parser.parse_args()
     os.environ.update(MPLBACKEND="agg", SOURCE_DATE_EPOCH="0")          # pictures carry no date
@@ -119,6 +119,7 @@ def main() -> int:
             if args.write:
                 page.write_text(written(text, printed), encoding="utf-8")
                 for name in pictures(text):
+                    (page.parent / "pictures").mkdir(exist_ok=True)
                     shutil.copy(Path(folder) / name, page.parent / name)
         wrong = [(block, output) for block, output in zip(blocks(text), printed, strict=True)
                  if not same(block, output) and not args.write]
