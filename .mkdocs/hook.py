@@ -19,6 +19,7 @@ HOW_TO = ["own_data", "own_op", "own_layer", "own_network", "own_kernel", "debug
 GUIDES = ["data", "training", "optimization", "freezing", "evaluation", "look_inside", "own_networks", "from_pytorch",
           "distributed", "deploy", "files"]
 NETWORKS = ["zoo", "results"]
+PAPERS = ["lenet", "alexnet", "zfnet", "vgg", "googlenet", "resnet", "unet", "mobilenet", "airbench", "simple_cnn"]
 REFERENCE = ["minidl", "functional", "nn", "init", "optim", "data", "augment", "train", "evaluation", "report", "plot",
              "io", "testing", "zoo", "distributed", "serve", "kernels"]
 BACKGROUND = ["architecture", "performance", "kernels", "gpu", "gpu_kernels", "gpu_training", "testing"]
@@ -85,7 +86,8 @@ def menu(known):
         "Start": ["index.md"],
         "Tour": [*those("tour/", ["README"]), *rest("tour/")],
         "How-to": [*those("howto/", ["README"]), *how_to, *rest("howto/", how_to), *those("", GUIDES)],
-        "Networks": [*those("networks/", ["README"]), *those("", NETWORKS), *rest("networks/")],
+        "Networks": [*those("networks/", ["README", *PAPERS]), *rest("networks/", those("networks/", PAPERS)),
+                     *those("", NETWORKS)],
         "Reference": [*those("reference/", ["README", *REFERENCE]),
                       *rest("reference/", those("reference/", REFERENCE))],
         "Background": [*those("", BACKGROUND), *rest("", listed), *those("", ["contributing", "changelog"])],

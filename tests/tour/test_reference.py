@@ -23,7 +23,7 @@ WITHOUT_LIST = {                                              # public names of 
                       "placeholder at_most",
 }
 SLOW = {"augment", "data", "evaluation", "functional", "kernels", "plot", "report", "train", "zoo"}
-ENTRY = re.compile(r"^### (\S+)\n\n::: (\S+)\n(.*?)(?=^##|\Z)", re.M | re.S)
+ENTRY = re.compile(r"^### `?([^`\s]+)`?\n\n::: (\S+)\n(.*?)(?=^##|\Z)", re.M | re.S)
 every_page = pytest.mark.parametrize("page", [
     pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem in SLOW else ()) for page in pages.REFERENCE])
 
@@ -80,7 +80,7 @@ def test_no_entry_names_a_file_of_the_same_name():
 def test_every_heading_is_an_entry():
     for page in pages.REFERENCE:
         text = page.read_text(encoding="utf-8")
-        assert re.findall(r"^### (.+)$", text, re.M) == [name for name, _, _ in ENTRY.findall(text)], page.name
+        assert re.findall(r"^### `?(.+?)`?$", text, re.M) == [name for name, _, _ in ENTRY.findall(text)], page.name
 
 
 @every_page

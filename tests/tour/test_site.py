@@ -1,5 +1,6 @@
 """The site is built strictly, every link in it leads somewhere, and nothing is loaded from elsewhere."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -64,6 +65,19 @@ def local(file, link):
         return None
     path = (file.parent / unquote(parts.path)).resolve() if parts.path else file
     return path / "index.html" if path.is_dir() else path, unquote(parts.fragment)
+
+
+def test_signs_of_docstrings_stand_for_themselves():
+    pytest.importorskip("griffe", reason="griffe is not installed: the extra docs")
+    spec = importlib.util.spec_from_file_location("docstrings", ROOT / ".mkdocs" / "docstrings.py")
+    docstrings = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(docstrings)
+    text = ("x <- x - lr * `g`\n\nlr     the rate,\n       above 0\nbeta   its part\n\n    step(x)\n    step(y)\n"
+            "He et al., 2015.   (N,)  ->  (N,)")
+    assert docstrings.shown(text) == (
+        '<p>x &lt;- x - lr * <code>g</code></p><table class="settings"><tr><td><code>lr</code></td><td>the rate, '
+        'above 0</td></tr><tr><td><code>beta</code></td><td>its part</td></tr></table><pre>    step(x)&#10;    step(y)'
+        "</pre><p>He et al., 2015.   (N,)  -&gt;  (N,)</p>")
 
 
 @pytest.mark.slow
