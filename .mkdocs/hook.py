@@ -64,6 +64,12 @@ def on_page_markdown(markdown, page, config, files):
     return re.sub(r"^```text measured$", '```{.text title="measured on one machine"}', markdown, flags=re.M)
 
 
+def on_page_content(html, **_):
+    """Keep the source of functions out of the search, which would find little else."""
+    source = '<details class="mkdocstrings-source"'
+    return html.replace(source, f"{source} data-search-exclude")
+
+
 def repository():
     """The address of the repository, as setup.cfg knows it; else None."""
     setup = configparser.ConfigParser(interpolation=None)
