@@ -29,6 +29,7 @@ COMMANDS = {
     "convert": "make a model file from published weights",
     "export": "write a trained network as a file of ONNX",
     "compile": "compile the CPU kernels of networks ahead of time",
+    "tour": "write the chapters of the tour as notebooks",
 }
 
 

@@ -152,3 +152,16 @@ def test_calls_in_the_wrong_order_are_refused(gpu):
     scaler.unscale_(opt)
     with pytest.raises(RuntimeError, match="have been divided by the scale already"):
         scaler.unscale_(opt)
+
+
+def test_a_scaler_works_on_the_cpu():
+    """Where it is of no use, but a script for GPUs can be tried."""
+    p = Tensor(np.ones(2, np.float32), requires_grad=True)
+    scaler, opt = optim.GradScaler(init_scale=8.0), optim.SGD([p], 0.5)
+    for factor, value in ((1.0, 0.5), (math.inf, 0.5)):
+        opt.zero_grad()
+        scaler.scale((p * factor).sum()).backward()
+        scaler.step(opt)
+        scaler.update()
+        assert p.data.tolist() == [value, value]
+    assert (scaler.scale_value, scaler.skipped) == (4.0, 1)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CHAPTERS = sorted(HERE.glob("[0-9][0-9]_*.md"))
+REFERENCE = sorted(HERE.parent.glob("reference/[a-z]*.md"))
 CODE = re.compile(r"^```python\n(.*?)^```\n(?:\n```(text|text measured)\n(.*?)^```\n)?", re.M | re.S)
 PICTURE = re.compile(r"!\[[^\]]*\]\((pictures/[^)]+)\)")
 NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
@@ -52,10 +53,11 @@ def pictures(text: str) -> set[str]:
 def run(page: Path, folder: Path) -> list[str]:
     """What each block of a page prints. Pictures go to `folder`/pictures."""
     import matplotlib as mpl
+    import numpy as np
 
     (folder / "pictures").mkdir(exist_ok=True)
     names, printed = {"__name__": "tour"}, []
-    with contextlib.chdir(folder), mpl.rc_context(fname=HERE / "tour.mplstyle"):
+    with contextlib.chdir(folder), mpl.rc_context(fname=HERE / "tour.mplstyle"), np.printoptions():
         for number, block in enumerate(blocks(page.read_text(encoding="utf-8")), 1):
             file = f"<{page.stem}, block {number}>"            # known to `linecache`: tracebacks and Numba read it
             linecache.cache[file] = (len(block.code), None, block.code.splitlines(keepends=True), file)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minidl.capture import if_capture_fails
-from minidl.device import Array, array_module, at
+from minidl.device import CPU, Array, array_module, at
 from minidl.kernels import Arrays, backend
 from minidl.optim.optimizer import Optimizer
 from minidl.scalars import number, whole
@@ -54,7 +54,7 @@ class GradScaler:
             start = np.array([self.init_scale, self.growing, 0, self.skipped_before], np.float32)
             with at(x):
                 self.state = array_module(x).asarray(start)
-                self.value, self.good, self.found, self.left_out = (self.state[i] for i in range(4))
+                self.value, self.good, self.found, self.left_out = (self.state[i, ...] for i in range(4))
 
     def scale(self, loss: Tensor) -> Tensor:
         """The loss times the scale."""
@@ -111,7 +111,7 @@ class GradScaler:
         """(scale, good steps since it last changed, 0, steps left out), for which the GPU is waited for."""
         if self.state is None:
             return [self.init_scale, self.growing, 0, self.skipped_before]
-        return self.state.get().tolist()         # type: ignore[no-any-return]
+        return CPU.put(self.state).tolist()      # type: ignore[no-any-return]
 
     @property
     def scale_value(self) -> float:

@@ -82,9 +82,9 @@ class LiveCurves(Callback):
 
 
 def in_notebook() -> Callable[..., Any] | None:
-    """IPython's function `display` where a notebook is being run; None elsewhere."""
+    """IPython's function `display` where a notebook is being run; None elsewhere, and where output is thrown away."""
     shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
-    if type(shell).__name__ != "ZMQInteractiveShell":
+    if type(shell).__name__ != "ZMQInteractiveShell" or sys.stdout is None:      # of redirect_stdout(None)
         return None
     return importlib.import_module("IPython.display").display
 

@@ -1,7 +1,10 @@
 """Callbacks: the order of their calls, what they see, how they stop a run, and what an error in one does."""
 
+import contextlib
 import os
 import signal
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from minidl import NonFiniteError
 from minidl.io import load_checkpoint
 from minidl.train import Callback, Interrupted
 from minidl.train.loop import Loop
+from minidl.train.records import in_notebook
 
 SHORT = {"epochs": 2, "batch_size": 50}          # two steps in an epoch
 
@@ -206,3 +210,13 @@ def test_a_kill_is_no_business_of_callbacks(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         toy_run.train(tmp_path, callbacks=[failing("step_finished", KeyboardInterrupt(), 2), notes], **SHORT)
     assert load_checkpoint(tmp_path / "last.safetensors")[1]["position"]["step"] == 0
+
+
+def test_no_live_curves_where_output_is_thrown_away(monkeypatch):
+    """In a notebook, `display` needs a stdout; within redirect_stdout(None) there is none."""
+    shell = type("ZMQInteractiveShell", (), {})()
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=print))
+    assert in_notebook() is print
+    with contextlib.redirect_stdout(None):
+        assert in_notebook() is None
