@@ -258,8 +258,13 @@ def comparison(compare: Callable[[Any, Any], Array]) -> Callable[[Operand, Opera
     def compared(a, b, /):
         a, b = (x.data if isinstance(x, Tensor) else as_operand(name, x) for x in (a, b))
         check_same_device(name, (a, b))
-        return Tensor.made_by(compare(a, b), None)
+        return unrecorded(compare(a, b))
     return compared
+
+
+def unrecorded(out: Any) -> Tensor:
+    """A tensor of a result, which is one of Python's numbers if all inputs were."""
+    return Tensor.made_by(np.asarray(out) if isinstance(out, int) else out, None)
 
 
 @comparison
@@ -318,4 +323,4 @@ def bitwise_xor(a: Operand, b: Operand, /):
 
 def bitwise_not(x: Operand, /) -> Tensor:
     """~x, elementwise: not a boolean, or the other bits of an integer."""
-    return Tensor.made_by(~(x.data if isinstance(x, Tensor) else as_operand("bitwise_not", x)), None)
+    return unrecorded(~(x.data if isinstance(x, Tensor) else as_operand("bitwise_not", x)))

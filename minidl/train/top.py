@@ -38,7 +38,10 @@ def top_name(model: nn.Module) -> str:
 
 
 def without_top(model: nn.Module) -> nn.Module:
-    """The same network, whose `avgpool` passes on the features (N, C, H, W) of the last convolution."""
+    """The same network, which returns all features of the last convolution as (N, C * H * W), in order.
+
+    Its `avgpool` passes them on in their shape (N, C, H, W): observe it for these.
+    """
     setattr(model, top_name(model), nn.Identity())
     setattr(model, POOL, nn.Identity())
     return model

@@ -167,6 +167,12 @@ def test_nan_stays_nan(xp, activation):
     assert np.isnan(activation(x).numpy()).tolist() == [True, False]
 
 
+@pytest.mark.parametrize("function", [F.tanh, F.elu, F.silu, F.gelu], ids=lambda f: f.__name__)
+def test_zero_stays_zero_without_a_sign(xp, function):
+    for dtype in (np.float32, np.float64):
+        assert not np.signbit(function(Tensor(xp.zeros(40, dtype))).numpy()).any()
+
+
 @pytest.mark.parametrize("activation", [*FORMULAS, *ALONG_AN_AXIS], ids=lambda f: f.__name__)
 def test_an_empty_batch(xp, activation):
     x = Tensor(xp.ones((0, 3)), requires_grad=True)

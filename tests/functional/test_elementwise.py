@@ -159,6 +159,12 @@ def test_comparisons(xp, function, pair, seed):
     assert function(Tensor(xp.asarray(a)), 1).numpy().tolist() == COMPARISONS[function](a, 1).tolist()
 
 
+@pytest.mark.parametrize(("function", "numbers", "expected"), [
+    (F.gt, (1, 2), False), (F.eq, (2.0, 2), True), (F.bitwise_and, (12, 10), 8), (F.bitwise_not, (3,), -4)])
+def test_comparisons_and_bits_of_numbers_alone(function, numbers, expected):
+    assert function(*numbers).item() == expected
+
+
 def test_the_gradient_of_cast_has_the_dtype_of_its_input(xp):
     x = Tensor(xp.ones(3, dtype=xp.float32), requires_grad=True)
     out = F.cast(x, dtype=np.float64)

@@ -107,7 +107,7 @@ def tanh32(x):
     """tanh of a float32, to 4 parts in 10**7:  tanh(|x|) = (1 - e) / (1 + e)  with  e = exp(-2 |x|)."""
     e = expm1_32(-TWO * abs(x))
     t = e / (e + TWO)
-    return t if x < ZERO else -t
+    return -t if x > ZERO else t                             # 0 has no sign: e is 0 there
 
 
 @of_float32(tanh32)
