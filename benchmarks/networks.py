@@ -1,9 +1,10 @@
 """Whole networks in minidl and PyTorch: images per second of training and inference, and peak memory.
 
-A training step is forward, cross entropy, backward, SGD with momentum, and reading the loss as a number. PyTorch runs
-in NCHW and in channels_last, and the faster one counts. For inference, minidl's batch norms are folded into the
-convolutions; PyTorch uses `eval()` and `inference_mode`. Speeds are measured alternately in one process. Peak memory is
-that of a separate process after three training steps, with only one of the libraries (PyTorch in its faster format).
+A training step is forward, cross entropy, backward, SGD with momentum, and reading the loss as a number; minidl's is
+measured as it is written, and captured (`minidl.graphed`, as `minidl train` does on the CPU). PyTorch runs in NCHW and
+in channels_last, and the faster one counts. For inference, minidl's batch norms are folded into the convolutions;
+PyTorch uses `eval()` and `inference_mode`. Speeds are measured alternately in one process. Peak memory is that of a
+separate process after three training steps, with only one of the libraries (PyTorch in its faster format).
 
 Run: `python benchmarks/networks.py [NETWORK ...]`.
 """
@@ -22,7 +23,7 @@ import torch_networks
 
 import minidl.functional as F
 import zoo
-from minidl import Tensor, nn, no_grad, optim
+from minidl import Tensor, graphed, nn, no_grad, optim
 
 # name: (shape of the images, settings of minidl's network, name of PyTorch's)
 NETWORKS = {
@@ -45,7 +46,7 @@ def batch(name):
     return rng.standard_normal(shape, dtype=np.float32), labels
 
 
-def ours(name):
+def ours(name, captured=False):
     """(training step, inference step, number of parameters) of minidl."""
     images, labels = batch(name)
     model = zoo.create(name, **NETWORKS[name][1])
@@ -55,12 +56,18 @@ def ours(name):
     def frozen():
         return nn.fold_batch_norm(zoo.create(name, **NETWORKS[name][1]).eval(), Tensor(images))
 
-    def step():
+    def learn(images, labels):
         optimizer.zero_grad()
         loss = F.cross_entropy(model(Tensor(images)), labels)
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return loss
+    learn = graphed(learn) if captured else learn
+
+    def step():
+        return float(learn(images, labels))
+    for _ in range(5 * captured):                                    # the fifth call is the first repetition
+        step()
 
     def infer():
         folded = frozen()
@@ -132,15 +139,20 @@ def peak(name, steps, form=None):
 
 def measure(name):
     """Speed and peak memory of one network."""
-    sides = {"minidl": ours(name)} | {form: theirs(name, FORMATS[form]) for form in FORMATS}
+    sides = {"minidl": ours(name), "captured": ours(name, captured=True)}
+    sides |= {form: theirs(name, FORMATS[form]) for form in FORMATS}
     counts = {parameters for *_, parameters in sides.values()}
     if len(counts) > 1:
         raise AssertionError(f"{name}: the networks differ, they have {counts} parameters")
     result = {}
     for i, kind in enumerate(("training", "inference")):
-        seconds = common.alternate([functions[i] for functions in sides.values()], rounds=7, seconds=0.5)
-        rates = {side: NETWORKS[name][0][0] / s for side, s in zip(sides, seconds, strict=True)}
-        result[kind] = rates | {"ratio": rates["minidl"] / max(rates[form] for form in FORMATS)}
+        measured = [side for side in sides if kind == "training" or side != "captured"]
+        seconds = common.alternate([sides[side][i] for side in measured], rounds=7, seconds=0.5)
+        rates = {side: NETWORKS[name][0][0] / s for side, s in zip(measured, seconds, strict=True)}
+        best = max(rates[form] for form in FORMATS)
+        result[kind] = rates | {"ratio": rates["minidl"] / best}
+        if kind == "training":
+            result[kind]["captured_ratio"] = rates["captured"] / best
     faster = max(FORMATS, key=result["training"].get)
     result["peak_memory_MiB"] = {"minidl": peak(name, MINIDL_STEPS), "torch": peak(name, TORCH_STEPS, FORMATS[faster])}
     return result
@@ -148,7 +160,8 @@ def measure(name):
 
 def main(names):
     """Measure, print and store the figures."""
-    print(f"{'images/s':20}{'training':>9}{'PyTorch':>9}{'':8}{'inference':>9}{'PyTorch':>9}{'':8}{'MiB':>6}{'PyTorch':>9}")
+    print(f"{'images/s':20}{'training':>9}{'PyTorch':>9}{'':8}{'captured':>9}{'':8}{'inference':>9}{'PyTorch':>9}{'':8}"
+          f"{'MiB':>6}{'PyTorch':>9}")
     results = {}
     for name in names:
         result = results[name] = measure(name)
@@ -156,11 +169,15 @@ def main(names):
         for kind in ("training", "inference"):
             rates = result[kind]
             cells += f"{rates['minidl']:9.0f}{max(rates[form] for form in FORMATS):9.0f}{rates['ratio']:7.2f}x"
+            if kind == "training":
+                cells += f"{rates['captured']:9.0f}{rates['captured_ratio']:7.2f}x"
         memory = result["peak_memory_MiB"]
         print(f"{name:20}{cells}{memory['minidl']:6.0f}{memory['torch']:9.0f}", flush=True)
     means = {kind: common.geometric_mean([r[kind]["ratio"] for r in results.values()])
              for kind in ("training", "inference")}
-    print(f"geometric mean: training {means['training']:.2f}x, inference {means['inference']:.2f}x")
+    means["captured"] = common.geometric_mean([r["training"]["captured_ratio"] for r in results.values()])
+    print(f"geometric mean: training {means['training']:.2f}x, captured {means['captured']:.2f}x, "
+          f"inference {means['inference']:.2f}x")
     if set(names) == set(NETWORKS):
         common.save("networks", {"unit": "images/s", "networks": results, "geometric_means": means})
 
