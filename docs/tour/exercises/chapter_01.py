@@ -4,7 +4,7 @@ import itertools
 
 
 class Dual:
-    """Exercise 1.1: a value, and its derivative by the one input whose `slope` is 1.
+    """Exercise 1.1: a value, and its derivative with respect to the one input whose `slope` is 1.
 
     Dual(3.0, 1.0) is that input; Dual(3.0) is another input, or a constant. Each operation returns a Dual with the
     value and the slope of its result, and remembers nothing: the slopes of a result are known as soon as its value is.

@@ -14,7 +14,7 @@ def unbroadcast(grad, shape):
 
 
 def gradients(out, inputs):
-    """Exercise 2.2: the gradients of the sum of the elements of `out` by each tensor in the list `inputs`, as arrays.
+    """Exercise 2.2: the gradients of the sum of the elements of `out`, as arrays, one for each tensor in `inputs`.
 
     The inputs may be leaves or results of operations. The gradient is an array of zeros for one on which `out` does not
     depend. Nothing is changed: no `.grad` is set, and `out.backward()` still works afterwards.
@@ -31,7 +31,7 @@ def gradients(out, inputs):
 def unit_rows(x, /):
     """Exercise 2.3: x / sqrt(sum of x * x over the last axis): rows of length 1. No row is zero.
 
-    Find a formula for the gradient by x that needs the output and the lengths of the rows, but not x: with y = x / r,
+    Find a formula for the gradient of x that needs the output and the lengths of the rows, but not x: with y = x / r,
     and g the gradient of y, the gradient of x is g / r minus y times something. What `backward` does not mention is
     freed.
     """

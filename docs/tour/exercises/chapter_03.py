@@ -7,15 +7,15 @@ from minidl.tensor import op
 def cosine(a, b, /):
     """Exercise 3.1: the cosine of the angle between each row of `a` and the same row of `b`:  (N, D), (N, D)  ->  (N,)
 
-    cos = sum(a * b) / (|a| * |b|), where |a| is the length of the row. Its derivative by a row of `a` is
-    b / (|a| |b|) - cos * a / |a|**2, and by a row of `b` the same with the letters exchanged; derive it once.
+    cos = sum(a * b) / (|a| * |b|), where |a| is the length of the row. Its derivative with respect to a row of `a` is
+    b / (|a| |b|) - cos * a / |a|**2; for a row of `b` exchange the letters. Derive it once.
     Return the two gradients as functions, so that each is computed only if it is needed.
     """
     raise NotImplementedError("exercise 3.1: cosine and its two gradients")
 
 
 def is_right(function, *arrays):
-    """Exercise 3.2: whether the gradients of `function`, by all of its inputs, agree with central differences.
+    """Exercise 3.2: whether the gradients of `function`, for all of its inputs, agree with central differences.
 
     `function` takes as many Tensors as there are arrays, of float64, and returns a Tensor of any shape. Compare along a
     random direction for each input, under one random cotangent. A gradient of NaN is not right, nor is one that is
@@ -25,7 +25,7 @@ def is_right(function, *arrays):
 
 
 def smallest(fails, shape):
-    """Exercise 3.3: a shape for which `fails(shape)` is true, found from `shape`, of which no simpler one fails.
+    """Exercise 3.3: a shape for which `fails(shape)` is true, found from `shape`, such that no simpler one fails.
 
     A shape is simpler if an axis is left out, or if the length of an axis is less, but not less than 1. The result is
     minimal in the sense that leaving out any one axis, or making any one length less by 1, gives a shape that does not

@@ -15,7 +15,7 @@ def conv(x, w, stride=1, dilation=1):
 
 
 def input_gradient(grad, w):
-    """Exercise 4.2: the gradient of a convolution of stride 1 by x, as a convolution.
+    """Exercise 4.2: the gradient of x, in a convolution of stride 1, as a convolution.
 
     grad (N, OH, OW, F), w (KH, KW, C, F)  ->  (N, OH + KH - 1, OW + KW - 1, C)
 

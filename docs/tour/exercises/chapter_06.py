@@ -1,4 +1,4 @@
-"""Exercises of chapter 6: first weights that are measured, an optimizer, and a schedule."""
+"""Exercises of chapter 6: initial weights that are measured, an optimizer, and a schedule."""
 
 
 def scale_to_unit(layers, x):

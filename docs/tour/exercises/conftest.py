@@ -40,4 +40,4 @@ def pytest_runtest_makereport(item, call):
 def pytest_terminal_summary(terminalreporter):
     passed, failed = (len(terminalreporter.stats.get(key, [])) for key in ("passed", "failed"))
     if passed + failed:
-        terminalreporter.write_line(f"{passed} of {passed + failed} exercises done")
+        terminalreporter.write_line(f"{passed} of {passed + failed} tests of the exercises pass")

@@ -41,7 +41,7 @@ def test_right_operations_are_accepted(exercise, function, arrays):
 
 
 def wrong(forward, *gradients):
-    """An op whose gradients by its inputs are given as functions of `grad` and the inputs."""
+    """An op whose gradients of its inputs are given as functions of `grad` and the inputs."""
     @op
     def wrong(a, b=None, /):
         inputs = (a,) if b is None else (a, b)

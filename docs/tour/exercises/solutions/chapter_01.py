@@ -7,7 +7,7 @@ from operator import attrgetter
 
 
 class Dual:
-    """Exercise 1.1: a value, and its derivative by the one input whose `slope` is 1."""
+    """Exercise 1.1: a value, and its derivative with respect to the one input whose `slope` is 1."""
 
     def __init__(self, value, slope=0.0):
         self.value, self.slope = value, slope
