@@ -93,7 +93,7 @@ def sync_batch_norm(x: Operand, weight: Operand, bias: Operand, add: Operand = N
     count       the elements per channel in all processes
     all_reduce  replaces an array, in place, by its sum over the processes
     With the sums over all processes,  dx = r * (grad - sum(grad) / count - xhat * sum(grad * xhat) / count),  where
-    r = weight / sqrt(var + eps). The gradients by weight and bias are those of the images here.
+    r = weight / sqrt(var + eps). The gradients with respect to weight and bias are those of the images here.
     """
     images = x[:, :, None, None] if x.ndim == 2 else x
     kernels, xp = backend(x), array_module(x)

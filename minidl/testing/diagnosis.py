@@ -1,7 +1,7 @@
 """What is wrong with a gradient: a table of some of its elements, and a guess at the mistake.
 
-The derivative by each single element is computed by finite differences. Its ratio to what backward gave has a pattern
-for each usual mistake: -1 for a wrong sign, a constant for a forgotten factor, and so on.
+Finite differences give the derivative with respect to each single element. Its ratio to what backward gave has a
+pattern for each usual mistake: -1 for a wrong sign, a constant for a forgotten factor, and so on.
 """
 
 from collections.abc import Callable

@@ -142,7 +142,7 @@ def test_lookahead(alpha):
 
 
 def test_lookahead_is_plain_training_or_an_average_of_the_start():
-    """With alpha=1 nothing changes; with alpha=0 the model returns to its first weights."""
+    """With alpha=1 nothing changes; with alpha=0 the model returns to its initial weights."""
     for alpha in (1, 0):
         model = network()
         first = [p.data.copy() for p in model.parameters()]

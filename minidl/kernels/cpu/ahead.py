@@ -45,7 +45,7 @@ def calls(optimizer, shapes):
     yield lambda: step_of(optimizer)
     for i, shape in enumerate(convolutions):
         yield lambda shape=shape: weight_gradient(shape)
-        if i > 0:                            # the first layer needs no gradient by its input
+        if i > 0:                            # the first layer needs no gradient with respect to its input
             yield lambda shape=shape: input_gradient(shape)
     yield max_pooling_gradient
     if normalized:                           # such networks end in average pooling
@@ -102,13 +102,13 @@ def convolve(shape):
 
 
 def weight_gradient(shape):
-    """The gradient by its weight of a convolution with filters of this shape."""
+    """The gradient with respect to its weight of a convolution with filters of this shape."""
     x, weight, window, groups = geometry(shape)
     cpu.conv2d_weight_gradient(image(len(weight), window.out(x.shape[2:])[0]), x, window, groups)
 
 
 def input_gradient(shape):
-    """The gradient by its input."""
+    """The gradient with respect to its input."""
     x, weight, window, groups = geometry(shape)
     cpu.conv2d_input_gradient(image(len(weight), window.out(x.shape[2:])[0]), weight, x.shape, window, groups)
 

@@ -45,7 +45,7 @@ def batch_norm(x, weight, bias, add, mean, var, eps, relu, ceiling=None):
 
 
 def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds):
-    """The gradients of batch_norm by x, weight, bias and add (None unless `adds`).
+    """The gradients of batch_norm with respect to x, weight, bias and add (None unless `adds`).
 
     Below, grad stands for grad * passed, with batch_norm's `passed`; it is also the gradient by add. With
     xhat = (x - mean) / sqrt(var + eps),  dweight = sum(grad * xhat)  and  dbias = sum(grad). In training, mean and var
@@ -95,7 +95,7 @@ def layer_norm(x, weight, bias, eps):
 
 
 def layer_norm_gradient(grad, x, weight, mean, deviation):
-    """The gradients of layer_norm by x, weight and bias, from its mean and deviation = 1 / sqrt(var + eps).
+    """The gradients of layer_norm with respect to x, weight and bias, from mean and deviation = 1 / sqrt(var + eps).
 
     With xhat = (x - mean) * deviation,  dweight = sum(grad * xhat)  and  dbias = sum(grad) over the examples; with
     g = grad * weight,  dx = deviation * (g - mean(g) - xhat * mean(g * xhat)), the means over an example.
@@ -119,7 +119,7 @@ def group_norm(x, groups, weight, bias, eps):
 
 
 def group_norm_gradient(grad, x, weight, mean, deviation):
-    """The gradients of group_norm by x, weight and bias, from its mean and deviation = 1 / sqrt(var + eps).
+    """The gradients of group_norm with respect to x, weight and bias, from mean and deviation = 1 / sqrt(var + eps).
 
     As in layer_norm_gradient, with dweight and dbias summed per channel, and the means over a group.
     """
@@ -143,7 +143,7 @@ def moments(x, axes, eps):
 
 
 def standardized_gradient(grad, xhat, deviation, axes):
-    """The gradient by x of  xhat = (x - mean) * deviation,  with mean and deviation over `axes`."""
+    """The gradient with respect to x of  xhat = (x - mean) * deviation,  with mean and deviation over `axes`."""
     means = axis_means(grad, axes), axis_means(grad * xhat, axes)
     return deviation * (grad - means[0] - xhat * means[1])
 
@@ -157,7 +157,7 @@ def local_response_norm(x, size, alpha, beta, k):
 
 
 def local_response_norm_gradient(grad, x, size, alpha, beta, k):
-    """The gradient by x:  grad / s**beta - 2 * alpha * beta / size * x * sum of grad * x / s**(beta + 1).
+    """The gradient with respect to x:  grad / s**beta - 2 * alpha * beta / size * x * sum of grad * x / s**(beta + 1).
 
     The sum is over the channels whose windows include c: from c - (size-1)//2 to c + size//2.
     """

@@ -61,7 +61,7 @@ def near(ours, exact, kind):
 
 
 def all_three(kernels, arrays, window, groups):
-    """The forward pass with bias and ReLU, the gradient by x with a bias, and that by the weight."""
+    """The forward pass with bias and ReLU, the gradient with respect to x with a bias, and that by the weight."""
     x, weight, bias, channel_bias, grad = arrays
     return (kernels.conv2d(x, weight, bias, window, groups, True),
             kernels.conv2d_input_gradient(grad, weight, x.shape, window, groups, channel_bias),

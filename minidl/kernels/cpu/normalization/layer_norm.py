@@ -6,8 +6,8 @@ it; the second finds the chunk in the cache. Chunks are merged in float64. Stati
 before the first is normalized, so that the reductions overlap.
 
 Backward, the gradient of a row needs two sums over that row. Short rows are read again right after their sums. Long
-rows, too long for the cache, are read again chunk by chunk: a chunk of the gradients by weight and bias then stays in
-the cache while all rows add to it.
+rows, too long for the cache, are read again chunk by chunk: a chunk of the gradients with respect to weight and bias
+then stays in the cache while all rows add to it.
 """
 
 import math

@@ -1,4 +1,4 @@
-// The gradient by x, which is also transposed convolution. grid (tiles of pixels, tiles of channels,
+// The gradient with respect to x, which is also transposed convolution. grid (tiles of pixels, tiles of channels,
 // groups * phases * slices)
 #include "convolution/windows.cuh"
 

@@ -1,4 +1,4 @@
-// The gradient by the weight: a product of few rows and columns that sums over all pixels.
+// The gradient with respect to the weight: a product of few rows and columns that sums over all pixels.
 // grid (tiles of places in the window, tiles of filters, groups * slices)
 #include "convolution/windows.cuh"
 
