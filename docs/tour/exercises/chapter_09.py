@@ -29,12 +29,13 @@ class Roof(NamedTuple):
 
     @classmethod
     def of_convolution(cls, x_shape, filters, kernel, itemsize=4):
-        """Of a convolution of x (N, C, H, W) with `filters` filters of kernel x kernel and stride 1, padded.
+        """Of a convolution of x (N, C, H, W) with `filters` filters of kernel x kernel and stride 1.
 
-        A multiply-add is two operations; those with zeros of the border count. x, the filters and the output are moved.
+        The images are padded, so the output is (N, filters, H, W). A multiply-add is two operations; those with zeros
+        of the border count. x, the filters and the output are moved.
         """
         raise NotImplementedError("exercise 9.3: count the operations and the bytes of a convolution")
 
     def least_seconds(self, peak, bandwidth):
-        """The least time, given operations and bytes per second, and its limit: ("arithmetic" or "memory")."""
+        """The pair (least time, its limit), given operations and bytes per second: "arithmetic" or "memory"."""
         raise NotImplementedError("exercise 9.3: the longer of two times, and which one it is")

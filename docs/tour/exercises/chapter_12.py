@@ -15,8 +15,8 @@ def prepared(image, size, mean, std):
     """A Pillow image of any size and mode as a network takes it: float32 (3, size, size).
 
     It is converted to RGB. The shorter side becomes `size` pixels, bilinearly, the longer one in proportion (rounded);
-    then the centre is cropped, one pixel further left or up if it is not in the middle. Pixels from 0 to 1 are
-    normalized by the mean and deviation of each channel.
+    then the centre is cropped; of an odd number of pixels, one more is dropped on the right or below. Pixels from 0 to
+    1 are normalized by the mean and deviation of each channel.
     """
     raise NotImplementedError("exercise 12.2: convert, resize, crop, transpose, normalize")
 

@@ -44,6 +44,6 @@ class Roof(NamedTuple):
         return cls(2 * pixels * weights, itemsize * (pixels * (c + filters) + weights))
 
     def least_seconds(self, peak, bandwidth):
-        """The least time, given operations and bytes per second, and its limit: ("arithmetic" or "memory")."""
+        """The pair (least time, its limit), given operations and bytes per second: "arithmetic" or "memory"."""
         arithmetic, memory = self.flops / peak, self.moved / bandwidth
         return (arithmetic, "arithmetic") if arithmetic > memory else (memory, "memory")
