@@ -85,7 +85,8 @@ static dim3 grid, block, here;                   // gridDim, blockDim, blockIdx
 static Thread* now;                              // the thread that runs
 static std::vector<Thread> threads;
 static std::vector<unsigned> ready;
-static std::vector<char*> stacks;
+inline std::vector<char*> stacks;                // of all sources: the linker makes one of an inline variable. A stack
+                                                 // is two of the 65,530 mappings that Linux grants a process
 static char* dynamic_end;                        // of dynamic shared memory: the page after it cannot be touched
 static size_t dynamic_size;
 static unsigned alive, at_barrier;

@@ -1,5 +1,7 @@
 """The emulator of CUDA C runs right kernels, and finds the fault in each wrong one."""
 
+from pathlib import Path
+
 import emulator
 import numpy as np
 import pytest
@@ -159,6 +161,19 @@ def test_emulation_goes_on_after_a_fault(launch):
     with pytest.raises(LaunchError):
         launch("a write past the end")
     np.testing.assert_array_equal(launch("shared memory"), DOWN)
+
+
+def test_sources_share_the_stacks_of_their_threads():
+    """Linux grants a process 65,530 mappings. Stacks of its own for each source have used them up."""
+    def mappings():
+        return len(Path("/proc/self/maps").read_text().splitlines())
+    x, before = xp.zeros(1024, dtype="f"), None
+    for i in range(5):
+        code = f'extern "C" __global__ void k{i}(float* x) {{ x[threadIdx.x] = {i}; }}'
+        emulator.RawModule(code=code).get_function(f"k{i}")((1,), (1024,), (x,))
+        assert x.get().tolist() == [i] * 1024
+        before = before or mappings()
+    assert mappings() < before + 500
 
 
 def test_a_source_with_an_error_is_refused():
