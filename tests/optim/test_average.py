@@ -160,7 +160,7 @@ def test_misuse_of_lookahead_is_named():
     for alpha in (1.5, lambda n: 2, "0.5", None):
         with pytest.raises(ValueError, match="Lookahead: alpha="):
             Lookahead(model, 5, alpha)
-    with pytest.raises(TypeError, match="Lookahead: pass the model, not ListOfTensors"):
+    with pytest.raises(TypeError, match="Lookahead: pass the model, not list"):
         Lookahead(model.parameters())
     assert repr(Lookahead(model)) == "Lookahead(steps=5, alpha=0.5)"
     assert repr(Lookahead(model, 3, lambda n: 1)) == "Lookahead(steps=3, alpha=a function)"
