@@ -95,7 +95,8 @@ def hold(rate, delay):
     for name in HOSTS:
         inside = ("ip", "netns", "exec", name, "tc", "qdisc")
         subprocess.run([*inside, "del", "dev", DEVICE, "root"], check=False, stderr=subprocess.DEVNULL)
-        run(*inside, "add", "dev", DEVICE, "root", "handle", "1:", "tbf", "rate", f"{rate}mbit", "burst", "64kb",
+        # the burst holds whole packets of 64 KiB: cutting them up would take as long as computing
+        run(*inside, "add", "dev", DEVICE, "root", "handle", "1:", "tbf", "rate", f"{rate}mbit", "burst", "256kb",
             "latency", "400ms")
         netem = subprocess.run([*inside, "add", "dev", DEVICE, "parent", "1:", "netem", "delay", f"{delay}ms"],
                                check=False, stderr=subprocess.DEVNULL)
