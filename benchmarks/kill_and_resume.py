@@ -6,8 +6,8 @@ LeNet-5 trains on drawn digits, and ResNet-20 on images like CIFAR-10's with ran
 CutMix, label smoothing and an average of the weights; each run of the latter has another number of batches made ahead.
 The first run of each is not interrupted. Then runs of the same command are killed and resumed until they finish, one
 after another, until the number of kills is reached. Each must end with the same saved state as the uninterrupted run.
-With --rank-kills, LeNet-5 also trains on two ranks (extra `mpi`), one of which, chosen at random, is killed. Results of
-kinds that a call leaves out (0 kills) stay in the file.
+With --rank-kills, LeNet-5 also trains on two ranks (extra `mpi`), and each kill hits one of them at random. A kind of
+run with 0 kills is left out, and its earlier results stay in the file.
 """
 
 import argparse

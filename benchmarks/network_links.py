@@ -24,7 +24,7 @@ import zoo
 
 HOSTS = {"minidl-a": "10.99.7.1", "minidl-b": "10.99.7.2"}
 DEVICE = "minidl0"
-# MPICH by TCP, which sometimes fails to start in a namespace, and then hangs: a run ends after so many seconds
+# MPICH over TCP sometimes fails to start in a namespace, and hangs; MPIEXEC_TIMEOUT, in seconds, ends such a run
 SURROUNDINGS = {"MPIR_CVAR_CH4_NETMOD": "ofi", "FI_PROVIDER": "tcp", "FI_TCP_IFACE": DEVICE, "MPIEXEC_TIMEOUT": "120"}
 ATTEMPTS = 5
 

@@ -5,8 +5,8 @@
 Each request is one image as a raw body: a PNG of 32 x 32 pixels for ResNet-20, a JPEG of 256 x 256 for MobileNet-v1
 0.75, which crops 224 x 224. Both servers decode and preprocess by the same function, gather batches of at most 32 for
 at most 2 ms, and use all cores; the weights are random. The load comes from wrk, a program of its own on the same
-cores, with one connection for each client. Short rounds alternate between the servers, of which one is stopped while
-the other is measured. The medians are stored, and the medians of the rounds' ratios: others on the machine slow both.
+cores, with one connection for each client. Short rounds alternate between the servers; while one is measured, the
+other is stopped. Medians are stored, of the figures and of each round's ratio, because other load slows both servers.
 
 Needs wrk, and the packages litserve and torch. Run on a machine that does nothing else.
 """
