@@ -95,13 +95,26 @@ def test_clear_releases_all_cached_blocks(pool):
     assert pool.peak_bytes == pool.live_bytes == kept.nbytes
 
 
-def test_a_much_larger_block_serves_a_large_array_rather_than_being_released(pool, monkeypatch):
-    monkeypatch.setattr(memory_pool, "LARGE", 1000)
+def test_a_much_larger_block_serves_at_the_limit_rather_than_being_released(pool, monkeypatch):
     monkeypatch.setattr(memory_pool, "SLACK", 0)
     first = pool.allocate(8000)
     pool.free(first)
     assert pool.allocate(1100) is first                      # a new block would exceed the peak
     assert pool.peak_bytes == pool.live_bytes == 8000
     pool.free(first)
-    assert pool.allocate(900) is not first                   # too small to be worth it
+    assert pool.allocate(900) is not first                   # more than eight times as large
     assert pool.cached_bytes == 0
+
+
+def test_a_step_repeated_takes_no_new_memory(pool, monkeypatch):
+    """Sizes as in a network, the sum of which grows and shrinks: what the first steps left serves all others."""
+    monkeypatch.setattr(memory_pool, "SLACK", 0)
+
+    def step():
+        kept = [memory_pool.empty((LARGE * n,), np.float32) for n in (9, 8, 5, 3, 2)]
+        for n in (7, 4, 6, 1):
+            kept[n % 5] = memory_pool.empty((LARGE * n,), np.float32)
+    for _ in range(5):
+        step()
+    monkeypatch.setattr(pool, "allocate_new", None)          # would fail
+    step()

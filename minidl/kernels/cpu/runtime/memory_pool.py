@@ -6,9 +6,9 @@ system takes the pages back. The pool therefore caches a large block when the la
 recently freed block of a fitting size, which is the one most likely to be in the processor's cache.
 
 Live and cached blocks together never exceed the peak of live bytes by more than SLACK, so caching hardly raises peak
-memory. At that limit a LARGE array gets a block of up to WASTE times its size, rather than that blocks are released
-which the next step would have to map again; smaller ones the C library keeps for us. Where the system has no more
-memory to give, the cached blocks are released first.
+memory. At that limit an array gets a block of up to WASTE times its size, rather than that blocks are released which
+the next step would have to map again. Where the system has no more memory to give, the cached blocks are released
+first.
 """
 
 import math
@@ -20,7 +20,6 @@ from minidl.traced import Traced, now
 
 SLACK = 32 * 1024**2       # cached bytes allowed beyond the peak of live bytes; with none, mixed sizes would thrash
 SMALL = 16 * 1024          # below this size NumPy's own allocator caches too, though it aligns nothing
-LARGE = 32 * 1024**2       # from this size on, the C library returns memory to the system at once
 WASTE = 8                  # the rest of such a block lies idle, and counts as live
 LINE = 64                  # bytes of a cache line: a vector that straddles two lines costs twice
 
@@ -59,7 +58,7 @@ class MemoryPool:
         """
         with self.lock:
             memory = self.take_cached(size, size + size // 8)
-            if memory is None and size >= LARGE and self.excess(size) > 0:
+            if memory is None and self.excess(size) > 0:
                 memory = self.take_cached(size, WASTE * size)
             if memory is None:
                 memory = self.allocate_new(size)
