@@ -18,7 +18,8 @@ immediately transforms the products back. Only x and the output are in memory as
 With few channels, the products of a tile take no longer than its transforms. Then V and M must stay in the first
 caches, so chunks are short; and so a thread keeps the filters that it has transformed, if they are small enough, or it
 would do so again for every chunk. In the weight gradient it keeps the sums M instead. With many channels neither fits
-in a cache, and chunks are as long as the cache allows.
+in a cache, and chunks are as long as the cache allows. The filters are then transformed for some of the channels at a
+time, and multiplied while they are in the cache; the products add up in M.
 
 `convolution/__init__.py` chooses the scheme, and ensures that each panel of channels or filters has a vector at
 least; those of a group are whole vectors, except channels of the only group.
@@ -56,8 +57,8 @@ MIN_CHUNK = 5 * MR         # tiles: fewer would not repay the transform of the f
 SHORT_BYTES = 2**19        # of transformed tiles, if a thread keeps the filters
 SHORT_CHUNK = 2 * MR       # tiles, at most, then
 KEPT_BYTES = 3 * 2**20     # of transformed filters that a thread keeps, at most
+FILTER_BYTES = 2**19       # of transformed filters that are multiplied at a time, if they are not kept
 KEPT_SUMS = 2**18          # bytes of the sums of a weight gradient that a thread keeps, at most
-BLOCK_ROWS = 4 * MR        # rows of a panel that are multiplied and transformed back at a time
 SLAB = 24 * 1024           # bytes of a panel of filters at one frequency that stay in the L1 cache
 STREAMED = 2**23           # bytes: outputs from this size on leave the caches before they are read again
 
@@ -73,6 +74,7 @@ class Plan(NamedTuple):
     rotated: int = 0
     relu: int = 0
     streaming: int = 0
+    depth: int = 0          # bytes of a pixel's channels that are multiplied at a time
 
 
 class Workspace(NamedTuple):
@@ -122,14 +124,17 @@ def run_convolve(x, filters, bias, pads, scheme, out, rotated=False, relu=False)
     panels, row = panels_in_all(x, f, x.shape[3] // c), ceil_div(c * x.itemsize, VECTOR_BYTES) * VECTOR_BYTES
     tiles, size = len(x) * grid.down * grid.across, scheme.n**2 * row
     chunk, panel = chunk_length(tiles, size, panels), row // x.itemsize * NR_BYTES
-    keeps = panels * scheme.n**2 * panel <= KEPT_BYTES and chunk < tiles
+    keeps, depth = panels * scheme.n**2 * panel <= KEPT_BYTES and chunk < tiles, row
     if keeps:
         chunk = min(chunk, max(MR, min(SHORT_CHUNK, SHORT_BYTES // size)))
+    else:
+        depth = min(row, max(1, FILTER_BYTES // (scheme.n**2 * VECTOR_BYTES // x.itemsize * NR_BYTES)) * VECTOR_BYTES)
+        panel = depth // x.itemsize * NR_BYTES
     workspace = Workspace(scratch(scheme, (chunk + MR) * row), scratch(scheme, panel, panels if keeps else 1),
-                          scratch(scheme, min(BLOCK_ROWS, chunk + MR) * NR_BYTES))
+                          scratch(scheme, (chunk + MR) * NR_BYTES))
     zeros = np.zeros(max(x.shape[3], panel_width(x)), x.dtype)
     streaming = out.nbytes >= STREAMED and f * x.itemsize % VECTOR_BYTES == 0               # to aligned addresses only
-    plan = Plan(scheme, grid, out_grid, chunk, int(keeps), int(rotated), int(relu), int(streaming))
+    plan = Plan(scheme, grid, out_grid, chunk, int(keeps), int(rotated), int(relu), int(streaming), depth)
     convolve(plan, x, filters, bias_row(x, bias, f), zeros, workspace, out)
 
 
@@ -170,14 +175,14 @@ def convolve(thread, threads, plan, x, filters, bias, zeros, workspace, out):
         unit += last_panel - panel
         for p in range(panel, last_panel):
             columns, place = panel_span(p, group, group_bytes), (group * panels + p) % len(kept)
-            if not (plan.keeps and known[place]):
-                transform_filters(plan.scheme, filters, plan.rotated, columns, kept[place])
-                known[place] = 1
-            for t in range(0, tiles.count, BLOCK_ROWS):
-                rows = Span(t, min(BLOCK_ROWS, tiles.count - t))
-                multiply(x, v, rows, plan.chunk + MR, kept[place], columns, row, products)
-                finish_outputs(plan.scheme, products, plan.out_grid, Span(first + t, rows.count), columns, bias,
-                               plan.relu, plan.streaming, scratch, out)
+            for begin in range(0, row, plan.depth):
+                depth = Span(begin, min(plan.depth, row - begin))
+                if not (plan.keeps and known[place]):
+                    transform_filters(plan.scheme, filters, plan.rotated, depth, columns, kept[place])
+                multiply(x, v, tiles.count, plan.chunk + MR, kept[place], columns, depth, products)
+            known[place] = 1
+            finish_outputs(plan.scheme, products, plan.out_grid, tiles, columns, bias, plan.relu, plan.streaming,
+                           scratch, out)
 
 
 @inner
@@ -188,20 +193,24 @@ def panel_span(panel, group, group_bytes):
 
 
 @inner
-def multiply(like, v, rows, chunk, u, columns, row, products):
-    """products[e] = V[e] @ U[e] at each frequency e, for some rows of V, in blocks of `chunk`, and a panel of U."""
-    width, block_bytes, blocks = panel_bytes(columns), chunk * VECTOR_BYTES, ceil_div(row, VECTOR_BYTES)
+def multiply(like, v, count, chunk, u, columns, depth, products):
+    """products[e] (+)= V[e] @ U[e] at each frequency e, for `depth` of the channels and a panel of U.
+
+    V has `count` rows, in blocks of `chunk`; U those of the channels of `depth` alone.
+    """
+    width, block_bytes = panel_bytes(columns), chunk * VECTOR_BYTES
+    before, blocks = depth.first // VECTOR_BYTES, ceil_div(depth.count, VECTOR_BYTES)
     block_rows = VECTOR_BYTES // like.itemsize * width
     slab = max(1, SLAB // block_rows)
-    low = int(ceil_div(rows.count, LOW_MR) * LOW_MR < ceil_div(rows.count, MR) * MR)
+    low = int(ceil_div(count, LOW_MR) * LOW_MR < ceil_div(count, MR) * MR)
     height = LOW_MR if low else MR
     for e in range(len(v)):
         for block in range(0, blocks, slab):
-            a = v[e].ctypes.data + block * block_bytes + rows.first * VECTOR_BYTES
-            for t in range(0, rows.count, height):
+            a = v[e].ctypes.data + (before + block) * block_bytes
+            for t in range(0, count, height):
                 multiply_tiles(like, low, int(width == VECTOR_BYTES), a + t * VECTOR_BYTES, block_bytes,
                                min(slab, blocks - block), u[e].ctypes.data + block * block_rows,
-                               products[e].ctypes.data + t * width, int(block == 0))
+                               products[e].ctypes.data + t * width, int(before + block == 0))
 
 
 def conv2d_weight_gradient(grad, x, window, scheme, groups=1):

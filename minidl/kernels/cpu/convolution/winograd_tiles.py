@@ -131,7 +131,7 @@ def transform_gradients(scheme, grad, grid, tiles, stop, panel, zeros, z):
 
 
 @inner
-def transform_filters(scheme, filters, rotated, panel, u):
+def transform_filters(scheme, filters, rotated, depth, panel, u):
     """Rows of u at each frequency = the transforms of filters (r, r, C, F) in a panel, after a half turn if `rotated`.
 
     A row for each channel of each block; of a channel that occurs twice, the second is 0.
@@ -140,10 +140,10 @@ def transform_filters(scheme, filters, rotated, panel, u):
     channels, lanes, sign = Span(0, c * filters.itemsize), VECTOR_BYTES // filters.itemsize, -1 if rotated else 1
     first_tap = filters.ctypes.data + ((r * r - 1) * c * row if rotated else 0)
     width = panel_bytes(panel)
-    for k in range(ceil_div(c, lanes) * lanes):
-        start = k // lanes * VECTOR_BYTES
+    for k in range(ceil_div(depth.count, VECTOR_BYTES) * lanes):
+        start = depth.first + k // lanes * VECTOR_BYTES
         channel = whole_vector(start, channels) // filters.itemsize + k % lanes
-        if channel < k // lanes * lanes:
+        if channel * filters.itemsize < start:
             for e in range(len(u)):
                 u[e, k * width:(k + 1) * width] = 0
         else:
