@@ -35,7 +35,7 @@ from minidl.kernels.cpu.convolution.winograd_tiles import (
     GAP,
     Span,
     TileGrid,
-    add_to_filters,
+    finish_filters,
     finish_outputs,
     panel_bytes,
     transform_filters,
@@ -64,17 +64,17 @@ STREAMED = 2**23           # bytes: outputs from this size on leave the caches b
 
 
 class Plan(NamedTuple):
-    """What the kernels need to know besides arrays. `chunk` is in tiles; those after it are 0 or 1."""
+    """What the kernels need to know besides arrays. `chunk` is in tiles, `depth` in bytes; the others are 0 or 1."""
 
     scheme: Scheme
     grid: TileGrid          # over x
     out_grid: TileGrid      # over the output
     chunk: int
     keeps: int              # transformed filters, or sums, for all chunks
+    depth: int              # bytes of a pixel's channels that are multiplied at a time
     rotated: int = 0
     relu: int = 0
     streaming: int = 0
-    depth: int = 0          # bytes of a pixel's channels that are multiplied at a time
 
 
 class Workspace(NamedTuple):
@@ -128,13 +128,13 @@ def run_convolve(x, filters, bias, pads, scheme, out, rotated=False, relu=False)
     if keeps:
         chunk = min(chunk, max(MR, min(SHORT_CHUNK, SHORT_BYTES // size)))
     else:
-        depth = min(row, max(1, FILTER_BYTES // (scheme.n**2 * VECTOR_BYTES // x.itemsize * NR_BYTES)) * VECTOR_BYTES)
+        depth = channels_at_once(scheme, x, row)
         panel = depth // x.itemsize * NR_BYTES
     workspace = Workspace(scratch(scheme, (chunk + MR) * row), scratch(scheme, panel, panels if keeps else 1),
                           scratch(scheme, (chunk + MR) * NR_BYTES))
     zeros = np.zeros(max(x.shape[3], panel_width(x)), x.dtype)
     streaming = out.nbytes >= STREAMED and f * x.itemsize % VECTOR_BYTES == 0               # to aligned addresses only
-    plan = Plan(scheme, grid, out_grid, chunk, int(keeps), int(rotated), int(relu), int(streaming), depth)
+    plan = Plan(scheme, grid, out_grid, chunk, int(keeps), depth, int(rotated), int(relu), int(streaming))
     convolve(plan, x, filters, bias_row(x, bias, f), zeros, workspace, out)
 
 
@@ -149,6 +149,12 @@ def chunk_length(tiles, size, panels):
     while (chunks * panels < 3 * threads or chunks * panels % threads) and tiles // (chunks + 1) >= MIN_CHUNK:
         chunks += 1
     return ceil_div(tiles, chunks)
+
+
+def channels_at_once(scheme, like, row):
+    """The bytes of a pixel's channels for which a panel of filters takes FILTER_BYTES; `row` bytes at most."""
+    vector = scheme.n**2 * VECTOR_BYTES // like.itemsize * NR_BYTES
+    return min(row, max(1, FILTER_BYTES // vector) * VECTOR_BYTES)
 
 
 @kernel
@@ -224,11 +230,12 @@ def conv2d_weight_gradient(grad, x, window, scheme, groups=1):
     keeps = panels * scheme.n**2 * sums <= KEPT_SUMS
     # Chunks of x and grad together take twice CHUNK_BYTES: each costs a pass over all filters, which crowd the cache.
     chunk = SHORT_CHUNK if keeps else max(MIN_CHUNK, 2 * CHUNK_BYTES // (scheme.n**2 * (row + NR_BYTES)))
+    depth = row if keeps else channels_at_once(scheme, x, row)
     workspace = Workspace(scratch(scheme, chunk * row), scratch(scheme, chunk * NR_BYTES),
-                          scratch(scheme, sums, panels if keeps else 1))
+                          scratch(scheme, depth // x.itemsize * NR_BYTES, panels if keeps else 1))
     zeros = np.zeros(max(x.shape[1], f, panel_width(x)), x.dtype)
-    out = np.zeros((splits, r, r, c, f), x.dtype)
-    plan = Plan(scheme, grid, out_grid, chunk, int(keeps))
+    out = empty((splits, r, r, c, f), x.dtype)
+    plan = Plan(scheme, grid, out_grid, chunk, int(keeps), depth)
     correlate(plan, channels_last(x), channels_last(grad), zeros, workspace, out)
     return (out[0] if len(out) == 1 else out.sum(0)).transpose(3, 2, 0, 1)
 
@@ -259,16 +266,22 @@ def correlate(thread, threads, plan, x, grad, zeros, workspace, out):
                 columns, sums = panel_span(p, group, group_bytes), kept[(group * panels + p) % len(kept)]
                 transform_gradients(plan.scheme, grad, plan.out_grid, tiles, stop, columns, zeros, z)
                 fresh = int(not plan.keeps or first == start)
-                multiply_gradient(x, v, plan.chunk, z, tiles.count, columns, row, fresh, sums)
-                if not plan.keeps or first + plan.chunk >= stop:
-                    add_to_filters(plan.scheme, sums, c, columns, out[split])
+                for begin in range(0, row, plan.depth):
+                    depth = Span(begin, min(plan.depth, row - begin))
+                    multiply_gradient(x, v, plan.chunk, z, tiles.count, columns, depth, fresh, sums)
+                    if not plan.keeps or first + plan.chunk >= stop:
+                        finish_filters(plan.scheme, sums, depth, columns, int(plan.keeps or first == start), out[split])
 
 
 @inner
-def multiply_gradient(like, v, chunk, z, count, columns, row, fresh, sums):
-    """sums[e] = or, unless `fresh`, += the transpose of V[e] @ Z[e] at each frequency e, for a panel of Z's columns."""
+def multiply_gradient(like, v, chunk, z, count, columns, depth, fresh, sums):
+    """sums[e] = or, unless `fresh`, += the transpose of V[e] @ Z[e] at each frequency e, for a panel of Z's columns.
+
+    V has `count` rows, in blocks of `chunk`; sums those of the channels of `depth` alone.
+    """
     width, single = panel_bytes(columns), int(columns.count <= VECTOR_BYTES)
     for e in range(len(v)):
-        for block in range(ceil_div(row, VECTOR_BYTES)):
-            multiply_channels(like, single, v[e].ctypes.data + block * chunk * VECTOR_BYTES, z[e].ctypes.data,
+        a = v[e].ctypes.data + depth.first * chunk
+        for block in range(ceil_div(depth.count, VECTOR_BYTES)):
+            multiply_channels(like, single, a + block * chunk * VECTOR_BYTES, z[e].ctypes.data,
                               sums[e].ctypes.data + block * (VECTOR_BYTES // like.itemsize) * width, count, fresh)

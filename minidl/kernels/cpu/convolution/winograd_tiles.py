@@ -20,11 +20,11 @@ they are computed twice. As elements of a sum they must count once: the filters 
 from typing import NamedTuple
 
 from minidl.kernels.cpu.convolution.winograd_transforms import (
-    add_filter_gradient,
     transform_filter,
     transform_gradient,
     transform_input,
     transform_products,
+    transform_sums,
 )
 from minidl.kernels.cpu.llvm.matrix_map import Inside, Pixels
 from minidl.kernels.cpu.runtime.compile import inner
@@ -172,18 +172,20 @@ def finish_outputs(scheme, products, grid, tiles, panel, bias, relu, streaming, 
 
 
 @inner
-def add_to_filters(scheme, products, c, panel, out):
-    """Add to `out` (r, r, C, F), in one panel of filters, the transform of the products: a row for each channel.
+def finish_filters(scheme, products, depth, panel, fresh, out):
+    """`out` (r, r, C, F), in one panel of filters, (+)= the transform of the products: a row for each channel.
 
-    Of a channel that occurs twice, the first row counts.
+    depth    bytes of a pixel's channels, from a whole vector on. Of a channel that occurs twice, the first row counts.
+    fresh    1: they are not added to what `out` holds
     """
-    row = out.shape[3] * out.itemsize
+    c, row = out.shape[2], out.shape[3] * out.itemsize
     lanes, width = VECTOR_BYTES // out.itemsize, panel_bytes(panel)
-    for channel in range(c):
-        k = channel
+    before = depth.first // out.itemsize
+    for channel in range(before, min(c, before + depth.count // out.itemsize)):
+        k = channel - before
         if channel // lanes * lanes + lanes > c:                            # in the last block, which begins earlier
             k += channel // lanes * lanes + lanes - c
         for at in range(0, panel.count, VECTOR_BYTES):
             target = out.ctypes.data + channel * row + panel.first + at
-            add_filter_gradient(scheme, out, frequencies(scheme, products, k * width + at),
-                                Pixels(target, scheme.r * c * row, c * row))
+            transform_sums(scheme, out, frequencies(scheme, products, k * width + at),
+                           Pixels(target, scheme.r * c * row, c * row), fresh)

@@ -94,7 +94,9 @@ to_input = make_matrix_map([(PAIRS[n], INPUT[n]) for n in INPUT], cut="source")
 to_filter = make_matrix_map([(PAIRS[n], t) for (n, _), t in FILTER.items()])
 to_output = make_matrix_map([(t, PAIRS[n]) for (_, n), t in OUTPUT.items()], cut="target", epilogue="finish")
 to_gradient = make_matrix_map([(PAIRS[n], transposed(t)) for (_, n), t in OUTPUT.items()], cut="source")
-to_filter_gradient = make_matrix_map([(transposed(t), PAIRS[n]) for (n, _), t in FILTER.items()], epilogue="add")
+FILTER_GRADIENT = [(transposed(t), PAIRS[n]) for (n, _), t in FILTER.items()]
+to_filter_gradient = make_matrix_map(FILTER_GRADIENT)
+onto_filter_gradient = make_matrix_map(FILTER_GRADIENT, epilogue="add")
 
 
 @inner
@@ -122,6 +124,9 @@ def transform_gradient(scheme, like, source, target, inside, ahead):
 
 
 @inner
-def add_filter_gradient(scheme, like, source, target):
-    """G' M G:  n x n frequencies  ->  added to the gradient of r x r taps"""
-    to_filter_gradient(like, scheme.r, scheme.n, source, target, NOWHERE, 0, 0, 0)
+def transform_sums(scheme, like, source, target, fresh):
+    """G' M G:  n x n frequencies  ->  the gradient of r x r taps, or, unless `fresh`, added to it"""
+    if fresh:
+        to_filter_gradient(like, scheme.r, scheme.n, source, target, NOWHERE, 0, 0, 0)
+    else:
+        onto_filter_gradient(like, scheme.r, scheme.n, source, target, NOWHERE, 0, 0, 0)
