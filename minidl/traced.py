@@ -28,8 +28,8 @@ COMPUTES = ("__getitem__", "__setitem__", "all", "any", "argmax", "argmin", "arg
             "partition", "prod", "put", "ravel", "repeat", "reshape", "round", "searchsorted", "sort", "std", "sum",
             "take", "trace", "var", "__copy__", "__deepcopy__")
 READS = ("item", "tolist", "tobytes", "tofile", "dump", "dumps", "__bool__", "__float__", "__int__", "__index__",
-         "__complex__", "__contains__", "__iter__", "__reduce__", "__reduce_ex__", "__str__", "__format__",
-         "__dlpack__", "__buffer__")
+         "__complex__", "__contains__", "__reduce__", "__reduce_ex__", "__str__", "__format__", "__dlpack__",
+         "__buffer__")
 # Functions of NumPy that say something about shapes and types alone.
 DESCRIBES = {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.may_share_memory, np.shares_memory,
              np.iscomplexobj, np.isrealobj, np.common_type, np.min_scalar_type}
@@ -46,6 +46,10 @@ class Traced(np.ndarray):
         if now.recording is not None:
             now.recording.hold(self)
         return self.view(np.ndarray).ctypes
+
+    def __iter__(self) -> Any:
+        """Views, one for each element of the first axis; the elements of a vector are numbers, which would be read."""
+        return iter([self[i] for i in range(len(self))]) if self.ndim > 1 else reads("__iter__")(self)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **settings: Any) -> Any:
         function = ufunc if method == "__call__" else getattr(ufunc, method)

@@ -175,6 +175,24 @@ def test_batch_norms_of_many_rows(shape, ceiling, adds):
           exactly("batch_norm_gradient", grad, where, *rest)[:3 + adds])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("momentum", [0.1, 0.0, 1.0, None])
+@pytest.mark.parametrize("step", [1, 2])
+def test_running_statistics(dtype, momentum, step):
+    def inputs():
+        rng = np.random.default_rng(0)
+        mean, var, new_mean, new_var = rng.random((4, 300 * step)).astype(dtype)[:, ::step]
+        return mean, var, np.array(3), new_mean, new_var, momentum, 7
+    expected, given = plain.move_moments(*inputs()), inputs()
+    for in_place in (False, True):
+        moved = cpu.move_moments(*given, in_place)
+        for one, other in zip(moved, expected, strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_allclose(one, other, rtol=1e-6 if dtype == "float32" else 1e-13)
+        assert all((one is old) == in_place for one, old in zip(moved, given[:3], strict=True))
+        assert given[2] == 3 + in_place
+
+
 @pytest.mark.parametrize("mean", [0, 1e4])
 @pytest.mark.parametrize(("shape", "axes"), [
     ((300, 70), 1), ((70, 3, 257), 1), ((5, 3000), 1), ((6, 16, 30, 20), 3), ((3, 10, 1000), 2), ((2, 3, 9000), 1),

@@ -46,6 +46,7 @@ from minidl.kernels.cpu.normalization.group_norm import group_norm, group_norm_g
 from minidl.kernels.cpu.normalization.layer_norm import layer_norm, layer_norm_gradient
 from minidl.kernels.cpu.normalization.moments import channel_moments
 from minidl.kernels.cpu.normalization.response_norm import local_response_norm, local_response_norm_gradient
+from minidl.kernels.cpu.normalization.running import move_moments
 from minidl.kernels.cpu.optimizers import adagrad, adam, lerp, nadam, rmsprop, sgd
 from minidl.kernels.cpu.reduction import axis_sums
 from minidl.kernels.cpu.resampling import resample
@@ -54,7 +55,6 @@ from minidl.kernels.cpu.softmax.cross_entropy import cross_entropy
 from minidl.kernels.cpu.softmax.softmax import log_softmax, log_softmax_gradient, softmax, softmax_gradient
 from minidl.kernels.plain.adaptive_max_pooling import adaptive_max_pool2d, adaptive_max_pool2d_gradient
 from minidl.kernels.plain.augmentation import noise_fields, sharpen
-from minidl.kernels.plain.normalization import move_moments
 from minidl.kernels.plain.optimizers import clip, unscale
 from minidl.kernels.plain.tally import tally
 

@@ -132,10 +132,9 @@ def run_convolve(x, filters, bias, pads, scheme, out, rotated=False, relu=False)
         panel = depth // x.itemsize * NR_BYTES
     workspace = Workspace(scratch(scheme, (chunk + MR) * row), scratch(scheme, panel, panels if keeps else 1),
                           scratch(scheme, (chunk + MR) * NR_BYTES))
-    zeros = np.zeros(max(x.shape[3], panel_width(x)), x.dtype)
     streaming = out.nbytes >= STREAMED and f * x.itemsize % VECTOR_BYTES == 0               # to aligned addresses only
     plan = Plan(scheme, grid, out_grid, chunk, int(keeps), depth, int(rotated), int(relu), int(streaming))
-    convolve(plan, x, filters, bias_row(x, bias, f), zeros, workspace, out)
+    convolve(plan, x, filters, bias_row(x, bias, f), workspace, out)
 
 
 def panels_in_all(like, f, groups):
@@ -158,13 +157,14 @@ def channels_at_once(scheme, like, row):
 
 
 @kernel
-def convolve(thread, threads, plan, x, filters, bias, zeros, workspace, out):
+def convolve(thread, threads, plan, x, filters, bias, workspace, out):
     """x (N, H, W, C), filters (r, r, C/groups, F), bias (F,)  ->  out (N, OH, OW, F)
 
     A work unit is a panel of a group's filters, for one chunk of tiles.
     """
     v, kept, products = workspace.tiles[thread], workspace.panels[thread], workspace.products[thread]
-    scratch, known = np.empty(VECTOR_BYTES, np.uint8), np.zeros(len(kept), np.uint8)
+    blank, scratch = np.zeros(VECTOR_BYTES, np.uint8), np.empty(VECTOR_BYTES, np.uint8)
+    known = np.zeros(len(kept), np.uint8)
     c = filters.shape[2]
     groups = x.shape[3] // c
     row, group_bytes = c * x.itemsize, out.shape[3] // groups * out.itemsize
@@ -176,7 +176,7 @@ def convolve(thread, threads, plan, x, filters, bias, zeros, workspace, out):
         first, group, panel = unit // (groups * panels) * plan.chunk, unit // panels % groups, unit % panels
         tiles = Span(first, min(plan.chunk, tile_count - first))
         last_panel = min(panels, panel + units.stop - unit)
-        transform_inputs(plan.scheme, x, plan.grid, tiles, tile_count, Span(group * row, row), plan.chunk + MR, zeros,
+        transform_inputs(plan.scheme, x, plan.grid, tiles, tile_count, Span(group * row, row), plan.chunk + MR, blank,
                          v)
         unit += last_panel - panel
         for p in range(panel, last_panel):
@@ -233,20 +233,20 @@ def conv2d_weight_gradient(grad, x, window, scheme, groups=1):
     depth = row if keeps else channels_at_once(scheme, x, row)
     workspace = Workspace(scratch(scheme, chunk * row), scratch(scheme, chunk * NR_BYTES),
                           scratch(scheme, depth // x.itemsize * NR_BYTES, panels if keeps else 1))
-    zeros = np.zeros(max(x.shape[1], f, panel_width(x)), x.dtype)
     out = empty((splits, r, r, c, f), x.dtype)
     plan = Plan(scheme, grid, out_grid, chunk, int(keeps), depth)
-    correlate(plan, channels_last(x), channels_last(grad), zeros, workspace, out)
+    correlate(plan, channels_last(x), channels_last(grad), workspace, out)
     return (out[0] if len(out) == 1 else out.sum(0)).transpose(3, 2, 0, 1)
 
 
 @kernel
-def correlate(thread, threads, plan, x, grad, zeros, workspace, out):
+def correlate(thread, threads, plan, x, grad, workspace, out):
     """x (N, H, W, C), grad (N, OH, OW, F)  ->  out (splits, r, r, C/groups, F)
 
     A work unit is a panel of a group's filters, for one split of the tiles.
     """
     v, z, kept = workspace.tiles[thread], workspace.panels[thread], workspace.products[thread]
+    blank = np.zeros(VECTOR_BYTES, np.uint8)
     splits, c = len(out), out.shape[3]
     groups = x.shape[3] // c
     row, group_bytes = c * x.itemsize, grad.shape[3] // groups * grad.itemsize
@@ -261,10 +261,10 @@ def correlate(thread, threads, plan, x, grad, zeros, workspace, out):
         start, stop = split * tile_count // splits, (split + 1) * tile_count // splits
         for first in range(start, stop, plan.chunk):
             tiles = Span(first, min(plan.chunk, stop - first))
-            transform_inputs(plan.scheme, x, plan.grid, tiles, stop, Span(group * row, row), plan.chunk, zeros, v)
+            transform_inputs(plan.scheme, x, plan.grid, tiles, stop, Span(group * row, row), plan.chunk, blank, v)
             for p in range(panel, last_panel):
                 columns, sums = panel_span(p, group, group_bytes), kept[(group * panels + p) % len(kept)]
-                transform_gradients(plan.scheme, grad, plan.out_grid, tiles, stop, columns, zeros, z)
+                transform_gradients(plan.scheme, grad, plan.out_grid, tiles, stop, columns, blank, z)
                 fresh = int(not plan.keeps or first == start)
                 for begin in range(0, row, plan.depth):
                     depth = Span(begin, min(plan.depth, row - begin))

@@ -102,15 +102,16 @@ def locate_next(image, grid, tiles, t, stop):
 
 
 @inner
-def transform_inputs(scheme, x, grid, tiles, stop, channels, rows, zeros, v):
+def transform_inputs(scheme, x, grid, tiles, stop, channels, rows, blank, v):
     """Row t of v at each frequency = the transform of tile tiles.first + t of the input x, in some of its channels.
 
     stop   the next tiles, up to this one, are prefetched;  rows: of v in a block
+    blank  a vector of zeros, for pixels beyond the image
     """
     _, h, w, _ = x.shape
     for t in range(tiles.count):
         first, top, left = locate(x, grid, tiles.first + t)
-        inside = Inside(-top, h - top, -left, w - left, zeros.ctypes.data)
+        inside = Inside(-top, h - top, -left, w - left, blank.ctypes.data)
         ahead = locate_next(x, grid, tiles, t, stop)
         for start in range(0, channels.count, VECTOR_BYTES):
             transform_input(scheme, x, pixels_of(x, first + channels.first + whole_vector(start, channels)),
@@ -118,12 +119,12 @@ def transform_inputs(scheme, x, grid, tiles, stop, channels, rows, zeros, v):
 
 
 @inner
-def transform_gradients(scheme, grad, grid, tiles, stop, panel, zeros, z):
+def transform_gradients(scheme, grad, grid, tiles, stop, panel, blank, z):
     """Row t of z at each frequency = the transform of tile tiles.first + t of the output's gradient, in one panel."""
     _, h, w, _ = grad.shape
     for t in range(tiles.count):
         first, top, left = locate(grad, grid, tiles.first + t)
-        inside = Inside(-top, h - top, -left, w - left, zeros.ctypes.data)
+        inside = Inside(-top, h - top, -left, w - left, blank.ctypes.data)
         ahead = locate_next(grad, grid, tiles, t, stop)
         for start in range(0, panel.count, VECTOR_BYTES):
             transform_gradient(scheme, grad, pixels_of(grad, first + panel.first + whole_vector(start, panel)),

@@ -11,6 +11,7 @@ The rows of A and B begin far apart, often by a power of 2, and then compete for
 not. Short rows are read in place.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -64,6 +65,9 @@ class Block(NamedTuple):
     columns: int
 
 
+system_zeros = np.zeros        # also while a step is recorded, which replaces it: see traced.py
+
+
 @register_jitable
 def panel_width(like):
     """NR: the columns of a panel."""
@@ -72,11 +76,18 @@ def panel_width(like):
 
 def bias_row(like, bias, columns, groups=1):
     """The row from which each row of C starts: the bias or zeros, filled up to whole panels for each group."""
-    width = panel_width(like)
-    row = np.zeros((groups, ceil_div(columns, width) * width), like.dtype)
-    if bias is not None:
-        row[:, :columns] = bias.reshape(groups, columns)
+    width = ceil_div(columns, panel_width(like)) * panel_width(like)
+    if bias is None:
+        return zeros(groups * width, like.dtype)
+    row = np.zeros((groups, width), like.dtype)
+    row[:, :columns] = bias.reshape(groups, columns)
     return row.ravel()
+
+
+@functools.lru_cache(64)
+def zeros(count, dtype):
+    """Zeros that are only read: the same array for the same arguments."""
+    return system_zeros(count, dtype)
 
 
 def pack_panels(source):

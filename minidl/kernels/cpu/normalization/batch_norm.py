@@ -22,14 +22,14 @@ from minidl.kernels.cpu.normalization.pixel_rows import (
     STRIP_LENGTH,
     as_image,
     as_rows,
-    fold,
+    fold_channels,
     locate_split,
     partial_sums,
     repeated,
 )
 from minidl.kernels.cpu.runtime.compile import inner, kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
-from minidl.kernels.cpu.runtime.work import share
+from minidl.kernels.cpu.runtime.work import SERIAL_SIZE, share
 
 ALL, BY_INPUT, BY_OUTPUT = range(3)      # how to find the gradients that ReLU passes: no ReLU; from x; from the output
 
@@ -108,13 +108,14 @@ def batch_norm_gradient(grad, passed, x, weight, mean, var, eps, training, adds)
     dx = empty(rows.shape, rows.dtype)
     dadd = empty(rows.shape, rows.dtype) if by_output else dx
     strips = as_rows(x, length=STRIP_LENGTH)
-    sums = sum_products(grads.reshape(strips.shape), strips, norm, gate,
-                        (out if by_output else rows).reshape(strips.shape), dadd.reshape(strips.shape))
+    partial = sum_products(grads.reshape(strips.shape), strips, norm, gate,
+                           (out if by_output else rows).reshape(strips.shape), dadd.reshape(strips.shape))
+    sums, (dweight, dbias, constant, slope) = np.empty((2, 1, len(mean))), np.empty((4, len(mean)), x.dtype)
+    finish = finish_gradient if partial.size > SERIAL_SIZE else finish_gradient.serial
+    finish(partial, std, scale, max(1, x.size // x.shape[1]), sums, dweight, dbias, constant, slope)
     if by_output:
         grads, gate = dadd, Gate(ALL, highest)
-    dbias, dweight = sums[0, 0].astype(x.dtype), (sums[1, 0] / std).astype(x.dtype)
-    factor = scale / max(1, x.size // x.shape[1])
-    combine(grads, rows, norm, gate, training, (dbias * factor)[None], (dweight / std * factor)[None], dx)
+    combine(grads, rows, norm, gate, training, constant[None], slope[None], dx)
     return as_image(dx, x.shape), dweight, dbias, as_image(grads, x.shape) if adds else None
 
 
@@ -125,15 +126,13 @@ def passing(grad, value, zero, highest):
 
 
 def sum_products(grads, rows, norm, gate, out, passed):
-    """The sums of grad and of grad * (rows - mean), for those that the gate passes: (2, sets, C), float64.
+    """The partial sums of grad and of grad * (rows - mean), for those that the gate passes.
 
     If the gate's rule is BY_OUTPUT, `out` decides which pass, and `passed` gets them; else both are unused.
     """
-    sets, c = norm.mean.shape
-    partial, sums = partial_sums(2, rows, sets), np.zeros((2, sets, c))
+    partial = partial_sums(2, rows, len(norm.mean))
     sum_splits(grads, rows, norm, gate, out, passed, partial)
-    fold(partial, sums)
-    return sums
+    return partial
 
 
 @kernel
@@ -145,6 +144,7 @@ def sum_splits(thread, threads, grads, rows, norm, gate, out, passed, partial):
     sums, products = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
     for unit in share(thread, threads, sets * splits):
         e, s, first, stop = locate_split(unit, rows, partial)
+        partial[:, e, s] = 0
         for start in range(first, stop, BLOCK_ROWS):
             block, at = Rows(min(BLOCK_ROWS, stop - start), stride, length), start * stride
             grad, x, center = grads.ctypes.data + at, rows.ctypes.data + at, mean[e].ctypes.data
@@ -162,6 +162,19 @@ def sum_splits(thread, threads, grads, rows, norm, gate, out, passed, partial):
             for j in range(length):
                 partial[0, e, s, j] += sums[j]
                 partial[1, e, s, j] += products[j]
+
+
+@kernel
+def finish_gradient(thread, threads, partial, std, scale, count, sums, of_weight, of_bias, constant, slope):
+    """The gradients of weight and bias, from partial sums, and what `combine` needs; all (C,), and sums (2, 1, C).
+
+    count   elements per channel
+    """
+    fold_channels(thread, threads, partial, sums)
+    for k in share(thread, threads, len(std)):
+        of_bias[k], of_weight[k] = sums[0, 0, k], sums[1, 0, k] / std[k]
+        factor = scale[k] / scale.dtype.type(count)
+        constant[k], slope[k] = of_bias[k] * factor, of_weight[k] / std[k] * factor
 
 
 @kernel

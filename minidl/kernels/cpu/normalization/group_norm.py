@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl.kernels.cpu.normalization.batch_norm import ALL, Affine, Gate, combine, normalize, sum_products
 from minidl.kernels.cpu.normalization.moments import Moments, moments
-from minidl.kernels.cpu.normalization.pixel_rows import STRIP_LENGTH, as_image, as_rows
+from minidl.kernels.cpu.normalization.pixel_rows import STRIP_LENGTH, as_image, as_rows, fold
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.kernels.cpu.runtime.memory_pool import empty
 from minidl.kernels.cpu.runtime.work import share
@@ -54,8 +54,8 @@ def group_norm_gradient(grad, x, weight, mean, deviation):
     grads, strips = as_rows(grad, n), as_rows(x, n, STRIP_LENGTH)
     center = mean.astype(x.dtype).repeat(c // groups, 1)
     norm = Affine(center, np.empty_like(center), center)                 # combine does not use the bias
-    sums = sum_products(grads.reshape(strips.shape), strips, norm, NO_RELU, strips, strips)
-    constant, slope = np.empty((2, n, c), x.dtype)
+    sums, (constant, slope) = np.empty((2, n, c)), np.empty((2, n, c), x.dtype)
+    fold(sum_products(grads.reshape(strips.shape), strips, norm, NO_RELU, strips, strips), sums)
     fraction = groups / max(1, c * math.prod(x.shape[2:]))
     join_sums(sums, weight, Moments(mean, deviation), fraction, norm, constant, slope)
     dx = empty(rows.shape, rows.dtype)

@@ -119,7 +119,7 @@ def layer_norm_gradient(grad, x, weight, mean, deviation):
         long_gradient(grads, rows, weight, moments, means, dx, sums)
     else:
         splits = min(REDUCTION_SPLITS, n, ceil_div(n * length, L2_SIZE))
-        partial, sums = np.zeros((2, 1, splits, length)), np.zeros((2, 1, length))
+        partial, sums = np.zeros((2, 1, splits, length)), np.empty((2, 1, length))
         short_gradient(grads, rows, weight, moments, means, dx, partial)
         fold(partial, sums)
         sums = sums[:, 0].astype(x.dtype, copy=False)

@@ -40,7 +40,7 @@ def moments(rows, out):
     """
     partial = partial_sums(2, rows, out.shape[1])
     sum_distances(rows, out.shape[2], partial)
-    (finish_moments if partial.size > SERIAL_SIZE else finish_moments.serial)(rows, partial, np.zeros(out.shape), out)
+    (finish_moments if partial.size > SERIAL_SIZE else finish_moments.serial)(rows, partial, np.empty(out.shape), out)
 
 
 @kernel
@@ -52,6 +52,7 @@ def sum_distances(thread, threads, rows, channels, partial):
     sums, squared_sums = np.empty(length, rows.dtype), np.empty(length, rows.dtype)
     for unit in share(thread, threads, sets * splits):
         e, s, first, stop = locate_split(unit, rows, partial)
+        partial[:, e, s] = 0
         for start in range(first, stop, BLOCK_ROWS):
             count, here = min(BLOCK_ROWS, stop - start), rows.ctypes.data + start * stride
             sums[:] = 0

@@ -51,13 +51,13 @@ def repeated(v, length):
 # Reductions over the rows of each set: a kernel fills the partial sums, and `fold` adds them up.
 
 def partial_sums(count, rows, sets):
-    """Zeros (count, sets, splits, R*C) for `count` reductions.
+    """Room for the sums (count, sets, splits, R*C) of `count` reductions.
 
     A set has a split for each BLOCK_ROWS of its rows, but all sets together have at most REDUCTION_SPLITS, or one each.
     """
     n = len(rows) // max(1, sets)
     splits = min(max(1, REDUCTION_SPLITS // max(1, sets)), ceil_div(n, BLOCK_ROWS))
-    return np.zeros((count, sets, splits, rows.shape[1]))
+    return np.empty((count, sets, splits, rows.shape[1]))
 
 
 @inner
@@ -70,7 +70,7 @@ def locate_split(unit, rows, partial):
 
 
 def fold(partial, out):
-    """Add partial (sums, sets, splits, R*C) to out (sums, sets, C), over the splits and the R pixels of a row."""
+    """out (sums, sets, C) = partial (sums, sets, splits, R*C), summed over the splits and the R pixels of a row"""
     (fold_all if partial.size > SERIAL_SIZE else fold_all.serial)(partial, out)
 
 
@@ -89,6 +89,7 @@ def fold_channels(thread, threads, partial, out):
     for q in range(sums):
         for e in range(sets):
             total = out[q, e, channels.start:channels.stop]
+            total[:] = 0
             for s in range(splits):
                 for start in range(0, length, c):
                     some = partial[q, e, s, start + channels.start:start + channels.stop]

@@ -156,7 +156,7 @@ class Recording:
         """Note an array from outside that is about to be written into, and what it holds."""
         for x in arrays_in(target):
             if not self.owns(x):
-                self.written.setdefault((x.__array_interface__["data"][0], x.shape, x.strides), (x, x.copy()))
+                self.written.setdefault(location(x), (x, x.copy()))
 
     def go_back(self) -> bool:
         """Undo what a step has done that has failed; False if it has updated weights already."""
@@ -171,10 +171,10 @@ class Recording:
     # Kernels, and what the host does
 
     def kernel(self, run: Any, name: str, inputs: Any) -> None:
-        """Run a kernel, and record it. It may write into memory of the recording only."""
+        """Run a kernel, and record it. It may write into the recording's memory, and into what `note_written` knows."""
         if name.endswith("optimizers"):
             self.refuse("it updates arrays outside an optimizer's step")
-        outside = [x for x in arrays_in(inputs) if not self.owns(x)]
+        outside = [x for x in arrays_in(inputs) if not self.owns(x) and location(x) not in self.written]
         before = [digest(x) for x in outside]
         with self.suspended():
             run(*plain(inputs))
@@ -323,6 +323,11 @@ class Recording:
             for x in arrays:
                 if (x.dtype.kind == "f") == floats and x.flags.writeable:
                     x.fill(np.nan if floats else 0)
+
+
+def location(x: Any) -> Any:
+    """What tells an array from all others, as long as it lives."""
+    return x.__array_interface__["data"][0], x.shape, x.strides
 
 
 def clear_gradients(nodes):
