@@ -34,6 +34,7 @@ def test_linear_classifier_reaches_80_to_95_percent():
 many_digits = cache(partial(drawn_digits, 1200))
 
 
+@pytest.mark.examples(0.2)                               # each draws 600 digits
 @given(st.integers(1, 1200), st.integers(0, 3))
 def test_any_count_is_a_balanced_prefix_of_the_same_sequence(count, seed):
     few, many = drawn_digits(count, seed), many_digits(seed)
