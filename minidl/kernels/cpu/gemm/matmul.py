@@ -37,7 +37,7 @@ MC_BYTES = 256 * 1024     # of a block of A; like KC and NC measured with benchm
 KC = 256
 NC = 256
 SMALL_M = 2 * MR          # with so few rows of A, packing B costs more than it saves
-UNPACKED_KC = 16          # then B is read in place, this many whole rows at a time
+UNPACKED_KC = 32          # then B is read in place, this many whole rows at a time
 
 
 class Blocking(NamedTuple):
@@ -89,15 +89,16 @@ def plan(m, k, n, size, has_epilogue):
     tiles, panels, kc = ceil_div(m, MR), ceil_div(n * size, NR_BYTES), min(k, UNPACKED_KC if in_place else KC)
     row_blocks, column_blocks = ceil_div(m * kc * size, MC_BYTES), 1 if in_place else ceil_div(n, NC)
     splits = 1 if has_epilogue else max(1, min(REDUCTION_SPLITS // (row_blocks * column_blocks), k // (4 * KC)))
-    row_blocks, column_blocks = occupy_threads(row_blocks, column_blocks, splits, tiles, panels)
+    most_rows = row_blocks if in_place else tiles                  # each block of rows reads all of B
+    row_blocks, column_blocks = occupy_threads(row_blocks, column_blocks, splits, most_rows, panels)
     mc, nc = ceil_div(tiles, row_blocks) * MR, ceil_div(panels, column_blocks) * (NR_BYTES // size)
     return Blocking(splits, row_blocks, column_blocks, mc, kc, 0 if in_place else nc)
 
 
-def occupy_threads(row_blocks, column_blocks, splits, tiles, panels):
-    """These numbers of blocks, raised so that all threads get the same amount of work."""
+def occupy_threads(row_blocks, column_blocks, splits, most_rows, panels):
+    """These numbers of blocks, that of rows to most_rows at most, raised so that all threads get the same work."""
     threads = thread_count()
-    while (units := row_blocks * column_blocks * splits) % threads and units < 8 * threads and row_blocks < tiles:
+    while (units := row_blocks * column_blocks * splits) % threads and units < 8 * threads and row_blocks < most_rows:
         row_blocks += 1
     while row_blocks * column_blocks * splits < threads and column_blocks < panels:
         column_blocks += 1
@@ -133,7 +134,7 @@ def multiply(thread, threads, a, a_transposed, b, out, epilogue, blocking, works
         for i in range(blocking.mc):
             c_row = out.ctypes.data + ((split * m + row + i) * n + column) * size
             pointers[1, i] = c_row if i < rows else unused.ctypes.data
-        low_rows = low_tiles(rows) * LOW_MR if m > SMALL_M else 0    # with few rows, reading B takes longest
+        low_rows = low_tiles(rows) * LOW_MR
         begin, end = split * k // splits, (split + 1) * k // splits
         start, steps = epilogue.bias.ctypes.data + column * size, ceil_div(end - begin, blocking.kc)
         for step in range(steps):
