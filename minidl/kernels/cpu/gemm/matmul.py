@@ -18,7 +18,6 @@ import numpy as np
 from minidl.kernels import plain
 from minidl.kernels.cpu.gemm.indirect import Epilogue
 from minidl.kernels.cpu.gemm.packing import ROW_GAP, UNPACKED_BYTES, Block, bias_row, pack_a, pack_b, panel_width
-from minidl.kernels.cpu.layout import transposed
 from minidl.kernels.cpu.llvm.gemm_microkernel import (
     LOW,
     BPanel,
@@ -37,7 +36,8 @@ MC_BYTES = 256 * 1024     # of a block of A; like KC and NC measured with benchm
 KC = 256
 NC = 256
 SMALL_M = 2 * MR          # with so few rows of A, packing B costs more than it saves
-UNPACKED_KC = 32          # then B is read in place, this many whole rows at a time
+UNPACKED_KC = 32          # then B is read in place, this many whole rows at a time;
+LONG_KC, SHORT_NC = 1024, 64       # or, if it is transposed, packed in blocks that are long in memory
 
 
 class Blocking(NamedTuple):
@@ -66,15 +66,14 @@ def matmul(a, b, bias=None, relu=False):
         return plain.matmul(a, b, bias, relu)
     (m, k), n = a.shape, b.shape[1]
     a_transposed, b_transposed, has_epilogue = is_transposed(a), is_transposed(b), bias is not None or relu
-    if b_transposed and not has_epilogue and k * n > m * (k + n):
-        return np.ascontiguousarray(matmul(b.T, a.T).T)       # cheaper than to transpose b
     a = a.T if a_transposed else np.ascontiguousarray(a)
-    b = transposed(b.T[None])[0] if b_transposed else np.ascontiguousarray(b)
-    blocking = plan(m, k, n, a.itemsize, has_epilogue)
+    b = b.T if b_transposed else np.ascontiguousarray(b)
+    blocking = plan(m, k, n, a.itemsize, has_epilogue, b_transposed)
     out = empty((blocking.splits, m, n), a.dtype)
     workspaces = (workspace(a, (blocking.mc + ROW_GAP) * (blocking.kc + ROW_GAP)),
-                  workspace(b, blocking.nc * blocking.kc))
-    multiply(a, int(a_transposed), b, out, (bias_row(a, bias, n), int(relu)), tuple(blocking), workspaces)
+                  workspace(b, blocking.nc * blocking.kc, b_transposed))
+    multiply(a, int(a_transposed), b, int(b_transposed), out, (bias_row(a, bias, n), int(relu)), tuple(blocking),
+             workspaces)
     return out[0] if blocking.splits == 1 else out.sum(0)
 
 
@@ -83,13 +82,15 @@ def is_transposed(x):
     return x.T.flags.c_contiguous and not x.flags.c_contiguous
 
 
-def plan(m, k, n, size, has_epilogue):
+def plan(m, k, n, size, has_epilogue, b_transposed):
     """The Blocking of a product (M, K) @ (K, N) of elements of `size` bytes, unsplit if it has an epilogue."""
-    in_place = m <= SMALL_M and n * size > UNPACKED_BYTES
-    tiles, panels, kc = ceil_div(m, MR), ceil_div(n * size, NR_BYTES), min(k, UNPACKED_KC if in_place else KC)
-    row_blocks, column_blocks = ceil_div(m * kc * size, MC_BYTES), 1 if in_place else ceil_div(n, NC)
+    tiles, panels, few = ceil_div(m, MR), ceil_div(n * size, NR_BYTES), m <= SMALL_M
+    in_place = few and n * size > UNPACKED_BYTES and not b_transposed
+    kc, nc = (UNPACKED_KC, n) if in_place else (LONG_KC, SHORT_NC) if few and b_transposed else (KC, NC)
+    kc = min(k, kc)
+    row_blocks, column_blocks = ceil_div(m * kc * size, MC_BYTES), ceil_div(n, nc)
     splits = 1 if has_epilogue else max(1, min(REDUCTION_SPLITS // (row_blocks * column_blocks), k // (4 * KC)))
-    most_rows = row_blocks if in_place else tiles                  # each block of rows reads all of B
+    most_rows = row_blocks if few else tiles                       # each block of rows reads all of B
     row_blocks, column_blocks = occupy_threads(row_blocks, column_blocks, splits, most_rows, panels)
     mc, nc = ceil_div(tiles, row_blocks) * MR, ceil_div(panels, column_blocks) * (NR_BYTES // size)
     return Blocking(splits, row_blocks, column_blocks, mc, kc, 0 if in_place else nc)
@@ -105,20 +106,20 @@ def occupy_threads(row_blocks, column_blocks, splits, most_rows, panels):
     return row_blocks, column_blocks
 
 
-def workspace(x, elements):
+def workspace(x, elements, always=False):
     """Memory for each thread to pack a number of elements of the matrix x; none if its rows are short."""
-    return empty((thread_count(), elements if x.shape[1] * x.itemsize > UNPACKED_BYTES else 0), x.dtype)
+    return empty((thread_count(), elements if always or x.shape[1] * x.itemsize > UNPACKED_BYTES else 0), x.dtype)
 
 
 @kernel
-def multiply(thread, threads, a, a_transposed, b, out, epilogue, blocking, workspaces):
-    """a (M, K), or (K, M) if a_transposed is 1; b (K, N)  ->  out (splits, M, N), each the sum of a part of K
+def multiply(thread, threads, a, a_transposed, b, b_transposed, out, epilogue, blocking, workspaces):
+    """a (M, K), or (K, M) if a_transposed is 1; b (K, N), likewise  ->  out (splits, M, N), each the sum of a part of K
 
     epilogue, blocking, workspaces  the fields of an Epilogue, a Blocking and of Workspaces
     """
     epilogue, blocking, workspaces = Epilogue(*epilogue), Blocking(*blocking), Workspaces(*workspaces)
-    k, n = b.shape
-    splits, m, _ = out.shape
+    k = b.shape[b_transposed]
+    splits, m, n = out.shape
     size, width = a.itemsize, panel_width(a)
     tiles, panels = ceil_div(m, MR), ceil_div(n, width)
     pointers, no_offset = np.empty((2, blocking.mc), np.int64), np.zeros(1, np.int64)
@@ -140,7 +141,8 @@ def multiply(thread, threads, a, a_transposed, b, out, epilogue, blocking, works
         for step in range(steps):
             kc = (end - begin) // (steps - step)
             stride = pack_a(a, a_transposed, Block(row, begin, rows, kc), workspaces.a[thread], pointers[0])
-            data, panel_stride, row_stride = pack_b(b, Block(begin, column, kc, columns), workspaces.b[thread])
+            data, panel_stride, row_stride = pack_b(b, b_transposed, Block(begin, column, kc, columns),
+                                                    workspaces.b[thread])
             begin += kc
             taps, relu = TapOffsets(no_offset.ctypes.data, 1, kc, stride), epilogue.relu if begin == end else 0
             for j in range(0, columns, width):

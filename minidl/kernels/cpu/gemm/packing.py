@@ -150,18 +150,23 @@ def pack_a(a, transposed, block, workspace, pointers):
 
 
 @inner
-def pack_b(b, block, workspace):
+def pack_b(b, transposed, block, workspace):
     """Where a block of B lies: (address, bytes from panel to panel, bytes from row to row).
 
-    It is copied, panel by panel, into the workspace, unless that is empty.
+    b is B, or its transpose if `transposed` is not 0. The block is copied, panel by panel, into the workspace, unless
+    that is empty.
     """
     size = b.itemsize
     width, stride = panel_width(b), b.shape[1] * size
-    data = b.ctypes.data + block.row * stride + block.column * size
+    stored = block if transposed == 0 else Block(block.column, block.row, block.columns, block.rows)
+    data = b.ctypes.data + stored.row * stride + stored.column * size
     if not len(workspace):
         return data, NR_BYTES, stride
     copied = np.int64(workspace.ctypes.data)
     for j in range(0, block.columns, width):
-        copy_rows(b, data + j * size, stride, block.rows, min(width, block.columns - j),
-                  copied + j * block.rows * size, NR_BYTES)
+        columns, panel = min(width, block.columns - j), copied + j * block.rows * size
+        if transposed == 0:
+            copy_rows(b, data + j * size, stride, block.rows, columns, panel, NR_BYTES)
+        else:
+            transpose(b, data + j * stride, stride, columns, block.rows, panel, NR_BYTES)
     return copied, block.rows * NR_BYTES, NR_BYTES
