@@ -100,15 +100,16 @@ def test_against_naive_loops(scheme):
 
 
 @each_scheme
-@pytest.mark.parametrize("kept", [0, 2**30])
-@pytest.mark.parametrize("groups", [1, 2])
-def test_many_chunks_blocks_and_panels(scheme, groups, kept, monkeypatch):
-    """Chunks that end within a block, a last panel that is not full, and splits of a weight gradient."""
+@pytest.mark.parametrize(("kept", "at_once"), [(0, 1), (0, 2**30), (2**30, 1)])
+@pytest.mark.parametrize(("groups", "more"), [(1, 0), (1, 3), (2, 0)])
+def test_many_chunks_blocks_and_panels(scheme, groups, more, kept, at_once, monkeypatch):
+    """Chunks that end within a block, a last panel that is not full, channels by one vector, splits of a gradient."""
     monkeypatch.setattr(winograd, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(winograd, "FILTER_BYTES", at_once)
     for limit in ("KEPT_BYTES", "KEPT_SUMS"):                  # of filters and sums that a thread keeps
         monkeypatch.setattr(winograd, limit, kept)
     rng, r = np.random.default_rng(0), scheme.r
-    c, f, window = 4 * LANES // groups, 5 * LANES, same(r)
+    c, f, window = 4 * LANES // groups + more, 5 * LANES, same(r)
     x, weight, grad = (rng.standard_normal(s) for s in ((5, groups * c, 19, 21), (groups * f, c, r, r),
                                                         (5, groups * f, 19, 21)))
     out = winograd.conv2d(x, weight, None, window, scheme)
