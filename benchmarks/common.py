@@ -28,7 +28,8 @@ RESULTS = Path(__file__).with_name("results")
 def alternate(functions, rounds=15, seconds=0.02):
     """Median seconds per call of each function. They alternate, so that other load on the machine affects all alike.
 
-    In each round every function runs for about `seconds`, after one call that wakes its thread pool.
+    In each round every function runs for about `seconds`, after one call that wakes its thread pool. Every second round
+    goes backwards, so that none always follows the same one, whose threads may still be awake.
     """
     counts = []
     for function in functions:
@@ -37,8 +38,8 @@ def alternate(functions, rounds=15, seconds=0.02):
         function()
         counts.append(max(1, int(seconds / (time.perf_counter() - begin))))
     times = [[] for _ in functions]
-    for _ in range(rounds):
-        for function, count, taken in zip(functions, counts, times, strict=True):
+    for i in range(rounds):
+        for function, count, taken in list(zip(functions, counts, times, strict=True))[::-1 if i % 2 else 1]:
             function()
             begin = time.perf_counter()
             for _ in range(count):
