@@ -51,7 +51,7 @@ def repeated(v, length):
 # Reductions over the rows of each set: a kernel fills the partial sums, and `fold` adds them up.
 
 def partial_sums(count, rows, sets):
-    """Room for the sums (count, sets, splits, R*C) of `count` reductions.
+    """Memory for the sums (count, sets, splits, R*C) of `count` reductions.
 
     A set has a split for each BLOCK_ROWS of its rows, but all sets together have at most REDUCTION_SPLITS, or one each.
     """
