@@ -11,8 +11,8 @@ What is counted, and how:
              gradients computed. A view (reshape, a slice) moves nothing. An optimizer's update reads the gradients, and
              reads and writes the parameters and its state.
 - allocated  bytes taken from the memory pool (kernels/cpu/runtime/memory_pool.py), scratch included, and the bytes of
-             other results. A block of the pool may be larger than its array; it counts as a whole. What NumPy allocates
-             and frees within a function is not seen.
+             other results; a block may be larger than its array. What NumPy allocates and frees within a function is
+             not seen.
 - peak       the maximum of allocated bytes that were live during a call; memory from before the profile is not counted.
 - messages   of training in several processes: for how many milliseconds of its calls sums of gradients were under way,
              so that computing hid them. The last line says for how long the process waited for them. The sums of
