@@ -3,13 +3,15 @@
 A training step is forward, cross entropy, backward, SGD with momentum, and reading the loss as a number; minidl's is
 measured as it is written, and captured (`minidl.graphed`, as `minidl train` does on the CPU). PyTorch runs in NCHW and
 in channels_last, and the faster one counts. For inference, minidl's batch norms are folded into the convolutions;
-PyTorch uses `eval()` and `inference_mode`. Speeds are measured alternately in one process. Peak memory is that of a
-separate process after three training steps, with only one of the libraries (PyTorch in its faster format).
+PyTorch uses `eval()` and `inference_mode`. Speeds are measured alternately in one process for each network, since
+memory that another one has left makes a difference. Peak memory is that of a separate process after three training
+steps, with only one of the libraries (PyTorch in its faster format).
 
-Run: `python benchmarks/networks.py [NETWORK ...]`.
+Run: `python benchmarks/networks.py [NETWORK ...]`; `--one NETWORK` measures in this process, and prints JSON.
 """
 
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -164,7 +166,8 @@ def main(names):
           f"{'MiB':>6}{'PyTorch':>9}")
     results = {}
     for name in names:
-        result = results[name] = measure(name)
+        done = subprocess.run([sys.executable, __file__, "--one", name], check=True, stdout=subprocess.PIPE, text=True)
+        result = results[name] = json.loads(done.stdout)
         cells = ""
         for kind in ("training", "inference"):
             rates = result[kind]
@@ -183,4 +186,7 @@ def main(names):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(NETWORKS))
+    if sys.argv[1:2] == ["--one"]:
+        print(json.dumps(measure(sys.argv[2])))
+    else:
+        main(sys.argv[1:] or list(NETWORKS))
