@@ -22,7 +22,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 os.environ.setdefault("MINIDL_COMPILE_AHEAD", "0")       # tests compile what they need, and have no core to spare
 if "PYTEST_XDIST_WORKER" in os.environ:                  # as many processes as cores: one kernel thread for each
     os.environ.setdefault("NUMBA_NUM_THREADS", "1")
-    os.environ.pop("OMP_PROC_BIND", None)                # as for measurements: all of them would be on the first core
+    os.environ.pop("OMP_PROC_BIND", None)                # it would pin all of them to the first core
 
 
 def pytest_configure(config):

@@ -107,7 +107,7 @@ def test_a_much_larger_block_serves_at_the_limit_rather_than_being_released(pool
 
 
 def test_a_step_repeated_takes_no_new_memory(pool, monkeypatch):
-    """Sizes as in a network, the sum of which grows and shrinks: what the first steps left serves all others."""
+    """Blocks that the first steps leave serve all later ones, although their sizes differ, as in a network."""
     monkeypatch.setattr(memory_pool, "SLACK", 0)
 
     def step():

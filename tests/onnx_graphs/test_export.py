@@ -47,11 +47,8 @@ def test_the_zoo(name):
         assert proto.graph.output[0].type.tensor_type.shape.dim[0].dim_param == "N"
 
 
-BETWEEN = {"vgg13", "vgg16", "vgg13_bn", "vgg16_bn"}     # vgg11 with more layers, vgg19 with fewer; 20 s each
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in zoo.names() if name not in BETWEEN])
+@pytest.mark.parametrize("name", zoo.names())
 def test_the_zoo_in_full_size(name):
     model = settled(zoo.create(name))
     shape = (model.architecture["settings"]["in_channels"], *2 * [zoo.image_size(name)])

@@ -12,11 +12,10 @@ prefetches what the next row, or the next block, will read.
 
 from typing import NamedTuple
 
-import numpy as np
-
 from minidl.kernels.cpu.convolution.depthwise_schedule import row_segments, tap_schedule
 from minidl.kernels.cpu.convolution.tap_tables import axes, input_steps, taps_per_input, taps_per_output
 from minidl.kernels.cpu.gemm.indirect import Epilogue
+from minidl.kernels.cpu.gemm.packing import zeros
 from minidl.kernels.cpu.layout import channels_last, logical
 from minidl.kernels.cpu.llvm.depthwise_microkernel import (
     Addresses,
@@ -79,7 +78,7 @@ def conv2d_input_gradient(grad, weight, shape, window):
     (output_down, tap_down), (output_across, tap_across) = input_steps(rows), input_steps(columns)
     out = empty((n, h, w, f), grad.dtype)
     segments = row_segments(taps_per_input, columns, columns.stride, 1, output_across)
-    convolve(channels_last(grad), taps_first(weight[:, :, ::-1, ::-1]), Epilogue(np.zeros(f, grad.dtype), 0),
+    convolve(channels_last(grad), taps_first(weight[:, :, ::-1, ::-1]), Epilogue(zeros(f, grad.dtype), 0),
              taps_per_input(rows), segments,
              Steps(columns.stride, (output_down, output_across), (tap_down, tap_across), 1), out)
     return logical(out if f == c else out.reshape(n, h, w, c, f // c).sum(-1))

@@ -64,12 +64,12 @@ STREAMED = 2**23           # bytes: outputs from this size on leave the caches b
 
 
 class Plan(NamedTuple):
-    """What the kernels need to know besides arrays. `chunk` is in tiles, `depth` in bytes; the others are 0 or 1."""
+    """What the kernels need to know besides arrays; `keeps`, `rotated`, `relu` and `streaming` are 0 or 1."""
 
     scheme: Scheme
     grid: TileGrid          # over x
     out_grid: TileGrid      # over the output
-    chunk: int
+    chunk: int              # tiles
     keeps: int              # transformed filters, or sums, for all chunks
     depth: int              # bytes of a pixel's channels that are multiplied at a time
     rotated: int = 0
@@ -123,14 +123,13 @@ def run_convolve(x, filters, bias, pads, scheme, out, rotated=False, relu=False)
     grid, out_grid = TileGrid.over(out.shape[1:3], scheme.m, *pads), TileGrid.over(out.shape[1:3], scheme.m)
     panels, row = panels_in_all(x, f, x.shape[3] // c), ceil_div(c * x.itemsize, VECTOR_BYTES) * VECTOR_BYTES
     tiles, size = len(x) * grid.down * grid.across, scheme.n**2 * row
-    chunk, panel = chunk_length(tiles, size, panels), row // x.itemsize * NR_BYTES
-    keeps, depth = panels * scheme.n**2 * panel <= KEPT_BYTES and chunk < tiles, row
+    chunk = chunk_length(tiles, size, panels)
+    keeps = panels * size // x.itemsize * NR_BYTES <= KEPT_BYTES and chunk < tiles
     if keeps:
         chunk = min(chunk, max(MR, min(SHORT_CHUNK, SHORT_BYTES // size)))
-    else:
-        depth = channels_at_once(scheme, x, row)
-        panel = depth // x.itemsize * NR_BYTES
-    workspace = Workspace(scratch(scheme, (chunk + MR) * row), scratch(scheme, panel, panels if keeps else 1),
+    depth = row if keeps else channels_at_once(scheme, x, row)
+    workspace = Workspace(scratch(scheme, (chunk + MR) * row),
+                          scratch(scheme, depth // x.itemsize * NR_BYTES, panels if keeps else 1),
                           scratch(scheme, (chunk + MR) * NR_BYTES))
     streaming = out.nbytes >= STREAMED and f * x.itemsize % VECTOR_BYTES == 0               # to aligned addresses only
     plan = Plan(scheme, grid, out_grid, chunk, int(keeps), depth, int(rotated), int(relu), int(streaming))
@@ -204,19 +203,18 @@ def multiply(like, v, count, chunk, u, columns, depth, products):
 
     V has `count` rows, in blocks of `chunk`; U those of the channels of `depth` alone.
     """
-    width, block_bytes = panel_bytes(columns), chunk * VECTOR_BYTES
-    before, blocks = depth.first // VECTOR_BYTES, ceil_div(depth.count, VECTOR_BYTES)
+    width, block_bytes, blocks = panel_bytes(columns), chunk * VECTOR_BYTES, ceil_div(depth.count, VECTOR_BYTES)
     block_rows = VECTOR_BYTES // like.itemsize * width
     slab = max(1, SLAB // block_rows)
     low = int(ceil_div(count, LOW_MR) * LOW_MR < ceil_div(count, MR) * MR)
     height = LOW_MR if low else MR
     for e in range(len(v)):
         for block in range(0, blocks, slab):
-            a = v[e].ctypes.data + (before + block) * block_bytes
+            a = v[e].ctypes.data + depth.first * chunk + block * block_bytes
             for t in range(0, count, height):
                 multiply_tiles(like, low, int(width == VECTOR_BYTES), a + t * VECTOR_BYTES, block_bytes,
                                min(slab, blocks - block), u[e].ctypes.data + block * block_rows,
-                               products[e].ctypes.data + t * width, int(before + block == 0))
+                               products[e].ctypes.data + t * width, int(depth.first + block == 0))
 
 
 def conv2d_weight_gradient(grad, x, window, scheme, groups=1):

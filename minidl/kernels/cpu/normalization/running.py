@@ -5,7 +5,6 @@ import numpy as np
 from minidl.kernels import plain
 from minidl.kernels.cpu.runtime.compile import kernel
 from minidl.traced import now
-from minidl.traced import plain as untraced
 
 
 def move_moments(running_mean, running_var, batches, mean, var, momentum, n, in_place=False):
@@ -14,7 +13,7 @@ def move_moments(running_mean, running_var, batches, mean, var, momentum, n, in_
     running = running_mean, running_var, batches
     moved = running if in_place else tuple(np.empty_like(v) for v in running)
     if in_place and now.recording is not None:
-        now.recording.note_written(untraced(moved))
+        now.recording.note_written(moved)
     move.serial(*running, mean, var, -1.0 if momentum is None else momentum, n / (n - 1), *moved)
     return moved
 

@@ -105,7 +105,7 @@ class Recording:
         """What a function of NumPy returns: a view, or a result in the recording's memory, which is recorded."""
         given, kept, out = plain(inputs), dict(settings), settings.get("out")
         if function in WRITES or out is not None or getattr(function, "__name__", "") == "at":
-            self.note_written(given[0] if out is None else plain(out))
+            self.note_written(inputs[0] if out is None else out)
         if has_varying_shape(function, given):
             self.refuse("values decide how many elements there are, as with a mask as an index")
         result = function(*given, **plain(kept))
@@ -153,8 +153,8 @@ class Recording:
         return target
 
     def note_written(self, target: Any) -> None:
-        """Note an array from outside that is about to be written into, and what it holds."""
-        for x in arrays_in(target):
+        """Note arrays from outside that are about to be written into, and what they hold."""
+        for x in arrays_in(plain(target)):
             if not self.owns(x):
                 self.written.setdefault(location(x), (x, x.copy()))
 
